@@ -1,0 +1,1 @@
+//! Makes a ZITADEL instance follow Kubernetes custom resources.

@@ -1,0 +1,5 @@
+//! What the tests and the playground stand on: a real control plane and a ZITADEL double.
+#![warn(missing_docs)]
+
+pub mod control_plane;
+pub mod zitadel;

@@ -1,0 +1,1 @@
+//! A stateful double of the ZITADEL HTTP API, held to recordings of the real server.
