@@ -1,1 +1,36 @@
 //! A stateful double of the ZITADEL HTTP API, held to recordings of the real server.
+//!
+//! It answers organizations, projects and their roles, organization metadata, domain policies, organization
+//! features, machine users, the change feed and the token endpoint as the recorded v3 and v4 lines do. What it
+//! does beyond the recordings follows the server's published source. Not covered: human users, grants,
+//! applications, other policies, TLS.
+
+mod access;
+mod api;
+mod behaviour;
+mod clock;
+mod credentials;
+mod double;
+mod failure;
+mod fault;
+mod json;
+mod ledger;
+mod model;
+mod roles;
+mod route;
+mod search;
+mod server;
+mod setup;
+mod store;
+mod world;
+
+pub use behaviour::{Behaviour, Line, OrganizationFeatures, OwnIds};
+pub use double::{Builder, Double};
+pub use failure::Failure;
+pub use fault::{Dropped, Fault, Injected};
+pub use ledger::{Fingerprint, Ledger, Mark, Request};
+pub use model::{
+    DomainPolicy, DomainSettings, Features, Metadata, Organization, Project, ProjectSettings, Stamp, State,
+    User,
+};
+pub use world::{Actor, Frozen, OrgWorld};

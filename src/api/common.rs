@@ -1,0 +1,181 @@
+//! What every kind shares in `spec` and `status`.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Which kind of connection a reference names.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub enum ConnectionKind {
+    /// Cluster-scoped, shared, with explicit grants.
+    #[default]
+    ClusterConnection,
+    /// In the namespace of the resource.
+    Connection,
+}
+
+/// Names the connection a resource is reconciled through.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct ConnectionRef {
+    /// `ClusterConnection` (default) or `Connection`, the latter in the resource's own namespace.
+    #[serde(default)]
+    pub kind: ConnectionKind,
+    /// Name of the connection.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+impl Default for ConnectionRef {
+    fn default() -> Self {
+        Self {
+            kind: ConnectionKind::default(),
+            name: "default".into(),
+        }
+    }
+}
+
+/// Names the organization a resource lives in: exactly one of `id`, `name` and `ref`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = ("[has(self.id), has(self.name), has(self.ref)].filter(x, x).size() == 1",
+    "set exactly one of id, name and ref"))]
+pub struct OrganizationSelector {
+    /// The organization's id in ZITADEL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 200), regex(pattern = r"^[!-~]+$"))]
+    pub id: Option<String>,
+    /// The organization's name, compared without case as ZITADEL does. None or several matches are a condition, never a guess.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 200))]
+    pub name: Option<String>,
+    /// An `Organization` resource in the same namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r#ref: Option<LocalReference>,
+}
+
+/// Names another resource in the same namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LocalReference {
+    /// Name of the resource.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// What happens in ZITADEL when the resource is deleted: `Delete` removes what the resource owns there, `Retain` leaves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// Remove it in ZITADEL first.
+    Delete,
+    /// Leave it in ZITADEL.
+    Retain,
+}
+
+/// Whether the operator writes: `Manage` makes ZITADEL follow the spec, `Observe` never writes there and reports the difference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum ManagementPolicy {
+    /// Make ZITADEL follow the spec.
+    #[default]
+    Manage,
+    /// Report the difference, write nothing.
+    Observe,
+}
+
+/// How the operator deals with an object it would have to create but that is there already: `Never` (default) reports a conflict, `ByName` takes over the object of that name in the resolved organization.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum AdoptionPolicy {
+    /// A taken name is a conflict.
+    #[default]
+    Never,
+    /// Take over the unclaimed object of that name.
+    ByName,
+}
+
+/// The part of `spec` that says how a resource is managed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ManagementSpec {
+    /// The connection to reconcile through. Immutable once the resource is bound to an organization.
+    #[serde(default)]
+    pub connection_ref: ConnectionRef,
+    /// What deleting this resource does in ZITADEL. Unset: `Delete` for what the operator created, `Retain` for what was imported or adopted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
+    /// `Manage` (default) or `Observe`.
+    #[serde(default)]
+    pub management_policy: ManagementPolicy,
+}
+
+/// The part of `spec` that every kind living in an organization shares.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CommonSpec {
+    /// How the resource is managed.
+    #[serde(flatten)]
+    pub management: ManagementSpec,
+    /// The organization it lives in. Unset: the connection's `defaultOrganization`. Immutable once bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<OrganizationSelector>,
+}
+
+/// How a resource came to own its object in ZITADEL; decides the default deletion policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Origin {
+    /// The operator created it.
+    Created,
+    /// It was there before: imported by id or adopted by name.
+    Adopted,
+}
+
+/// A difference between spec and ZITADEL: names of fields, never values.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Drift {
+    /// The spec fields that differed.
+    pub fields: Vec<String>,
+    /// When the difference was seen.
+    pub observed_at: Time,
+}
+
+/// The part of `status` that every kind shares.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CommonStatus {
+    /// `Ready`, `Synced`, and while they apply `Stalled` or `Reconciling`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// The generation that `Ready` speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The object's id in ZITADEL; proves ownership.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The id of the organization this resource is bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization_id: Option<String>,
+    /// The ZITADEL instance this resource was written to (its `iamProjectId`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// How the object came to be owned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// The deletion policy in effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
+    /// ZITADEL's sequence of the object (uint64 as text); comparable only within one object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<String>,
+    /// When the object last changed in ZITADEL (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change_date: Option<String>,
+    /// When the object was created in ZITADEL (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub creation_date: Option<String>,
+    /// Echo of the `reconcile-requested-at` annotation last handled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
+    /// Under `Observe` the present difference, else what was last reverted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
+}

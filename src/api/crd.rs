@@ -1,0 +1,166 @@
+//! The CustomResourceDefinitions as they are installed: what the derive gives, plus what all kinds share.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceColumnDefinition, CustomResourceDefinition, CustomResourceDefinitionVersion, JSON,
+    JSONSchemaProps, JSONSchemaPropsOrArray, SelectableField, ValidationRule,
+};
+use kube::CustomResourceExt;
+use serde_json::json;
+
+use super::{ClusterConnection, Connection, Project};
+
+/// Binds target organization and connection once the resource is bound (design 2.1).
+const IMMUTABLE_BINDING: (&str, &str) = (
+    "!has(oldSelf.status) || !has(oldSelf.status.organizationId) || (self.spec.connectionRef == oldSelf.spec.connectionRef \
+     && has(self.spec.organization) == has(oldSelf.spec.organization) \
+     && (!has(self.spec.organization) || self.spec.organization == oldSelf.spec.organization))",
+    "organization and connectionRef are immutable once the resource is bound to an organization; delete it (with deletionPolicy Retain to keep the object in ZITADEL) and create another",
+);
+
+/// A Kubernetes name may be longer than ZITADEL's names.
+const NAME_FITS: (&str, &str) = (
+    "has(self.spec.name) || self.metadata.name.size() <= 200",
+    "metadata.name is longer than the 200 characters ZITADEL allows: set spec.name",
+);
+
+/// Every CustomResourceDefinition of this operator, in the order they are printed.
+pub fn all() -> Vec<CustomResourceDefinition> {
+    vec![
+        connection(Connection::crd()),
+        connection(ClusterConnection::crd()),
+        workload(Project::crd(), &[IMMUTABLE_BINDING, NAME_FITS]),
+    ]
+}
+
+fn connection(crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    shared(crd, &[], &[])
+}
+
+fn workload(crd: CustomResourceDefinition, rules: &[(&str, &str)]) -> CustomResourceDefinition {
+    let columns = [
+        ("Sequence", "string", ".status.sequence", 0),
+        ("Changed", "date", ".status.changeDate", 0),
+    ];
+    let mut crd = shared(crd, rules, &columns);
+    for version in &mut crd.spec.versions {
+        let fields = version.selectable_fields.get_or_insert_default();
+        fields.extend(
+            [".spec.connectionRef.name", ".status.id", ".status.organizationId"].map(|path| {
+                SelectableField {
+                    json_path: path.into(),
+                }
+            }),
+        );
+    }
+    crd
+}
+
+fn shared(
+    mut crd: CustomResourceDefinition,
+    rules: &[(&str, &str)],
+    columns: &[(&str, &str, &str, i32)],
+) -> CustomResourceDefinition {
+    crd.spec.names.categories = Some(vec!["zitadel".into()]);
+    for version in &mut crd.spec.versions {
+        add_columns(version, columns);
+        if let Some(root) = version
+            .schema
+            .as_mut()
+            .and_then(|s| s.open_api_v3_schema.as_mut())
+        {
+            add_rules(root, rules);
+            if let Some(status) = root.properties.as_mut().and_then(|p| p.get_mut("status")) {
+                complete_status(status);
+            }
+        }
+    }
+    crd
+}
+
+/// READY and REASON first, then what the kind shows, AGE last.
+fn add_columns(version: &mut CustomResourceDefinitionVersion, more: &[(&str, &str, &str, i32)]) {
+    let condition = |field: &str| format!(".status.conditions[?(@.type=='Ready')].{field}");
+    let mut columns = vec![
+        column("Ready", "string", &condition("status"), 0),
+        column("Reason", "string", &condition("reason"), 0),
+    ];
+    columns.extend(version.additional_printer_columns.take().unwrap_or_default());
+    columns.extend(
+        more.iter()
+            .map(|(name, kind, path, priority)| column(name, kind, path, *priority)),
+    );
+    columns.push(column("Message", "string", &condition("message"), 1));
+    columns.push(column("Age", "date", ".metadata.creationTimestamp", 0));
+    version.additional_printer_columns = Some(columns);
+}
+
+fn column(name: &str, kind: &str, path: &str, priority: i32) -> CustomResourceColumnDefinition {
+    CustomResourceColumnDefinition {
+        name: name.into(),
+        type_: kind.into(),
+        json_path: path.into(),
+        priority: (priority != 0).then_some(priority),
+        ..Default::default()
+    }
+}
+
+/// Without `nullable` the API server drops an explicit null, so that `has()` in a rule means "is set".
+fn drop_nullable(schema: &mut JSONSchemaProps) {
+    schema.nullable = None;
+    schema.properties.iter_mut().flat_map(|properties| properties.values_mut()).for_each(drop_nullable);
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        drop_nullable(items);
+    }
+}
+
+fn add_rules(root: &mut JSONSchemaProps, rules: &[(&str, &str)]) {
+    let rules = rules.iter().map(|(rule, message)| ValidationRule {
+        rule: (*rule).into(),
+        message: Some((*message).into()),
+        ..Default::default()
+    });
+    root.x_kubernetes_validations
+        .get_or_insert_default()
+        .extend(rules);
+}
+
+/// The birth default makes GitOps health checks wait from the first second; the derive leaves conditions unbounded.
+fn complete_status(status: &mut JSONSchemaProps) {
+    let born = "1970-01-01T00:00:00Z";
+    let pending = |kind: &str| {
+        json!({ "type": kind, "status": "Unknown", "reason": "Pending",
+                "message": "Waiting for the operator", "lastTransitionTime": born })
+    };
+    status.default = Some(JSON(json!({ "conditions": [pending("Ready")] })));
+    if let Some(conditions) = status.properties.as_mut().and_then(|p| p.get_mut("conditions")) {
+        conditions.x_kubernetes_list_type = Some("map".into());
+        conditions.x_kubernetes_list_map_keys = Some(vec!["type".into()]);
+        if let Some(JSONSchemaPropsOrArray::Schema(condition)) = &mut conditions.items {
+            bound_condition(condition);
+        }
+    }
+}
+
+/// The bounds of `metav1.Condition` as core Kubernetes generates them.
+fn bound_condition(condition: &mut JSONSchemaProps) {
+    let Some(fields) = condition.properties.as_mut() else {
+        return;
+    };
+    let mut bound = |name: &str, min: Option<i64>, max: i64, pattern: Option<&str>| {
+        if let Some(field) = fields.get_mut(name) {
+            (field.min_length, field.max_length) = (min, Some(max));
+            field.pattern = pattern.map(Into::into);
+        }
+    };
+    bound("message", None, 32_768, None);
+    bound(
+        "reason",
+        Some(1),
+        1024,
+        Some("^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"),
+    );
+    bound("type", None, 316, None);
+    if let Some(status) = fields.get_mut("status") {
+        status.enum_ = Some(["True", "False", "Unknown"].map(|s| JSON(json!(s))).to_vec());
+    }
+}

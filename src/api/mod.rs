@@ -1,0 +1,36 @@
+//! The custom resource types: plain data, no IO.
+
+pub mod common;
+pub mod conditions;
+pub mod connection;
+pub mod crd;
+pub mod project;
+
+pub use common::{
+    CommonSpec, CommonStatus, ConnectionKind, ConnectionRef, DeletionPolicy, Drift, ManagementPolicy,
+    ManagementSpec, OrganizationSelector, Origin,
+};
+pub use conditions::{ConditionType, Reason};
+pub use connection::{ClusterConnection, Connection};
+pub use project::Project;
+
+/// The API group of every custom resource here.
+pub const GROUP: &str = "zitadel-operator.dev";
+
+/// The finalizer that keeps a resource until ZITADEL confirmed the removal.
+pub const FINALIZER: &str = "zitadel-operator.dev/finalizer";
+
+/// The annotations people and the operator talk through.
+pub mod annotation {
+    /// The external id: written by the operator beside the status; set by a person it imports an object.
+    pub const ID: &str = "zitadel-operator.dev/id";
+    /// `"true"` stops every write, to ZITADEL and to the resource, including its deletion.
+    pub const PAUSED: &str = "zitadel-operator.dev/paused";
+    /// Any new value asks for a reconcile now; echoed in `status.lastHandledReconcileAt`.
+    pub const RECONCILE_REQUESTED_AT: &str = "zitadel-operator.dev/reconcile-requested-at";
+    /// The intent of a create that has not been confirmed yet; the operator's own.
+    pub const CREATE_PENDING: &str = "zitadel-operator.dev/create-pending";
+}
+
+/// The label a Secret in a tenant's namespace carries so that the operator may read it.
+pub const ALLOW_LABEL: &str = "zitadel-operator.dev/allow";

@@ -1,0 +1,72 @@
+//! The `Project` kind.
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::common::{AdoptionPolicy, CommonSpec, CommonStatus};
+
+/// Which organization's branding the login pages of a project's applications show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PrivateLabelingSetting {
+    /// The instance's branding until the user is known.
+    #[default]
+    Unspecified,
+    /// Always the branding of the project's organization.
+    EnforceProjectResourceOwnerPolicy,
+    /// The branding of the user's organization once the user is known.
+    AllowLoginUserResourceOwnerPolicy,
+}
+
+/// Whether a project is usable: an `Inactive` project keeps its settings, its applications cannot log in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ProjectState {
+    /// Usable.
+    #[default]
+    Active,
+    /// Deactivated.
+    Inactive,
+}
+
+/// What a project should be in ZITADEL.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "zitadel-operator.dev",
+    version = "v1alpha1",
+    kind = "Project",
+    namespaced,
+    shortname = "zproj",
+    status = "CommonStatus",
+    derive = "PartialEq",
+    doc = "A project of a ZITADEL organization: created, kept as specified, renamed, deactivated and removed with this resource.",
+    printcolumn(name = "ID", type_ = "string", json_path = ".status.id"),
+    selectable = ".spec.name"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ProjectSpec {
+    /// What every kind shares.
+    #[serde(flatten)]
+    pub common: CommonSpec,
+    /// The project's name, unique in its organization without regard to case. Unset: `metadata.name`. A change renames the project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 200), regex(pattern = r"^[^\x00-\x1F\x7F-\x9F]+$"))]
+    pub name: Option<String>,
+    /// Put the user's roles of this project into tokens and the userinfo answer.
+    #[serde(default)]
+    pub project_role_assertion: bool,
+    /// Let a user in only with a role of this project.
+    #[serde(default)]
+    pub project_role_check: bool,
+    /// Let a user in only when the user's organization has this project or a grant of it.
+    #[serde(default)]
+    pub has_project_check: bool,
+    /// Whose branding the login pages show.
+    #[serde(default)]
+    pub private_labeling_setting: PrivateLabelingSetting,
+    /// `Active` (default) or `Inactive`.
+    #[serde(default)]
+    pub state: ProjectState,
+    /// `Never` (default) or `ByName`.
+    #[serde(default)]
+    pub adoption_policy: AdoptionPolicy,
+}

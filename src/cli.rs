@@ -1,0 +1,214 @@
+//! The command line: `run` and `crds`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use kube::config::KubeConfigOptions;
+use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::crd;
+use crate::engine::Config;
+use crate::engine::metrics::Metrics;
+use crate::operator::{self, Options};
+use crate::runtime::admin::{self, Admin, Readiness};
+use crate::runtime::lease::{self, Elector, Leadership};
+use crate::runtime::{shutdown, telemetry};
+
+/// Makes a ZITADEL instance follow Kubernetes custom resources.
+#[derive(Debug, Parser)]
+#[command(name = "zitadel-operator", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the operator.
+    Run(Box<Run>),
+    /// Print the CustomResourceDefinitions as YAML: `zitadel-operator crds | kubectl apply --server-side -f -`
+    Crds,
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    /// Namespace of the operator: the Secrets of ClusterConnections and the Lease are here.
+    #[arg(long, env = "POD_NAMESPACE", default_value = "zitadel-operator")]
+    operator_namespace: String,
+    /// Follow resources of this namespace only (repeatable; default: all).
+    #[arg(long, env = "WATCH_NAMESPACE", value_delimiter = ',')]
+    watch_namespace: Vec<String>,
+    /// Follow resources with these labels only.
+    #[arg(long, env = "LABEL_SELECTOR")]
+    label_selector: Option<String>,
+    /// Let a Lease elect the one process that writes (default: true in a cluster, false outside).
+    #[arg(long, env = "LEADER_ELECTION", num_args = 0..=1, default_missing_value = "true")]
+    leader_election: Option<bool>,
+    /// Where /livez, /readyz and /metrics answer.
+    #[arg(long, env = "ADMIN_ADDRESS", default_value = "0.0.0.0:8080")]
+    admin_address: SocketAddr,
+    /// Reconciles of one kind at a time.
+    #[arg(long, env = "CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    concurrency: u16,
+    /// The form of the logs.
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text")]
+    log_format: telemetry::LogFormat,
+    /// What is logged, as in `info,zitadel_operator=debug`.
+    #[arg(long, env = "LOG", default_value = "info,kube=warn")]
+    log: String,
+    /// The shortest resync interval, in seconds, that a connection may ask for.
+    #[arg(long, env = "MIN_RESYNC_SECONDS", default_value_t = 30, hide = true)]
+    min_resync_seconds: u64,
+}
+
+/// Why the process ends with a failure.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The logs cannot be set up.
+    #[error(transparent)]
+    Telemetry(#[from] telemetry::Error),
+    /// The signals cannot be handled.
+    #[error(transparent)]
+    Shutdown(#[from] shutdown::Error),
+    /// There is no way to a cluster.
+    #[error("no Kubernetes API: {0}; run in a cluster, or set KUBECONFIG")]
+    Kubernetes(String),
+    /// The admin address cannot be used.
+    #[error(transparent)]
+    Admin(#[from] admin::Error),
+    /// The Lease cannot be given up.
+    #[error(transparent)]
+    Lease(#[from] lease::Error),
+    /// Leadership went to another process.
+    #[error("leadership was lost: another process writes now")]
+    LeadershipLost,
+    /// A controller ended.
+    #[error(transparent)]
+    Ended(#[from] operator::Ended),
+    /// Something could not be printed.
+    #[error("cannot print: {0}")]
+    Print(String),
+}
+
+impl Cli {
+    /// Carries the command out; `run` returns at the end of the operator.
+    pub async fn execute(self) -> Result<(), Error> {
+        match self.command {
+            Command::Run(run) => run.execute().await,
+            Command::Crds => {
+                let yaml = crds_yaml().map_err(Error::Print)?;
+                print(&yaml)
+            }
+        }
+    }
+}
+
+/// Every CustomResourceDefinition as a stream of YAML documents.
+pub fn crds_yaml() -> Result<String, String> {
+    let documents: Result<Vec<String>, _> = crd::all().iter().map(serde_saphyr::to_string).collect();
+    let documents = documents.map_err(|error| error.to_string())?;
+    Ok(documents
+        .iter()
+        .map(|document| format!("---\n{document}"))
+        .collect())
+}
+
+fn print(text: &str) -> Result<(), Error> {
+    use std::io::Write;
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::Print(error.to_string())),
+        _ => Ok(()),
+    }
+}
+
+impl Run {
+    async fn execute(self) -> Result<(), Error> {
+        telemetry::init(self.log_format, &self.log)?;
+        let stop = shutdown::on_signals()?;
+        let (client, in_cluster) = kubernetes().await?;
+        let mut registry = Registry::default();
+        let metrics = Metrics::registered(&mut registry);
+        let readiness = Readiness::default();
+        let admin = Admin::bind(self.admin_address).await?;
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), admin = %admin.local_addr(), in_cluster, "starting");
+        let serving = tokio::spawn(admin.serve(readiness.clone(), Arc::new(registry), stop.clone()));
+        let elect = self.leader_election.unwrap_or(in_cluster);
+        let options = |leadership| self.options(leadership, readiness, metrics);
+        let result = match elect {
+            true => self.lead(client, options, &stop).await,
+            false => Ok(operator::run(client, options(Leadership::always()), stop.clone()).await?),
+        };
+        stop.cancel();
+        let served = serving.await.unwrap_or(Ok(()));
+        tracing::info!("stopped");
+        result.and(Ok(served?))
+    }
+
+    /// Waits for the Lease, runs while it is held, and gives it up at the end.
+    async fn lead(
+        &self,
+        client: kube::Client,
+        options: impl FnOnce(Leadership) -> Options,
+        stop: &CancellationToken,
+    ) -> Result<(), Error> {
+        let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "zitadel-operator".into());
+        let identity = lease::unique_identity(&host);
+        let elector = Elector::new(
+            client.clone(),
+            &self.operator_namespace,
+            "zitadel-operator",
+            identity,
+        );
+        let Some(tenure) = elector.acquire(stop).await else {
+            return Ok(());
+        };
+        let leadership = tenure.leadership();
+        let running = stop.child_token();
+        let operator = operator::run(client, options(leadership.clone()), running.clone());
+        tokio::pin!(operator);
+        let result = tokio::select! {
+            result = &mut operator => result.map_err(Error::from),
+            () = leadership.lost().cancelled() => {
+                running.cancel();
+                let _ = tokio::time::timeout(Duration::from_secs(5), operator).await;
+                return Err(Error::LeadershipLost);
+            }
+        };
+        tenure.release().await?;
+        result
+    }
+
+    fn options(&self, leadership: Leadership, readiness: Readiness, metrics: Metrics) -> Options {
+        let config = Config {
+            concurrency: self.concurrency,
+            min_resync: Duration::from_secs(self.min_resync_seconds),
+            namespaces: self.watch_namespace.clone(),
+            label_selector: self.label_selector.clone(),
+            ..Config::default()
+        };
+        Options {
+            config,
+            leadership,
+            readiness,
+            metrics,
+            ..Options::new(&self.operator_namespace)
+        }
+    }
+}
+
+/// The cluster this process runs in, else that of the current kubeconfig context.
+async fn kubernetes() -> Result<(kube::Client, bool), Error> {
+    let refused = |error: &dyn std::error::Error| Error::Kubernetes(error.to_string());
+    let (config, in_cluster) = match kube::Config::incluster() {
+        Ok(config) => (config, true),
+        Err(_) => {
+            let config = kube::Config::from_kubeconfig(&KubeConfigOptions::default()).await;
+            (config.map_err(|error| refused(&error))?, false)
+        }
+    };
+    let client = kube::Client::try_from(config).map_err(|error| refused(&error))?;
+    Ok((client, in_cluster))
+}

@@ -1,0 +1,282 @@
+//! The connections of the cluster and the sessions built from them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Resource, ResourceExt};
+
+use super::credentials::{SecretCredential, Vault};
+use super::fault::Fault;
+use super::session::{Parts, Revision, Session};
+use super::wake::Address;
+use crate::api::connection::{AccessGrant, ClusterConnection, Connection, Endpoint};
+use crate::api::{ConnectionKind, ConnectionRef, FINALIZER, Reason};
+use crate::zitadel::{
+    AggregateLocks, Client, ClientConfig, Error, HttpTransport, HttpTransportConfig, Limiter, Transport,
+    check_url, parse_base_url,
+};
+
+/// Bound of one call to ZITADEL, its retries included.
+const CALL_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Builds the transport of a session: reqwest in production, a double in simulations.
+pub type TransportFactory = dyn Fn(&HttpTransportConfig) -> Result<Arc<dyn Transport>, String> + Send + Sync;
+
+/// The transport of production.
+pub fn http_transport(config: &HttpTransportConfig) -> Result<Arc<dyn Transport>, String> {
+    Ok(Arc::new(HttpTransport::new(config)?))
+}
+
+/// Names one connection in the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionKey {
+    /// Which kind.
+    pub kind: ConnectionKind,
+    /// The namespace of a `Connection`, empty for a `ClusterConnection`.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+impl ConnectionKey {
+    /// The connection that a resource of this namespace refers to.
+    pub fn of(reference: &ConnectionRef, namespace: &str) -> Self {
+        let namespace = match reference.kind {
+            ConnectionKind::ClusterConnection => String::new(),
+            ConnectionKind::Connection => namespace.into(),
+        };
+        Self {
+            kind: reference.kind,
+            namespace,
+            name: reference.name.clone(),
+        }
+    }
+
+    /// Where the connection's resource is.
+    pub fn address(&self) -> Address {
+        let kind = match self.kind {
+            ConnectionKind::ClusterConnection => "ClusterConnection",
+            ConnectionKind::Connection => "Connection",
+        };
+        Address {
+            kind,
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+        }
+    }
+}
+
+impl fmt::Display for ConnectionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address().fmt(f)
+    }
+}
+
+/// A connection as the cluster has it.
+struct Found {
+    revision: Revision,
+    endpoint: Endpoint,
+    access: Option<Vec<AccessGrant>>,
+    protected: bool,
+}
+
+/// Stores of both connection kinds, kept by their controllers.
+pub struct Stores {
+    /// Of `Connection`.
+    pub namespaced: Store<DeserializeGuard<Connection>>,
+    /// Of `ClusterConnection`.
+    pub cluster: Store<DeserializeGuard<ClusterConnection>>,
+}
+
+/// Every connection, and one session for each that is used.
+pub struct Connections {
+    client: kube::Client,
+    operator_namespace: String,
+    stores: Stores,
+    transport: Arc<TransportFactory>,
+    locks: Arc<AggregateLocks>,
+    sessions: std::sync::Mutex<HashMap<ConnectionKey, Arc<Session>>>,
+}
+
+impl Connections {
+    /// No session yet; they are built when they are first used.
+    pub fn new(
+        client: kube::Client,
+        operator_namespace: String,
+        stores: Stores,
+        transport: Arc<TransportFactory>,
+    ) -> Self {
+        Self {
+            client,
+            operator_namespace,
+            stores,
+            transport,
+            locks: Arc::default(),
+            sessions: std::sync::Mutex::default(),
+        }
+    }
+
+    /// Resolves once both stores know the cluster.
+    pub async fn wait_until_ready(&self) {
+        // An error means that the writer is gone: the process is ending.
+        let _ = self.stores.namespaced.wait_until_ready().await;
+        let _ = self.stores.cluster.wait_until_ready().await;
+    }
+
+    /// The session of a connection, built anew when the connection changed.
+    ///
+    /// For a deletion the session in memory serves on after the connection or its Secret is gone.
+    ///
+    /// # Errors
+    /// `ReferenceNotFound`, `InvalidSpec`, or what keeps its certificates from being read.
+    pub async fn session(&self, key: &ConnectionKey, deleting: bool) -> Result<Arc<Session>, Fault> {
+        let present = self.sessions().get(key).cloned();
+        match (self.find(key)?, present) {
+            (Some(found), Some(session)) if session.revision == found.revision => Ok(session),
+            (Some(found), _) => self.open(key, found).await,
+            (None, Some(session)) if deleting => Ok(session),
+            (None, _) => Err(Fault::Waiting {
+                reason: Reason::ReferenceNotFound,
+                message: format!("{key} does not exist: create it, or correct spec.connectionRef"),
+            }),
+        }
+    }
+
+    /// Closes the session, so that the next use builds another.
+    pub fn close(&self, key: &ConnectionKey) {
+        self.sessions().remove(key);
+    }
+
+    /// Whether the connection carries our finalizer; `true` also where there is none to protect.
+    pub fn is_protected(&self, key: &ConnectionKey) -> bool {
+        self.find(key).ok().flatten().is_none_or(|found| found.protected)
+    }
+
+    fn find(&self, key: &ConnectionKey) -> Result<Option<Found>, Fault> {
+        match key.kind {
+            ConnectionKind::Connection => {
+                let reference = ObjectRef::new(&key.name).within(&key.namespace);
+                let object = self.stores.namespaced.get(&reference);
+                found(key, object.as_deref(), |c| (c.spec.endpoint.clone(), None))
+            }
+            ConnectionKind::ClusterConnection => {
+                let object = self.stores.cluster.get(&ObjectRef::new(&key.name));
+                found(key, object.as_deref(), |c| {
+                    (c.spec.endpoint.clone(), Some(c.spec.access.clone()))
+                })
+            }
+        }
+    }
+
+    async fn open(&self, key: &ConnectionKey, found: Found) -> Result<Arc<Session>, Fault> {
+        let Found {
+            revision,
+            endpoint,
+            access,
+            ..
+        } = found;
+        let invalid = |message: String| Fault::Blocked {
+            reason: Reason::InvalidSpec,
+            message: format!("{key}: {message}"),
+        };
+        let url = parse_base_url(&endpoint.url).map_err(invalid)?;
+        check_url(&url, endpoint.insecure).map_err(invalid)?;
+        let vault = self.vault(key);
+        let certificates = match &endpoint.ca_bundle {
+            Some(bundle) => Some(vault.certificates(bundle).await.map_err(Error::Credential)?),
+            None => None,
+        };
+        let transport = HttpTransportConfig {
+            ca_bundle: certificates.clone(),
+            ..Default::default()
+        };
+        let transport = (self.transport)(&transport).map_err(invalid)?;
+        let config = ClientConfig {
+            base_url: url,
+            external_domain: endpoint.external_domain.clone(),
+            deadline: CALL_DEADLINE,
+        };
+        let rate = |n: i32| u32::try_from(n).unwrap_or(1).max(1);
+        let limiter = Limiter::new(
+            rate(endpoint.rate_limit.requests_per_second),
+            rate(endpoint.rate_limit.burst),
+        );
+        let source = Arc::new(SecretCredential {
+            vault,
+            endpoint: endpoint.clone(),
+        });
+        let client =
+            Client::new(config, transport, source, Arc::new(limiter), self.locks.clone()).map_err(invalid)?;
+        let parts = Parts {
+            key: key.clone(),
+            revision,
+            endpoint,
+            access,
+            certificates,
+        };
+        Ok(self.install(Session::new(parts, client)))
+    }
+
+    /// Of two sessions built at once for the same revision the first stays, with what it learns.
+    fn install(&self, session: Session) -> Arc<Session> {
+        let mut sessions = self.sessions();
+        match sessions.get(&session.key) {
+            Some(present) if present.revision == session.revision => present.clone(),
+            _ => {
+                let session = Arc::new(session);
+                sessions.insert(session.key.clone(), session.clone());
+                session
+            }
+        }
+    }
+
+    /// Where the connection's Secrets and ConfigMaps are.
+    pub fn vault(&self, key: &ConnectionKey) -> Vault {
+        let namespace = match key.kind {
+            ConnectionKind::Connection => key.namespace.clone(),
+            ConnectionKind::ClusterConnection => self.operator_namespace.clone(),
+        };
+        let needs_label = namespace != self.operator_namespace;
+        Vault {
+            client: self.client.clone(),
+            namespace,
+            needs_label,
+        }
+    }
+
+    fn sessions(&self) -> std::sync::MutexGuard<'_, HashMap<ConnectionKey, Arc<Session>>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn found<K: Resource>(
+    key: &ConnectionKey,
+    object: Option<&DeserializeGuard<K>>,
+    spec: impl FnOnce(&K) -> (Endpoint, Option<Vec<AccessGrant>>),
+) -> Result<Option<Found>, Fault> {
+    match object.map(|guard| &guard.0) {
+        None => Ok(None),
+        Some(Err(error)) => Err(Fault::Waiting {
+            reason: Reason::ReferenceNotReady,
+            message: format!("{key} does not parse: {error}"),
+        }),
+        Some(Ok(connection)) => {
+            let (endpoint, access) = spec(connection);
+            let revision = Revision {
+                uid: connection.uid(),
+                generation: connection.meta().generation,
+            };
+            let protected = connection.finalizers().iter().any(|f| f == FINALIZER);
+            Ok(Some(Found {
+                revision,
+                endpoint,
+                access,
+                protected,
+            }))
+        }
+    }
+}

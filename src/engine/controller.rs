@@ -1,0 +1,245 @@
+//! The wiring of one kind: one watch, one store, one queue.
+
+use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, future};
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::{Action, Config as ControllerConfig, Controller};
+use kube::runtime::reflector::{ObjectRef, Store, store};
+use kube::runtime::{PredicateConfig, WatchStreamExt, watcher};
+use kube::{Api, Resource, ResourceExt};
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+
+use super::claims::Claimant;
+use super::connections::ConnectionKey;
+use super::fault::Pace;
+use super::kind::Kind;
+use super::run::Run;
+use super::wake::Address;
+use super::{Engine, Having, malformed, reconcile};
+use crate::api::{FINALIZER, ManagementPolicy, annotation};
+use crate::runtime::admin::Readiness;
+
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// A watch that carried nothing for so long is begun anew; it bounds how long a dead one goes unnoticed.
+pub const WATCH_TIMEOUT_SECONDS: u32 = 120;
+
+type Guarded<K> = DeserializeGuard<K>;
+
+/// Follows one kind, in all namespaces or the configured ones, until `stop`; then lets running reconciles end.
+pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: CancellationToken) {
+    let scopes: Vec<Option<String>> = match engine.config.namespaces.as_slice() {
+        [] => vec![None],
+        namespaces => namespaces.iter().cloned().map(Some).collect(),
+    };
+    let (readers, writers): (Vec<_>, Vec<_>) = scopes.iter().map(|_| store::<Guarded<K>>()).unzip();
+    let kind = Arc::new(Followed {
+        engine,
+        readers,
+        claims_known: OnceCell::new(),
+    });
+    kind.clone().offer_resources();
+    let ready = readiness.register(K::KIND);
+    let mut controllers = Vec::new();
+    for ((scope, reader), writer) in scopes.into_iter().zip(kind.readers.clone()).zip(writers) {
+        let watch = watch::<K>(&kind.engine, scope.as_deref());
+        let engine = kind.engine.clone();
+        let applied = watch
+            .inspect_ok(move |event| gone(&engine, event))
+            .reflect(writer)
+            .applied_objects()
+            .predicate_filter(wants_attention::<K>, PredicateConfig::default());
+        let kicks = kind.engine.wakes.listen(K::KIND, scope);
+        let controller = Controller::for_stream(applied, reader)
+            .with_config(ControllerConfig::default().concurrency(kind.engine.config.concurrency))
+            .reconcile_on(kicks.map(|address| ObjectRef::new(&address.name).within(&address.namespace)))
+            .graceful_shutdown_on(stop.clone().cancelled_owned())
+            .run(
+                |object, kind: Arc<Followed<K>>| kind.handle(object),
+                |_, error, _| match *error {},
+                kind.clone(),
+            );
+        controllers.push(controller.for_each(|_| future::ready(())).boxed());
+    }
+    let announce = async {
+        kind.learn_claims().await;
+        ready.ready();
+    };
+    future::join(future::join_all(controllers), announce).await;
+}
+
+/// A watch that outlives errors, without what costs memory and nobody reads.
+fn watch<K: Kind>(
+    engine: &Engine,
+    namespace: Option<&str>,
+) -> impl Stream<Item = watcher::Result<watcher::Event<Guarded<K>>>> + use<K> {
+    let mut config = watcher::Config::default()
+        .any_semantic()
+        .timeout(WATCH_TIMEOUT_SECONDS);
+    config.label_selector = engine.config.label_selector.clone();
+    let client = engine.client.clone();
+    let api: Api<Guarded<K>> = match namespace {
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
+    };
+    watcher(api, config).default_backoff().modify(strip)
+}
+
+/// Drops what is large and never read.
+pub fn strip<K: Resource>(object: &mut K) {
+    object.managed_fields_mut().clear();
+    object.annotations_mut().remove(LAST_APPLIED);
+}
+
+/// One kind being followed.
+struct Followed<K: Kind> {
+    engine: Arc<Engine>,
+    readers: Vec<Store<Guarded<K>>>,
+    claims_known: OnceCell<()>,
+}
+
+impl<K: Kind> Followed<K> {
+    async fn handle(self: Arc<Self>, object: Arc<Guarded<K>>) -> Result<Action, Infallible> {
+        self.learn_claims().await;
+        let work = AssertUnwindSafe(self.reconcile(&object)).catch_unwind().await;
+        Ok(work.unwrap_or_else(|_| {
+            self.engine.metrics.panicked(K::KIND);
+            let uid = object.meta().uid.clone().unwrap_or_default();
+            Action::requeue(self.engine.backoff.next(&uid, Pace::Slow, Duration::ZERO))
+        }))
+    }
+
+    async fn reconcile(&self, object: &Guarded<K>) -> Action {
+        let meta = object.meta();
+        let uid = meta.uid.as_deref().unwrap_or_default();
+        let fresh = match self.engine.memo.is_stale(uid, meta.resource_version.as_deref()) {
+            true => match self.reread(object).await {
+                Some(fresh) => fresh,
+                None => return Action::await_change(),
+            },
+            false => object.clone(),
+        };
+        match fresh.0 {
+            Ok(resource) => reconcile::reconcile(&self.engine, Arc::new(resource)).await,
+            Err(invalid) => malformed::reconcile::<K>(&self.engine, &invalid).await,
+        }
+    }
+
+    /// The watch has not shown our own last write yet: ask.
+    async fn reread(&self, object: &Guarded<K>) -> Option<Guarded<K>> {
+        let namespace = object.namespace().unwrap_or_default();
+        let api = Api::<Guarded<K>>::namespaced(self.engine.client.clone(), &namespace);
+        let read = super::resource::bounded(api.get_opt(&object.name_any())).await;
+        read.unwrap_or_else(|_| Some(object.clone()))
+    }
+
+    /// Rebuilds the claims of this kind from all statuses, once, before the first reconcile.
+    async fn learn_claims(&self) {
+        self.claims_known
+            .get_or_init(|| async {
+                self.engine.connections.wait_until_ready().await;
+                self.engine.namespaces_known().await;
+                for reader in &self.readers {
+                    // An error means that the writer is gone: the process is ending.
+                    let _ = reader.wait_until_ready().await;
+                }
+                let mut bound: Vec<Arc<Guarded<K>>> = self.readers.iter().flat_map(Store::state).collect();
+                bound.sort_by_cached_key(|object| (object.creation_timestamp(), object.uid()));
+                bound
+                    .iter()
+                    .filter_map(|object| object.0.as_ref().ok())
+                    .for_each(|object| self.learn_claim(object));
+            })
+            .await;
+    }
+
+    /// The oldest comes first and keeps what it has; a later one learns at its reconcile who holds it.
+    fn learn_claim(&self, object: &K) {
+        let status = object.status();
+        let bond = status.and_then(|s| s.id.as_deref().zip(s.instance.as_deref()));
+        if let Some((id, instance)) = bond
+            && object.common().management.management_policy == ManagementPolicy::Manage
+        {
+            let claimant = Claimant {
+                uid: object.uid().unwrap_or_default(),
+                address: address(object),
+            };
+            let _ = self.engine.claim(&Run::<K>::claim_on(instance, id), &claimant);
+        }
+    }
+
+    fn offer_resources(self: Arc<Self>) {
+        let readers = self.readers.clone();
+        self.engine.add_resources(Box::new(move |having| {
+            let all = readers.iter().flat_map(Store::state);
+            all.filter_map(|guard| guard.0.as_ref().ok().filter(|o| has(*o, having)).map(address))
+                .collect()
+        }));
+    }
+}
+
+fn has<K: Kind>(object: &K, having: Having<'_>) -> bool {
+    let namespace = object.namespace().unwrap_or_default();
+    match having {
+        Having::Namespace(name) => namespace == name,
+        Having::Connection(key) => {
+            *key == ConnectionKey::of(&object.common().management.connection_ref, &namespace)
+        }
+    }
+}
+
+fn address<K: Kind>(object: &K) -> Address {
+    Address {
+        kind: K::KIND,
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+    }
+}
+
+/// A resource that is gone holds nothing any more; its connection may have waited for that.
+fn gone<K: Kind>(engine: &Engine, event: &watcher::Event<Guarded<K>>) {
+    if let watcher::Event::Delete(object) = event {
+        engine.forget(object.meta().uid.as_deref().unwrap_or_default());
+        if let Ok(object) = &object.0 {
+            let namespace = object.namespace().unwrap_or_default();
+            let key = ConnectionKey::of(&object.common().management.connection_ref, &namespace);
+            engine.wakes.wake([key.address()]);
+        }
+    }
+}
+
+/// What a person can change and must be answered to; our own writes are not among it.
+fn wants_attention<K: Kind>(object: &Guarded<K>) -> Option<u64> {
+    let meta = object.meta();
+    let bound = object
+        .0
+        .as_ref()
+        .ok()
+        .and_then(|o| o.status())
+        .and_then(|s| s.id.as_deref());
+    let protected = meta.finalizers.iter().flatten().any(|f| f == FINALIZER);
+    let annotations = meta
+        .annotations
+        .iter()
+        .flatten()
+        .filter(|(name, value)| match name.as_str() {
+            annotation::CREATE_PENDING => false,
+            annotation::ID => Some(value.as_str()) != bound,
+            _ => true,
+        });
+    let mut hasher = DefaultHasher::new();
+    meta.generation.hash(&mut hasher);
+    meta.deletion_timestamp.is_some().hash(&mut hasher);
+    (bound.is_some() && !protected).hash(&mut hasher);
+    object.0.is_err().hash(&mut hasher);
+    for annotation in annotations {
+        annotation.hash(&mut hasher);
+    }
+    Some(hasher.finish())
+}

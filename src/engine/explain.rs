@@ -1,0 +1,151 @@
+//! Turns refusals and holds into sentences a person can act on.
+
+use super::fault::Fault;
+use super::kind::{Kind, Permission};
+use super::plan::Hold;
+use super::run::Run;
+use crate::api::annotation;
+use crate::zitadel::Error;
+
+impl<K: Kind> Run<'_, K> {
+    /// The fault of a failed call, after what may lie behind it was looked at: another instance, a missing permission.
+    pub(super) async fn explain(&mut self, error: Error) -> Fault {
+        let suspicious = matches!(
+            error,
+            Error::OrganizationNotFound { .. } | Error::NotFound { .. } | Error::PermissionDenied { .. }
+        );
+        if suspicious && matches!(self.confirm_instance().await, Ok(false)) {
+            return self.held(Hold::InstanceChanged);
+        }
+        match error {
+            Error::PermissionDenied { permission, .. } => self.denied(error, permission).await,
+            error => error.into(),
+        }
+    }
+
+    /// ZITADEL does not say which permission is missing; the list of those present does (contract §0.7).
+    async fn denied(&self, error: Error, permission: &'static str) -> Fault {
+        let Ok(cx) = self.context() else {
+            return error.into();
+        };
+        let Ok(present) = cx.client.permissions(cx.organization).await else {
+            return error.into();
+        };
+        let missing: Vec<&Permission> = K::PERMISSIONS
+            .iter()
+            .filter(|needed| !present.contains(needed.name))
+            .collect();
+        let names: Vec<&str> = missing.iter().map(|p| p.name).collect();
+        let role = missing
+            .iter()
+            .find(|p| p.name == permission)
+            .or(missing.first())
+            .map(|p| p.roles);
+        let Some(role) = role else { return error.into() };
+        Fault::Blocked {
+            reason: crate::api::Reason::PermissionDenied,
+            message: format!(
+                "the user of {} lacks {} in organization {}: give it the role {role} there ({error})",
+                self.key,
+                names.join(", "),
+                cx.organization
+            ),
+        }
+    }
+
+    /// The fault of a hold; a wait on somebody else's name or object is registered, so that its end wakes this resource.
+    pub(super) fn held(&self, hold: Hold) -> Fault {
+        let message = match hold {
+            Hold::Paused => format!(
+                "paused by the annotation {}: nothing is read or written",
+                annotation::PAUSED
+            ),
+            Hold::Taken => self.taken(),
+            Hold::NameInUse => self.name_taken(),
+            Hold::NothingToImport => format!(
+                "there is no {} {} in the organization: correct or remove the annotation {}",
+                K::KIND,
+                self.target_id.as_deref().unwrap_or_default(),
+                annotation::ID
+            ),
+            Hold::Foreign => format!("{} {} belongs to another organization", K::KIND, self.id()),
+            Hold::InstanceChanged => self.instance_changed(),
+            Hold::Drift => format!(
+                "ZITADEL differs in {}; nothing is changed under Observe",
+                self.differing.join(", ")
+            ),
+            Hold::NothingToObserve => format!("there is no such {} in ZITADEL", K::KIND),
+        };
+        Fault::Held { hold, message }
+    }
+
+    fn id(&self) -> &str {
+        self.target_id.as_deref().unwrap_or_default()
+    }
+
+    fn taken(&self) -> String {
+        if let Some(holder) = &self.holder
+            && let Some(instance) = self
+                .bond
+                .instance
+                .as_ref()
+                .or(self.reach.as_ref().map(|r| &r.instance))
+        {
+            self.engine
+                .claims
+                .wait(&Self::claim_on(instance, self.id()), self.handle.address.clone());
+            let holder = self.describe(holder);
+            return format!(
+                "{} {} is owned by {holder}; nothing is touched, not even on deletion",
+                K::KIND,
+                self.id()
+            );
+        }
+        format!("{} {} is owned by another resource", K::KIND, self.id())
+    }
+
+    fn name_taken(&self) -> String {
+        let name = self.desired.as_ref().map(K::name).unwrap_or_default();
+        if let Some(claim) = self.name_claim(name) {
+            self.engine.claims.wait(&claim, self.handle.address.clone());
+        }
+        let by = match (&self.holder, &self.target_id) {
+            (Some(holder), _) => format!(
+                "{}: choose another name, or rename that one",
+                self.describe(holder)
+            ),
+            (None, Some(id)) if !self.recorded => format!(
+                "{} {id}: choose another name, or take it over with adoptionPolicy ByName or the annotation {}={id}",
+                K::KIND,
+                annotation::ID
+            ),
+            _ => format!(
+                "another {}: choose another name (two resources that swap names need a third name in between)",
+                K::KIND
+            ),
+        };
+        format!("the name {name:?} is in use in the organization by {by}")
+    }
+
+    /// Other namespaces are none of a tenant's business.
+    fn describe(&self, holder: &super::claims::Claimant) -> String {
+        match holder.address.namespace == self.handle.address.namespace {
+            true => holder.address.to_string(),
+            false => "a resource of another namespace".into(),
+        }
+    }
+
+    fn instance_changed(&self) -> String {
+        let recorded = self
+            .bond
+            .instance
+            .clone()
+            .or(self.intent.as_ref().map(|i| i.instance.clone()));
+        let recorded = recorded.unwrap_or_default();
+        format!(
+            "{} reaches another ZITADEL instance than {recorded}, which this was written to: nothing is written, recreated or released; \
+             if it is the same instance under a new identity, add {recorded:?} to spec.previousInstances of the connection",
+            self.key
+        )
+    }
+}

@@ -1,0 +1,99 @@
+//! A resource that does not parse: one condition, and a way out of its deletion.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::core::error_boundary::InvalidObject;
+use kube::runtime::controller::Action;
+use serde_json::Value;
+
+use super::Engine;
+use super::fault::{Fault, Pace, Severity, Verdict};
+use super::kind::Kind;
+use super::resource::{Handle, MetadataChange};
+use super::status::{Outcome, conditions};
+use crate::api::{CommonStatus, Reason, annotation};
+
+/// Says that the resource does not parse. A deletion goes through only where nothing is to be removed in ZITADEL.
+pub(super) async fn reconcile<K: Kind>(engine: &Engine, invalid: &InvalidObject) -> Action {
+    let mut handle = Handle::new::<K>(engine.client.clone(), K::KIND, &invalid.metadata);
+    let uid = handle.uid().to_owned();
+    let pace = match settle(engine, &mut handle, invalid).await {
+        Ok(()) => Pace::Resync,
+        Err(fault) => {
+            tracing::warn!(resource = %handle.address, %fault, "the status of a malformed resource could not be written");
+            Pace::Transient
+        }
+    };
+    engine
+        .metrics
+        .reconciled(K::KIND, Some(Reason::InvalidSpec), Duration::ZERO);
+    Action::requeue(engine.backoff.next(&uid, pace, engine.config.resync))
+}
+
+async fn settle(engine: &Engine, handle: &mut Handle, invalid: &InvalidObject) -> Result<(), Fault> {
+    let Some(raw) = handle.read().await? else {
+        return Ok(());
+    };
+    handle.meta = raw.metadata;
+    let deleting = handle.meta.deletion_timestamp.is_some();
+    let paused = handle.annotation(annotation::PAUSED) == Some("true");
+    if deleting && !handle.has_finalizer() {
+        return Ok(());
+    }
+    let begun = handle.annotation(annotation::CREATE_PENDING).is_some();
+    if deleting && !paused && keeps_nothing(&raw.data, begun) {
+        handle
+            .change(&MetadataChange {
+                finalizer: Some(false),
+                ..Default::default()
+            })
+            .await?;
+        engine.forget(handle.uid());
+        return Ok(());
+    }
+    let previous: CommonStatus = serde_json::from_value(raw.data["status"].clone()).unwrap_or_default();
+    let verdict = verdict(handle, invalid, deleting);
+    let outcome = Outcome {
+        verdict: &verdict,
+        generation: handle.meta.generation.unwrap_or_default(),
+        deleting,
+        outage_grace: engine.config.outage_grace,
+        now: Timestamp::now(),
+    };
+    let (conditions, observed_generation) =
+        conditions(&previous.conditions, previous.observed_generation, &outcome);
+    let next = CommonStatus {
+        conditions,
+        observed_generation,
+        ..previous.clone()
+    };
+    if next == previous {
+        Ok(())
+    } else {
+        handle.apply_status(&next).await
+    }
+}
+
+/// Retained by spec or by origin, or never bound and never begun.
+fn keeps_nothing(raw: &Value, begun: bool) -> bool {
+    let status = &raw["status"];
+    match raw["spec"]["deletionPolicy"].as_str() {
+        Some(policy) => policy == "Retain",
+        None => status["origin"] == "Adopted" || (status["id"].is_null() && !begun),
+    }
+}
+
+fn verdict(handle: &Handle, invalid: &InvalidObject, deleting: bool) -> Verdict {
+    let verdict = Verdict {
+        reason: Reason::InvalidSpec,
+        severity: Severity::Stalled,
+        pace: Pace::Resync,
+        message: format!("the resource does not parse, correct its spec: {}", invalid.error),
+    };
+    if deleting {
+        verdict.blocking_deletion(&handle.free_command())
+    } else {
+        verdict
+    }
+}

@@ -1,0 +1,119 @@
+//! What the operator remembers of a resource between reconciles. Losing it costs a call or two, never correctness.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// So many repairs of one field …
+const FIGHT_REPAIRS: usize = 5;
+/// … within this time are a fight with somebody else.
+const FIGHT_WINDOW: Duration = Duration::from_secs(600);
+
+#[derive(Default)]
+struct Memory {
+    written: Option<u64>,
+    repairs: HashMap<&'static str, Vec<Instant>>,
+    recovering_since: Option<Instant>,
+}
+
+/// The memories of all resources, by UID.
+#[derive(Default)]
+pub struct Memo {
+    memories: Mutex<HashMap<String, Memory>>,
+}
+
+impl Memo {
+    /// Remembers the resourceVersion that a write of ours gave the resource.
+    pub fn wrote(&self, uid: &str, resource_version: Option<&str>) {
+        if let Some(version) = resource_version.and_then(|v| v.parse().ok()) {
+            self.with(uid, |memory| memory.written = Some(version));
+        }
+    }
+
+    /// Is this view older than our own last write? Resource versions of one object are ordered numbers.
+    pub fn is_stale(&self, uid: &str, resource_version: Option<&str>) -> bool {
+        let seen: Option<u64> = resource_version.and_then(|v| v.parse().ok());
+        let written = self.memories().get(uid).and_then(|memory| memory.written);
+        seen.zip(written).is_some_and(|(seen, written)| seen < written)
+    }
+
+    /// Counts a repair of these fields; answers the one that has become a fight, if any.
+    pub fn repaired(&self, uid: &str, fields: &[&'static str]) {
+        let now = Instant::now();
+        self.with(uid, |memory| {
+            for field in fields {
+                memory.repairs.entry(field).or_default().push(now);
+            }
+        });
+    }
+
+    /// The fields that were repaired too often of late: somebody else wants them otherwise.
+    pub fn contested(&self, uid: &str, fields: &[&'static str]) -> Vec<&'static str> {
+        self.with(uid, |memory| {
+            for repairs in memory.repairs.values_mut() {
+                repairs.retain(|at| at.elapsed() < FIGHT_WINDOW);
+            }
+            let often = |field: &&str| {
+                memory
+                    .repairs
+                    .get(*field)
+                    .is_some_and(|r| r.len() >= FIGHT_REPAIRS)
+            };
+            fields.iter().copied().filter(often).collect()
+        })
+    }
+
+    /// How long the recovery of a create has been under way, from the first time this was asked.
+    pub fn recovering_for(&self, uid: &str) -> Duration {
+        self.with(uid, |memory| {
+            memory.recovering_since.get_or_insert_with(Instant::now).elapsed()
+        })
+    }
+
+    /// The recovery is over.
+    pub fn recovered(&self, uid: &str) {
+        self.with(uid, |memory| memory.recovering_since = None);
+    }
+
+    /// Forgets a resource that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.memories().remove(uid);
+    }
+
+    fn with<T>(&self, uid: &str, act: impl FnOnce(&mut Memory) -> T) -> T {
+        act(self.memories().entry(uid.into()).or_default())
+    }
+
+    fn memories(&self) -> MutexGuard<'_, HashMap<String, Memory>> {
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_older_than_our_own_write_is_stale() {
+        let memo = Memo::default();
+        assert!(!memo.is_stale("a", Some("5")));
+        memo.wrote("a", Some("10"));
+        assert!(memo.is_stale("a", Some("9")));
+        assert!(!memo.is_stale("a", Some("10")));
+        assert!(!memo.is_stale("a", None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn five_repairs_in_ten_minutes_are_a_fight() {
+        let memo = Memo::default();
+        for _ in 0..5 {
+            assert!(memo.contested("a", &["name"]).is_empty());
+            memo.repaired("a", &["name"]);
+        }
+        assert_eq!(memo.contested("a", &["name", "state"]), ["name"]);
+        tokio::time::advance(FIGHT_WINDOW).await;
+        assert!(memo.contested("a", &["name"]).is_empty());
+    }
+}

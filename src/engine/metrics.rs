@@ -1,0 +1,76 @@
+//! What the operator counts, in the Prometheus text format.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+use crate::api::Reason;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Outcome {
+    kind: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByKind {
+    kind: &'static str,
+}
+
+/// The operator's metrics.
+#[derive(Clone)]
+pub struct Metrics {
+    reconciles: Family<Outcome, Counter<u64, AtomicU64>>,
+    seconds: Family<ByKind, Histogram>,
+    panics: Family<ByKind, Counter<u64, AtomicU64>>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let buckets = || Histogram::new(exponential_buckets(0.001, 2.0, 16));
+        Self {
+            reconciles: Family::default(),
+            seconds: Family::new_with_constructor(buckets),
+            panics: Family::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Metrics that a registry shows.
+    pub fn registered(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        let registry = registry.sub_registry_with_prefix("zitadel_operator");
+        registry.register(
+            "reconciles",
+            "Reconciles by kind and resulting reason",
+            metrics.reconciles.clone(),
+        );
+        registry.register(
+            "reconcile_duration_seconds",
+            "Duration of reconciles",
+            metrics.seconds.clone(),
+        );
+        registry.register("panics", "Reconciles that panicked", metrics.panics.clone());
+        metrics
+    }
+
+    /// Counts one reconcile; without a reason nothing was told.
+    pub fn reconciled(&self, kind: &'static str, reason: Option<Reason>, took: Duration) {
+        let reason = reason.map_or("None", Reason::as_str);
+        self.reconciles.get_or_create(&Outcome { kind, reason }).inc();
+        self.seconds
+            .get_or_create(&ByKind { kind })
+            .observe(took.as_secs_f64());
+    }
+
+    /// Counts one panic.
+    pub fn panicked(&self, kind: &'static str) {
+        self.panics.get_or_create(&ByKind { kind }).inc();
+    }
+}

@@ -1,0 +1,308 @@
+//! One reconcile from start to requeue: drives the plan, then writes the status, publishes events and chooses the pace.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::runtime::controller::Action;
+use tokio::time::Instant;
+
+use super::Engine;
+use super::events::Note;
+use super::fault::{Fault, Pace, Severity, Verdict};
+use super::kind::Kind;
+use super::plan::{Observed, Step, Target, plan};
+use super::resource::MetadataChange;
+use super::run::Run;
+use super::status::{Outcome, conditions, ours};
+use crate::api::{CommonStatus, ConditionType, Drift, Reason, annotation};
+
+/// The longest plan is protect, look, adopt, record, update; more steps mean that the plan does not end.
+const MAX_STEPS: usize = 16;
+
+/// How a reconcile ended without a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Settled {
+    /// ZITADEL matches the spec.
+    InSync,
+    /// There is nothing left to do for this resource.
+    Released,
+}
+
+/// Reconciles one resource.
+pub(super) async fn reconcile<K: Kind>(engine: &Engine, object: Arc<K>) -> Action {
+    let started = Instant::now();
+    let mut run = Run::new(engine, object);
+    let result = run.drive().await;
+    let (reason, delay) = run.finish(result).await;
+    engine.metrics.reconciled(K::KIND, reason, started.elapsed());
+    delay.map_or_else(Action::await_change, Action::requeue)
+}
+
+impl<K: Kind> Run<'_, K> {
+    async fn drive(&mut self) -> Result<Settled, Fault> {
+        if !self.is_deleting() && self.handle.annotation(annotation::PAUSED) != Some("true") {
+            self.desired = Some(self.object.desire()?);
+        }
+        for _ in 0..MAX_STEPS {
+            let step = plan(&self.facts());
+            tracing::debug!(resource = %self.handle.address, ?step, "next step");
+            if !self.engine.leadership.is_leader() {
+                return Err(Fault::Stale);
+            }
+            match step {
+                Step::Look => self.look().await?,
+                Step::FindByName => self.find_by_name().await?,
+                Step::Protect => self.protect().await?,
+                Step::BeginCreate => self.begin_create().await?,
+                Step::Create => self.create().await?,
+                Step::Recover => self.recover().await?,
+                Step::Adopt => self.adopt()?,
+                Step::Record => self.record().await?,
+                Step::Update => self.update().await?,
+                Step::Remove => self.remove().await?,
+                Step::Release if self.is_deleting() => {
+                    return self.release().await.map(|()| Settled::Released);
+                }
+                Step::Release => self.release().await?,
+                Step::Hold(hold) => return Err(self.held(hold)),
+                Step::Done if self.is_deleting() => return Ok(Settled::Released),
+                Step::Done => return Ok(Settled::InSync),
+            }
+        }
+        Err(Fault::Soon {
+            reason: Reason::Unavailable,
+            message: "ZITADEL keeps changing while it is reconciled".into(),
+            after: Duration::from_secs(30),
+        })
+    }
+
+    /// Records the bond before anything else is written; the conditions follow at the end.
+    async fn record(&mut self) -> Result<(), Fault> {
+        let status = CommonStatus {
+            conditions: ours(&self.conditions()),
+            ..self.bonded()
+        };
+        self.write(&status).await
+    }
+
+    /// The status as it was, with the bond of now.
+    fn bonded(&self) -> CommonStatus {
+        let bond = self.bond.clone();
+        CommonStatus {
+            id: bond.id,
+            organization_id: bond.organization,
+            instance: bond.instance,
+            origin: bond.origin,
+            ..self.status()
+        }
+    }
+
+    async fn write(&mut self, status: &CommonStatus) -> Result<(), Fault> {
+        self.handle.apply_status(status).await?;
+        self.engine
+            .memo
+            .wrote(self.handle.uid(), self.handle.meta.resource_version.as_deref());
+        self.recorded = self.target == Target::Bound;
+        Ok(())
+    }
+
+    /// Writes what came of it and answers when to come back; `None`: when the resource changes.
+    async fn finish(mut self, result: Result<Settled, Fault>) -> (Option<Reason>, Option<Duration>) {
+        let uid = self.handle.uid().to_owned();
+        if matches!(result, Ok(Settled::Released)) {
+            self.engine.forget(&uid);
+            return (None, None);
+        }
+        let verdict = match &result {
+            Ok(_) => Some(Verdict::available("ZITADEL matches the spec")),
+            Err(fault) => self.verdict(fault),
+        };
+        if let Err(fault) = &result {
+            tracing::info!(resource = %self.handle.address, %fault, "not reconciled");
+        }
+        let written = self.settle(verdict.as_ref()).await;
+        let pace = match (written, result, &verdict) {
+            (Err(fault), _, _) => self.pace_of(&fault),
+            (Ok(()), _, Some(verdict)) => verdict.pace,
+            (Ok(()), Err(fault), None) => self.pace_of(&fault),
+            (Ok(()), Ok(_), None) => Pace::Resync,
+        };
+        if matches!(pace, Pace::Resync) {
+            self.engine.backoff.reset(&uid);
+        }
+        let delay = self.engine.backoff.next(&uid, pace, self.resync());
+        (verdict.map(|v| v.reason), Some(delay))
+    }
+
+    fn verdict(&self, fault: &Fault) -> Option<Verdict> {
+        let verdict = Verdict::of(fault)?;
+        Some(match self.is_deleting() && verdict.severity != Severity::Paused {
+            true => verdict.blocking_deletion(&self.handle.free_command()),
+            false => verdict,
+        })
+    }
+
+    /// The pace of a fault that has no verdict: nothing was learned about the resource itself.
+    fn pace_of(&self, fault: &Fault) -> Pace {
+        match fault {
+            Fault::NotAdmitted(after) => Pace::After(*after),
+            Fault::Stale => Pace::After(Duration::from_millis(500)),
+            fault => {
+                tracing::warn!(resource = %self.handle.address, %fault, "the Kubernetes API refused a write");
+                Pace::Transient
+            }
+        }
+    }
+
+    fn resync(&self) -> Duration {
+        let wanted = self.reach.as_ref().map(|reach| reach.session.freshness());
+        wanted
+            .unwrap_or(self.engine.config.resync)
+            .max(self.engine.config.min_resync)
+    }
+
+    /// Status, then annotations, then events. An unrecorded bond is written whatever else happened.
+    async fn settle(&mut self, verdict: Option<&Verdict>) -> Result<(), Fault> {
+        let before = self.status();
+        let next = match verdict {
+            Some(verdict) => self.next_status(verdict),
+            None if self.target == Target::Bound && !self.recorded => self.bonded(),
+            None => return Ok(()),
+        };
+        if differs(&before, &next) {
+            self.write(&next).await?;
+        }
+        self.tidy().await?;
+        if let Some(verdict) = verdict {
+            self.announce(&before, &next, verdict).await;
+        }
+        Ok(())
+    }
+
+    fn next_status(&self, verdict: &Verdict) -> CommonStatus {
+        let previous = self.status();
+        let outcome = Outcome {
+            verdict,
+            generation: self.object.meta().generation.unwrap_or_default(),
+            deleting: self.is_deleting(),
+            outage_grace: self.engine.config.outage_grace,
+            now: now(),
+        };
+        let (conditions, observed_generation) =
+            conditions(&previous.conditions, previous.observed_generation, &outcome);
+        let handled = self
+            .handle
+            .annotation(annotation::RECONCILE_REQUESTED_AT)
+            .map(str::to_owned);
+        let paused = verdict.severity == Severity::Paused;
+        let base = self.with_report(CommonStatus {
+            conditions,
+            observed_generation,
+            ..self.bonded()
+        });
+        CommonStatus {
+            deletion_policy: Some(self.deletion_policy()),
+            last_handled_reconcile_at: if paused {
+                previous.last_handled_reconcile_at
+            } else {
+                handled
+            },
+            drift: self.drift(previous.drift),
+            ..base
+        }
+    }
+
+    fn with_report(&self, status: CommonStatus) -> CommonStatus {
+        let Some(remote) = self
+            .remote
+            .as_ref()
+            .filter(|_| self.observed != Observed::Foreign)
+        else {
+            return status;
+        };
+        let report = K::report(remote);
+        CommonStatus {
+            sequence: Some(report.sequence).filter(|s| !s.is_empty()),
+            creation_date: report.creation_date.map(|date| date.to_string()),
+            change_date: report.change_date.map(|date| date.to_string()),
+            ..status
+        }
+    }
+
+    /// Under `Observe` the difference of now, else what was last reverted.
+    fn drift(&self, previous: Option<Drift>) -> Option<Drift> {
+        let seen: &[&str] = if self.is_managed() {
+            &self.reverted
+        } else {
+            &self.differing
+        };
+        let fields: Vec<String> = seen.iter().map(ToString::to_string).collect();
+        match previous {
+            previous if fields.is_empty() => previous.filter(|_| self.is_managed()),
+            Some(previous) if previous.fields == fields && !self.is_managed() => Some(previous),
+            _ => Some(Drift {
+                fields,
+                observed_at: Time(now()),
+            }),
+        }
+    }
+
+    /// After the status proves the bond: the id beside it, and no intent any more.
+    async fn tidy(&mut self) -> Result<(), Fault> {
+        if !self.is_managed() || !self.recorded || self.is_deleting() || self.holder.is_some() {
+            return Ok(());
+        }
+        let id = self.bond.id.clone();
+        let mut annotations = vec![(annotation::ID, id)];
+        if self.pending == super::plan::Pending::No {
+            annotations.push((annotation::CREATE_PENDING, None));
+        }
+        self.change(MetadataChange {
+            finalizer: None,
+            annotations,
+        })
+        .await
+    }
+
+    /// Events: what was done, and a change of the reason.
+    async fn announce(&mut self, before: &CommonStatus, next: &CommonStatus, verdict: &Verdict) {
+        let reason = |status: &CommonStatus, kind: ConditionType| {
+            kind.find(&status.conditions)
+                .map(|c| c.reason.clone())
+                .unwrap_or_default()
+        };
+        let mut notes = std::mem::take(&mut self.notes);
+        if reason(before, ConditionType::Synced) != reason(next, ConditionType::Synced) {
+            let note = Note::normal(verdict.reason.as_str(), &verdict.message);
+            let warning = matches!(verdict.severity, Severity::Stalled | Severity::Transient);
+            notes.push(Note { warning, ..note });
+        }
+        let about = self.object.object_ref(&());
+        for note in notes {
+            self.engine.events.publish(&about, note).await;
+        }
+    }
+}
+
+/// Whole seconds, as Kubernetes stamps.
+fn now() -> Timestamp {
+    let round = TimestampRound::new()
+        .smallest(Unit::Second)
+        .mode(RoundMode::Trunc);
+    let now = Timestamp::now();
+    now.round(round).unwrap_or(now)
+}
+
+/// Only what we own counts: a condition of somebody else is not ours to compare.
+fn differs(before: &CommonStatus, next: &CommonStatus) -> bool {
+    let own = CommonStatus {
+        conditions: ours(&before.conditions),
+        ..before.clone()
+    };
+    own != CommonStatus {
+        conditions: ours(&next.conditions),
+        ..next.clone()
+    }
+}

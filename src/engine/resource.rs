@@ -1,0 +1,171 @@
+//! The writes to a resource in Kubernetes, each guarded by its UID or resourceVersion. No other place writes one.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::fault::Fault;
+use super::wake::Address;
+use crate::api::FINALIZER;
+
+/// The field manager of everything the operator applies.
+pub const FIELD_MANAGER: &str = "zitadel-operator";
+
+/// Bound of one call to the Kubernetes API; the client itself would retry for minutes.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// One resource, to write to.
+#[derive(Clone)]
+pub struct Handle {
+    api: Api<DynamicObject>,
+    resource: ApiResource,
+    /// Where it is.
+    pub address: Address,
+    /// Its metadata after the last write.
+    pub meta: ObjectMeta,
+}
+
+/// What the metadata should become.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MetadataChange {
+    /// Add or take off our finalizer.
+    pub finalizer: Option<bool>,
+    /// Set an annotation, or remove it with `None`.
+    pub annotations: Vec<(&'static str, Option<String>)>,
+}
+
+impl Handle {
+    /// A handle on a resource of type `K`.
+    pub fn new<K: Resource<DynamicType = ()>>(
+        client: kube::Client,
+        kind: &'static str,
+        meta: &ObjectMeta,
+    ) -> Self {
+        let resource = ApiResource::erase::<K>(&());
+        let namespace = meta.namespace.clone().unwrap_or_default();
+        let api = match meta.namespace.as_deref() {
+            Some(namespace) => Api::namespaced_with(client, namespace, &resource),
+            None => Api::all_with(client, &resource),
+        };
+        let address = Address {
+            kind,
+            namespace,
+            name: meta.name.clone().unwrap_or_default(),
+        };
+        Self {
+            api,
+            resource,
+            address,
+            meta: meta.clone(),
+        }
+    }
+
+    /// The resource's UID.
+    pub fn uid(&self) -> &str {
+        self.meta.uid.as_deref().unwrap_or_default()
+    }
+
+    /// Is our finalizer on it?
+    pub fn has_finalizer(&self) -> bool {
+        self.meta.finalizers.iter().flatten().any(|f| f == FINALIZER)
+    }
+
+    /// The value of an annotation.
+    pub fn annotation(&self, name: &str) -> Option<&str> {
+        self.meta.annotations.as_ref()?.get(name).map(String::as_str)
+    }
+
+    /// Changes finalizer and annotations in one patch that fails if anybody wrote meanwhile. No difference, no call.
+    ///
+    /// # Errors
+    /// [`Fault::Stale`] if the resource changed or went.
+    pub async fn change(&mut self, change: &MetadataChange) -> Result<(), Fault> {
+        let (finalizers, annotations) = self.changed(change);
+        let mut patch = vec![json!({
+            "op": "test", "path": "/metadata/resourceVersion", "value": self.meta.resource_version,
+        })];
+        if finalizers != self.meta.finalizers.clone().unwrap_or_default() {
+            patch.push(json!({ "op": "add", "path": "/metadata/finalizers", "value": finalizers }));
+        }
+        if annotations != self.meta.annotations.clone().unwrap_or_default() {
+            patch.push(json!({ "op": "add", "path": "/metadata/annotations", "value": annotations }));
+        }
+        if patch.len() == 1 {
+            return Ok(());
+        }
+        let patch = serde_json::from_value(Value::Array(patch)).map_err(kube::Error::SerdeError)?;
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.into()),
+            ..Default::default()
+        };
+        let patch = Patch::<()>::Json(patch);
+        self.meta = bounded(self.api.patch(&self.address.name, &params, &patch))
+            .await?
+            .metadata;
+        Ok(())
+    }
+
+    fn changed(&self, change: &MetadataChange) -> (Vec<String>, BTreeMap<String, String>) {
+        let mut finalizers = self.meta.finalizers.clone().unwrap_or_default();
+        if let Some(wanted) = change.finalizer {
+            finalizers.retain(|f| f != FINALIZER);
+            finalizers.extend(wanted.then(|| FINALIZER.to_owned()));
+        }
+        let mut annotations = self.meta.annotations.clone().unwrap_or_default();
+        for (name, value) in &change.annotations {
+            match value {
+                Some(value) => annotations.insert((*name).into(), value.clone()),
+                None => annotations.remove(*name),
+            };
+        }
+        (finalizers, annotations)
+    }
+
+    /// Applies the status, the whole of what we own of it. A resource that is gone is fine.
+    ///
+    /// # Errors
+    /// [`Fault::Stale`] if another resource of that name took its place.
+    pub async fn apply_status(&mut self, status: &impl Serialize) -> Result<(), Fault> {
+        let body = json!({
+            "apiVersion": self.resource.api_version,
+            "kind": self.resource.kind,
+            "metadata": { "name": self.address.name, "namespace": self.meta.namespace, "uid": self.meta.uid },
+            "status": serde_json::to_value(status).map_err(kube::Error::SerdeError)?,
+        });
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let patch = Patch::Apply(&body);
+        match bounded(self.api.patch_status(&self.address.name, &params, &patch)).await {
+            Ok(object) => self.meta = object.metadata,
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// The command that gives the object in ZITADEL up, so that a deletion goes through.
+    pub fn free_command(&self) -> String {
+        let Address { namespace, name, .. } = &self.address;
+        let ApiResource { plural, group, .. } = &self.resource;
+        format!(
+            "kubectl patch {plural}.{group} -n {namespace} {name} --type merge -p '{{\"spec\":{{\"deletionPolicy\":\"Retain\"}}}}'"
+        )
+    }
+
+    /// Reads the resource as it is now; `None` if it is gone.
+    pub async fn read(&self) -> Result<Option<DynamicObject>, Fault> {
+        Ok(bounded(self.api.get_opt(&self.address.name)).await?)
+    }
+}
+
+/// A call to the Kubernetes API within its deadline.
+pub(super) async fn bounded<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
+    match tokio::time::timeout(DEADLINE, call).await {
+        Ok(result) => result,
+        Err(elapsed) => Err(kube::Error::Service(elapsed.into())),
+    }
+}

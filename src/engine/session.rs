@@ -1,0 +1,259 @@
+//! One live connection to ZITADEL: its client and what has been learned through it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rand::RngExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::access::same_name;
+use super::connections::ConnectionKey;
+use super::fault::Fault;
+use crate::api::Reason;
+use crate::api::connection::{AccessGrant, DefaultOrganization, Endpoint};
+use crate::zitadel::{Answer, Client, CredentialError, Error, Organization, OrganizationState};
+
+/// Reconciles that may be in flight through one connection, so that a dead one never occupies all workers of a kind.
+const IN_FLIGHT: usize = 8;
+
+/// What a session was built from; another revision needs another session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revision {
+    /// UID of the connection.
+    pub uid: Option<String>,
+    /// Its generation.
+    pub generation: Option<i64>,
+}
+
+/// A connection in use.
+pub struct Session {
+    /// The connection.
+    pub key: ConnectionKey,
+    /// What it was built from.
+    pub revision: Revision,
+    /// Its spec.
+    pub endpoint: Endpoint,
+    /// Its grants; `None` for a namespaced connection, which serves its own namespace only.
+    pub access: Option<Vec<AccessGrant>>,
+    /// The API.
+    pub client: Client,
+    /// The certificates it trusts besides the system's, to notice a change.
+    pub certificates: Option<Vec<u8>>,
+    in_flight: Arc<Semaphore>,
+    known: Mutex<Known>,
+}
+
+/// What was learned, each with the time it was.
+#[derive(Default)]
+struct Known {
+    instance: Option<(String, Instant)>,
+    home: Option<String>,
+    organizations: HashMap<String, (Organization, Instant)>,
+    ids: HashMap<String, (String, Instant)>,
+    withdrawn: Option<CredentialError>,
+}
+
+/// The parts of a session that come from the connection.
+pub struct Parts {
+    /// The connection.
+    pub key: ConnectionKey,
+    /// What it is built from.
+    pub revision: Revision,
+    /// Its spec.
+    pub endpoint: Endpoint,
+    /// Its grants.
+    pub access: Option<Vec<AccessGrant>>,
+    /// Its extra certificates.
+    pub certificates: Option<Vec<u8>>,
+}
+
+impl Session {
+    /// A session that has learned nothing yet.
+    pub fn new(parts: Parts, client: Client) -> Self {
+        let Parts {
+            key,
+            revision,
+            endpoint,
+            access,
+            certificates,
+        } = parts;
+        Self {
+            key,
+            revision,
+            endpoint,
+            access,
+            client,
+            certificates,
+            in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
+            known: Mutex::default(),
+        }
+    }
+
+    /// Admits one reconcile, for as long as the permit lives; never waits.
+    ///
+    /// # Errors
+    /// [`Fault::NotAdmitted`] with the time after which to ask again.
+    pub fn admit(&self) -> Result<OwnedSemaphorePermit, Fault> {
+        let delay = self.client.delay();
+        match self.in_flight.clone().try_acquire_owned() {
+            Ok(permit) if delay.is_zero() => Ok(permit),
+            _ => {
+                let again = Duration::from_millis(rand::rng().random_range(50..400));
+                Err(Fault::NotAdmitted(delay + again))
+            }
+        }
+    }
+
+    /// How long what was learned may be believed.
+    pub fn freshness(&self) -> Duration {
+        self.endpoint.resync_interval.into()
+    }
+
+    /// The credential's Secret went: only deletions go on with what is in memory.
+    pub fn withdraw(&self, error: Option<CredentialError>) {
+        self.known().withdrawn = error;
+    }
+
+    /// Refuses if the credential was withdrawn.
+    pub fn check_credential(&self) -> Result<(), Fault> {
+        match self.known().withdrawn.clone() {
+            Some(error) => Err(Error::Credential(error).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// The instance the connection reaches (`iamProjectId`), at most [`Session::freshness`] old.
+    pub async fn instance(&self) -> Result<String, Fault> {
+        let known = self.known().instance.clone();
+        match known {
+            Some((instance, at)) if at.elapsed() < self.freshness() => Ok(instance),
+            _ => self.confirm_instance().await,
+        }
+    }
+
+    /// The instance the connection reaches now.
+    pub async fn confirm_instance(&self) -> Result<String, Fault> {
+        let instance = self.client.instance().await?.value.iam_project_id;
+        self.known().instance = Some((instance.clone(), Instant::now()));
+        Ok(instance)
+    }
+
+    /// Is `recorded` the instance `current`, under this or an older identity?
+    pub fn is_instance(&self, recorded: &str, current: &str) -> bool {
+        recorded == current
+            || self
+                .endpoint
+                .previous_instances
+                .iter()
+                .any(|previous| previous == recorded)
+    }
+
+    /// The organization with this id as it is now.
+    ///
+    /// # Errors
+    /// [`Error::OrganizationNotFound`] also for one that was removed.
+    pub async fn confirm_organization(&self, id: &str) -> Result<Answer<Organization>, Fault> {
+        let answer = self.client.organization(id).await?;
+        if answer.value.state == OrganizationState::Removed {
+            return Err(Error::OrganizationNotFound {
+                organization: Some(id.into()),
+                id: "removed".into(),
+                message: "the organization was removed".into(),
+            }
+            .into());
+        }
+        self.known()
+            .organizations
+            .insert(id.into(), (answer.value.clone(), Instant::now()));
+        Ok(answer)
+    }
+
+    /// The name of an organization, at most [`Session::freshness`] old.
+    pub async fn organization_name(&self, id: &str) -> Result<String, Fault> {
+        let known = self.known().organizations.get(id).cloned();
+        match known {
+            Some((organization, at)) if at.elapsed() < self.freshness() => Ok(organization.name),
+            _ => Ok(self.confirm_organization(id).await?.value.name),
+        }
+    }
+
+    /// The id of the organization with this name, compared without case, confirmed by a read of that organization.
+    ///
+    /// # Errors
+    /// `NotFound` for none, `InvalidSpec` for several: never a guess.
+    pub async fn organization_named(&self, name: &str) -> Result<String, Fault> {
+        let known = self.known().ids.get(&name.to_lowercase()).cloned();
+        if let Some((id, at)) = known
+            && at.elapsed() < self.freshness()
+            && same_name(&self.organization_name(&id).await?, name)
+        {
+            return Ok(id);
+        }
+        let id = self.find_organization(name).await?;
+        self.known()
+            .ids
+            .insert(name.to_lowercase(), (id.clone(), Instant::now()));
+        Ok(id)
+    }
+
+    async fn find_organization(&self, name: &str) -> Result<String, Fault> {
+        let mut confirmed = Vec::new();
+        for candidate in self.client.organizations_named(name).await? {
+            match self.confirm_organization(&candidate.id).await {
+                Ok(answer) if same_name(&answer.value.name, name) => confirmed.push(candidate.id),
+                Ok(_) | Err(Fault::Zitadel(Error::OrganizationNotFound { .. })) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        let blocked = |reason, message| Err(Fault::Blocked { reason, message });
+        match confirmed.as_slice() {
+            [id] => Ok(id.clone()),
+            [] => blocked(
+                Reason::NotFound,
+                format!(
+                    "no organization named {name:?} is visible to the user of {}; check the name, or name it by id",
+                    self.key
+                ),
+            ),
+            several => blocked(
+                Reason::InvalidSpec,
+                format!(
+                    "{} organizations are named {name:?}: name one by id ({})",
+                    several.len(),
+                    several.join(", ")
+                ),
+            ),
+        }
+    }
+
+    /// The organization of resources that name none: the default of the connection, or for a namespaced connection its user's own.
+    pub async fn default_organization(&self) -> Result<String, Fault> {
+        match &self.endpoint.default_organization {
+            Some(DefaultOrganization { id: Some(id), .. }) => Ok(id.clone()),
+            Some(DefaultOrganization { name: Some(name), .. }) => self.organization_named(name).await,
+            _ if self.access.is_none() => self.home().await,
+            _ => Err(Fault::Blocked {
+                reason: Reason::InvalidSpec,
+                message: format!(
+                    "no organization: set spec.organization, or defaultOrganization of {}",
+                    self.key
+                ),
+            }),
+        }
+    }
+
+    async fn home(&self) -> Result<String, Fault> {
+        if let Some(home) = self.known().home.clone() {
+            return Ok(home);
+        }
+        let home = self.client.me().await?.resource_owner;
+        self.known().home = Some(home.clone());
+        Ok(home)
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,132 @@
+//! What a verdict means for the status. Pure.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use super::fault::{Severity, Verdict};
+use crate::api::{ConditionType, Reason};
+
+/// The longest message a condition gets, in characters.
+const MESSAGE_LIMIT: usize = 1024;
+
+/// What the conditions are made from.
+pub struct Outcome<'a> {
+    /// What came of the reconcile.
+    pub verdict: &'a Verdict,
+    /// The generation it is about.
+    pub generation: i64,
+    /// The resource is being deleted.
+    pub deleting: bool,
+    /// How long an outage must last before it shows in a `Ready` that was true.
+    pub outage_grace: Duration,
+    /// The time to stamp changes with.
+    pub now: Timestamp,
+}
+
+/// The next conditions and observed generation. `lastTransitionTime` moves only when `status` flips.
+pub fn conditions(
+    previous: &[Condition],
+    observed: Option<i64>,
+    outcome: &Outcome<'_>,
+) -> (Vec<Condition>, Option<i64>) {
+    let verdict = outcome.verdict;
+    let keeps_ready = verdict.severity == Severity::Paused || outlives(previous, outcome);
+    let mut next: Vec<Condition> = Vec::new();
+    let mut push = |kind: ConditionType, status: &str, reason: Reason, message: &str| {
+        next.push(condition(previous, outcome, kind, status, reason, message));
+    };
+    if !keeps_ready {
+        let (status, reason) = ready(outcome);
+        push(ConditionType::Ready, status, reason, &verdict.message);
+    }
+    let synced = if verdict.severity == Severity::Fine || verdict.reason == Reason::DriftDetected {
+        "True"
+    } else {
+        "False"
+    };
+    push(ConditionType::Synced, synced, verdict.reason, &verdict.message);
+    match verdict.severity {
+        Severity::Stalled => push(ConditionType::Stalled, "True", verdict.reason, &verdict.message),
+        Severity::Waiting | Severity::Transient if !keeps_ready => {
+            push(
+                ConditionType::Reconciling,
+                "True",
+                verdict.reason,
+                &verdict.message,
+            );
+        }
+        _ => {}
+    }
+    if keeps_ready {
+        next.splice(0..0, ConditionType::Ready.find(previous).cloned());
+        return (next, observed);
+    }
+    (next, Some(outcome.generation))
+}
+
+/// `Ready` of a resource under deletion says so whatever delays it.
+fn ready(outcome: &Outcome<'_>) -> (&'static str, Reason) {
+    match outcome.verdict.severity {
+        Severity::Fine => ("True", outcome.verdict.reason),
+        Severity::Waiting | Severity::Transient if outcome.deleting => ("False", Reason::Deleting),
+        _ => ("False", outcome.verdict.reason),
+    }
+}
+
+/// A `Ready` that is true for this generation outlives a short outage.
+fn outlives(previous: &[Condition], outcome: &Outcome<'_>) -> bool {
+    let is_true = |c: &Condition| c.status == "True" && c.observed_generation == Some(outcome.generation);
+    outcome.verdict.severity == Severity::Transient
+        && !outcome.deleting
+        && ConditionType::Ready.find(previous).is_some_and(is_true)
+        && !outage_lasted(previous, outcome)
+}
+
+/// `Synced` false says since when; a change of reason within the outage does not restart the clock.
+fn outage_lasted(previous: &[Condition], outcome: &Outcome<'_>) -> bool {
+    ConditionType::Synced.find(previous).is_some_and(|synced| {
+        let since = outcome
+            .now
+            .duration_since(synced.last_transition_time.0)
+            .unsigned_abs();
+        synced.status == "False" && since >= outcome.outage_grace
+    })
+}
+
+fn condition(
+    previous: &[Condition],
+    outcome: &Outcome<'_>,
+    kind: ConditionType,
+    status: &str,
+    reason: Reason,
+    message: &str,
+) -> Condition {
+    let unflipped = kind.find(previous).filter(|c| c.status == status);
+    Condition {
+        type_: kind.as_str().into(),
+        status: status.into(),
+        reason: reason.as_str().into(),
+        message: cut(message, MESSAGE_LIMIT),
+        observed_generation: Some(outcome.generation),
+        last_transition_time: unflipped.map_or(Time(outcome.now), |c| c.last_transition_time.clone()),
+    }
+}
+
+/// At most `limit` characters, on a character boundary.
+pub fn cut(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        None => text.into(),
+        Some(_) => text.chars().take(limit - 1).chain(['…']).collect(),
+    }
+}
+
+/// The conditions we own, of all that are there.
+pub fn ours(conditions: &[Condition]) -> Vec<Condition> {
+    use ConditionType::{Ready, Reconciling, Stalled, Synced};
+    [Ready, Synced, Stalled, Reconciling]
+        .into_iter()
+        .filter_map(|kind| kind.find(conditions).cloned())
+        .collect()
+}

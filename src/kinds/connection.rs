@@ -1,0 +1,330 @@
+//! `Connection` and `ClusterConnection`: proves the credential, says who it is, and stays while it is in use.
+
+use std::convert::Infallible;
+use std::fmt::Debug;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use futures::{StreamExt, future};
+use jiff::Timestamp;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::{Action, Config as ControllerConfig, Controller};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::{PredicateConfig, WatchStreamExt, watcher};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::connection::{
+    ClusterConnection, Connection, ConnectionMembership, ConnectionStatus, ConnectionUser, Endpoint,
+};
+use crate::api::{ConditionType, ConnectionKind, Reason, annotation};
+use crate::engine::connections::ConnectionKey;
+use crate::engine::controller::{WATCH_TIMEOUT_SECONDS, strip};
+use crate::engine::events::Note;
+use crate::engine::fault::{Fault, Pace, Severity, Verdict};
+use crate::engine::resource::{Handle, MetadataChange};
+use crate::engine::session::Session;
+use crate::engine::status::{Outcome, conditions};
+use crate::engine::{Engine, Having};
+use crate::runtime::admin::Readiness;
+use crate::zitadel::{CredentialError, Error};
+
+/// The two kinds of connection.
+pub trait AnyConnection:
+    Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
+{
+    /// Which of the two.
+    const KIND: ConnectionKind;
+    /// Its name.
+    const NAME: &'static str;
+    /// Where ZITADEL is and how to log in.
+    fn endpoint(&self) -> &Endpoint;
+    /// What is known of it.
+    fn status(&self) -> Option<&ConnectionStatus>;
+}
+
+impl AnyConnection for Connection {
+    const KIND: ConnectionKind = ConnectionKind::Connection;
+    const NAME: &'static str = "Connection";
+
+    fn endpoint(&self) -> &Endpoint {
+        &self.spec.endpoint
+    }
+
+    fn status(&self) -> Option<&ConnectionStatus> {
+        self.status.as_ref()
+    }
+}
+
+impl AnyConnection for ClusterConnection {
+    const KIND: ConnectionKind = ConnectionKind::ClusterConnection;
+    const NAME: &'static str = "ClusterConnection";
+
+    fn endpoint(&self) -> &Endpoint {
+        &self.spec.endpoint
+    }
+
+    fn status(&self) -> Option<&ConnectionStatus> {
+        self.status.as_ref()
+    }
+}
+
+/// Follows one kind of connection until `stop`.
+pub async fn follow<K: AnyConnection>(
+    engine: Arc<Engine>,
+    reader: Store<DeserializeGuard<K>>,
+    writer: Writer<DeserializeGuard<K>>,
+    readiness: Readiness,
+    stop: CancellationToken,
+) {
+    let ready = readiness.register(K::NAME);
+    let config = watcher::Config::default()
+        .any_semantic()
+        .timeout(WATCH_TIMEOUT_SECONDS);
+    let applied = watcher(Api::<DeserializeGuard<K>>::all(engine.client.clone()), config)
+        .default_backoff()
+        .modify(strip)
+        .reflect(writer)
+        .applied_objects()
+        .predicate_filter(wants_attention::<K>, PredicateConfig::default());
+    let kicks = engine
+        .wakes
+        .listen(K::NAME, None)
+        .map(|address| match address.namespace.as_str() {
+            "" => ObjectRef::new(&address.name),
+            namespace => ObjectRef::new(&address.name).within(namespace),
+        });
+    let controller = Controller::for_stream(applied, reader.clone())
+        .with_config(ControllerConfig::default().concurrency(engine.config.concurrency))
+        .reconcile_on(kicks)
+        .graceful_shutdown_on(stop.cancelled_owned())
+        .run(reconcile::<K>, |_, error, _| match *error {}, engine)
+        .for_each(|_| future::ready(()));
+    let announce = async {
+        if reader.wait_until_ready().await.is_ok() {
+            ready.ready();
+        }
+    };
+    future::join(controller, announce).await;
+}
+
+fn wants_attention<K: AnyConnection>(object: &DeserializeGuard<K>) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    let meta = object.meta();
+    (
+        meta.generation,
+        meta.deletion_timestamp.is_some(),
+        &meta.annotations,
+    )
+        .hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+/// One reconcile of one connection.
+struct Probe<'a, K> {
+    engine: &'a Engine,
+    connection: &'a K,
+    handle: Handle,
+    key: ConnectionKey,
+    learned: ConnectionStatus,
+}
+
+async fn reconcile<K: AnyConnection>(
+    object: Arc<DeserializeGuard<K>>,
+    engine: Arc<Engine>,
+) -> Result<Action, Infallible> {
+    // A connection that does not parse has no status to write; what uses it says so.
+    let Ok(connection) = &object.0 else {
+        return Ok(Action::await_change());
+    };
+    let handle = Handle::new::<K>(engine.client.clone(), K::NAME, connection.meta());
+    let namespace = connection.namespace().unwrap_or_default();
+    let key = ConnectionKey {
+        kind: K::KIND,
+        namespace,
+        name: connection.name_any(),
+    };
+    let learned = connection.status().cloned().unwrap_or_default();
+    let mut probe = Probe {
+        engine: &engine,
+        connection,
+        handle,
+        key,
+        learned,
+    };
+    let result = probe.run().await;
+    let delay = probe.finish(result).await;
+    Ok(delay.map_or_else(Action::await_change, Action::requeue))
+}
+
+impl<K: AnyConnection> Probe<'_, K> {
+    async fn run(&mut self) -> Result<(), Fault> {
+        let users = self.engine.resources(Having::Connection(&self.key)).len();
+        let deleting = self.connection.meta().deletion_timestamp.is_some();
+        if deleting && users > 0 {
+            return Err(Fault::Soon {
+                reason: Reason::Deleting,
+                message: format!("{users} resources still use this connection"),
+                after: std::time::Duration::from_secs(5),
+            });
+        }
+        if self.handle.has_finalizer() != (users > 0) && self.engine.leadership.is_leader() {
+            let change = MetadataChange {
+                finalizer: Some(users > 0),
+                ..Default::default()
+            };
+            self.handle.change(&change).await?;
+        }
+        if deleting {
+            self.engine.connections.close(&self.key);
+            return Ok(());
+        }
+        let session = self.session().await?;
+        self.check_credential(&session).await?;
+        self.learn(&session).await
+    }
+
+    /// The session, built anew where the certificates it trusts changed.
+    async fn session(&self) -> Result<Arc<Session>, Fault> {
+        let connections = &self.engine.connections;
+        let session = connections.session(&self.key, false).await?;
+        let Some(bundle) = &self.connection.endpoint().ca_bundle else {
+            return Ok(session);
+        };
+        let certificates = connections
+            .vault(&self.key)
+            .certificates(bundle)
+            .await
+            .map_err(Error::Credential)?;
+        if session.certificates.as_ref() == Some(&certificates) {
+            return Ok(session);
+        }
+        connections.close(&self.key);
+        connections.session(&self.key, false).await
+    }
+
+    /// A credential that is gone or unusable serves deletions only.
+    async fn check_credential(&self, session: &Session) -> Result<(), Fault> {
+        let read = session.client.reread_credential().await;
+        let withdrawn = match &read {
+            Err(Error::Credential(error @ (CredentialError::Missing(_) | CredentialError::Invalid(_)))) => {
+                Some(error.clone())
+            }
+            _ => None,
+        };
+        session.withdraw(withdrawn);
+        Ok(read?)
+    }
+
+    async fn learn(&mut self, session: &Session) -> Result<(), Fault> {
+        let user = session.client.me().await?;
+        let instance = session.confirm_instance().await?;
+        let memberships = session.client.memberships().await?;
+        let version = match session.client.version().await {
+            Ok(version) => Some(version).filter(|v| !v.is_empty()),
+            Err(Error::PermissionDenied { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let membership = |m: crate::zitadel::Membership| ConnectionMembership {
+            organization_id: m.org_id.filter(|id| !id.is_empty()),
+            roles: m.roles,
+        };
+        self.learned.user = Some(ConnectionUser {
+            id: user.id,
+            login_name: user.login_name,
+            organization_id: user.resource_owner,
+        });
+        self.learned.instance = Some(instance);
+        self.learned.version = version;
+        self.learned.memberships = memberships.into_iter().map(membership).collect();
+        self.learned
+            .memberships
+            .sort_by(|a, b| a.organization_id.cmp(&b.organization_id));
+        Ok(())
+    }
+
+    async fn finish(mut self, result: Result<(), Fault>) -> Option<std::time::Duration> {
+        let uid = self.handle.uid().to_owned();
+        let deleting = self.connection.meta().deletion_timestamp.is_some();
+        if deleting && result.is_ok() {
+            self.engine.forget(&uid);
+            return None;
+        }
+        let verdict = match &result {
+            Ok(()) => Some(Verdict::available("the credential works")),
+            Err(fault) => Verdict::of(fault),
+        };
+        if let Err(fault) = &result {
+            tracing::info!(resource = %self.handle.address, %fault, "connection not usable");
+        }
+        let pace = match &verdict {
+            Some(verdict) => self
+                .tell(verdict)
+                .await
+                .map_or(Pace::Transient, |()| verdict.pace),
+            None => Pace::Transient,
+        };
+        if pace == Pace::Resync {
+            self.engine.backoff.reset(&uid);
+        }
+        let resync: std::time::Duration = self.connection.endpoint().resync_interval.into();
+        Some(
+            self.engine
+                .backoff
+                .next(&uid, pace, resync.max(self.engine.config.min_resync)),
+        )
+    }
+
+    /// Writes the status; a change of usability wakes everything that uses the connection.
+    async fn tell(&mut self, verdict: &Verdict) -> Result<(), Fault> {
+        let before = self.connection.status().cloned().unwrap_or_default();
+        let outcome = Outcome {
+            verdict,
+            generation: self.connection.meta().generation.unwrap_or_default(),
+            deleting: self.connection.meta().deletion_timestamp.is_some(),
+            outage_grace: self.engine.config.outage_grace,
+            now: Timestamp::now(),
+        };
+        let (conditions, observed_generation) =
+            conditions(&before.conditions, before.observed_generation, &outcome);
+        let handled = self
+            .handle
+            .annotation(annotation::RECONCILE_REQUESTED_AT)
+            .map(str::to_owned);
+        let learned = self.learned.clone();
+        let next = ConnectionStatus {
+            conditions,
+            observed_generation,
+            last_handled_reconcile_at: handled,
+            ..learned
+        };
+        if before == next {
+            return Ok(());
+        }
+        self.handle.apply_status(&next).await?;
+        if usability(&before) != usability(&next) {
+            let note = Note::normal(verdict.reason.as_str(), &verdict.message);
+            let warning = verdict.severity != Severity::Fine;
+            self.engine
+                .events
+                .publish(&self.connection.object_ref(&()), Note { warning, ..note })
+                .await;
+            self.engine
+                .wakes
+                .wake(self.engine.resources(Having::Connection(&self.key)));
+        }
+        Ok(())
+    }
+}
+
+/// What users of a connection depend on.
+fn usability(status: &ConnectionStatus) -> (Option<i64>, Option<String>, Option<(String, String)>) {
+    let synced = ConditionType::Synced.find(&status.conditions);
+    (
+        status.observed_generation,
+        status.instance.clone(),
+        synced.map(|condition| (condition.status.clone(), condition.reason.clone())),
+    )
+}

@@ -1,0 +1,321 @@
+//! `Project`: one project of an organization, through management v1.
+
+use crate::api::common::AdoptionPolicy;
+use crate::api::project::{PrivateLabelingSetting, ProjectState};
+use crate::api::{CommonSpec, CommonStatus, Project, Reason};
+use crate::engine::fault::Fault;
+use crate::engine::kind::{Context, Kind, Permission, Report};
+use crate::engine::plan::Identity;
+use crate::zitadel::{self, Details, Error, ProjectSettings, permission};
+use kube::ResourceExt;
+
+/// The longest name ZITADEL takes, in characters.
+const NAME_LIMIT: usize = 200;
+
+const MANAGERS: &str = "ORG_OWNER or IAM_OWNER";
+
+/// A project as the spec wants it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Desired {
+    settings: ProjectSettings,
+    state: zitadel::ProjectState,
+}
+
+impl Kind for Project {
+    type Desired = Desired;
+    type Remote = zitadel::Project;
+
+    const KIND: &'static str = "Project";
+    const IDENTITY: Identity = Identity::Assigned;
+    const PERMISSIONS: &'static [Permission] = &[
+        Permission {
+            name: permission::ORG_READ,
+            roles: "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER",
+        },
+        Permission {
+            name: permission::PROJECT_READ,
+            roles: "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER",
+        },
+        Permission {
+            name: permission::PROJECT_CREATE,
+            roles: MANAGERS,
+        },
+        Permission {
+            name: permission::PROJECT_WRITE,
+            roles: MANAGERS,
+        },
+        Permission {
+            name: permission::PROJECT_DELETE,
+            roles: MANAGERS,
+        },
+    ];
+
+    fn common(&self) -> &CommonSpec {
+        &self.spec.common
+    }
+
+    fn status(&self) -> Option<&CommonStatus> {
+        self.status.as_ref()
+    }
+
+    fn adoption(&self) -> AdoptionPolicy {
+        self.spec.adoption_policy
+    }
+
+    fn desire(&self) -> Result<Desired, Fault> {
+        let name = self.spec.name.clone().unwrap_or_else(|| self.name_any());
+        let settings = ProjectSettings {
+            name: valid_name(name)?,
+            project_role_assertion: self.spec.project_role_assertion,
+            project_role_check: self.spec.project_role_check,
+            has_project_check: self.spec.has_project_check,
+            private_labeling_setting: labeling(self.spec.private_labeling_setting),
+        };
+        let state = match self.spec.state {
+            ProjectState::Active => zitadel::ProjectState::Active,
+            ProjectState::Inactive => zitadel::ProjectState::Inactive,
+        };
+        Ok(Desired { settings, state })
+    }
+
+    fn name(desired: &Desired) -> &str {
+        &desired.settings.name
+    }
+
+    fn named(desired: Desired, name: &str) -> Desired {
+        let settings = ProjectSettings {
+            name: name.into(),
+            ..desired.settings
+        };
+        Desired { settings, ..desired }
+    }
+
+    async fn observe(cx: Context<'_>, id: &str) -> Result<Option<zitadel::Project>, Error> {
+        match cx.client.project(cx.organization, id).await {
+            Ok(answer) => Ok(Some(answer.value)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn find(cx: Context<'_>, name: &str) -> Result<Vec<String>, Error> {
+        let found = cx.client.projects_named(cx.organization, name).await?;
+        Ok(found.into_iter().map(|project| project.id).collect())
+    }
+
+    fn diff(desired: &Desired, remote: &zitadel::Project) -> Vec<&'static str> {
+        let Desired { settings, state } = desired;
+        [
+            ("name", settings.name != remote.name),
+            (
+                "projectRoleAssertion",
+                settings.project_role_assertion != remote.project_role_assertion,
+            ),
+            (
+                "projectRoleCheck",
+                settings.project_role_check != remote.project_role_check,
+            ),
+            (
+                "hasProjectCheck",
+                settings.has_project_check != remote.has_project_check,
+            ),
+            (
+                "privateLabelingSetting",
+                settings.private_labeling_setting != remote.private_labeling_setting,
+            ),
+            ("state", *state != remote.state),
+        ]
+        .into_iter()
+        .filter_map(|(field, differs)| differs.then_some(field))
+        .collect()
+    }
+
+    async fn apply(
+        cx: Context<'_>,
+        desired: &Desired,
+        remote: Option<zitadel::Project>,
+    ) -> Result<zitadel::Project, Error> {
+        let Some(mut remote) = remote else {
+            return create(cx, &desired.settings).await;
+        };
+        if settings_of(&remote) != desired.settings {
+            let written = cx
+                .client
+                .update_project(cx.organization, &remote.id, &desired.settings)
+                .await;
+            remote = with_settings(remote, &desired.settings);
+            note(&mut remote, written)?;
+        }
+        if remote.state != desired.state {
+            let written = match desired.state {
+                zitadel::ProjectState::Inactive => {
+                    cx.client.deactivate_project(cx.organization, &remote.id).await
+                }
+                _ => cx.client.reactivate_project(cx.organization, &remote.id).await,
+            };
+            remote.state = desired.state;
+            note(&mut remote, written)?;
+        }
+        Ok(remote)
+    }
+
+    async fn remove(cx: Context<'_>, remote: &zitadel::Project) -> Result<(), Error> {
+        match cx.client.delete_project(cx.organization, &remote.id).await {
+            Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn report(remote: &zitadel::Project) -> Report {
+        let details = &remote.details;
+        Report {
+            id: remote.id.clone(),
+            owner: details.resource_owner.clone(),
+            name: remote.name.clone(),
+            sequence: details.sequence.clone(),
+            creation_date: details.creation_date,
+            change_date: details.change_date,
+        }
+    }
+}
+
+/// The CRD refuses these names too; an object may have been stored before it did.
+fn valid_name(name: String) -> Result<String, Fault> {
+    let length = name.chars().count();
+    let problem = match name {
+        _ if !(1..=NAME_LIMIT).contains(&length) => {
+            format!(
+                "the project name has {length} characters; ZITADEL takes 1 to {NAME_LIMIT}: set spec.name"
+            )
+        }
+        _ if name.chars().any(char::is_control) => {
+            "the project name holds a control character: correct spec.name".to_owned()
+        }
+        _ => return Ok(name),
+    };
+    Err(Fault::Blocked {
+        reason: Reason::InvalidSpec,
+        message: problem,
+    })
+}
+
+fn labeling(setting: PrivateLabelingSetting) -> zitadel::PrivateLabelingSetting {
+    use PrivateLabelingSetting as Spec;
+    match setting {
+        Spec::Unspecified => zitadel::PrivateLabelingSetting::Unspecified,
+        Spec::EnforceProjectResourceOwnerPolicy => {
+            zitadel::PrivateLabelingSetting::EnforceProjectResourceOwnerPolicy
+        }
+        Spec::AllowLoginUserResourceOwnerPolicy => {
+            zitadel::PrivateLabelingSetting::AllowLoginUserResourceOwnerPolicy
+        }
+    }
+}
+
+/// A create answer has one date; the next GET shows it as both (contract §0.14).
+async fn create(cx: Context<'_>, settings: &ProjectSettings) -> Result<zitadel::Project, Error> {
+    let created = cx.client.create_project(cx.organization, settings).await?;
+    let change_date = created.details.change_date.or(created.details.creation_date);
+    let fresh = zitadel::Project {
+        id: created.id,
+        details: Details {
+            change_date,
+            ..created.details
+        },
+        state: zitadel::ProjectState::Active,
+        ..Default::default()
+    };
+    Ok(with_settings(fresh, settings))
+}
+
+fn settings_of(remote: &zitadel::Project) -> ProjectSettings {
+    ProjectSettings {
+        name: remote.name.clone(),
+        project_role_assertion: remote.project_role_assertion,
+        project_role_check: remote.project_role_check,
+        has_project_check: remote.has_project_check,
+        private_labeling_setting: remote.private_labeling_setting,
+    }
+}
+
+fn with_settings(remote: zitadel::Project, settings: &ProjectSettings) -> zitadel::Project {
+    zitadel::Project {
+        name: settings.name.clone(),
+        project_role_assertion: settings.project_role_assertion,
+        project_role_check: settings.project_role_check,
+        has_project_check: settings.has_project_check,
+        private_labeling_setting: settings.private_labeling_setting,
+        ..remote
+    }
+}
+
+/// Takes sequence and date of a write; "it is so already" is success and brings none.
+fn note(remote: &mut zitadel::Project, written: Result<Details, Error>) -> Result<(), Error> {
+    match written {
+        Ok(details) => {
+            remote.details.sequence = details.sequence;
+            remote.details.change_date = details.change_date.or(remote.details.change_date);
+            Ok(())
+        }
+        Err(Error::Unchanged { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_of_the_spec_shows_in_the_difference() {
+        let desired = Desired {
+            settings: ProjectSettings {
+                name: "web".into(),
+                ..Default::default()
+            },
+            state: zitadel::ProjectState::Active,
+        };
+        let same = with_settings(
+            zitadel::Project {
+                state: zitadel::ProjectState::Active,
+                ..Default::default()
+            },
+            &desired.settings,
+        );
+        assert!(Project::diff(&desired, &same).is_empty());
+        let other = zitadel::Project {
+            name: "WEB".into(),
+            project_role_assertion: true,
+            project_role_check: true,
+            has_project_check: true,
+            private_labeling_setting: zitadel::PrivateLabelingSetting::AllowLoginUserResourceOwnerPolicy,
+            state: zitadel::ProjectState::Inactive,
+            ..Default::default()
+        };
+        assert_eq!(
+            Project::diff(&desired, &other),
+            [
+                "name",
+                "projectRoleAssertion",
+                "projectRoleCheck",
+                "hasProjectCheck",
+                "privateLabelingSetting",
+                "state"
+            ]
+        );
+    }
+
+    #[test]
+    fn names_zitadel_would_refuse_are_never_sent() {
+        for (name, fine) in [
+            ("é".repeat(200), true),
+            ("é".repeat(201), false),
+            (String::new(), false),
+            ("a\0b".into(), false),
+            ("a\nb".into(), false),
+            (" web ".into(), true),
+        ] {
+            assert_eq!(valid_name(name.clone()).is_ok(), fine, "{name:?}");
+        }
+    }
+}

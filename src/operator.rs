@@ -1,0 +1,156 @@
+//! The operator as a whole: stores, engine and controllers, from start to shutdown.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use futures::{StreamExt, future};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::{WatchStreamExt, reflector, watcher};
+use kube::{Api, ResourceExt};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::connections::{Connections, Stores, TransportFactory, http_transport};
+use crate::engine::controller::{WATCH_TIMEOUT_SECONDS, strip};
+use crate::engine::metrics::Metrics;
+use crate::engine::{Config, Engine, Having};
+use crate::kinds;
+use crate::runtime::admin::Readiness;
+use crate::runtime::lease::Leadership;
+
+/// What [`run`] needs besides the Kubernetes API.
+pub struct Options {
+    /// Where a `ClusterConnection`'s Secrets are.
+    pub operator_namespace: String,
+    /// The engine's settings.
+    pub config: Config,
+    /// How ZITADEL is reached.
+    pub transport: Arc<TransportFactory>,
+    /// Whether this process may write.
+    pub leadership: Leadership,
+    /// Where the parts say that they are ready.
+    pub readiness: Readiness,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+impl Options {
+    /// Production settings for an operator in this namespace that needs no leader election.
+    pub fn new(operator_namespace: impl Into<String>) -> Self {
+        Self {
+            operator_namespace: operator_namespace.into(),
+            config: Config::default(),
+            transport: Arc::new(http_transport),
+            leadership: Leadership::always(),
+            readiness: Readiness::default(),
+            metrics: Metrics::default(),
+        }
+    }
+}
+
+/// Why the operator ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+#[error("the {0} controller ended by itself")]
+pub struct Ended(&'static str);
+
+/// Runs every controller until `stop`, then lets running reconciles end.
+///
+/// # Errors
+/// A controller ended by itself; the others were stopped.
+pub async fn run(client: kube::Client, options: Options, stop: CancellationToken) -> Result<(), Ended> {
+    let Options {
+        operator_namespace,
+        config,
+        transport,
+        leadership,
+        readiness,
+        metrics,
+    } = options;
+    let (namespaced, namespaced_writer) = reflector::store();
+    let (cluster, cluster_writer) = reflector::store();
+    let (namespaces, namespaces_writer) = reflector::store();
+    let stores = Stores {
+        namespaced: namespaced.clone(),
+        cluster: cluster.clone(),
+    };
+    let connections = Connections::new(client.clone(), operator_namespace, stores, transport);
+    let engine = Arc::new(Engine::new(
+        client,
+        config,
+        connections,
+        namespaces,
+        metrics,
+        leadership,
+    ));
+    let mut controllers = JoinSet::new();
+    let mut spawn = |name, controller: future::BoxFuture<'static, ()>| {
+        controllers.spawn(async move {
+            controller.await;
+            name
+        });
+    };
+    let (e, r, s) = (&engine, &readiness, &stop);
+    let following = kinds::connection::follow(e.clone(), namespaced, namespaced_writer, r.clone(), s.clone());
+    spawn("Connection", Box::pin(following));
+    let following = kinds::connection::follow(e.clone(), cluster, cluster_writer, r.clone(), s.clone());
+    spawn("ClusterConnection", Box::pin(following));
+    spawn(
+        "Namespace",
+        Box::pin(follow_namespaces(e.clone(), namespaces_writer, s.clone())),
+    );
+    for entry in kinds::registry() {
+        spawn(entry.kind, (entry.follow)(e.clone(), r.clone(), s.clone()));
+    }
+    supervise(controllers, &stop).await
+}
+
+/// One controller that ends too early ends them all: the process is better started anew.
+async fn supervise(mut controllers: JoinSet<&'static str>, stop: &CancellationToken) -> Result<(), Ended> {
+    let mut result = Ok(());
+    while let Some(ended) = controllers.join_next().await {
+        if !stop.is_cancelled() {
+            result = Err(Ended(ended.unwrap_or("crashed")));
+            stop.cancel();
+        }
+    }
+    result
+}
+
+/// Keeps the labels of namespaces, and wakes the resources of one whose labels changed: grants may follow them.
+async fn follow_namespaces(
+    engine: Arc<Engine>,
+    writer: Writer<PartialObjectMeta<Namespace>>,
+    stop: CancellationToken,
+) {
+    let config = watcher::Config::default()
+        .any_semantic()
+        .timeout(WATCH_TIMEOUT_SECONDS);
+    let mut labels: HashMap<String, BTreeMap<String, String>> = HashMap::new();
+    watcher(
+        Api::<PartialObjectMeta<Namespace>>::all(engine.client.clone()),
+        config,
+    )
+    .default_backoff()
+    .modify(strip)
+    .reflect(writer)
+    .applied_objects()
+    .take_until(stop.cancelled())
+    .filter_map(|event| {
+        future::ready(
+            event
+                .inspect_err(|error| tracing::warn!(%error, "watching namespaces"))
+                .ok(),
+        )
+    })
+    .for_each(|namespace| {
+        let name = namespace.name_any();
+        let known = labels.insert(name.clone(), namespace.labels().clone());
+        if known.is_some_and(|known| known != *namespace.labels()) {
+            engine.wakes.wake(engine.resources(Having::Namespace(&name)));
+        }
+        future::ready(())
+    })
+    .await;
+}

@@ -1,0 +1,274 @@
+//! The admin server: `GET /livez`, `GET /readyz` and `GET /metrics` over plain HTTP.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header::CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// How long requests under way may take once the server was told to stop.
+const DRAIN: Duration = Duration::from_secs(1);
+
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Why the admin server does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address cannot be listened on.
+    #[error(
+        "cannot listen on {address} for probes and metrics: {source}; free the port or choose another with --admin-address"
+    )]
+    Bind {
+        /// The address asked for.
+        address: SocketAddr,
+        /// The operating system's answer.
+        source: std::io::Error,
+    },
+    /// Accepting connections failed for good.
+    #[error("the admin server stopped: {0}")]
+    Serve(#[source] std::io::Error),
+}
+
+/// The admin server, bound and not yet answering.
+#[derive(Debug)]
+pub struct Admin {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Admin {
+    /// Listens on `address`; port 0 takes a free one.
+    pub async fn bind(address: SocketAddr) -> Result<Self, Error> {
+        let failed = |source| Error::Bind { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address })
+    }
+
+    /// The address listened on, with the real port.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `shutdown` is cancelled, then at most one second longer for requests under way.
+    ///
+    /// `/livez` is 200 as long as the process can answer at all. `/readyz` is 200, or 503 with the names of
+    /// what is not ready, one a line. `/metrics` is the OpenMetrics text of `registry`.
+    pub async fn serve(
+        self,
+        readiness: Readiness,
+        registry: Arc<Registry>,
+        shutdown: CancellationToken,
+    ) -> Result<(), Error> {
+        let drained = {
+            let shutdown = shutdown.clone();
+            async move {
+                shutdown.cancelled().await;
+                tokio::time::sleep(DRAIN).await;
+            }
+        };
+        let server = axum::serve(self.listener, routes(readiness, registry))
+            .with_graceful_shutdown(shutdown.cancelled_owned());
+        tokio::select! {
+            served = server => served.map_err(Error::Serve),
+            () = drained => Ok(()),
+        }
+    }
+}
+
+fn routes(readiness: Readiness, registry: Arc<Registry>) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz).with_state(readiness))
+        .route("/metrics", get(metrics).with_state(registry))
+}
+
+async fn readyz(State(readiness): State<Readiness>) -> Response {
+    let waiting = readiness.waiting_for();
+    if waiting.is_empty() {
+        return "ok\n".into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, waiting.join("\n") + "\n").into_response()
+}
+
+async fn metrics(State(registry): State<Arc<Registry>>) -> Response {
+    let mut text = String::new();
+    match encode(&mut text, &registry) {
+        Ok(()) => ([(CONTENT_TYPE, OPENMETRICS)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+/// What `/readyz` answers: ready when every registered component is.
+///
+/// Clones share one state. With nothing registered it is ready, so register before serving.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness {
+    components: Arc<Mutex<BTreeMap<String, bool>>>,
+}
+
+impl Readiness {
+    /// Registers a component, not ready yet. The same name twice is one component, again not ready.
+    pub fn register(&self, name: impl Into<String>) -> Component {
+        let component = Component {
+            readiness: self.clone(),
+            name: name.into(),
+        };
+        component.unready();
+        component
+    }
+
+    /// The names of the components that are not ready, sorted.
+    pub fn waiting_for(&self) -> Vec<String> {
+        self.lock()
+            .iter()
+            .filter(|(_, ready)| !**ready)
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, bool>> {
+        self.components.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One part of the process that readiness waits for. Dropping it changes nothing.
+#[derive(Clone, Debug)]
+pub struct Component {
+    readiness: Readiness,
+    name: String,
+}
+
+impl Component {
+    /// From now on ready.
+    pub fn ready(&self) {
+        self.set(true);
+    }
+
+    /// From now on not ready.
+    pub fn unready(&self) {
+        self.set(false);
+    }
+
+    fn set(&self, ready: bool) {
+        self.readiness.lock().insert(self.name.clone(), ready);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prometheus_client::metrics::counter::Counter;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpStream;
+    use tokio::task::JoinHandle;
+
+    const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+    struct Running {
+        address: SocketAddr,
+        readiness: Readiness,
+        restarts: Counter,
+        shutdown: CancellationToken,
+        server: JoinHandle<Result<(), Error>>,
+    }
+
+    async fn start() -> Running {
+        let (readiness, shutdown, restarts) =
+            (Readiness::default(), CancellationToken::new(), Counter::default());
+        let mut registry = Registry::default();
+        registry.register("restarts", "How often", restarts.clone());
+        let admin = Admin::bind(LOOPBACK).await.unwrap();
+        let address = admin.local_addr();
+        let server = tokio::spawn(admin.serve(readiness.clone(), Arc::new(registry), shutdown.clone()));
+        Running {
+            address,
+            readiness,
+            restarts,
+            shutdown,
+            server,
+        }
+    }
+
+    async fn get(running: &Running, path: &str) -> reqwest::Response {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        client
+            .get(format!("http://{}{path}", running.address))
+            .send()
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn livez_does_not_wait_for_readiness() {
+        let running = start().await;
+        running.readiness.register("lease");
+        let answer = get(&running, "/livez").await;
+        assert_eq!(
+            (answer.status().as_u16(), answer.text().await.unwrap().as_str()),
+            (200, "ok\n")
+        );
+    }
+
+    #[tokio::test]
+    async fn readyz_names_what_is_missing_until_all_is_ready() {
+        let running = start().await;
+        let watches = running.readiness.register("watch Project");
+        let claims = running.readiness.register("claims");
+        let answer = get(&running, "/readyz").await;
+        assert_eq!(answer.status(), 503);
+        assert_eq!(answer.text().await.unwrap(), "claims\nwatch Project\n");
+
+        claims.ready();
+        assert_eq!(
+            get(&running, "/readyz").await.text().await.unwrap(),
+            "watch Project\n"
+        );
+        watches.ready();
+        assert_eq!(get(&running, "/readyz").await.status(), 200);
+        claims.unready();
+        assert_eq!(get(&running, "/readyz").await.status(), 503);
+    }
+
+    #[tokio::test]
+    async fn metrics_are_the_registry_as_it_is_now() {
+        let running = start().await;
+        running.restarts.inc_by(7);
+        let answer = get(&running, "/metrics").await;
+        assert_eq!(answer.headers()["content-type"], OPENMETRICS);
+        let text = answer.text().await.unwrap();
+        assert!(
+            text.contains("restarts_total 7\n") && text.ends_with("# EOF\n"),
+            "{text}"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_address_in_use_is_named_with_the_flag_to_change() {
+        let taken = Admin::bind(LOOPBACK).await.unwrap();
+        let error = Admin::bind(taken.local_addr()).await.unwrap_err().to_string();
+        assert!(
+            error.contains(&taken.local_addr().to_string()) && error.contains("--admin-address"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_does_not_hold_up_the_shutdown() {
+        let running = start().await;
+        let mut idle = TcpStream::connect(running.address).await.unwrap();
+        assert_eq!(get(&running, "/livez").await.status(), 200);
+        running.shutdown.cancel();
+        let stopped = tokio::time::timeout(5 * DRAIN, running.server).await;
+        assert!(stopped.expect("stops in time").unwrap().is_ok());
+        assert_eq!(idle.read(&mut [0; 1]).await.unwrap(), 0, "closed by the server");
+    }
+}

@@ -1,0 +1,81 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Whether this process leads. Clones share one state; asking is one atomic read and one clock read.
+#[derive(Clone, Debug)]
+pub struct Leadership {
+    term: Arc<Term>,
+}
+
+#[derive(Debug)]
+struct Term {
+    start: Instant,
+    /// Nanoseconds after `start` at which leadership ends unless it is extended; 0 when it is over.
+    valid_for: AtomicU64,
+    lost: CancellationToken,
+}
+
+impl Leadership {
+    /// For a process without leader election: leads for ever.
+    pub fn always() -> Self {
+        Self::new(Instant::now(), u64::MAX)
+    }
+
+    pub(super) fn until(deadline: Instant) -> Self {
+        let start = Instant::now();
+        Self::new(start, nanos(deadline.saturating_duration_since(start)))
+    }
+
+    fn new(start: Instant, valid_for: u64) -> Self {
+        Self {
+            term: Arc::new(Term {
+                start,
+                valid_for: valid_for.into(),
+                lost: CancellationToken::new(),
+            }),
+        }
+    }
+
+    /// Whether a write may still be sent: the last renewal is recent enough by this process's own clock.
+    ///
+    /// True of a process that was stopped and resumed only if it was resumed in time; nothing has to run in
+    /// between for the answer to be right. Once false because of a loss, never true again.
+    pub fn is_leader(&self) -> bool {
+        nanos(self.term.start.elapsed()) < self.term.valid_for.load(Ordering::Acquire)
+    }
+
+    /// Cancelled once leadership is over, for whatever reason: stop everything and exit non-zero.
+    pub fn lost(&self) -> &CancellationToken {
+        &self.term.lost
+    }
+
+    pub(super) fn deadline(&self) -> Instant {
+        self.term.start + Duration::from_nanos(self.term.valid_for.load(Ordering::Acquire))
+    }
+
+    pub(super) fn extend(&self, deadline: Instant) {
+        let valid_for = deadline.saturating_duration_since(self.term.start);
+        self.term.valid_for.store(nanos(valid_for), Ordering::Release);
+    }
+
+    pub(super) fn end_on_drop(&self) -> End {
+        End(self.clone())
+    }
+}
+
+/// Ends the leadership when dropped: also when the renewal panics or its runtime goes.
+pub(super) struct End(Leadership);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.term.valid_for.store(0, Ordering::Release);
+        self.0.term.lost.cancel();
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

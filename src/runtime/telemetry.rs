@@ -1,0 +1,203 @@
+//! Logs: where they go, what they look like, and that a panic is one of them.
+
+use std::io::IsTerminal;
+use std::panic::PanicHookInfo;
+use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+/// kube logs an answer that it cannot parse in full, at warn: that could be a Secret.
+const NO_BODIES: &str = "kube_client::client=error";
+
+/// How a log line looks.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people; coloured on a terminal.
+    #[default]
+    Text,
+    /// One JSON object a line, event fields at its top level.
+    Json,
+}
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The filter does not parse.
+    #[error(
+        "log filter {filter:?} is not valid: {source}; write a level (info) or a list like info,kube=warn"
+    )]
+    Filter {
+        /// The filter as given.
+        filter: String,
+        /// What the parser stopped at.
+        source: ParseError,
+    },
+    /// The process has a logger already.
+    #[error("logging is already set up: {0}")]
+    Installed(#[from] TryInitError),
+}
+
+/// Sends logs to stderr and panics (message and location, nothing else) to the logs.
+///
+/// `filter` is a `tracing` directive list such as `info` or `info,zitadel_operator=debug`; errors are logged
+/// whatever it says, bodies that kube could not parse never. Call once a process; a bad filter changes nothing.
+pub fn init(format: LogFormat, filter: &str) -> Result<(), Error> {
+    let filter = parse(filter)?;
+    let ansi = std::io::stderr().is_terminal();
+    subscriber(format, filter, ansi, std::io::stderr).try_init()?;
+    std::panic::set_hook(Box::new(log_panic));
+    Ok(())
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, Error> {
+    EnvFilter::builder()
+        .parse(format!("error,{filter},{NO_BODIES}"))
+        .map_err(|source| Error::Filter {
+            filter: filter.to_owned(),
+            source,
+        })
+}
+
+fn subscriber<W>(
+    format: LogFormat,
+    filter: EnvFilter,
+    ansi: bool,
+    writer: W,
+) -> Box<dyn tracing::Subscriber + Send + Sync>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(ansi)
+        .with_writer(writer);
+    match format {
+        LogFormat::Text => Box::new(builder.finish()),
+        LogFormat::Json => Box::new(builder.json().flatten_event(true).finish()),
+    }
+}
+
+fn log_panic(info: &PanicHookInfo<'_>) {
+    let message = info.payload_as_str().unwrap_or("not a string");
+    let location = info.location().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(location, "panic: {message}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+    use std::io::Write;
+    use std::process::Command;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Captured(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Captured {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(format: LogFormat, filter: &str, run: impl FnOnce()) -> String {
+        let captured = Captured::default();
+        let writer = captured.clone();
+        let subscriber = subscriber(format, parse(filter).unwrap(), false, move || writer.clone());
+        tracing::subscriber::with_default(subscriber, run);
+        String::from_utf8(captured.0.lock().unwrap().clone()).unwrap()
+    }
+
+    fn speak() {
+        tracing::info!(kind = "Project", "created");
+        tracing::debug!("details");
+    }
+
+    #[test]
+    fn text_is_one_plain_line_an_event() {
+        let text = logged(LogFormat::Text, "info", speak);
+        assert!(
+            text.contains("INFO") && text.ends_with("created kind=\"Project\"\n"),
+            "{text:?}"
+        );
+        assert_eq!(text.lines().count(), 1);
+    }
+
+    #[test]
+    fn json_has_the_fields_at_the_top() {
+        let text = logged(LogFormat::Json, "debug", speak);
+        let lines: Vec<Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!(
+            (&lines[0]["kind"], &lines[0]["message"]),
+            (&"Project".into(), &"created".into())
+        );
+        assert_eq!(lines[1]["level"], "DEBUG");
+    }
+
+    #[test]
+    fn an_answer_kube_cannot_parse_is_never_logged() {
+        let leak = || tracing::warn!(target: "kube_client::client", "canary");
+        for filter in ["trace", "kube_client=trace", "kube_client::client=trace"] {
+            assert_eq!(logged(LogFormat::Text, filter, leak), "", "{filter}");
+        }
+    }
+
+    #[test]
+    fn errors_are_logged_under_an_empty_filter() {
+        let text = logged(LogFormat::Text, "", || tracing::error!("broken"));
+        assert!(text.contains("broken"), "{text:?}");
+    }
+
+    #[test]
+    fn a_bad_filter_is_quoted_with_an_example() {
+        let error = parse("zitadel_operator=loud").unwrap_err().to_string();
+        assert!(
+            error.contains("\"zitadel_operator=loud\"") && error.contains("info,kube=warn"),
+            "{error}"
+        );
+    }
+
+    const CHILD: &str = "ZITADEL_OPERATOR_TELEMETRY_CHILD";
+
+    /// The process that the next test looks at from outside: hook and logger are the whole process's.
+    #[test]
+    fn child_process() {
+        if std::env::var_os(CHILD).is_some() {
+            init(LogFormat::Json, "info").unwrap();
+            let _ = std::panic::catch_unwind(|| panic!("lost {}", 42));
+            assert!(matches!(init(LogFormat::Json, "info"), Err(Error::Installed(_))));
+        }
+    }
+
+    #[test]
+    fn a_panic_is_one_log_line_on_stderr_with_message_and_place() {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "runtime::telemetry::tests::child_process",
+                "--nocapture",
+            ])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let line: Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!(
+            (&line["level"], &line["message"]),
+            (&"ERROR".into(), &"panic: lost 42".into())
+        );
+        assert!(
+            line["location"].as_str().unwrap().contains("telemetry.rs:"),
+            "{line}"
+        );
+    }
+}

@@ -1,0 +1,182 @@
+//! The declaration of one API call, and the request it becomes.
+
+use bytes::Bytes;
+use http::header::{ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde_json::json;
+
+use super::answer::quote;
+use super::error::Error;
+use super::refusal::Asked;
+
+const SEGMENT: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// One call: method, path, the permission it needs, and what it sends.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    method: Method,
+    path: String,
+    permission: &'static str,
+    organization: Option<HeaderValue>,
+    body: Option<Bytes>,
+    aggregate: Option<String>,
+    repeatable: bool,
+}
+
+impl Call {
+    /// A call of `path`, one item a segment, each percent-encoded.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a segment that no path can carry: empty, `.` or `..`.
+    pub(crate) fn new(method: Method, path: &[&str], permission: &'static str) -> Result<Self, Error> {
+        let repeatable = method == Method::GET;
+        let path = encode(path)?;
+        Ok(Self {
+            method,
+            path,
+            permission,
+            organization: None,
+            body: None,
+            aggregate: None,
+            repeatable,
+        })
+    }
+
+    /// `GET path`.
+    pub(crate) fn get(path: &[&str], permission: &'static str) -> Result<Self, Error> {
+        Self::new(Method::GET, path, permission)
+    }
+
+    /// `POST path` with a JSON body that only reads (`_search`), so it may be repeated.
+    pub(crate) fn search(
+        path: &[&str],
+        permission: &'static str,
+        body: &impl Serialize,
+    ) -> Result<Self, Error> {
+        let call = Self::new(Method::POST, path, permission)?.body(body)?;
+        Ok(Self {
+            repeatable: true,
+            ..call
+        })
+    }
+
+    /// Names the organization of the call (`x-zitadel-orgid`).
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an id that is empty, longer than 200 bytes or not visible ASCII.
+    pub(crate) fn in_organization(self, id: &str) -> Result<Self, Error> {
+        let safe = (1..=200).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+        match HeaderValue::from_str(id) {
+            Ok(value) if safe => Ok(Self {
+                organization: Some(value),
+                ..self
+            }),
+            _ => Err(Error::invalid(format!(
+                "`{}` cannot be an organization id",
+                quote(id, "", 100)
+            ))),
+        }
+    }
+
+    /// Sends `body` as JSON.
+    pub(crate) fn body(self, body: &impl Serialize) -> Result<Self, Error> {
+        let body = serde_json::to_vec(body).map_err(|_| Error::invalid("a value that cannot be sent"))?;
+        Ok(Self {
+            body: Some(body.into()),
+            ..self
+        })
+    }
+
+    /// Sends `{}`, as an action without arguments.
+    pub(crate) fn empty_body(self) -> Result<Self, Error> {
+        self.body(&json!({}))
+    }
+
+    /// Waits for other writes to the same aggregate.
+    pub(crate) fn serial(self, aggregate: &str) -> Self {
+        Self {
+            aggregate: Some(aggregate.to_owned()),
+            ..self
+        }
+    }
+
+    pub(crate) fn aggregate(&self) -> Option<&str> {
+        self.aggregate.as_deref()
+    }
+
+    pub(crate) fn is_repeatable(&self) -> bool {
+        self.repeatable
+    }
+
+    pub(crate) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(crate) fn asked<'a>(&'a self, token: &'a SecretString) -> Asked<'a> {
+        Asked {
+            permission: self.permission,
+            organization: self.organization.as_ref().and_then(|id| id.to_str().ok()),
+            path: &self.path,
+            secret: token.expose_secret(),
+        }
+    }
+
+    /// The request under `base` (no trailing slash), addressed to the instance of `instance_host`.
+    pub(crate) fn request(
+        &self,
+        base: &str,
+        instance_host: Option<&HeaderValue>,
+        token: &SecretString,
+    ) -> Result<Request<Bytes>, Error> {
+        let mut bearer =
+            HeaderValue::try_from(format!("Bearer {}", token.expose_secret())).map_err(|_| {
+                Error::TokenRefused {
+                    message: "the token cannot be sent in a header".to_owned(),
+                }
+            })?;
+        bearer.set_sensitive(true);
+        let mut request = Request::builder()
+            .method(&self.method)
+            .uri(format!("{base}{}", self.path))
+            .header(AUTHORIZATION, bearer)
+            .header(ACCEPT, "application/json")
+            .header(ACCEPT_LANGUAGE, "en");
+        if self.body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        for (name, value) in [
+            ("x-zitadel-instance-host", instance_host),
+            ("x-zitadel-orgid", self.organization.as_ref()),
+        ] {
+            if let Some(value) = value {
+                request = request.header(name, value);
+            }
+        }
+        request
+            .body(self.body.clone().unwrap_or_default())
+            .map_err(|_| Error::invalid("the path is too long to be sent"))
+    }
+}
+
+fn encode(segments: &[&str]) -> Result<String, Error> {
+    let mut path = String::new();
+    for segment in segments {
+        if matches!(*segment, "" | "." | "..") {
+            return Err(Error::invalid(format!("`{segment}` cannot be part of a path")));
+        }
+        path.push('/');
+        path.extend(utf8_percent_encode(segment, &SEGMENT));
+    }
+    Ok(path)
+}

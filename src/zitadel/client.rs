@@ -1,0 +1,200 @@
+//! The client of one connection: every API call takes the same path through it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode};
+use secrecy::SecretString;
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout};
+use url::Url;
+
+use super::answer::{Answer, parse};
+use super::auth::CredentialSource;
+use super::call::Call;
+use super::error::Error;
+use super::limit::{AggregateLocks, Limiter};
+use super::mint::Minter;
+use super::refusal::accept;
+use super::token::TokenSource;
+use super::transport::Transport;
+use super::url::audiences;
+
+/// Where ZITADEL is, and how long a call may take.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// As [`super::parse_base_url`] gives it.
+    pub base_url: Url,
+    /// The instance's domain (`host` or `host:port`), where it is not the base URL's host.
+    pub external_domain: Option<String>,
+    /// Bound of a whole call: waiting for its turn, a token, the request and its repetitions.
+    pub deadline: Duration,
+}
+
+/// Calls the API of one instance as one user. Cheap to clone; clones share token, budget and connections.
+///
+/// Guarantees: a call ends within the deadline; a 401 reads the credential again and repeats the call at
+/// most once; only reads are repeated after a failure, at most twice; writes to one aggregate are serial.
+#[derive(Clone, Debug)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    base: String,
+    instance_host: Option<HeaderValue>,
+    deadline: Duration,
+    transport: Arc<dyn Transport>,
+    tokens: TokenSource,
+    limiter: Arc<Limiter>,
+    locks: Arc<AggregateLocks>,
+}
+
+impl Client {
+    /// Sends nothing yet.
+    ///
+    /// # Errors
+    /// A sentence for a condition: the external domain is not a host name with an optional port.
+    pub fn new(
+        config: ClientConfig,
+        transport: Arc<dyn Transport>,
+        credentials: Arc<dyn CredentialSource>,
+        limiter: Arc<Limiter>,
+        locks: Arc<AggregateLocks>,
+    ) -> Result<Self, String> {
+        let ClientConfig {
+            base_url,
+            external_domain,
+            deadline,
+        } = config;
+        let base = base_url.as_str().trim_end_matches('/').to_owned();
+        let instance_host = external_domain.as_deref().map(host_header).transpose()?;
+        let minter = Minter {
+            transport: transport.clone(),
+            limiter: limiter.clone(),
+            base: base.clone(),
+            instance_host: instance_host.clone(),
+            audiences: audiences(&base_url, external_domain.as_deref()),
+        };
+        let tokens = TokenSource::new(credentials, minter);
+        Ok(Self {
+            inner: Arc::new(Inner {
+                base,
+                instance_host,
+                deadline,
+                transport,
+                tokens,
+                limiter,
+                locks,
+            }),
+        })
+    }
+
+    /// How long a call made now would wait for its turn; zero when it would not.
+    #[must_use]
+    pub fn delay(&self) -> Duration {
+        self.inner.limiter.delay()
+    }
+
+    /// Reads the Secret again, and mints a token if it changed: for a resync, or when the Secret changed.
+    ///
+    /// # Errors
+    /// As [`TokenSource::reread`].
+    pub async fn reread_credential(&self) -> Result<(), Error> {
+        self.inner.tokens.reread().await
+    }
+
+    pub(crate) fn deadline(&self) -> Duration {
+        self.inner.deadline
+    }
+
+    /// Makes one call and reads its JSON answer.
+    pub(crate) async fn call<T: DeserializeOwned>(&self, call: &Call) -> Result<Answer<T>, Error> {
+        parse(&self.inner.bounded(call).await?)
+    }
+}
+
+impl Inner {
+    async fn bounded(&self, call: &Call) -> Result<Response<Bytes>, Error> {
+        let started = Instant::now();
+        let outcome = timeout(self.deadline, self.in_turn(call))
+            .await
+            .unwrap_or(Err(Error::Timeout { after: self.deadline }));
+        let status = outcome.as_ref().map(Response::status).ok();
+        let elapsed = started.elapsed();
+        tracing::debug!(method = %call.method(), path = call.path(), ?status, ?elapsed, "ZITADEL call");
+        outcome
+    }
+
+    async fn in_turn(&self, call: &Call) -> Result<Response<Bytes>, Error> {
+        let _serial = match call.aggregate() {
+            Some(aggregate) => Some(self.locks.lock(aggregate).await),
+            None => None,
+        };
+        let repeats = if call.is_repeatable() { 2 } else { 0 };
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(100))
+            .with_max_times(repeats)
+            .with_jitter();
+        (|| self.authorized(call))
+            .retry(pauses)
+            .when(Error::is_blip)
+            .await
+    }
+
+    async fn authorized(&self, call: &Call) -> Result<Response<Bytes>, Error> {
+        let token = self.tokens.token().await?;
+        let response = self.send(call, &token).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return self.accept(response, call, &token);
+        }
+        match self.tokens.refused(&token).await? {
+            Some(fresh) => self.accept(self.send(call, &fresh).await?, call, &fresh),
+            None => self.accept(response, call, &token),
+        }
+    }
+
+    async fn send(&self, call: &Call, token: &SecretString) -> Result<Response<Bytes>, Error> {
+        let request = call.request(&self.base, self.instance_host.as_ref(), token)?;
+        self.limiter.admit(self.deadline).await?;
+        Ok(self.transport.send(request).await?)
+    }
+
+    fn accept(
+        &self,
+        response: Response<Bytes>,
+        call: &Call,
+        token: &SecretString,
+    ) -> Result<Response<Bytes>, Error> {
+        accept(response, call.asked(token)).inspect_err(|error| self.limiter.heed(error))
+    }
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inner")
+            .field("base", &self.base)
+            .field("tokens", &self.tokens)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `host` or `host:port`, nothing else: it becomes a header and an audience.
+fn host_header(domain: &str) -> Result<HeaderValue, String> {
+    let refused = || {
+        format!(
+            "the external domain `{}` is not a host name",
+            domain.escape_debug()
+        )
+    };
+    let url = Url::parse(&format!("http://{domain}/")).map_err(|_| refused())?;
+    let plain = domain
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte));
+    match HeaderValue::from_str(domain) {
+        Ok(value) if plain && url.path() == "/" && url.has_host() => Ok(value),
+        _ => Err(refused()),
+    }
+}

@@ -1,0 +1,217 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+
+use super::super::refusal::{Asked, classify};
+use super::{Error, Reply, TestResult, recorded};
+
+const ASKED: Asked<'_> = Asked {
+    permission: "project.write",
+    organization: Some("123"),
+    path: "/management/v1/projects/1",
+    secret: "s3cret",
+};
+
+/// Every refusal in the recordings: status, gRPC code, error id, variant.
+const RECORDED: [(u16, i64, &str, &str); 39] = [
+    (400, 3, "", "Invalid"),
+    (400, 9, "COMMAND-2M0fs", "Unchanged"),
+    (400, 9, "COMMAND-5M0cs", "Unchanged"),
+    (400, 9, "COMMAND-5M9bs", "Unchanged"),
+    (400, 9, "COMMAND-QXPGs", "OrganizationNotFound"),
+    (400, 9, "COMMAND-mki55", "Unchanged"),
+    (400, 9, "EVENT-Dbs2g", "Unchanged"),
+    (400, 9, "EVENT-bfnrh", "Unchanged"),
+    (400, 9, "META-9mm2d", "Invalid"),
+    (400, 9, "META-9mw2d", "Invalid"),
+    (400, 9, "ORG-3M9ds", "Unchanged"),
+    (400, 9, "ORG-4VSdf", "Unchanged"),
+    (401, 16, "", "Unauthorized"),
+    (401, 16, "AUTH-7fs1e", "Unauthorized"),
+    (401, 16, "AUTH-toLo1", "Unauthorized"),
+    (403, 7, "AUTH-5mWD2", "PermissionDenied"),
+    (403, 7, "AUTH-Bs7Ds", "OrganizationNotFound"),
+    (404, 5, "", "UnknownEndpoint"),
+    (404, 5, "AUTHZ-cdgFk", "PermissionDenied"),
+    (404, 5, "COMMA-aps2n", "NotFound"),
+    (404, 5, "COMMAND-112M9", "NotFound"),
+    (404, 5, "COMMAND-3M9sd", "NotFound"),
+    (404, 5, "COMMAND-m9vMf", "NotFound"),
+    (404, 5, "META-2npds", "NotFound"),
+    (404, 5, "META-mcnw3", "NotFound"),
+    (404, 5, "ORG-2N9sd", "NotFound"),
+    (404, 5, "ORG-Dvsh3", "NotFound"),
+    (404, 5, "QUERY-Rph32", "NotFound"),
+    (404, 5, "QUERY-fk2fs", "NotFound"),
+    (404, 5, "QUERY-iTTGJ", "NotFound"),
+    (404, 5, "QUERY-leq5Q", "NotFound"),
+    (405, 12, "", "UnknownEndpoint"),
+    (409, 6, "ORG-1M8ds", "AlreadyExists"),
+    (409, 6, "ORG-laho2n", "AlreadyExists"),
+    (409, 6, "V3-DKcYh", "AlreadyExists"),
+    (429, 8, "", "TooLarge"),
+    (500, 13, "", "Unavailable"),
+    (500, 2, "", "Unsupported"),
+    (501, 12, "", "Unsupported"),
+];
+
+fn variant(error: &Error) -> String {
+    format!("{error:?}")
+        .chars()
+        .take_while(|c| c.is_alphanumeric())
+        .collect()
+}
+
+fn response(reply: Reply) -> Result<Response<Bytes>, Box<dyn std::error::Error>> {
+    Ok(reply.result?)
+}
+
+#[test]
+fn every_recorded_refusal_has_the_expected_class() -> TestResult {
+    let mut met = BTreeSet::new();
+    for step in [recorded("v3")?, recorded("v4")?].concat() {
+        let status = u16::try_from(step["status"].as_u64().ok_or("no status")?)?;
+        if status < 400 {
+            continue;
+        }
+        let (body, path) = (&step["response"], step["path"].as_str().ok_or("no path")?);
+        let id = body["details"][0]["id"].as_str().unwrap_or_default();
+        let row = RECORDED
+            .iter()
+            .find(|row| (row.0, Some(row.1), row.2) == (status, body["code"].as_i64(), id));
+        let (.., expected) = row.ok_or(format!("no row for {status} {body}"))?;
+        let error = classify(&response(Reply::json(status, body))?, Asked { path, ..ASKED });
+        assert_eq!(variant(&error), *expected, "{status} {body}");
+        met.insert((status, body["code"].as_i64(), id.to_owned()));
+    }
+    assert_eq!(met.len(), RECORDED.len(), "rows without a recording");
+    Ok(())
+}
+
+#[test]
+fn answers_that_no_recording_holds() -> TestResult {
+    let gateway = |status, body| Reply::raw(status, &[("content-type", "text/html")], body);
+    let connect = r#"{"code":"failed_precondition","message":"m"}"#;
+    let slug = r#"{"code":5,"message":"m","details":[{"@type":"x"},{"slug":"project.not_found"}]}"#;
+    let conflict = r#"{"code":2,"message":"integrity violation (SQLSTATE 23505)"}"#;
+    let cases = [
+        (gateway(502, "<html>bad gateway"), "Unavailable"),
+        (gateway(503, ""), "Unavailable"),
+        (gateway(501, "no"), "Unavailable"),
+        (gateway(429, "slow down"), "RateLimited"),
+        (gateway(404, "404 page not found"), "UnknownEndpoint"),
+        (gateway(405, ""), "UnknownEndpoint"),
+        (gateway(401, "login"), "Unauthorized"),
+        (gateway(403, "blocked"), "Malformed"),
+        (gateway(409, ""), "Malformed"),
+        (gateway(413, ""), "TooLarge"),
+        (gateway(302, ""), "Malformed"),
+        (gateway(400, "[1,"), "Malformed"),
+        (gateway(500, conflict), "Unavailable"),
+        (gateway(400, connect), "Invalid"),
+        (gateway(404, slug), "NotFound"),
+        (Reply::error(404, 5, "AUTHZ-other"), "PermissionDenied"),
+        (Reply::error(404, 5, "QUERY-1kIjX"), "UnknownEndpoint"),
+        (Reply::error(404, 5, ""), "UnknownEndpoint"),
+        (Reply::error(404, 12, "X-1"), "UnknownEndpoint"),
+        (Reply::error(409, 10, "X-2"), "Unavailable"),
+        (Reply::error(400, 3, "ORG-3M9ds"), "Invalid"),
+        (Reply::error(429, 8, "LIMITS-molsj"), "RateLimited"),
+        (Reply::error(429, 8, "QUOTA-vjAy8"), "RateLimited"),
+        (Reply::error(503, 14, "X-3"), "Unavailable"),
+        (Reply::error(504, 4, "X-4"), "Unavailable"),
+    ];
+    for (reply, expected) in cases {
+        let response = response(reply)?;
+        assert_eq!(variant(&classify(&response, ASKED)), expected, "{response:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn not_implemented_under_code_2_counts_on_feature_paths_only() -> TestResult {
+    let body = r#"{"code":2,"message":"method X not implemented"}"#;
+    let response = response(Reply::raw(500, &[], body))?;
+    assert_eq!(variant(&classify(&response, ASKED)), "Unavailable");
+    let features = Asked {
+        path: "/v2beta/features/organization/1",
+        ..ASKED
+    };
+    assert_eq!(variant(&classify(&response, features)), "Unsupported");
+    Ok(())
+}
+
+#[test]
+fn a_denial_names_permission_and_organization() -> TestResult {
+    let error = classify(&response(Reply::error(403, 7, "AUTH-5mWD2"))?, ASKED);
+    let expected = Error::PermissionDenied {
+        permission: "project.write",
+        organization: Some("123".to_owned()),
+        id: Some("AUTH-5mWD2".to_owned()),
+        message: "text (AUTH-5mWD2)".to_owned(),
+    };
+    assert_eq!(error, expected);
+    assert!(
+        error
+            .to_string()
+            .starts_with("the permission project.write in organization 123 is missing"),
+        "{error}"
+    );
+    Ok(())
+}
+
+#[test]
+fn retry_after_is_seconds_or_a_date_by_the_servers_clock() -> TestResult {
+    let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+    let cases = [
+        (vec![("retry-after", "7")], Some(7)),
+        (
+            vec![("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT"), date],
+            Some(30),
+        ),
+        (
+            vec![("retry-after", "Sun, 06 Nov 1994 08:49:07 GMT"), date],
+            Some(0),
+        ),
+        (vec![("retry-after", "soon")], None),
+        (vec![("retry-after", "-1")], None),
+        (vec![], None),
+    ];
+    for (headers, seconds) in cases {
+        let error = classify(&response(Reply::raw(429, &headers, "slow down"))?, ASKED);
+        let retry_after = seconds.map(Duration::from_secs);
+        assert_eq!(
+            error,
+            Error::RateLimited {
+                retry_after,
+                id: None
+            },
+            "{headers:?}"
+        );
+    }
+    let sized = response(Reply::raw(
+        429,
+        &[("retry-after", "7")],
+        r#"{"code":8,"message":"m"}"#,
+    ))?;
+    assert_eq!(variant(&classify(&sized, ASKED)), "RateLimited");
+    Ok(())
+}
+
+#[test]
+fn quoted_texts_are_short_printable_and_without_the_token() -> TestResult {
+    let text = format!("s3\u{0}cret é\n{}", "ü".repeat(400));
+    let body = serde_json::json!({"code": 3, "message": text});
+    let error = classify(&response(Reply::json(400, &body))?, ASKED);
+    let Error::Invalid { id: None, message } = error else {
+        return Err(format!("{error:?}").into());
+    };
+    assert_eq!(message.chars().count(), 300);
+    assert!(
+        message.starts_with("*** éüü") && message.ends_with("ü…"),
+        "{message}"
+    );
+    Ok(())
+}

@@ -1,0 +1,296 @@
+//! The token of a connection: minted once for all who wait, renewed in time, read anew when refused.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use backon::{ConstantBuilder, Retryable};
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::{Instant, timeout};
+
+use super::auth::{Credential, CredentialError, CredentialSource};
+use super::error::Error;
+use super::limit::lock;
+use super::mint::{Grant, Minter};
+
+/// Neither a token nor the Secret behind it is renewed more often than this.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(5);
+/// Bounds reading the Secret and minting together, below a call's own deadline.
+const RENEWAL_TIMEOUT: Duration = Duration::from_secs(10);
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+
+/// Gives out the token of one connection.
+///
+/// Guarantees: one renewal at a time, shared by all who wait; a failed one is remembered for 1–60 s; while
+/// the old token is good a failed renewal goes unnoticed. `Debug` shows no secret.
+pub struct TokenSource {
+    renewer: Arc<Renewer>,
+    state: Mutex<State>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// No token yet, or it is about to expire.
+    Due,
+    /// The server refused the token.
+    Refused,
+    /// A person may have changed the Secret.
+    Reread,
+}
+
+struct Issued {
+    token: SecretString,
+    credential: Credential,
+    at: Instant,
+    /// Renewal and expiry; a personal access token has neither.
+    span: Option<(Instant, Instant)>,
+}
+
+type Outcome = Result<Arc<Issued>, Error>;
+type Flight = Shared<BoxFuture<'static, Outcome>>;
+
+#[derive(Default)]
+struct State {
+    current: Option<Arc<Issued>>,
+    flight: Option<Flight>,
+    failure: Option<Failure>,
+    /// When a refused token was last found to be the one that the Secret still gives.
+    confirmed: Option<Instant>,
+}
+
+struct Failure {
+    error: Error,
+    until: Instant,
+    backoff: Duration,
+}
+
+struct Renewer {
+    source: Arc<dyn CredentialSource>,
+    minter: Minter,
+}
+
+impl TokenSource {
+    pub(crate) fn new(source: Arc<dyn CredentialSource>, minter: Minter) -> Self {
+        Self {
+            renewer: Arc::new(Renewer { source, minter }),
+            state: Mutex::default(),
+        }
+    }
+
+    /// A token that is good now, as far as is known.
+    ///
+    /// # Errors
+    /// [`Error::Credential`], [`Error::TokenRefused`], [`Error::TokenUnavailable`] and whatever a call of
+    /// `/oauth/v2/token` meets on its way.
+    pub async fn token(&self) -> Result<SecretString, Error> {
+        let flight = {
+            let mut state = lock(&self.state);
+            match (state.fresh(), state.remembered()) {
+                (Some(token), _) => return Ok(token),
+                (None, Some(error)) => return state.unexpired().ok_or(error),
+                (None, None) => self.join(&mut state, Why::Due),
+            }
+        };
+        match self.land(flight).await {
+            Ok(issued) => Ok(issued.token.clone()),
+            Err(error) => lock(&self.state).unexpired().ok_or(error),
+        }
+    }
+
+    /// To be told that the server answered 401 to `token`. Reads the Secret again: `Some` is another token
+    /// to try once, `None` means that there is no other, so the refusal stands.
+    ///
+    /// # Errors
+    /// As [`TokenSource::token`].
+    pub async fn refused(&self, token: &SecretString) -> Result<Option<SecretString>, Error> {
+        let flight = {
+            let mut state = lock(&self.state);
+            if let Some(other) = state
+                .current
+                .as_ref()
+                .filter(|current| !same(&current.token, token))
+            {
+                return Ok(Some(other.token.clone()));
+            }
+            if state.confirmed.is_some_and(|at| at.elapsed() < SHORTEST_INTERVAL) {
+                return Ok(None);
+            }
+            if let Some(error) = state.remembered() {
+                return Err(error);
+            }
+            self.join(&mut state, Why::Refused)
+        };
+        let issued = self.land(flight).await?;
+        if same(&issued.token, token) {
+            lock(&self.state).confirmed = Some(Instant::now());
+            return Ok(None);
+        }
+        Ok(Some(issued.token.clone()))
+    }
+
+    /// Reads the Secret again and mints a token if it changed; forgets an earlier failure.
+    ///
+    /// # Errors
+    /// As [`TokenSource::token`], also while the old token is still good.
+    pub async fn reread(&self) -> Result<(), Error> {
+        let flight = {
+            let mut state = lock(&self.state);
+            // A renewal under way may have read the Secret before it changed.
+            (state.flight, state.failure, state.confirmed) = (None, None, None);
+            self.join(&mut state, Why::Reread)
+        };
+        self.land(flight).await.map(drop)
+    }
+
+    fn join(&self, state: &mut State, why: Why) -> Flight {
+        let previous = state.current.clone();
+        let renewer = self.renewer.clone();
+        let start = || async move { renewer.renew(previous, why).await }.boxed().shared();
+        state.flight.get_or_insert_with(start).clone()
+    }
+
+    async fn land(&self, flight: Flight) -> Outcome {
+        let outcome = flight.clone().await;
+        let mut state = lock(&self.state);
+        if state.flight.take_if(|current| current.ptr_eq(&flight)).is_some() {
+            state.settle(&outcome);
+        }
+        outcome
+    }
+}
+
+impl std::fmt::Debug for TokenSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let credential = lock(&self.state)
+            .current
+            .as_ref()
+            .map(|issued| issued.credential.clone());
+        f.debug_struct("TokenSource")
+            .field("credential", &credential)
+            .finish_non_exhaustive()
+    }
+}
+
+impl State {
+    fn fresh(&self) -> Option<SecretString> {
+        self.current_before(|(renew_at, _)| renew_at)
+    }
+
+    fn unexpired(&self) -> Option<SecretString> {
+        self.current_before(|(_, expires_at)| expires_at)
+    }
+
+    fn current_before(&self, bound: impl Fn((Instant, Instant)) -> Instant) -> Option<SecretString> {
+        let issued = self.current.as_ref()?;
+        issued
+            .span
+            .is_none_or(|span| Instant::now() < bound(span))
+            .then(|| issued.token.clone())
+    }
+
+    fn remembered(&self) -> Option<Error> {
+        let failure = self
+            .failure
+            .as_ref()
+            .filter(|failure| Instant::now() < failure.until)?;
+        Some(failure.error.clone())
+    }
+
+    fn settle(&mut self, outcome: &Outcome) {
+        match outcome {
+            Ok(issued) => (self.current, self.failure) = (Some(issued.clone()), None),
+            Err(error) => {
+                let longer = self.failure.take().map_or(FIRST_BACKOFF, |last| last.backoff * 2);
+                let backoff = match error {
+                    // The Secret costs ZITADEL nothing, and may be there in a moment.
+                    Error::Credential(_) => FIRST_BACKOFF,
+                    _ => longer.min(LONGEST_BACKOFF),
+                };
+                let until = Instant::now() + backoff.mul_f64(rand::random_range(1.0..1.2));
+                self.failure = Some(Failure {
+                    error: error.clone(),
+                    until,
+                    backoff,
+                });
+            }
+        }
+    }
+}
+
+impl Renewer {
+    async fn renew(&self, previous: Option<Arc<Issued>>, why: Why) -> Outcome {
+        timeout(RENEWAL_TIMEOUT, self.renew_unbounded(previous, why))
+            .await
+            .unwrap_or(Err(Error::Timeout {
+                after: RENEWAL_TIMEOUT,
+            }))
+    }
+
+    async fn renew_unbounded(&self, previous: Option<Arc<Issued>>, why: Why) -> Outcome {
+        let credential = match (self.source.load().await, &previous) {
+            (Ok(credential), _) => credential,
+            // A namespace that is being deleted as a whole loses its Secret first.
+            (Err(CredentialError::Missing(_) | CredentialError::Unavailable(_)), Some(last))
+                if why == Why::Due =>
+            {
+                last.credential.clone()
+            }
+            (Err(error), _) => return Err(error.into()),
+        };
+        match previous {
+            Some(last) if last.credential == credential && last.outlives(why) => Ok(last),
+            _ => self.issue(credential).await,
+        }
+    }
+
+    /// A client secret works only some seconds after it was made (a stale projection): 400 until then.
+    async fn mint(&self, credential: &Credential) -> Result<Grant, Error> {
+        let repeats = if matches!(credential, Credential::ClientCredentials { .. }) {
+            2
+        } else {
+            0
+        };
+        let pauses = ConstantBuilder::default()
+            .with_delay(FIRST_BACKOFF)
+            .with_max_times(repeats);
+        let refused = |error: &Error| matches!(error, Error::TokenRefused { .. });
+        (|| self.minter.mint(credential))
+            .retry(pauses)
+            .when(refused)
+            .await
+    }
+
+    async fn issue(&self, credential: Credential) -> Outcome {
+        let Grant { token, lifetime } = self.mint(&credential).await?;
+        let at = Instant::now();
+        let span = lifetime.map(|lifetime| {
+            let renewal = lifetime
+                .mul_f64(rand::random_range(0.8..0.9))
+                .max(SHORTEST_INTERVAL);
+            (at + renewal, at + lifetime)
+        });
+        Ok(Arc::new(Issued {
+            token,
+            credential,
+            at,
+            span,
+        }))
+    }
+}
+
+impl Issued {
+    /// Whether the same credential would give nothing better.
+    fn outlives(&self, why: Why) -> bool {
+        match why {
+            Why::Due => false,
+            Why::Refused => self.span.is_none() || self.at.elapsed() < SHORTEST_INTERVAL,
+            Why::Reread => self.span.is_none_or(|(renew_at, _)| Instant::now() < renew_at),
+        }
+    }
+}
+
+fn same(a: &SecretString, b: &SecretString) -> bool {
+    a.expose_secret() == b.expose_secret()
+}

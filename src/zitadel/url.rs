@@ -1,0 +1,56 @@
+//! Base URLs: what may be written in a connection, and what a JWT assertion is addressed to.
+
+use ::url::{Host, Url};
+
+/// Parses the URL under which ZITADEL is reached; a path prefix is kept without its trailing slash.
+///
+/// # Errors
+/// A sentence for a condition: unparsable, a scheme other than http(s), or a user, query or fragment in it.
+pub fn parse_base_url(text: &str) -> Result<Url, String> {
+    let mut url = Url::parse(text.trim()).map_err(|error| format!("the URL cannot be parsed: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err("the URL must be http:// or https:// and name a host".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("the URL must not hold a user or password".to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("the URL must not hold a query or fragment".to_owned());
+    }
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    Ok(url)
+}
+
+/// Refuses to send credentials in the clear: https, a loopback host, or `insecure` said by a person.
+///
+/// # Errors
+/// A sentence for a condition.
+pub fn check_url(url: &Url, insecure: bool) -> Result<(), String> {
+    if url.scheme() == "https" || insecure || is_loopback(url) {
+        return Ok(());
+    }
+    Err("plain http to a host that is not loopback needs `insecure: true`".to_owned())
+}
+
+/// The issuers that a JWT assertion may be addressed to: the URL's origin and the external domain's.
+pub(crate) fn audiences(base_url: &Url, external_domain: Option<&str>) -> Vec<String> {
+    let mut audiences = vec![base_url.origin().ascii_serialization()];
+    if let Some(domain) = external_domain {
+        audiences.push(format!("https://{domain}"));
+        if base_url.scheme() == "http" {
+            audiences.push(format!("http://{domain}"));
+        }
+    }
+    audiences.dedup();
+    audiences
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}

@@ -1,0 +1,208 @@
+//! Domain policies: `/admin/v1/orgs/{id}/policies/domain`, the instance's default, the effective one.
+
+use std::sync::Arc;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::zitadel::access::Access::{Authenticated, Needs};
+use crate::zitadel::failure::{Failure, Outcome};
+use crate::zitadel::json::{changed, created, details, message};
+use crate::zitadel::model::{DomainPolicy, DomainSettings, Moment, Stamp, User};
+use crate::zitadel::route::{Call, Reply, Route, length, route};
+use crate::zitadel::store::{Aggregate, Store, Tables};
+
+const PATH: &str = "/admin/v1/orgs/{}/policies/domain";
+
+pub(super) const ROUTES: &[Route] = &[
+    route(Method::GET, PATH, Needs("iam.policy.read"), get),
+    route(Method::POST, PATH, Needs("iam.policy.write"), create),
+    route(Method::PUT, PATH, Needs("iam.policy.write"), update),
+    route(Method::DELETE, PATH, Needs("iam.policy.delete"), delete),
+    route(
+        Method::GET,
+        "/admin/v1/policies/domain",
+        Needs("iam.policy.read"),
+        get_default,
+    ),
+    route(
+        Method::GET,
+        "/management/v1/policies/domain",
+        Authenticated,
+        get_effective,
+    ),
+];
+
+fn settings(call: &Call<'_>) -> Outcome<DomainSettings> {
+    Ok(DomainSettings {
+        user_login_must_be_domain: call.body.flag("userLoginMustBeDomain")?,
+        validate_org_domains: call.body.flag("validateOrgDomains")?,
+        smtp_sender_address_matches_instance_domain: call
+            .body
+            .flag("smtpSenderAddressMatchesInstanceDomain")?,
+    })
+}
+
+fn shown(settings: DomainSettings) -> Value {
+    message(json!({
+        "userLoginMustBeDomain": settings.user_login_must_be_domain,
+        "validateOrgDomains": settings.validate_org_domains,
+        "smtpSenderAddressMatchesInstanceDomain": settings.smtp_sender_address_matches_instance_domain,
+    }))
+}
+
+/// The policy in force: the organization's own, or the instance's default.
+pub(in crate::zitadel) fn effective(tables: &Tables, organization: &str) -> Option<DomainPolicy> {
+    tables
+        .policies
+        .get(organization)
+        .or(tables.default_policy.as_ref())
+        .cloned()
+}
+
+fn scopes_names(store: &Store, organization: &str) -> bool {
+    effective(store.current(), organization).is_some_and(|policy| policy.settings.user_login_must_be_domain)
+}
+
+/// Rewrites every user name where the write flipped the effective `userLoginMustBeDomain`.
+/// Answers with the last event, as the server does: the policy's, or that of the last user.
+fn rewrite_names(store: &mut Store, organization: &str, scoped: bool, written: Moment) -> Outcome<Moment> {
+    let scopes = scopes_names(store, organization);
+    let Some(domain) = store
+        .current()
+        .organizations
+        .get(organization)
+        .map(|o| format!("@{}", o.primary_domain))
+    else {
+        return Ok(written);
+    };
+    if scopes == scoped {
+        return Ok(written);
+    }
+    let users: Vec<Arc<User>> = store
+        .current()
+        .users
+        .values()
+        .filter(|u| u.organization == organization)
+        .cloned()
+        .collect();
+    let mut last = written;
+    for user in users {
+        let mut user = Arc::unwrap_or_clone(user);
+        user.user_name = match scopes {
+            true => user.user_name.trim_end_matches(&domain).to_owned(),
+            false => format!("{}{domain}", user.user_name),
+        };
+        let aggregate = Aggregate::of("user", &user.id, organization);
+        last = store.push(
+            &aggregate,
+            "user.username.changed",
+            json!({"userName": user.user_name}),
+        )?;
+        user.stamp.touch(last);
+        store.edit().users.insert(user.id.clone(), Arc::new(user));
+    }
+    Ok(last)
+}
+
+/// Sets the organization's policy, or removes it.
+pub(in crate::zitadel) fn write(
+    store: &mut Store,
+    organization: &str,
+    settings: Option<DomainSettings>,
+) -> Outcome<Moment> {
+    let (known, scoped) = (
+        store.current().policies.get(organization).cloned(),
+        scopes_names(store, organization),
+    );
+    let event = match (&known, settings) {
+        (None, _) => "org.policy.domain.added",
+        (Some(_), Some(_)) => "org.policy.domain.changed",
+        (Some(_), None) => "org.policy.domain.removed",
+    };
+    let payload = settings.map(shown).unwrap_or_default();
+    let moment = store.push(&Aggregate::organization(organization), event, payload)?;
+    let policies = &mut store.edit().policies;
+    match settings {
+        Some(settings) => {
+            let mut stamp = known.map_or_else(|| Stamp::new(moment, organization), |known| known.stamp);
+            stamp.touch(moment);
+            policies.insert(organization.to_owned(), DomainPolicy { settings, stamp });
+        }
+        None => drop(policies.remove(organization)),
+    }
+    rewrite_names(store, organization, scoped, moment)
+}
+
+fn policy_message(tables: &Tables, organization: &str) -> Outcome<Reply> {
+    let missing = || Failure::not_found("QUERY-K0Jr5", "Errors.IAM.DomainPolicy.NotFound");
+    let policy = effective(tables, organization).ok_or_else(missing)?;
+    let mut shown = shown(policy.settings);
+    shown["details"] = details(&policy.stamp);
+    if !tables.policies.contains_key(organization) {
+        shown["isDefault"] = json!(true);
+    }
+    Reply::ok(json!({"policy": shown}))
+}
+
+fn target(call: &Call<'_>, request: &str) -> Outcome<String> {
+    length(request, "OrgId", &call.parameters[0])?;
+    Ok(call.parameters[0].clone())
+}
+
+fn get(call: &mut Call<'_>) -> Outcome<Reply> {
+    policy_message(&call.store.read(), &target(call, "GetCustomDomainPolicyRequest")?)
+}
+
+fn get_default(call: &mut Call<'_>) -> Outcome<Reply> {
+    policy_message(&call.store.read(), "")
+}
+
+fn get_effective(call: &mut Call<'_>) -> Outcome<Reply> {
+    policy_message(&call.store.read(), &call.organization)
+}
+
+fn create(call: &mut Call<'_>) -> Outcome<Reply> {
+    let (settings, organization) = (settings(call)?, target(call, "AddCustomDomainPolicyRequest")?);
+    if call.store.current().policies.contains_key(&organization) {
+        return Err(Failure::already_exists(
+            "ORG-1M8ds",
+            "Errors.Org.DomainPolicy.AlreadyExists",
+        ));
+    }
+    let moment = write(call.store, &organization, Some(settings))?;
+    Reply::ok(created(&Stamp::new(moment, &organization)))
+}
+
+fn update(call: &mut Call<'_>) -> Outcome<Reply> {
+    let (settings, organization) = (settings(call)?, target(call, "UpdateCustomDomainPolicyRequest")?);
+    match call.store.current().policies.get(&organization) {
+        None => {
+            return Err(Failure::not_found(
+                "ORG-2N9sd",
+                "Errors.Org.DomainPolicy.NotFound",
+            ));
+        }
+        Some(known) if known.settings == settings => {
+            return Err(Failure::precondition(
+                "ORG-3M9ds",
+                "Private Label Policy has not been changed",
+            ));
+        }
+        Some(_) => {}
+    }
+    let moment = write(call.store, &organization, Some(settings))?;
+    Reply::ok(changed(&Stamp::new(moment, &organization)))
+}
+
+fn delete(call: &mut Call<'_>) -> Outcome<Reply> {
+    let organization = target(call, "ResetCustomDomainPolicyToDefaultRequest")?;
+    if !call.store.current().policies.contains_key(&organization) {
+        return Err(Failure::not_found(
+            "ORG-Dvsh3",
+            "Errors.Org.DomainPolicy.NotFound",
+        ));
+    }
+    let moment = write(call.store, &organization, None)?;
+    Reply::ok(changed(&Stamp::new(moment, &organization)))
+}

@@ -1,0 +1,316 @@
+//! `/management/v1/projects`.
+
+use std::sync::Arc;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::zitadel::access::Access::Needs;
+use crate::zitadel::failure::{Failure, Outcome};
+use crate::zitadel::json::{changed, created, details, message};
+use crate::zitadel::model::{Project, ProjectSettings, Stamp, State};
+use crate::zitadel::route::{Call, Reply, Route, length, route};
+use crate::zitadel::search::{Style, filters, page, passes_all};
+use crate::zitadel::store::{Aggregate, Store};
+
+pub(super) const ROUTES: &[Route] = &[
+    route(
+        Method::POST,
+        "/management/v1/projects",
+        Needs("project.create"),
+        create,
+    ),
+    route(
+        Method::POST,
+        "/management/v1/projects/_search",
+        Needs("project.read"),
+        search,
+    ),
+    route(
+        Method::GET,
+        "/management/v1/projects/{}",
+        Needs("project.read"),
+        get,
+    ),
+    route(
+        Method::PUT,
+        "/management/v1/projects/{}",
+        Needs("project.write"),
+        update,
+    ),
+    route(
+        Method::DELETE,
+        "/management/v1/projects/{}",
+        Needs("project.delete"),
+        delete,
+    ),
+    route(
+        Method::POST,
+        "/management/v1/projects/{}/_deactivate",
+        Needs("project.write"),
+        deactivate,
+    ),
+    route(
+        Method::POST,
+        "/management/v1/projects/{}/_reactivate",
+        Needs("project.write"),
+        reactivate,
+    ),
+];
+
+const LABELING: &[&str] = &[
+    "PRIVATE_LABELING_SETTING_UNSPECIFIED",
+    "PRIVATE_LABELING_SETTING_ENFORCE_PROJECT_RESOURCE_OWNER_POLICY",
+    "PRIVATE_LABELING_SETTING_ALLOW_LOGIN_USER_RESOURCE_OWNER_POLICY",
+];
+
+impl Default for ProjectSettings {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            project_role_assertion: false,
+            project_role_check: false,
+            has_project_check: false,
+            private_labeling_setting: LABELING[0],
+        }
+    }
+}
+
+fn settings(call: &Call<'_>, request: &str) -> Outcome<ProjectSettings> {
+    let body = &call.body;
+    let undefined = || {
+        let text = "value must be one of the defined enum values";
+        Failure::bare(3, format!("invalid {request}.PrivateLabelingSetting: {text}"))
+    };
+    let labeling = body.choice("privateLabelingSetting", LABELING)?;
+    let settings = ProjectSettings {
+        name: body.string("name")?,
+        project_role_assertion: body.flag("projectRoleAssertion")?,
+        project_role_check: body.flag("projectRoleCheck")?,
+        has_project_check: body.flag("hasProjectCheck")?,
+        private_labeling_setting: labeling.unwrap_or_default(),
+    };
+    length(request, "Name", &settings.name)?;
+    labeling.map(|_| settings).ok_or_else(undefined)
+}
+
+/// The settings as answers and events show them.
+fn shown(settings: &ProjectSettings) -> Value {
+    let labeling = settings.private_labeling_setting;
+    message(json!({
+        "name": settings.name,
+        "projectRoleAssertion": settings.project_role_assertion,
+        "projectRoleCheck": settings.project_role_check,
+        "hasProjectCheck": settings.has_project_check,
+        "privateLabelingSetting": if labeling == LABELING[0] { "" } else { labeling },
+    }))
+}
+
+fn project_message(project: &Project) -> Value {
+    let mut shown = shown(&project.settings);
+    shown["id"] = json!(project.id);
+    shown["details"] = details(&project.stamp);
+    shown["state"] = json!(project.state.wire("PROJECT_STATE"));
+    message(shown)
+}
+
+fn aggregate(project: &Project) -> Aggregate {
+    Aggregate::of("project", &project.id, &project.organization)
+}
+
+fn require_free(store: &Store, organization: &str, name: &str, except: &str) -> Outcome<()> {
+    let mut others = store
+        .current()
+        .projects
+        .values()
+        .filter(|other| other.organization == organization);
+    let taken =
+        others.any(|other| other.id != except && other.settings.name.to_lowercase() == name.to_lowercase());
+    if taken {
+        return Err(Failure::already_exists(
+            "V3-DKcYh",
+            "Project already exists on organization",
+        ));
+    }
+    Ok(())
+}
+
+/// The project if the organization owns it.
+///
+/// # Errors
+/// 404 with the given id otherwise.
+pub(super) fn owned(
+    store: &Store,
+    organization: &str,
+    id: &str,
+    missing: &'static str,
+) -> Outcome<Arc<Project>> {
+    let found = store
+        .current()
+        .projects
+        .get(id)
+        .filter(|project| project.organization == organization);
+    found
+        .cloned()
+        .ok_or_else(|| Failure::not_found(missing, "Project not found"))
+}
+
+pub(in crate::zitadel) fn add(
+    store: &mut Store,
+    organization: &str,
+    settings: ProjectSettings,
+) -> Outcome<Project> {
+    require_free(store, organization, &settings.name, "")?;
+    let id = store.ids.id();
+    let moment = store.push(
+        &Aggregate::of("project", &id, organization),
+        "project.added",
+        shown(&settings),
+    )?;
+    let stamp = Stamp::new(moment, organization);
+    let project = Project {
+        id,
+        organization: organization.to_owned(),
+        settings,
+        state: State::Active,
+        stamp,
+    };
+    store
+        .edit()
+        .projects
+        .insert(project.id.clone(), Arc::new(project.clone()));
+    Ok(project)
+}
+
+pub(in crate::zitadel) fn change(
+    store: &mut Store,
+    organization: &str,
+    id: &str,
+    settings: ProjectSettings,
+) -> Outcome<Project> {
+    let mut project = Arc::unwrap_or_clone(owned(store, organization, id, "COMMAND-3M9sd")?);
+    if project.settings == settings {
+        return match store.behaviour.accepts_unchanged {
+            true => Ok(project),
+            false => Err(Failure::precondition("COMMAND-2M0fs", "No changes")),
+        };
+    }
+    require_free(store, organization, &settings.name, id)?;
+    project
+        .stamp
+        .touch(store.push(&aggregate(&project), "project.changed", shown(&settings))?);
+    project.settings = settings;
+    store
+        .edit()
+        .projects
+        .insert(project.id.clone(), Arc::new(project.clone()));
+    Ok(project)
+}
+
+pub(in crate::zitadel) fn set_state(
+    store: &mut Store,
+    organization: &str,
+    id: &str,
+    state: State,
+) -> Outcome<Project> {
+    let (missing, event, refused) = match state {
+        State::Active => (
+            "COMMAND-3M9sd",
+            "project.reactivated",
+            ("COMMAND-5M9bs", "Project is not deactivated"),
+        ),
+        _ => (
+            "COMMAND-112M9",
+            "project.deactivated",
+            ("COMMAND-mki55", "Project is not active"),
+        ),
+    };
+    let mut project = Arc::unwrap_or_clone(owned(store, organization, id, missing)?);
+    if project.state == state {
+        return Err(Failure::precondition(refused.0, refused.1));
+    }
+    project
+        .stamp
+        .touch(store.push(&aggregate(&project), event, super::NOTHING)?);
+    project.state = state;
+    store
+        .edit()
+        .projects
+        .insert(project.id.clone(), Arc::new(project.clone()));
+    Ok(project)
+}
+
+pub(in crate::zitadel) fn remove(store: &mut Store, organization: &str, id: &str) -> Outcome<Project> {
+    let mut project = Arc::unwrap_or_clone(owned(store, organization, id, "COMMAND-3M9sd")?);
+    project
+        .stamp
+        .touch(store.push(&aggregate(&project), "project.removed", super::NOTHING)?);
+    let tables = store.edit();
+    tables.projects.remove(id);
+    tables.roles.retain(|(project, _), _| project != id);
+    Ok(project)
+}
+
+fn create(call: &mut Call<'_>) -> Outcome<Reply> {
+    let settings = settings(call, "AddProjectRequest")?;
+    let project = add(call.store, &call.organization, settings)?;
+    let mut answer = created(&project.stamp);
+    answer["id"] = json!(project.id);
+    Reply::ok(answer)
+}
+
+fn update(call: &mut Call<'_>) -> Outcome<Reply> {
+    let settings = settings(call, "UpdateProjectRequest")?;
+    let project = change(call.store, &call.organization, &call.parameters[0], settings)?;
+    Reply::ok(changed(&project.stamp))
+}
+
+fn get(call: &mut Call<'_>) -> Outcome<Reply> {
+    let tables = call.store.read();
+    let found = tables.projects.get(&call.parameters[0]);
+    let project = found.ok_or_else(|| Failure::not_found("QUERY-fk2fs", "Project not found"))?;
+    if project.organization != call.organization && !call.store.behaviour.reads_foreign_projects {
+        return Err(Failure::not_found("MANAG-SFf2a", "Project not found"));
+    }
+    Reply::ok(json!({"project": project_message(project)}))
+}
+
+fn search(call: &mut Call<'_>) -> Outcome<Reply> {
+    let tables = call.store.listed();
+    let (names, owners) = (
+        filters(&call.body, "nameQuery"),
+        filters(&call.body, "projectResourceOwnerQuery"),
+    );
+    let mut rows = Vec::new();
+    for project in tables
+        .projects
+        .values()
+        .filter(|project| project.organization == call.organization)
+    {
+        let named = passes_all(&names, "name", &project.settings.name)?;
+        if named && passes_all(&owners, "resourceOwner", &project.organization)? {
+            rows.push(project_message(project));
+        }
+    }
+    page(call, Style::V1, rows, 0)
+}
+
+fn delete(call: &mut Call<'_>) -> Outcome<Reply> {
+    let project = remove(call.store, &call.organization, &call.parameters[0])?;
+    Reply::ok(changed(&project.stamp))
+}
+
+fn deactivate(call: &mut Call<'_>) -> Outcome<Reply> {
+    let project = set_state(
+        call.store,
+        &call.organization,
+        &call.parameters[0],
+        State::Inactive,
+    )?;
+    Reply::ok(changed(&project.stamp))
+}
+
+fn reactivate(call: &mut Call<'_>) -> Outcome<Reply> {
+    let project = set_state(call.store, &call.organization, &call.parameters[0], State::Active)?;
+    Reply::ok(changed(&project.stamp))
+}
