@@ -110,10 +110,7 @@ impl Cli {
 pub fn crds_yaml() -> Result<String, String> {
     let documents: Result<Vec<String>, _> = crd::all().iter().map(serde_saphyr::to_string).collect();
     let documents = documents.map_err(|error| error.to_string())?;
-    Ok(documents
-        .iter()
-        .map(|document| format!("---\n{document}"))
-        .collect())
+    Ok(documents.iter().map(|document| format!("---\n{document}")).collect())
 }
 
 fn print(text: &str) -> Result<(), Error> {
@@ -156,12 +153,7 @@ impl Run {
     ) -> Result<(), Error> {
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "zitadel-operator".into());
         let identity = lease::unique_identity(&host);
-        let elector = Elector::new(
-            client.clone(),
-            &self.operator_namespace,
-            "zitadel-operator",
-            identity,
-        );
+        let elector = Elector::new(client.clone(), &self.operator_namespace, "zitadel-operator", identity);
         let Some(tenure) = elector.acquire(stop).await else {
             return Ok(());
         };
@@ -189,13 +181,7 @@ impl Run {
             label_selector: self.label_selector.clone(),
             ..Config::default()
         };
-        Options {
-            config,
-            leadership,
-            readiness,
-            metrics,
-            ..Options::new(&self.operator_namespace)
-        }
+        Options { config, leadership, readiness, metrics, ..Options::new(&self.operator_namespace) }
     }
 }
 

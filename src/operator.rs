@@ -12,11 +12,13 @@ use kube::{Api, ResourceExt};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::{ClusterConnection, Connection};
 use crate::engine::connections::{Connections, Stores, TransportFactory, http_transport};
-use crate::engine::controller::{WATCH_TIMEOUT_SECONDS, strip};
+use crate::engine::controller::{WATCH_TIMEOUT_SECONDS, scoped, scopes, strip};
 use crate::engine::metrics::Metrics;
 use crate::engine::{Config, Engine, Having};
-use crate::kinds;
+use crate::kinds::connection::Scope;
+use crate::kinds::{self, connection};
 use crate::runtime::admin::Readiness;
 use crate::runtime::lease::Leadership;
 
@@ -60,30 +62,15 @@ pub struct Ended(&'static str);
 /// # Errors
 /// A controller ended by itself; the others were stopped.
 pub async fn run(client: kube::Client, options: Options, stop: CancellationToken) -> Result<(), Ended> {
-    let Options {
-        operator_namespace,
-        config,
-        transport,
-        leadership,
-        readiness,
-        metrics,
-    } = options;
-    let (namespaced, namespaced_writer) = reflector::store();
+    let Options { operator_namespace, config, transport, leadership, readiness, metrics } = options;
+    let scopes = scopes(&config);
+    let (namespaced, namespaced_writers): (Vec<_>, Vec<_>) =
+        scopes.iter().map(|_| reflector::store()).unzip();
     let (cluster, cluster_writer) = reflector::store();
     let (namespaces, namespaces_writer) = reflector::store();
-    let stores = Stores {
-        namespaced: namespaced.clone(),
-        cluster: cluster.clone(),
-    };
+    let stores = Stores { namespaced: namespaced.clone(), cluster: cluster.clone() };
     let connections = Connections::new(client.clone(), operator_namespace, stores, transport);
-    let engine = Arc::new(Engine::new(
-        client,
-        config,
-        connections,
-        namespaces,
-        metrics,
-        leadership,
-    ));
+    let engine = Arc::new(Engine::new(client.clone(), config, connections, namespaces, metrics, leadership));
     let mut controllers = JoinSet::new();
     let mut spawn = |name, controller: future::BoxFuture<'static, ()>| {
         controllers.spawn(async move {
@@ -91,15 +78,21 @@ pub async fn run(client: kube::Client, options: Options, stop: CancellationToken
             name
         });
     };
+    let follow = |scope| Scope {
+        engine: engine.clone(),
+        namespace: scope,
+        readiness: readiness.clone(),
+        stop: stop.clone(),
+    };
+    for ((scope, reader), writer) in scopes.into_iter().zip(namespaced).zip(namespaced_writers) {
+        let api = scoped(client.clone(), scope.as_deref());
+        spawn("Connection", Box::pin(connection::follow::<Connection>(follow(scope), api, reader, writer)));
+    }
+    let all =
+        connection::follow::<ClusterConnection>(follow(None), Api::all(client), cluster, cluster_writer);
+    spawn("ClusterConnection", Box::pin(all));
     let (e, r, s) = (&engine, &readiness, &stop);
-    let following = kinds::connection::follow(e.clone(), namespaced, namespaced_writer, r.clone(), s.clone());
-    spawn("Connection", Box::pin(following));
-    let following = kinds::connection::follow(e.clone(), cluster, cluster_writer, r.clone(), s.clone());
-    spawn("ClusterConnection", Box::pin(following));
-    spawn(
-        "Namespace",
-        Box::pin(follow_namespaces(e.clone(), namespaces_writer, s.clone())),
-    );
+    spawn("Namespace", Box::pin(follow_namespaces(e.clone(), namespaces_writer, s.clone())));
     for entry in kinds::registry() {
         spawn(entry.kind, (entry.follow)(e.clone(), r.clone(), s.clone()));
     }
@@ -124,33 +117,24 @@ async fn follow_namespaces(
     writer: Writer<PartialObjectMeta<Namespace>>,
     stop: CancellationToken,
 ) {
-    let config = watcher::Config::default()
-        .any_semantic()
-        .timeout(WATCH_TIMEOUT_SECONDS);
+    let config = watcher::Config::default().any_semantic().timeout(WATCH_TIMEOUT_SECONDS);
     let mut labels: HashMap<String, BTreeMap<String, String>> = HashMap::new();
-    watcher(
-        Api::<PartialObjectMeta<Namespace>>::all(engine.client.clone()),
-        config,
-    )
-    .default_backoff()
-    .modify(strip)
-    .reflect(writer)
-    .applied_objects()
-    .take_until(stop.cancelled())
-    .filter_map(|event| {
-        future::ready(
-            event
-                .inspect_err(|error| tracing::warn!(%error, "watching namespaces"))
-                .ok(),
-        )
-    })
-    .for_each(|namespace| {
-        let name = namespace.name_any();
-        let known = labels.insert(name.clone(), namespace.labels().clone());
-        if known.is_some_and(|known| known != *namespace.labels()) {
-            engine.wakes.wake(engine.resources(Having::Namespace(&name)));
-        }
-        future::ready(())
-    })
-    .await;
+    watcher(Api::<PartialObjectMeta<Namespace>>::all(engine.client.clone()), config)
+        .default_backoff()
+        .modify(strip)
+        .reflect(writer)
+        .applied_objects()
+        .take_until(stop.cancelled())
+        .filter_map(|event| {
+            future::ready(event.inspect_err(|error| tracing::warn!(%error, "watching namespaces")).ok())
+        })
+        .for_each(|namespace| {
+            let name = namespace.name_any();
+            let known = labels.insert(name.clone(), namespace.labels().clone());
+            if known.is_some_and(|known| known != *namespace.labels()) {
+                engine.wakes.wake(engine.resources(Having::Namespace(&name)));
+            }
+            future::ready(())
+        })
+        .await;
 }

@@ -30,10 +30,7 @@ pub struct ConnectionRef {
 
 impl Default for ConnectionRef {
     fn default() -> Self {
-        Self {
-            kind: ConnectionKind::default(),
-            name: "default".into(),
-        }
+        Self { kind: ConnectionKind::default(), name: "default".into() }
     }
 }
 

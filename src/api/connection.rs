@@ -130,10 +130,7 @@ fn default_burst() -> i32 {
 
 impl Default for RateLimit {
     fn default() -> Self {
-        Self {
-            requests_per_second: default_rate(),
-            burst: default_burst(),
-        }
+        Self { requests_per_second: default_rate(), burst: default_burst() }
     }
 }
 

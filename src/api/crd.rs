@@ -37,19 +37,14 @@ fn connection(crd: CustomResourceDefinition) -> CustomResourceDefinition {
 }
 
 fn workload(crd: CustomResourceDefinition, rules: &[(&str, &str)]) -> CustomResourceDefinition {
-    let columns = [
-        ("Sequence", "string", ".status.sequence", 0),
-        ("Changed", "date", ".status.changeDate", 0),
-    ];
+    let columns =
+        [("Sequence", "string", ".status.sequence", 0), ("Changed", "date", ".status.changeDate", 0)];
     let mut crd = shared(crd, rules, &columns);
     for version in &mut crd.spec.versions {
         let fields = version.selectable_fields.get_or_insert_default();
         fields.extend(
-            [".spec.connectionRef.name", ".status.id", ".status.organizationId"].map(|path| {
-                SelectableField {
-                    json_path: path.into(),
-                }
-            }),
+            [".spec.connectionRef.name", ".status.id", ".status.organizationId"]
+                .map(|path| SelectableField { json_path: path.into() }),
         );
     }
     crd
@@ -63,11 +58,8 @@ fn shared(
     crd.spec.names.categories = Some(vec!["zitadel".into()]);
     for version in &mut crd.spec.versions {
         add_columns(version, columns);
-        if let Some(root) = version
-            .schema
-            .as_mut()
-            .and_then(|s| s.open_api_v3_schema.as_mut())
-        {
+        if let Some(root) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {
+            drop_nullable(root);
             add_rules(root, rules);
             if let Some(status) = root.properties.as_mut().and_then(|p| p.get_mut("status")) {
                 complete_status(status);
@@ -85,10 +77,7 @@ fn add_columns(version: &mut CustomResourceDefinitionVersion, more: &[(&str, &st
         column("Reason", "string", &condition("reason"), 0),
     ];
     columns.extend(version.additional_printer_columns.take().unwrap_or_default());
-    columns.extend(
-        more.iter()
-            .map(|(name, kind, path, priority)| column(name, kind, path, *priority)),
-    );
+    columns.extend(more.iter().map(|(name, kind, path, priority)| column(name, kind, path, *priority)));
     columns.push(column("Message", "string", &condition("message"), 1));
     columns.push(column("Age", "date", ".metadata.creationTimestamp", 0));
     version.additional_printer_columns = Some(columns);
@@ -119,9 +108,7 @@ fn add_rules(root: &mut JSONSchemaProps, rules: &[(&str, &str)]) {
         message: Some((*message).into()),
         ..Default::default()
     });
-    root.x_kubernetes_validations
-        .get_or_insert_default()
-        .extend(rules);
+    root.x_kubernetes_validations.get_or_insert_default().extend(rules);
 }
 
 /// The birth default makes GitOps health checks wait from the first second; the derive leaves conditions unbounded.
@@ -153,12 +140,7 @@ fn bound_condition(condition: &mut JSONSchemaProps) {
         }
     };
     bound("message", None, 32_768, None);
-    bound(
-        "reason",
-        Some(1),
-        1024,
-        Some("^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"),
-    );
+    bound("reason", Some(1), 1024, Some("^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"));
     bound("type", None, 316, None);
     if let Some(status) = fields.get_mut("status") {
         status.enum_ = Some(["True", "False", "Unknown"].map(|s| JSON(json!(s))).to_vec());

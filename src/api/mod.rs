@@ -2,6 +2,7 @@
 
 pub mod common;
 pub mod conditions;
+#[allow(clippy::duplicated_attributes)] // printcolumn repeats its keys by design
 pub mod connection;
 pub mod crd;
 pub mod project;

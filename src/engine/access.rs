@@ -89,13 +89,7 @@ mod tests {
                 "acme",
                 false,
             ),
-            (
-                json!([{ "namespaceSelector": {}, "organizations": [{}] }]),
-                "acme",
-                "1",
-                "acme",
-                false,
-            ),
+            (json!([{ "namespaceSelector": {}, "organizations": [{}] }]), "acme", "1", "acme", false),
             (
                 json!([{ "namespaceSelector": { "matchExpressions": [{ "key": "team", "operator": "Nonsense" }] },
                       "organizations": [{ "all": true }] }]),
@@ -106,11 +100,7 @@ mod tests {
             ),
         ];
         for (access, team, id, name, expected) in rows {
-            assert_eq!(
-                ask(access.clone(), team, id, name),
-                expected,
-                "{access} {team} {id} {name}"
-            );
+            assert_eq!(ask(access.clone(), team, id, name), expected, "{access} {team} {id} {name}");
         }
     }
 }

@@ -31,15 +31,8 @@ pub struct Delays {
 
 impl Default for Delays {
     fn default() -> Self {
-        let growth = |base, cap| Growth {
-            base: Duration::from_secs(base),
-            cap: Duration::from_secs(cap),
-        };
-        Self {
-            transient: growth(1, 60),
-            dependency: growth(5, 120),
-            slow: growth(15, 600),
-        }
+        let growth = |base, cap| Growth { base: Duration::from_secs(base), cap: Duration::from_secs(cap) };
+        Self { transient: growth(1, 60), dependency: growth(5, 120), slow: growth(15, 600) }
     }
 }
 
@@ -59,10 +52,7 @@ pub struct Backoff {
 impl Backoff {
     /// A backoff with these delays.
     pub fn new(delays: Delays) -> Self {
-        Self {
-            delays,
-            failures: Mutex::default(),
-        }
+        Self { delays, failures: Mutex::default() }
     }
 
     /// The jittered delay before the next attempt; `resync` is the interval of [`Pace::Resync`].
@@ -86,18 +76,12 @@ impl Backoff {
     fn grow(&self, uid: &str, growth: Growth) -> Duration {
         let now = Instant::now();
         let mut failures = self.failures();
-        let entry = failures.entry(uid.into()).or_insert(Failures {
-            count: 0,
-            delay_until: now,
-        });
+        let entry = failures.entry(uid.into()).or_insert(Failures { count: 0, delay_until: now });
         if now < entry.delay_until {
             return entry.delay_until - now;
         }
         let delay = full_jitter(growth, entry.count);
-        *entry = Failures {
-            count: entry.count.saturating_add(1),
-            delay_until: now + delay,
-        };
+        *entry = Failures { count: entry.count.saturating_add(1), delay_until: now + delay };
         delay
     }
 
@@ -108,11 +92,7 @@ impl Backoff {
 
 /// Anything from half the base to the grown ceiling: never at once, never in step.
 fn full_jitter(growth: Growth, failures: u32) -> Duration {
-    let ceiling = growth
-        .base
-        .saturating_mul(1 << failures.min(16))
-        .min(growth.cap)
-        .max(growth.base);
+    let ceiling = growth.base.saturating_mul(1 << failures.min(16)).min(growth.cap).max(growth.base);
     rand::rng().random_range(growth.base / 2..=ceiling)
 }
 
@@ -133,10 +113,7 @@ mod tests {
         let mut largest = Duration::ZERO;
         for _ in 0..64 {
             let delay = backoff.next("a", Pace::Transient, RESYNC);
-            assert!(
-                delay >= Duration::from_millis(500) && delay <= Duration::from_secs(60),
-                "{delay:?}"
-            );
+            assert!(delay >= Duration::from_millis(500) && delay <= Duration::from_secs(60), "{delay:?}");
             largest = largest.max(delay);
             tokio::time::advance(delay).await;
         }

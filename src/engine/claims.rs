@@ -52,20 +52,12 @@ impl Claims {
 
     /// Who holds the claim, if it is not this resource.
     pub fn held_by_other(&self, claim: &Claim, uid: &str) -> Option<Claimant> {
-        self.index()
-            .holders
-            .get(claim)
-            .filter(|holder| holder.uid != uid)
-            .cloned()
+        self.index().holders.get(claim).filter(|holder| holder.uid != uid).cloned()
     }
 
     /// Remembers to wake a resource when the claim's holder changes or goes.
     pub fn wait(&self, claim: &Claim, address: Address) {
-        self.index()
-            .waiting
-            .entry(claim.clone())
-            .or_default()
-            .insert(address);
+        self.index().waiting.entry(claim.clone()).or_default().insert(address);
     }
 
     /// The resources waiting for the claim, to be woken now: its holder was renamed or written to.
@@ -76,12 +68,8 @@ impl Claims {
     /// Gives up everything this resource holds; returns who waited for it.
     pub fn release(&self, uid: &str) -> HashSet<Address> {
         let mut index = self.index();
-        let held: Vec<Claim> = index
-            .holders
-            .iter()
-            .filter(|(_, h)| h.uid == uid)
-            .map(|(claim, _)| claim.clone())
-            .collect();
+        let held: Vec<Claim> =
+            index.holders.iter().filter(|(_, h)| h.uid == uid).map(|(claim, _)| claim.clone()).collect();
         let mut waiting = HashSet::new();
         for claim in held {
             index.holders.remove(&claim);
@@ -100,25 +88,15 @@ mod tests {
     use super::*;
 
     fn claimant(uid: &str) -> Claimant {
-        Claimant {
-            uid: uid.into(),
-            address: address(uid),
-        }
+        Claimant { uid: uid.into(), address: address(uid) }
     }
 
     fn address(name: &str) -> Address {
-        Address {
-            kind: "Project",
-            namespace: "ns".into(),
-            name: name.into(),
-        }
+        Address { kind: "Project", namespace: "ns".into(), name: name.into() }
     }
 
     fn claim(target: &str) -> Claim {
-        Claim {
-            instance: "i".into(),
-            target: target.into(),
-        }
+        Claim { instance: "i".into(), target: target.into() }
     }
 
     #[test]
@@ -137,10 +115,7 @@ mod tests {
     fn the_same_target_in_another_instance_is_another_claim() {
         let claims = Claims::default();
         claims.acquire(&claim("p"), &claimant("a")).unwrap();
-        let elsewhere = Claim {
-            instance: "j".into(),
-            ..claim("p")
-        };
+        let elsewhere = Claim { instance: "j".into(), ..claim("p") };
         claims.acquire(&elsewhere, &claimant("b")).unwrap();
     }
 

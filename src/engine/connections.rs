@@ -49,11 +49,7 @@ impl ConnectionKey {
             ConnectionKind::ClusterConnection => String::new(),
             ConnectionKind::Connection => namespace.into(),
         };
-        Self {
-            kind: reference.kind,
-            namespace,
-            name: reference.name.clone(),
-        }
+        Self { kind: reference.kind, namespace, name: reference.name.clone() }
     }
 
     /// Where the connection's resource is.
@@ -62,11 +58,7 @@ impl ConnectionKey {
             ConnectionKind::ClusterConnection => "ClusterConnection",
             ConnectionKind::Connection => "Connection",
         };
-        Address {
-            kind,
-            namespace: self.namespace.clone(),
-            name: self.name.clone(),
-        }
+        Address { kind, namespace: self.namespace.clone(), name: self.name.clone() }
     }
 }
 
@@ -86,8 +78,8 @@ struct Found {
 
 /// Stores of both connection kinds, kept by their controllers.
 pub struct Stores {
-    /// Of `Connection`.
-    pub namespaced: Store<DeserializeGuard<Connection>>,
+    /// Of `Connection`, one for each namespace that is followed, or one for all.
+    pub namespaced: Vec<Store<DeserializeGuard<Connection>>>,
     /// Of `ClusterConnection`.
     pub cluster: Store<DeserializeGuard<ClusterConnection>>,
 }
@@ -123,7 +115,9 @@ impl Connections {
     /// Resolves once both stores know the cluster.
     pub async fn wait_until_ready(&self) {
         // An error means that the writer is gone: the process is ending.
-        let _ = self.stores.namespaced.wait_until_ready().await;
+        for store in &self.stores.namespaced {
+            let _ = store.wait_until_ready().await;
+        }
         let _ = self.stores.cluster.wait_until_ready().await;
     }
 
@@ -160,25 +154,18 @@ impl Connections {
         match key.kind {
             ConnectionKind::Connection => {
                 let reference = ObjectRef::new(&key.name).within(&key.namespace);
-                let object = self.stores.namespaced.get(&reference);
+                let object = self.stores.namespaced.iter().find_map(|store| store.get(&reference));
                 found(key, object.as_deref(), |c| (c.spec.endpoint.clone(), None))
             }
             ConnectionKind::ClusterConnection => {
                 let object = self.stores.cluster.get(&ObjectRef::new(&key.name));
-                found(key, object.as_deref(), |c| {
-                    (c.spec.endpoint.clone(), Some(c.spec.access.clone()))
-                })
+                found(key, object.as_deref(), |c| (c.spec.endpoint.clone(), Some(c.spec.access.clone())))
             }
         }
     }
 
     async fn open(&self, key: &ConnectionKey, found: Found) -> Result<Arc<Session>, Fault> {
-        let Found {
-            revision,
-            endpoint,
-            access,
-            ..
-        } = found;
+        let Found { revision, endpoint, access, .. } = found;
         let invalid = |message: String| Fault::Blocked {
             reason: Reason::InvalidSpec,
             message: format!("{key}: {message}"),
@@ -190,10 +177,7 @@ impl Connections {
             Some(bundle) => Some(vault.certificates(bundle).await.map_err(Error::Credential)?),
             None => None,
         };
-        let transport = HttpTransportConfig {
-            ca_bundle: certificates.clone(),
-            ..Default::default()
-        };
+        let transport = HttpTransportConfig { ca_bundle: certificates.clone(), ..Default::default() };
         let transport = (self.transport)(&transport).map_err(invalid)?;
         let config = ClientConfig {
             base_url: url,
@@ -201,23 +185,12 @@ impl Connections {
             deadline: CALL_DEADLINE,
         };
         let rate = |n: i32| u32::try_from(n).unwrap_or(1).max(1);
-        let limiter = Limiter::new(
-            rate(endpoint.rate_limit.requests_per_second),
-            rate(endpoint.rate_limit.burst),
-        );
-        let source = Arc::new(SecretCredential {
-            vault,
-            endpoint: endpoint.clone(),
-        });
+        let limiter =
+            Limiter::new(rate(endpoint.rate_limit.requests_per_second), rate(endpoint.rate_limit.burst));
+        let source = Arc::new(SecretCredential { vault, endpoint: endpoint.clone() });
         let client =
             Client::new(config, transport, source, Arc::new(limiter), self.locks.clone()).map_err(invalid)?;
-        let parts = Parts {
-            key: key.clone(),
-            revision,
-            endpoint,
-            access,
-            certificates,
-        };
+        let parts = Parts { key: key.clone(), revision, endpoint, access, certificates };
         Ok(self.install(Session::new(parts, client)))
     }
 
@@ -241,11 +214,7 @@ impl Connections {
             ConnectionKind::ClusterConnection => self.operator_namespace.clone(),
         };
         let needs_label = namespace != self.operator_namespace;
-        Vault {
-            client: self.client.clone(),
-            namespace,
-            needs_label,
-        }
+        Vault { client: self.client.clone(), namespace, needs_label }
     }
 
     fn sessions(&self) -> std::sync::MutexGuard<'_, HashMap<ConnectionKey, Arc<Session>>> {
@@ -266,17 +235,9 @@ fn found<K: Resource>(
         }),
         Some(Ok(connection)) => {
             let (endpoint, access) = spec(connection);
-            let revision = Revision {
-                uid: connection.uid(),
-                generation: connection.meta().generation,
-            };
+            let revision = Revision { uid: connection.uid(), generation: connection.meta().generation };
             let protected = connection.finalizers().iter().any(|f| f == FINALIZER);
-            Ok(Some(Found {
-                revision,
-                endpoint,
-                access,
-                protected,
-            }))
+            Ok(Some(Found { revision, endpoint, access, protected }))
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, future};
-use kube::core::DeserializeGuard;
+use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::controller::{Action, Config as ControllerConfig, Controller};
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::{PredicateConfig, WatchStreamExt, watcher};
@@ -21,7 +21,7 @@ use super::fault::Pace;
 use super::kind::Kind;
 use super::run::Run;
 use super::wake::Address;
-use super::{Engine, Having, malformed, reconcile};
+use super::{Config, Engine, Having, malformed, reconcile};
 use crate::api::{FINALIZER, ManagementPolicy, annotation};
 use crate::runtime::admin::Readiness;
 
@@ -34,16 +34,9 @@ type Guarded<K> = DeserializeGuard<K>;
 
 /// Follows one kind, in all namespaces or the configured ones, until `stop`; then lets running reconciles end.
 pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: CancellationToken) {
-    let scopes: Vec<Option<String>> = match engine.config.namespaces.as_slice() {
-        [] => vec![None],
-        namespaces => namespaces.iter().cloned().map(Some).collect(),
-    };
+    let scopes = scopes(&engine.config);
     let (readers, writers): (Vec<_>, Vec<_>) = scopes.iter().map(|_| store::<Guarded<K>>()).unzip();
-    let kind = Arc::new(Followed {
-        engine,
-        readers,
-        claims_known: OnceCell::new(),
-    });
+    let kind = Arc::new(Followed { engine, readers, claims_known: OnceCell::new() });
     kind.clone().offer_resources();
     let ready = readiness.register(K::KIND);
     let mut controllers = Vec::new();
@@ -74,21 +67,33 @@ pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: Ca
     future::join(future::join_all(controllers), announce).await;
 }
 
+/// The namespaces that are followed, one by one; `None` is all of them.
+pub fn scopes(config: &Config) -> Vec<Option<String>> {
+    match config.namespaces.as_slice() {
+        [] => vec![None],
+        namespaces => namespaces.iter().cloned().map(Some).collect(),
+    }
+}
+
+/// The resources of one scope.
+pub fn scoped<K>(client: kube::Client, scope: Option<&str>) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    match scope {
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
+    }
+}
+
 /// A watch that outlives errors, without what costs memory and nobody reads.
 fn watch<K: Kind>(
     engine: &Engine,
     namespace: Option<&str>,
 ) -> impl Stream<Item = watcher::Result<watcher::Event<Guarded<K>>>> + use<K> {
-    let mut config = watcher::Config::default()
-        .any_semantic()
-        .timeout(WATCH_TIMEOUT_SECONDS);
+    let mut config = watcher::Config::default().any_semantic().timeout(WATCH_TIMEOUT_SECONDS);
     config.label_selector = engine.config.label_selector.clone();
-    let client = engine.client.clone();
-    let api: Api<Guarded<K>> = match namespace {
-        Some(namespace) => Api::namespaced(client, namespace),
-        None => Api::all(client),
-    };
-    watcher(api, config).default_backoff().modify(strip)
+    watcher(scoped::<Guarded<K>>(engine.client.clone(), namespace), config).default_backoff().modify(strip)
 }
 
 /// Drops what is large and never read.
@@ -166,10 +171,7 @@ impl<K: Kind> Followed<K> {
         if let Some((id, instance)) = bond
             && object.common().management.management_policy == ManagementPolicy::Manage
         {
-            let claimant = Claimant {
-                uid: object.uid().unwrap_or_default(),
-                address: address(object),
-            };
+            let claimant = Claimant { uid: object.uid().unwrap_or_default(), address: address(object) };
             let _ = self.engine.claim(&Run::<K>::claim_on(instance, id), &claimant);
         }
     }
@@ -178,8 +180,7 @@ impl<K: Kind> Followed<K> {
         let readers = self.readers.clone();
         self.engine.add_resources(Box::new(move |having| {
             let all = readers.iter().flat_map(Store::state);
-            all.filter_map(|guard| guard.0.as_ref().ok().filter(|o| has(*o, having)).map(address))
-                .collect()
+            all.filter_map(|guard| guard.0.as_ref().ok().filter(|o| has(*o, having)).map(address)).collect()
         }));
     }
 }
@@ -195,11 +196,7 @@ fn has<K: Kind>(object: &K, having: Having<'_>) -> bool {
 }
 
 fn address<K: Kind>(object: &K) -> Address {
-    Address {
-        kind: K::KIND,
-        namespace: object.namespace().unwrap_or_default(),
-        name: object.name_any(),
-    }
+    Address { kind: K::KIND, namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
 }
 
 /// A resource that is gone holds nothing any more; its connection may have waited for that.
@@ -217,22 +214,13 @@ fn gone<K: Kind>(engine: &Engine, event: &watcher::Event<Guarded<K>>) {
 /// What a person can change and must be answered to; our own writes are not among it.
 fn wants_attention<K: Kind>(object: &Guarded<K>) -> Option<u64> {
     let meta = object.meta();
-    let bound = object
-        .0
-        .as_ref()
-        .ok()
-        .and_then(|o| o.status())
-        .and_then(|s| s.id.as_deref());
+    let bound = object.0.as_ref().ok().and_then(|o| o.status()).and_then(|s| s.id.as_deref());
     let protected = meta.finalizers.iter().flatten().any(|f| f == FINALIZER);
-    let annotations = meta
-        .annotations
-        .iter()
-        .flatten()
-        .filter(|(name, value)| match name.as_str() {
-            annotation::CREATE_PENDING => false,
-            annotation::ID => Some(value.as_str()) != bound,
-            _ => true,
-        });
+    let annotations = meta.annotations.iter().flatten().filter(|(name, value)| match name.as_str() {
+        annotation::CREATE_PENDING => false,
+        annotation::ID => Some(value.as_str()) != bound,
+        _ => true,
+    });
     let mut hasher = DefaultHasher::new();
     meta.generation.hash(&mut hasher);
     meta.deletion_timestamp.is_some().hash(&mut hasher);

@@ -28,16 +28,10 @@ type Data = BTreeMap<String, ByteString>;
 impl Vault {
     async fn secret(&self, name: &str) -> Result<Data, CredentialError> {
         let api = Api::<Secret>::namespaced(self.client.clone(), &self.namespace);
-        let secret = bounded(api.get_opt(name))
-            .await
-            .map_err(|error| self.unreadable("Secret", name, &error))?;
+        let secret =
+            bounded(api.get_opt(name)).await.map_err(|error| self.unreadable("Secret", name, &error))?;
         let secret = secret.ok_or_else(|| self.missing("Secret", name))?;
-        let allowed = secret
-            .metadata
-            .labels
-            .iter()
-            .flatten()
-            .any(|(k, v)| k == ALLOW_LABEL && v == "true");
+        let allowed = secret.metadata.labels.iter().flatten().any(|(k, v)| k == ALLOW_LABEL && v == "true");
         if self.needs_label && !allowed {
             let namespace = &self.namespace;
             return Err(CredentialError::Missing(format!(
@@ -50,45 +44,26 @@ impl Vault {
     async fn config_map(&self, reference: &KeyReference) -> Result<Vec<u8>, CredentialError> {
         let api = Api::<ConfigMap>::namespaced(self.client.clone(), &self.namespace);
         let name = &reference.name;
-        let map = bounded(api.get_opt(name))
-            .await
-            .map_err(|error| self.unreadable("ConfigMap", name, &error))?;
+        let map =
+            bounded(api.get_opt(name)).await.map_err(|error| self.unreadable("ConfigMap", name, &error))?;
         let map = map.ok_or_else(|| self.missing("ConfigMap", name))?;
-        let text = map
-            .data
-            .unwrap_or_default()
-            .remove(&reference.key)
-            .map(String::into_bytes);
-        let bytes = || {
-            map.binary_data
-                .unwrap_or_default()
-                .remove(&reference.key)
-                .map(|bytes| bytes.0)
-        };
-        text.or_else(bytes)
-            .ok_or_else(|| self.no_key("ConfigMap", name, &reference.key))
+        let text = map.data.unwrap_or_default().remove(&reference.key).map(String::into_bytes);
+        let bytes = || map.binary_data.unwrap_or_default().remove(&reference.key).map(|bytes| bytes.0);
+        text.or_else(bytes).ok_or_else(|| self.no_key("ConfigMap", name, &reference.key))
     }
 
     fn take(&self, data: &mut Data, name: &str, key: &str) -> Result<Vec<u8>, CredentialError> {
-        data.remove(key)
-            .map(|bytes| bytes.0)
-            .ok_or_else(|| self.no_key("Secret", name, key))
+        data.remove(key).map(|bytes| bytes.0).ok_or_else(|| self.no_key("Secret", name, key))
     }
 
     /// The PEM certificates of a `caBundle`.
     pub async fn certificates(&self, bundle: &CaBundle) -> Result<Vec<u8>, CredentialError> {
         match bundle {
-            CaBundle {
-                inline: Some(pem), ..
-            } => Ok(pem.clone().into_bytes()),
-            CaBundle {
-                config_map_key_ref: Some(reference),
-                ..
-            } => self.config_map(reference).await,
-            CaBundle {
-                secret_key_ref: Some(KeyReference { name, key }),
-                ..
-            } => self.take(&mut self.secret(name).await?, name, key),
+            CaBundle { inline: Some(pem), .. } => Ok(pem.clone().into_bytes()),
+            CaBundle { config_map_key_ref: Some(reference), .. } => self.config_map(reference).await,
+            CaBundle { secret_key_ref: Some(KeyReference { name, key }), .. } => {
+                self.take(&mut self.secret(name).await?, name, key)
+            }
             _ => Err(CredentialError::Invalid("caBundle names no certificates".into())),
         }
     }
@@ -124,12 +99,7 @@ pub struct SecretCredential {
 
 impl SecretCredential {
     async fn read(&self) -> Result<Credential, CredentialError> {
-        let Endpoint {
-            personal_access_token,
-            jwt_profile,
-            client_credentials,
-            ..
-        } = &self.endpoint;
+        let Endpoint { personal_access_token, jwt_profile, client_credentials, .. } = &self.endpoint;
         if let Some(secret) = personal_access_token {
             let mut data = self.vault.secret(&secret.name).await?;
             return Credential::personal_access_token(&self.vault.take(
@@ -143,16 +113,11 @@ impl SecretCredential {
             return Credential::jwt_profile(&self.vault.take(&mut data, &secret.name, &secret.key)?);
         }
         let Some(secret) = client_credentials else {
-            return Err(CredentialError::Invalid(
-                "the connection names no credential".into(),
-            ));
+            return Err(CredentialError::Invalid("the connection names no credential".into()));
         };
         let mut data = self.vault.secret(&secret.name).await?;
         let id = self.vault.take(&mut data, &secret.name, &secret.id_key)?;
-        Credential::client_credentials(
-            &id,
-            &self.vault.take(&mut data, &secret.name, &secret.secret_key)?,
-        )
+        Credential::client_credentials(&id, &self.vault.take(&mut data, &secret.name, &secret.secret_key)?)
     }
 }
 

@@ -29,43 +29,26 @@ pub struct Note {
 impl Note {
     /// A `Normal` event.
     pub fn normal(reason: &'static str, note: impl Into<String>) -> Self {
-        Self {
-            warning: false,
-            reason,
-            note: note.into(),
-        }
+        Self { warning: false, reason, note: note.into() }
     }
 
     /// A `Warning` event.
     pub fn warning(reason: &'static str, note: impl Into<String>) -> Self {
-        Self {
-            warning: true,
-            reason,
-            note: note.into(),
-        }
+        Self { warning: true, reason, note: note.into() }
     }
 }
 
 impl Events {
     /// Events reported by this process.
     pub fn new(client: kube::Client, instance: Option<String>) -> Self {
-        let reporter = Reporter {
-            controller: "zitadel-operator".into(),
-            instance,
-        };
-        Self {
-            recorder: Recorder::new(client, reporter),
-        }
+        let reporter = Reporter { controller: "zitadel-operator".into(), instance };
+        Self { recorder: Recorder::new(client, reporter) }
     }
 
     /// Publishes; a refusal, as in a namespace that is going, is only logged.
     pub async fn publish(&self, about: &ObjectReference, note: Note) {
         let event = Event {
-            type_: if note.warning {
-                EventType::Warning
-            } else {
-                EventType::Normal
-            },
+            type_: if note.warning { EventType::Warning } else { EventType::Normal },
             reason: note.reason.into(),
             note: Some(cut_bytes(&note.note)),
             action: "Reconcile".into(),

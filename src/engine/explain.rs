@@ -31,16 +31,10 @@ impl<K: Kind> Run<'_, K> {
         let Ok(present) = cx.client.permissions(cx.organization).await else {
             return error.into();
         };
-        let missing: Vec<&Permission> = K::PERMISSIONS
-            .iter()
-            .filter(|needed| !present.contains(needed.name))
-            .collect();
+        let missing: Vec<&Permission> =
+            K::PERMISSIONS.iter().filter(|needed| !present.contains(needed.name)).collect();
         let names: Vec<&str> = missing.iter().map(|p| p.name).collect();
-        let role = missing
-            .iter()
-            .find(|p| p.name == permission)
-            .or(missing.first())
-            .map(|p| p.roles);
+        let role = missing.iter().find(|p| p.name == permission).or(missing.first()).map(|p| p.roles);
         let Some(role) = role else { return error.into() };
         Fault::Blocked {
             reason: crate::api::Reason::PermissionDenied,
@@ -56,10 +50,9 @@ impl<K: Kind> Run<'_, K> {
     /// The fault of a hold; a wait on somebody else's name or object is registered, so that its end wakes this resource.
     pub(super) fn held(&self, hold: Hold) -> Fault {
         let message = match hold {
-            Hold::Paused => format!(
-                "paused by the annotation {}: nothing is read or written",
-                annotation::PAUSED
-            ),
+            Hold::Paused => {
+                format!("paused by the annotation {}: nothing is read or written", annotation::PAUSED)
+            }
             Hold::Taken => self.taken(),
             Hold::NameInUse => self.name_taken(),
             Hold::NothingToImport => format!(
@@ -70,10 +63,9 @@ impl<K: Kind> Run<'_, K> {
             ),
             Hold::Foreign => format!("{} {} belongs to another organization", K::KIND, self.id()),
             Hold::InstanceChanged => self.instance_changed(),
-            Hold::Drift => format!(
-                "ZITADEL differs in {}; nothing is changed under Observe",
-                self.differing.join(", ")
-            ),
+            Hold::Drift => {
+                format!("ZITADEL differs in {}; nothing is changed under Observe", self.differing.join(", "))
+            }
             Hold::NothingToObserve => format!("there is no such {} in ZITADEL", K::KIND),
         };
         Fault::Held { hold, message }
@@ -85,15 +77,9 @@ impl<K: Kind> Run<'_, K> {
 
     fn taken(&self) -> String {
         if let Some(holder) = &self.holder
-            && let Some(instance) = self
-                .bond
-                .instance
-                .as_ref()
-                .or(self.reach.as_ref().map(|r| &r.instance))
+            && let Some(instance) = self.bond.instance.as_ref().or(self.reach.as_ref().map(|r| &r.instance))
         {
-            self.engine
-                .claims
-                .wait(&Self::claim_on(instance, self.id()), self.handle.address.clone());
+            self.engine.claims.wait(&Self::claim_on(instance, self.id()), self.handle.address.clone());
             let holder = self.describe(holder);
             return format!(
                 "{} {} is owned by {holder}; nothing is touched, not even on deletion",
@@ -110,10 +96,9 @@ impl<K: Kind> Run<'_, K> {
             self.engine.claims.wait(&claim, self.handle.address.clone());
         }
         let by = match (&self.holder, &self.target_id) {
-            (Some(holder), _) => format!(
-                "{}: choose another name, or rename that one",
-                self.describe(holder)
-            ),
+            (Some(holder), _) => {
+                format!("{}: choose another name, or rename that one", self.describe(holder))
+            }
             (None, Some(id)) if !self.recorded => format!(
                 "{} {id}: choose another name, or take it over with adoptionPolicy ByName or the annotation {}={id}",
                 K::KIND,
@@ -136,11 +121,7 @@ impl<K: Kind> Run<'_, K> {
     }
 
     fn instance_changed(&self) -> String {
-        let recorded = self
-            .bond
-            .instance
-            .clone()
-            .or(self.intent.as_ref().map(|i| i.instance.clone()));
+        let recorded = self.bond.instance.clone().or(self.intent.as_ref().map(|i| i.instance.clone()));
         let recorded = recorded.unwrap_or_default();
         format!(
             "{} reaches another ZITADEL instance than {recorded}, which this was written to: nothing is written, recreated or released; \

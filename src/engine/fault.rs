@@ -135,29 +135,17 @@ impl Verdict {
             Fault::Held { hold, .. } => of_hold(*hold),
             Fault::NotAdmitted(_) | Fault::Stale | Fault::Kubernetes(_) => return None,
         };
-        Some(Self {
-            reason,
-            severity,
-            pace,
-            message: fault.to_string(),
-        })
+        Some(Self { reason, severity, pace, message: fault.to_string() })
     }
 
     /// The same failure seen from a deletion: what needs a person blocks it, the rest delays it.
     ///
     /// `free` is the command that gives the object up.
     pub fn blocking_deletion(self, free: &str) -> Self {
-        let patch = || {
-            format!(
-                "{}. To give up the object in ZITADEL: {free}",
-                self.message.trim_end_matches('.')
-            )
-        };
+        let patch =
+            || format!("{}. To give up the object in ZITADEL: {free}", self.message.trim_end_matches('.'));
         match (self.severity, self.reason) {
-            (Severity::Stalled, Reason::InstanceChanged) => Self {
-                message: patch(),
-                ..self
-            },
+            (Severity::Stalled, Reason::InstanceChanged) => Self { message: patch(), ..self },
             (Severity::Stalled, _)
             | (
                 Severity::Waiting,
@@ -181,13 +169,10 @@ fn of_zitadel(error: &zitadel::Error) -> (Reason, Severity, Pace) {
             (Reason::Unavailable, Severity::Transient, Pace::Transient)
         }
         E::TokenUnavailable { .. } => (Reason::Unavailable, Severity::Transient, Pace::Transient),
-        E::RateLimited {
-            retry_after: Some(after),
-            ..
-        } => (Reason::RateLimited, Severity::Transient, Pace::After(*after)),
-        E::RateLimited {
-            retry_after: None, ..
-        } => (Reason::RateLimited, Severity::Transient, Pace::Slow),
+        E::RateLimited { retry_after: Some(after), .. } => {
+            (Reason::RateLimited, Severity::Transient, Pace::After(*after))
+        }
+        E::RateLimited { retry_after: None, .. } => (Reason::RateLimited, Severity::Transient, Pace::Slow),
         E::Unauthorized { .. } | E::TokenRefused { .. } => {
             (Reason::Unauthorized, Severity::Stalled, Pace::Slow)
         }

@@ -25,9 +25,7 @@ pub(super) async fn reconcile<K: Kind>(engine: &Engine, invalid: &InvalidObject)
             Pace::Transient
         }
     };
-    engine
-        .metrics
-        .reconciled(K::KIND, Some(Reason::InvalidSpec), Duration::ZERO);
+    engine.metrics.reconciled(K::KIND, Some(Reason::InvalidSpec), Duration::ZERO);
     Action::requeue(engine.backoff.next(&uid, pace, engine.config.resync))
 }
 
@@ -43,12 +41,7 @@ async fn settle(engine: &Engine, handle: &mut Handle, invalid: &InvalidObject) -
     }
     let begun = handle.annotation(annotation::CREATE_PENDING).is_some();
     if deleting && !paused && keeps_nothing(&raw.data, begun) {
-        handle
-            .change(&MetadataChange {
-                finalizer: Some(false),
-                ..Default::default()
-            })
-            .await?;
+        handle.change(&MetadataChange { finalizer: Some(false), ..Default::default() }).await?;
         engine.forget(handle.uid());
         return Ok(());
     }
@@ -63,16 +56,8 @@ async fn settle(engine: &Engine, handle: &mut Handle, invalid: &InvalidObject) -
     };
     let (conditions, observed_generation) =
         conditions(&previous.conditions, previous.observed_generation, &outcome);
-    let next = CommonStatus {
-        conditions,
-        observed_generation,
-        ..previous.clone()
-    };
-    if next == previous {
-        Ok(())
-    } else {
-        handle.apply_status(&next).await
-    }
+    let next = CommonStatus { conditions, observed_generation, ..previous.clone() };
+    if next == previous { Ok(()) } else { handle.apply_status(&next).await }
 }
 
 /// Retained by spec or by origin, or never bound and never begun.
@@ -91,9 +76,5 @@ fn verdict(handle: &Handle, invalid: &InvalidObject, deleting: bool) -> Verdict 
         pace: Pace::Resync,
         message: format!("the resource does not parse, correct its spec: {}", invalid.error),
     };
-    if deleting {
-        verdict.blocking_deletion(&handle.free_command())
-    } else {
-        verdict
-    }
+    if deleting { verdict.blocking_deletion(&handle.free_command()) } else { verdict }
 }

@@ -55,21 +55,14 @@ impl Memo {
             for repairs in memory.repairs.values_mut() {
                 repairs.retain(|at| at.elapsed() < FIGHT_WINDOW);
             }
-            let often = |field: &&str| {
-                memory
-                    .repairs
-                    .get(*field)
-                    .is_some_and(|r| r.len() >= FIGHT_REPAIRS)
-            };
+            let often = |field: &&str| memory.repairs.get(*field).is_some_and(|r| r.len() >= FIGHT_REPAIRS);
             fields.iter().copied().filter(often).collect()
         })
     }
 
     /// How long the recovery of a create has been under way, from the first time this was asked.
     pub fn recovering_for(&self, uid: &str) -> Duration {
-        self.with(uid, |memory| {
-            memory.recovering_since.get_or_insert_with(Instant::now).elapsed()
-        })
+        self.with(uid, |memory| memory.recovering_since.get_or_insert_with(Instant::now).elapsed())
     }
 
     /// The recovery is over.

@@ -51,11 +51,7 @@ impl Metrics {
             "Reconciles by kind and resulting reason",
             metrics.reconciles.clone(),
         );
-        registry.register(
-            "reconcile_duration_seconds",
-            "Duration of reconciles",
-            metrics.seconds.clone(),
-        );
+        registry.register("reconcile_duration_seconds", "Duration of reconciles", metrics.seconds.clone());
         registry.register("panics", "Reconciles that panicked", metrics.panics.clone());
         metrics
     }
@@ -64,9 +60,7 @@ impl Metrics {
     pub fn reconciled(&self, kind: &'static str, reason: Option<Reason>, took: Duration) {
         let reason = reason.map_or("None", Reason::as_str);
         self.reconciles.get_or_create(&Outcome { kind, reason }).inc();
-        self.seconds
-            .get_or_create(&ByKind { kind })
-            .observe(took.as_secs_f64());
+        self.seconds.get_or_create(&ByKind { kind }).observe(took.as_secs_f64());
     }
 
     /// Counts one panic.

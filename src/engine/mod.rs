@@ -140,10 +140,7 @@ impl Engine {
 
     /// Adds a way to list the resources of a kind.
     pub fn add_resources(&self, list: Box<Resources>) {
-        self.resources
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(list);
+        self.resources.lock().unwrap_or_else(PoisonError::into_inner).push(list);
     }
 
     /// The resources of all kinds that have this in common.
@@ -155,9 +152,7 @@ impl Engine {
     /// The labels of a namespace; none while it is unknown.
     pub fn namespace_labels(&self, name: &str) -> BTreeMap<String, String> {
         let namespace = self.namespaces.get(&ObjectRef::new(name));
-        namespace
-            .and_then(|n| n.metadata.labels.clone())
-            .unwrap_or_default()
+        namespace.and_then(|n| n.metadata.labels.clone()).unwrap_or_default()
     }
 
     /// Resolves once the namespaces' labels are known.

@@ -26,9 +26,7 @@ pub struct PendingCreate {
 impl PendingCreate {
     /// The intent in the annotations of the resource with this UID; one that is not its own or does not parse is none.
     pub fn of(annotation: Option<&str>, uid: &str) -> Option<Self> {
-        serde_json::from_str::<Self>(annotation?)
-            .ok()
-            .filter(|pending| pending.uid == uid)
+        serde_json::from_str::<Self>(annotation?).ok().filter(|pending| pending.uid == uid)
     }
 
     /// The annotation that holds it.

@@ -80,10 +80,7 @@ impl<K: Kind> Run<'_, K> {
 
     /// Records the bond before anything else is written; the conditions follow at the end.
     async fn record(&mut self) -> Result<(), Fault> {
-        let status = CommonStatus {
-            conditions: ours(&self.conditions()),
-            ..self.bonded()
-        };
+        let status = CommonStatus { conditions: ours(&self.conditions()), ..self.bonded() };
         self.write(&status).await
     }
 
@@ -101,9 +98,7 @@ impl<K: Kind> Run<'_, K> {
 
     async fn write(&mut self, status: &CommonStatus) -> Result<(), Fault> {
         self.handle.apply_status(status).await?;
-        self.engine
-            .memo
-            .wrote(self.handle.uid(), self.handle.meta.resource_version.as_deref());
+        self.engine.memo.wrote(self.handle.uid(), self.handle.meta.resource_version.as_deref());
         self.recorded = self.target == Target::Bound;
         Ok(())
     }
@@ -158,9 +153,7 @@ impl<K: Kind> Run<'_, K> {
 
     fn resync(&self) -> Duration {
         let wanted = self.reach.as_ref().map(|reach| reach.session.freshness());
-        wanted
-            .unwrap_or(self.engine.config.resync)
-            .max(self.engine.config.min_resync)
+        wanted.unwrap_or(self.engine.config.resync).max(self.engine.config.min_resync)
     }
 
     /// Status, then annotations, then events. An unrecorded bond is written whatever else happened.
@@ -192,34 +185,19 @@ impl<K: Kind> Run<'_, K> {
         };
         let (conditions, observed_generation) =
             conditions(&previous.conditions, previous.observed_generation, &outcome);
-        let handled = self
-            .handle
-            .annotation(annotation::RECONCILE_REQUESTED_AT)
-            .map(str::to_owned);
+        let handled = self.handle.annotation(annotation::RECONCILE_REQUESTED_AT).map(str::to_owned);
         let paused = verdict.severity == Severity::Paused;
-        let base = self.with_report(CommonStatus {
-            conditions,
-            observed_generation,
-            ..self.bonded()
-        });
+        let base = self.with_report(CommonStatus { conditions, observed_generation, ..self.bonded() });
         CommonStatus {
             deletion_policy: Some(self.deletion_policy()),
-            last_handled_reconcile_at: if paused {
-                previous.last_handled_reconcile_at
-            } else {
-                handled
-            },
+            last_handled_reconcile_at: if paused { previous.last_handled_reconcile_at } else { handled },
             drift: self.drift(previous.drift),
             ..base
         }
     }
 
     fn with_report(&self, status: CommonStatus) -> CommonStatus {
-        let Some(remote) = self
-            .remote
-            .as_ref()
-            .filter(|_| self.observed != Observed::Foreign)
-        else {
+        let Some(remote) = self.remote.as_ref().filter(|_| self.observed != Observed::Foreign) else {
             return status;
         };
         let report = K::report(remote);
@@ -233,19 +211,12 @@ impl<K: Kind> Run<'_, K> {
 
     /// Under `Observe` the difference of now, else what was last reverted.
     fn drift(&self, previous: Option<Drift>) -> Option<Drift> {
-        let seen: &[&str] = if self.is_managed() {
-            &self.reverted
-        } else {
-            &self.differing
-        };
+        let seen: &[&str] = if self.is_managed() { &self.reverted } else { &self.differing };
         let fields: Vec<String> = seen.iter().map(ToString::to_string).collect();
         match previous {
             previous if fields.is_empty() => previous.filter(|_| self.is_managed()),
             Some(previous) if previous.fields == fields && !self.is_managed() => Some(previous),
-            _ => Some(Drift {
-                fields,
-                observed_at: Time(now()),
-            }),
+            _ => Some(Drift { fields, observed_at: Time(now()) }),
         }
     }
 
@@ -259,19 +230,13 @@ impl<K: Kind> Run<'_, K> {
         if self.pending == super::plan::Pending::No {
             annotations.push((annotation::CREATE_PENDING, None));
         }
-        self.change(MetadataChange {
-            finalizer: None,
-            annotations,
-        })
-        .await
+        self.change(MetadataChange { finalizer: None, annotations }).await
     }
 
     /// Events: what was done, and a change of the reason.
     async fn announce(&mut self, before: &CommonStatus, next: &CommonStatus, verdict: &Verdict) {
         let reason = |status: &CommonStatus, kind: ConditionType| {
-            kind.find(&status.conditions)
-                .map(|c| c.reason.clone())
-                .unwrap_or_default()
+            kind.find(&status.conditions).map(|c| c.reason.clone()).unwrap_or_default()
         };
         let mut notes = std::mem::take(&mut self.notes);
         if reason(before, ConditionType::Synced) != reason(next, ConditionType::Synced) {
@@ -288,21 +253,13 @@ impl<K: Kind> Run<'_, K> {
 
 /// Whole seconds, as Kubernetes stamps.
 fn now() -> Timestamp {
-    let round = TimestampRound::new()
-        .smallest(Unit::Second)
-        .mode(RoundMode::Trunc);
+    let round = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Trunc);
     let now = Timestamp::now();
     now.round(round).unwrap_or(now)
 }
 
 /// Only what we own counts: a condition of somebody else is not ours to compare.
 fn differs(before: &CommonStatus, next: &CommonStatus) -> bool {
-    let own = CommonStatus {
-        conditions: ours(&before.conditions),
-        ..before.clone()
-    };
-    own != CommonStatus {
-        conditions: ours(&next.conditions),
-        ..next.clone()
-    }
+    let own = CommonStatus { conditions: ours(&before.conditions), ..before.clone() };
+    own != CommonStatus { conditions: ours(&next.conditions), ..next.clone() }
 }

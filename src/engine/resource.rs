@@ -52,17 +52,8 @@ impl Handle {
             Some(namespace) => Api::namespaced_with(client, namespace, &resource),
             None => Api::all_with(client, &resource),
         };
-        let address = Address {
-            kind,
-            namespace,
-            name: meta.name.clone().unwrap_or_default(),
-        };
-        Self {
-            api,
-            resource,
-            address,
-            meta: meta.clone(),
-        }
+        let address = Address { kind, namespace, name: meta.name.clone().unwrap_or_default() };
+        Self { api, resource, address, meta: meta.clone() }
     }
 
     /// The resource's UID.
@@ -99,14 +90,9 @@ impl Handle {
             return Ok(());
         }
         let patch = serde_json::from_value(Value::Array(patch)).map_err(kube::Error::SerdeError)?;
-        let params = PatchParams {
-            field_manager: Some(FIELD_MANAGER.into()),
-            ..Default::default()
-        };
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
         let patch = Patch::<()>::Json(patch);
-        self.meta = bounded(self.api.patch(&self.address.name, &params, &patch))
-            .await?
-            .metadata;
+        self.meta = bounded(self.api.patch(&self.address.name, &params, &patch)).await?.metadata;
         Ok(())
     }
 

@@ -78,10 +78,7 @@ impl<'a, K: Kind> Run<'a, K> {
             instance: status.instance,
             origin: status.origin,
         };
-        let requested = handle
-            .annotation(annotation::ID)
-            .filter(|id| !id.is_empty())
-            .map(str::to_owned);
+        let requested = handle.annotation(annotation::ID).filter(|id| !id.is_empty()).map(str::to_owned);
         let (target, target_id) = match (status.id, requested) {
             (Some(id), _) => (Target::Bound, Some(id)),
             (None, Some(id)) => (Target::Requested, Some(id)),
@@ -96,11 +93,7 @@ impl<'a, K: Kind> Run<'a, K> {
             recorded: target == Target::Bound,
             target,
             target_id,
-            pending: if intent.is_some() {
-                Pending::Unresolved
-            } else {
-                Pending::No
-            },
+            pending: if intent.is_some() { Pending::Unresolved } else { Pending::No },
             intent,
             reach: None,
             desired: None,
@@ -144,11 +137,7 @@ impl<'a, K: Kind> Run<'a, K> {
             Some(Origin::Adopted) => DeletionPolicy::Retain,
             Some(Origin::Created) | None => DeletionPolicy::Delete,
         };
-        self.object
-            .common()
-            .management
-            .deletion_policy
-            .unwrap_or(by_origin)
+        self.object.common().management.deletion_policy.unwrap_or(by_origin)
     }
 
     pub(super) fn is_deleting(&self) -> bool {
@@ -175,31 +164,18 @@ impl<'a, K: Kind> Run<'a, K> {
     }
 
     pub(super) fn claimant(&self) -> Claimant {
-        Claimant {
-            uid: self.handle.uid().into(),
-            address: self.handle.address.clone(),
-        }
+        Claimant { uid: self.handle.uid().into(), address: self.handle.address.clone() }
     }
 
     pub(super) fn claim_on(instance: &str, id: &str) -> Claim {
-        Claim {
-            instance: instance.into(),
-            target: format!("{}/{id}", K::KIND),
-        }
+        Claim { instance: instance.into(), target: format!("{}/{id}", K::KIND) }
     }
 
     /// The claim that stands for a name; nobody holds it, those who want the name wait on it.
     pub(super) fn name_claim(&self, name: &str) -> Option<Claim> {
-        let Reach {
-            instance,
-            organization,
-            ..
-        } = self.reach.as_ref()?;
+        let Reach { instance, organization, .. } = self.reach.as_ref()?;
         let target = format!("{} name/{organization}/{}", K::KIND, name.to_lowercase());
-        Some(Claim {
-            instance: instance.clone(),
-            target,
-        })
+        Some(Claim { instance: instance.clone(), target })
     }
 
     /// Takes the claim of the bond, or learns who holds it. An observer claims nothing.
@@ -214,15 +190,8 @@ impl<'a, K: Kind> Run<'a, K> {
     }
 
     pub(super) fn context(&self) -> Result<Context<'_>, Fault> {
-        let Reach {
-            session,
-            organization,
-            ..
-        } = self.reach.as_ref().ok_or(Fault::Stale)?;
-        Ok(Context {
-            client: &session.client,
-            organization,
-        })
+        let Reach { session, organization, .. } = self.reach.as_ref().ok_or(Fault::Stale)?;
+        Ok(Context { client: &session.client, organization })
     }
 
     pub(super) fn session(&self) -> Result<&Arc<Session>, Fault> {
@@ -238,11 +207,7 @@ impl<'a, K: Kind> Run<'a, K> {
         if self.reach.is_some() {
             return Ok(self.observed != Observed::OtherInstance);
         }
-        let session = self
-            .engine
-            .connections
-            .session(&self.key, self.is_deleting())
-            .await?;
+        let session = self.engine.connections.session(&self.key, self.is_deleting()).await?;
         if !self.is_deleting() {
             session.check_credential()?;
         }
@@ -252,21 +217,12 @@ impl<'a, K: Kind> Run<'a, K> {
         let admission = session.admit()?;
         let instance = session.instance().await?;
         let ours = self.is_ours(&session, &instance);
-        let organization = if ours {
-            self.organization(&session).await?
-        } else {
-            String::new()
-        };
-        self.reach = Some(Reach {
-            session,
-            instance,
-            organization,
-            _admission: admission,
-        });
+        let organization = if ours { self.organization(&session).await? } else { String::new() };
+        self.reach = Some(Reach { session, instance, organization, _admission: admission });
         if ours {
-            self.follow_instance()
+            self.follow_instance();
         } else {
-            self.observed = Observed::OtherInstance
+            self.observed = Observed::OtherInstance;
         }
         Ok(ours)
     }
@@ -275,9 +231,7 @@ impl<'a, K: Kind> Run<'a, K> {
     fn is_ours(&self, session: &Session, instance: &str) -> bool {
         let recorded = self.bond.instance.as_deref().into_iter();
         let intended = self.intent.as_ref().map(|intent| intent.instance.as_str());
-        recorded
-            .chain(intended)
-            .all(|known| session.is_instance(known, instance))
+        recorded.chain(intended).all(|known| session.is_instance(known, instance))
     }
 
     /// An instance under a new identity keeps its bonds.
@@ -285,12 +239,7 @@ impl<'a, K: Kind> Run<'a, K> {
         let Some(Reach { instance, .. }) = &self.reach else {
             return;
         };
-        if self
-            .bond
-            .instance
-            .as_ref()
-            .is_some_and(|recorded| recorded != instance)
-        {
+        if self.bond.instance.as_ref().is_some_and(|recorded| recorded != instance) {
             self.bond.instance = Some(instance.clone());
             self.claim_bond();
         }
@@ -325,10 +274,7 @@ impl<'a, K: Kind> Run<'a, K> {
             None => session.default_organization().await,
             Some(OrganizationSelector { id: Some(id), .. }) => Ok(id.clone()),
             Some(OrganizationSelector { name: Some(name), .. }) => session.organization_named(name).await,
-            Some(OrganizationSelector {
-                r#ref: Some(reference),
-                ..
-            }) => Err(Fault::Waiting {
+            Some(OrganizationSelector { r#ref: Some(reference), .. }) => Err(Fault::Waiting {
                 reason: Reason::ReferenceNotFound,
                 message: format!(
                     "Organization {}/{} does not exist: this version has no Organization kind yet, name the organization by id or name",
@@ -359,10 +305,7 @@ impl<'a, K: Kind> Run<'a, K> {
             },
             false => None,
         };
-        let asked = access::Asked {
-            id: organization,
-            name: name.as_deref(),
-        };
+        let asked = access::Asked { id: organization, name: name.as_deref() };
         if granted(grants, &labels, asked) {
             return Ok(());
         }

@@ -72,13 +72,7 @@ pub struct Parts {
 impl Session {
     /// A session that has learned nothing yet.
     pub fn new(parts: Parts, client: Client) -> Self {
-        let Parts {
-            key,
-            revision,
-            endpoint,
-            access,
-            certificates,
-        } = parts;
+        let Parts { key, revision, endpoint, access, certificates } = parts;
         Self {
             key,
             revision,
@@ -142,12 +136,7 @@ impl Session {
 
     /// Is `recorded` the instance `current`, under this or an older identity?
     pub fn is_instance(&self, recorded: &str, current: &str) -> bool {
-        recorded == current
-            || self
-                .endpoint
-                .previous_instances
-                .iter()
-                .any(|previous| previous == recorded)
+        recorded == current || self.endpoint.previous_instances.iter().any(|previous| previous == recorded)
     }
 
     /// The organization with this id as it is now.
@@ -164,9 +153,7 @@ impl Session {
             }
             .into());
         }
-        self.known()
-            .organizations
-            .insert(id.into(), (answer.value.clone(), Instant::now()));
+        self.known().organizations.insert(id.into(), (answer.value.clone(), Instant::now()));
         Ok(answer)
     }
 
@@ -192,9 +179,7 @@ impl Session {
             return Ok(id);
         }
         let id = self.find_organization(name).await?;
-        self.known()
-            .ids
-            .insert(name.to_lowercase(), (id.clone(), Instant::now()));
+        self.known().ids.insert(name.to_lowercase(), (id.clone(), Instant::now()));
         Ok(id)
     }
 

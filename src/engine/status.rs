@@ -50,12 +50,7 @@ pub fn conditions(
     match verdict.severity {
         Severity::Stalled => push(ConditionType::Stalled, "True", verdict.reason, &verdict.message),
         Severity::Waiting | Severity::Transient if !keeps_ready => {
-            push(
-                ConditionType::Reconciling,
-                "True",
-                verdict.reason,
-                &verdict.message,
-            );
+            push(ConditionType::Reconciling, "True", verdict.reason, &verdict.message);
         }
         _ => {}
     }
@@ -87,10 +82,7 @@ fn outlives(previous: &[Condition], outcome: &Outcome<'_>) -> bool {
 /// `Synced` false says since when; a change of reason within the outage does not restart the clock.
 fn outage_lasted(previous: &[Condition], outcome: &Outcome<'_>) -> bool {
     ConditionType::Synced.find(previous).is_some_and(|synced| {
-        let since = outcome
-            .now
-            .duration_since(synced.last_transition_time.0)
-            .unsigned_abs();
+        let since = outcome.now.duration_since(synced.last_transition_time.0).unsigned_abs();
         synced.status == "False" && since >= outcome.outage_grace
     })
 }

@@ -39,15 +39,8 @@ impl<K: Kind> Run<'_, K> {
 
     fn saw(&mut self, remote: K::Remote) {
         let report = K::report(&remote);
-        let owned = self
-            .reach
-            .as_ref()
-            .is_some_and(|reach| reach.organization == report.owner);
-        self.differing = self
-            .desired
-            .as_ref()
-            .map(|desired| K::diff(desired, &remote))
-            .unwrap_or_default();
+        let owned = self.reach.as_ref().is_some_and(|reach| reach.organization == report.owner);
+        self.differing = self.desired.as_ref().map(|desired| K::diff(desired, &remote)).unwrap_or_default();
         self.observed = match (owned, self.differing.as_slice()) {
             (false, _) => Observed::Foreign,
             (true, []) => Observed::InSync,
@@ -74,11 +67,7 @@ impl<K: Kind> Run<'_, K> {
     }
 
     pub(super) async fn protect(&mut self) -> Result<(), Fault> {
-        self.change(MetadataChange {
-            finalizer: Some(true),
-            ..Default::default()
-        })
-        .await
+        self.change(MetadataChange { finalizer: Some(true), ..Default::default() }).await
     }
 
     /// Confirms instance and organization, then records the intent together with the finalizer.
@@ -95,11 +84,7 @@ impl<K: Kind> Run<'_, K> {
             instance: reach.instance.clone(),
         };
         let annotations = vec![intent.annotation()];
-        self.change(MetadataChange {
-            finalizer: Some(true),
-            annotations,
-        })
-        .await?;
+        self.change(MetadataChange { finalizer: Some(true), annotations }).await?;
         (self.intent, self.pending) = (Some(intent), Pending::Begun);
         Ok(())
     }
@@ -111,11 +96,7 @@ impl<K: Kind> Run<'_, K> {
         }
         let organization = self.context()?.organization.to_owned();
         match self.session()?.clone().confirm_organization(&organization).await {
-            Ok(answer) => Ok(Some(
-                answer
-                    .server_time
-                    .unwrap_or_else(|| Timestamp::now() - CLOCK_DOUBT),
-            )),
+            Ok(answer) => Ok(Some(answer.server_time.unwrap_or_else(|| Timestamp::now() - CLOCK_DOUBT))),
             Err(Fault::Zitadel(error)) => Err(self.explain(error).await),
             Err(fault) => Err(fault),
         }
@@ -136,9 +117,7 @@ impl<K: Kind> Run<'_, K> {
 
     /// Creates under the name that was announced; a rename comes after.
     async fn post(&self) -> Result<K::Remote, Error> {
-        let refused = |_| Error::Unreachable {
-            message: "no way to ZITADEL was taken".into(),
-        };
+        let refused = |_| Error::Unreachable { message: "no way to ZITADEL was taken".into() };
         let mut desired = self.desired().map_err(refused)?.clone();
         if let Some(intent) = &self.intent {
             desired = K::named(desired, &intent.name);
@@ -154,11 +133,7 @@ impl<K: Kind> Run<'_, K> {
 
     async fn drop_intent(&mut self) -> Result<(), Fault> {
         self.engine.memo.recovered(self.handle.uid());
-        self.change(MetadataChange {
-            finalizer: None,
-            annotations: vec![(CREATE_PENDING, None)],
-        })
-        .await?;
+        self.change(MetadataChange { finalizer: None, annotations: vec![(CREATE_PENDING, None)] }).await?;
         (self.intent, self.pending) = (None, Pending::No);
         Ok(())
     }
@@ -197,13 +172,7 @@ impl<K: Kind> Run<'_, K> {
             self.bind(remote, Origin::Created);
             return Ok(());
         }
-        let now = self
-            .session()?
-            .client
-            .instance()
-            .await?
-            .server_time
-            .unwrap_or_else(Timestamp::now);
+        let now = self.session()?.client.instance().await?.server_time.unwrap_or_else(Timestamp::now);
         match &self.intent {
             Some(intent) if !intent.is_settled_by(now) => Err(self.awaiting_list()),
             _ => {
@@ -214,11 +183,7 @@ impl<K: Kind> Run<'_, K> {
     }
 
     fn awaiting_list(&self) -> Fault {
-        let reason = if self.is_deleting() {
-            Reason::Deleting
-        } else {
-            Reason::Pending
-        };
+        let reason = if self.is_deleting() { Reason::Deleting } else { Reason::Pending };
         Fault::Soon {
             reason,
             message: "finding out whether an earlier create reached ZITADEL".into(),
@@ -288,8 +253,7 @@ impl<K: Kind> Run<'_, K> {
         let id = K::report(&remote).id;
         self.bind(remote, Origin::Adopted);
         if self.holder.is_none() {
-            self.notes
-                .push(Note::normal("Adopted", format!("took over {} {id}", K::KIND)));
+            self.notes.push(Note::normal("Adopted", format!("took over {} {id}", K::KIND)));
         }
         Ok(())
     }
@@ -298,8 +262,7 @@ impl<K: Kind> Run<'_, K> {
         let Some(reach) = &self.reach else { return };
         let id = K::report(&remote).id;
         if origin == Origin::Created && !self.is_deleting() {
-            self.notes
-                .push(Note::normal("Created", format!("created {} {id}", K::KIND)));
+            self.notes.push(Note::normal("Created", format!("created {} {id}", K::KIND)));
         }
         self.bond = Bond {
             id: Some(id.clone()),
@@ -337,8 +300,7 @@ impl<K: Kind> Run<'_, K> {
             let note = format!("reverted what was changed outside: {}", fields.join(", "));
             self.notes.push(Note::warning("DriftReverted", note));
         } else {
-            self.notes
-                .push(Note::normal("Updated", format!("changed {}", fields.join(", "))));
+            self.notes.push(Note::normal("Updated", format!("changed {}", fields.join(", "))));
         }
         if let Some(freed) = self.name_claim(old_name) {
             self.engine.wake_waiting(&freed);
@@ -381,20 +343,14 @@ impl<K: Kind> Run<'_, K> {
     }
 
     pub(super) async fn release(&mut self) -> Result<(), Fault> {
-        self.change(MetadataChange {
-            finalizer: Some(false),
-            ..Default::default()
-        })
-        .await?;
+        self.change(MetadataChange { finalizer: Some(false), ..Default::default() }).await?;
         self.engine.release_claims(self.handle.uid());
         Ok(())
     }
 
     pub(super) async fn change(&mut self, change: MetadataChange) -> Result<(), Fault> {
         self.handle.change(&change).await?;
-        self.engine
-            .memo
-            .wrote(self.handle.uid(), self.handle.meta.resource_version.as_deref());
+        self.engine.memo.wrote(self.handle.uid(), self.handle.meta.resource_version.as_deref());
         Ok(())
     }
 }

@@ -32,11 +32,7 @@ struct Listener {
 
 impl Listener {
     fn hears(&self, address: &Address) -> bool {
-        self.kind == address.kind
-            && self
-                .namespace
-                .as_ref()
-                .is_none_or(|own| *own == address.namespace)
+        self.kind == address.kind && self.namespace.as_ref().is_none_or(|own| *own == address.namespace)
     }
 }
 
@@ -50,11 +46,7 @@ impl Wakes {
     /// The stream a controller feeds on: what concerns its kind, in its namespace if it follows only one.
     pub fn listen(&self, kind: &'static str, namespace: Option<String>) -> mpsc::UnboundedReceiver<Address> {
         let (sender, receiver) = mpsc::unbounded();
-        self.listeners().push(Listener {
-            kind,
-            namespace,
-            sender,
-        });
+        self.listeners().push(Listener { kind, namespace, sender });
         receiver
     }
 

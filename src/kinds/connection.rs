@@ -71,31 +71,38 @@ impl AnyConnection for ClusterConnection {
     }
 }
 
-/// Follows one kind of connection until `stop`.
+/// What a controller of connections follows, and for how long.
+pub struct Scope {
+    /// The engine.
+    pub engine: Arc<Engine>,
+    /// The one namespace it follows, or all.
+    pub namespace: Option<String>,
+    /// Where it says that it is ready.
+    pub readiness: Readiness,
+    /// When it ends.
+    pub stop: CancellationToken,
+}
+
+/// Follows one kind of connection, all of them or those that `api` shows, until `stop`.
 pub async fn follow<K: AnyConnection>(
-    engine: Arc<Engine>,
+    scope: Scope,
+    api: Api<DeserializeGuard<K>>,
     reader: Store<DeserializeGuard<K>>,
     writer: Writer<DeserializeGuard<K>>,
-    readiness: Readiness,
-    stop: CancellationToken,
 ) {
+    let Scope { engine, namespace, readiness, stop } = scope;
     let ready = readiness.register(K::NAME);
-    let config = watcher::Config::default()
-        .any_semantic()
-        .timeout(WATCH_TIMEOUT_SECONDS);
-    let applied = watcher(Api::<DeserializeGuard<K>>::all(engine.client.clone()), config)
+    let config = watcher::Config::default().any_semantic().timeout(WATCH_TIMEOUT_SECONDS);
+    let applied = watcher(api, config)
         .default_backoff()
         .modify(strip)
         .reflect(writer)
         .applied_objects()
         .predicate_filter(wants_attention::<K>, PredicateConfig::default());
-    let kicks = engine
-        .wakes
-        .listen(K::NAME, None)
-        .map(|address| match address.namespace.as_str() {
-            "" => ObjectRef::new(&address.name),
-            namespace => ObjectRef::new(&address.name).within(namespace),
-        });
+    let kicks = engine.wakes.listen(K::NAME, namespace).map(|address| match address.namespace.as_str() {
+        "" => ObjectRef::new(&address.name),
+        namespace => ObjectRef::new(&address.name).within(namespace),
+    });
     let controller = Controller::for_stream(applied, reader.clone())
         .with_config(ControllerConfig::default().concurrency(engine.config.concurrency))
         .reconcile_on(kicks)
@@ -113,12 +120,7 @@ pub async fn follow<K: AnyConnection>(
 fn wants_attention<K: AnyConnection>(object: &DeserializeGuard<K>) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     let meta = object.meta();
-    (
-        meta.generation,
-        meta.deletion_timestamp.is_some(),
-        &meta.annotations,
-    )
-        .hash(&mut hasher);
+    (meta.generation, meta.deletion_timestamp.is_some(), &meta.annotations).hash(&mut hasher);
     Some(hasher.finish())
 }
 
@@ -141,19 +143,9 @@ async fn reconcile<K: AnyConnection>(
     };
     let handle = Handle::new::<K>(engine.client.clone(), K::NAME, connection.meta());
     let namespace = connection.namespace().unwrap_or_default();
-    let key = ConnectionKey {
-        kind: K::KIND,
-        namespace,
-        name: connection.name_any(),
-    };
+    let key = ConnectionKey { kind: K::KIND, namespace, name: connection.name_any() };
     let learned = connection.status().cloned().unwrap_or_default();
-    let mut probe = Probe {
-        engine: &engine,
-        connection,
-        handle,
-        key,
-        learned,
-    };
+    let mut probe = Probe { engine: &engine, connection, handle, key, learned };
     let result = probe.run().await;
     let delay = probe.finish(result).await;
     Ok(delay.map_or_else(Action::await_change, Action::requeue))
@@ -171,10 +163,7 @@ impl<K: AnyConnection> Probe<'_, K> {
             });
         }
         if self.handle.has_finalizer() != (users > 0) && self.engine.leadership.is_leader() {
-            let change = MetadataChange {
-                finalizer: Some(users > 0),
-                ..Default::default()
-            };
+            let change = MetadataChange { finalizer: Some(users > 0), ..Default::default() };
             self.handle.change(&change).await?;
         }
         if deleting {
@@ -193,11 +182,8 @@ impl<K: AnyConnection> Probe<'_, K> {
         let Some(bundle) = &self.connection.endpoint().ca_bundle else {
             return Ok(session);
         };
-        let certificates = connections
-            .vault(&self.key)
-            .certificates(bundle)
-            .await
-            .map_err(Error::Credential)?;
+        let certificates =
+            connections.vault(&self.key).certificates(bundle).await.map_err(Error::Credential)?;
         if session.certificates.as_ref() == Some(&certificates) {
             return Ok(session);
         }
@@ -239,9 +225,7 @@ impl<K: AnyConnection> Probe<'_, K> {
         self.learned.instance = Some(instance);
         self.learned.version = version;
         self.learned.memberships = memberships.into_iter().map(membership).collect();
-        self.learned
-            .memberships
-            .sort_by(|a, b| a.organization_id.cmp(&b.organization_id));
+        self.learned.memberships.sort_by(|a, b| a.organization_id.cmp(&b.organization_id));
         Ok(())
     }
 
@@ -260,21 +244,14 @@ impl<K: AnyConnection> Probe<'_, K> {
             tracing::info!(resource = %self.handle.address, %fault, "connection not usable");
         }
         let pace = match &verdict {
-            Some(verdict) => self
-                .tell(verdict)
-                .await
-                .map_or(Pace::Transient, |()| verdict.pace),
+            Some(verdict) => self.tell(verdict).await.map_or(Pace::Transient, |()| verdict.pace),
             None => Pace::Transient,
         };
         if pace == Pace::Resync {
             self.engine.backoff.reset(&uid);
         }
         let resync: std::time::Duration = self.connection.endpoint().resync_interval.into();
-        Some(
-            self.engine
-                .backoff
-                .next(&uid, pace, resync.max(self.engine.config.min_resync)),
-        )
+        Some(self.engine.backoff.next(&uid, pace, resync.max(self.engine.config.min_resync)))
     }
 
     /// Writes the status; a change of usability wakes everything that uses the connection.
@@ -289,10 +266,7 @@ impl<K: AnyConnection> Probe<'_, K> {
         };
         let (conditions, observed_generation) =
             conditions(&before.conditions, before.observed_generation, &outcome);
-        let handled = self
-            .handle
-            .annotation(annotation::RECONCILE_REQUESTED_AT)
-            .map(str::to_owned);
+        let handled = self.handle.annotation(annotation::RECONCILE_REQUESTED_AT).map(str::to_owned);
         let learned = self.learned.clone();
         let next = ConnectionStatus {
             conditions,
@@ -307,13 +281,8 @@ impl<K: AnyConnection> Probe<'_, K> {
         if usability(&before) != usability(&next) {
             let note = Note::normal(verdict.reason.as_str(), &verdict.message);
             let warning = verdict.severity != Severity::Fine;
-            self.engine
-                .events
-                .publish(&self.connection.object_ref(&()), Note { warning, ..note })
-                .await;
-            self.engine
-                .wakes
-                .wake(self.engine.resources(Having::Connection(&self.key)));
+            self.engine.events.publish(&self.connection.object_ref(&()), Note { warning, ..note }).await;
+            self.engine.wakes.wake(self.engine.resources(Having::Connection(&self.key)));
         }
         Ok(())
     }

@@ -28,26 +28,11 @@ impl Kind for Project {
     const KIND: &'static str = "Project";
     const IDENTITY: Identity = Identity::Assigned;
     const PERMISSIONS: &'static [Permission] = &[
-        Permission {
-            name: permission::ORG_READ,
-            roles: "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER",
-        },
-        Permission {
-            name: permission::PROJECT_READ,
-            roles: "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER",
-        },
-        Permission {
-            name: permission::PROJECT_CREATE,
-            roles: MANAGERS,
-        },
-        Permission {
-            name: permission::PROJECT_WRITE,
-            roles: MANAGERS,
-        },
-        Permission {
-            name: permission::PROJECT_DELETE,
-            roles: MANAGERS,
-        },
+        Permission { name: permission::ORG_READ, roles: "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER" },
+        Permission { name: permission::PROJECT_READ, roles: "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER" },
+        Permission { name: permission::PROJECT_CREATE, roles: MANAGERS },
+        Permission { name: permission::PROJECT_WRITE, roles: MANAGERS },
+        Permission { name: permission::PROJECT_DELETE, roles: MANAGERS },
     ];
 
     fn common(&self) -> &CommonSpec {
@@ -83,10 +68,7 @@ impl Kind for Project {
     }
 
     fn named(desired: Desired, name: &str) -> Desired {
-        let settings = ProjectSettings {
-            name: name.into(),
-            ..desired.settings
-        };
+        let settings = ProjectSettings { name: name.into(), ..desired.settings };
         Desired { settings, ..desired }
     }
 
@@ -107,22 +89,10 @@ impl Kind for Project {
         let Desired { settings, state } = desired;
         [
             ("name", settings.name != remote.name),
-            (
-                "projectRoleAssertion",
-                settings.project_role_assertion != remote.project_role_assertion,
-            ),
-            (
-                "projectRoleCheck",
-                settings.project_role_check != remote.project_role_check,
-            ),
-            (
-                "hasProjectCheck",
-                settings.has_project_check != remote.has_project_check,
-            ),
-            (
-                "privateLabelingSetting",
-                settings.private_labeling_setting != remote.private_labeling_setting,
-            ),
+            ("projectRoleAssertion", settings.project_role_assertion != remote.project_role_assertion),
+            ("projectRoleCheck", settings.project_role_check != remote.project_role_check),
+            ("hasProjectCheck", settings.has_project_check != remote.has_project_check),
+            ("privateLabelingSetting", settings.private_labeling_setting != remote.private_labeling_setting),
             ("state", *state != remote.state),
         ]
         .into_iter()
@@ -139,10 +109,7 @@ impl Kind for Project {
             return create(cx, &desired.settings).await;
         };
         if settings_of(&remote) != desired.settings {
-            let written = cx
-                .client
-                .update_project(cx.organization, &remote.id, &desired.settings)
-                .await;
+            let written = cx.client.update_project(cx.organization, &remote.id, &desired.settings).await;
             remote = with_settings(remote, &desired.settings);
             note(&mut remote, written)?;
         }
@@ -193,10 +160,7 @@ fn valid_name(name: String) -> Result<String, Fault> {
         }
         _ => return Ok(name),
     };
-    Err(Fault::Blocked {
-        reason: Reason::InvalidSpec,
-        message: problem,
-    })
+    Err(Fault::Blocked { reason: Reason::InvalidSpec, message: problem })
 }
 
 fn labeling(setting: PrivateLabelingSetting) -> zitadel::PrivateLabelingSetting {
@@ -218,10 +182,7 @@ async fn create(cx: Context<'_>, settings: &ProjectSettings) -> Result<zitadel::
     let change_date = created.details.change_date.or(created.details.creation_date);
     let fresh = zitadel::Project {
         id: created.id,
-        details: Details {
-            change_date,
-            ..created.details
-        },
+        details: Details { change_date, ..created.details },
         state: zitadel::ProjectState::Active,
         ..Default::default()
     };
@@ -269,17 +230,11 @@ mod tests {
     #[test]
     fn every_field_of_the_spec_shows_in_the_difference() {
         let desired = Desired {
-            settings: ProjectSettings {
-                name: "web".into(),
-                ..Default::default()
-            },
+            settings: ProjectSettings { name: "web".into(), ..Default::default() },
             state: zitadel::ProjectState::Active,
         };
         let same = with_settings(
-            zitadel::Project {
-                state: zitadel::ProjectState::Active,
-                ..Default::default()
-            },
+            zitadel::Project { state: zitadel::ProjectState::Active, ..Default::default() },
             &desired.settings,
         );
         assert!(Project::diff(&desired, &same).is_empty());

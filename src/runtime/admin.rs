@@ -118,21 +118,14 @@ pub struct Readiness {
 impl Readiness {
     /// Registers a component, not ready yet. The same name twice is one component, again not ready.
     pub fn register(&self, name: impl Into<String>) -> Component {
-        let component = Component {
-            readiness: self.clone(),
-            name: name.into(),
-        };
+        let component = Component { readiness: self.clone(), name: name.into() };
         component.unready();
         component
     }
 
     /// The names of the components that are not ready, sorted.
     pub fn waiting_for(&self) -> Vec<String> {
-        self.lock()
-            .iter()
-            .filter(|(_, ready)| !**ready)
-            .map(|(name, _)| name.clone())
-            .collect()
+        self.lock().iter().filter(|(_, ready)| !**ready).map(|(name, _)| name.clone()).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, bool>> {
@@ -189,22 +182,12 @@ mod tests {
         let admin = Admin::bind(LOOPBACK).await.unwrap();
         let address = admin.local_addr();
         let server = tokio::spawn(admin.serve(readiness.clone(), Arc::new(registry), shutdown.clone()));
-        Running {
-            address,
-            readiness,
-            restarts,
-            shutdown,
-            server,
-        }
+        Running { address, readiness, restarts, shutdown, server }
     }
 
     async fn get(running: &Running, path: &str) -> reqwest::Response {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        client
-            .get(format!("http://{}{path}", running.address))
-            .send()
-            .await
-            .unwrap()
+        client.get(format!("http://{}{path}", running.address)).send().await.unwrap()
     }
 
     #[tokio::test]
@@ -212,10 +195,7 @@ mod tests {
         let running = start().await;
         running.readiness.register("lease");
         let answer = get(&running, "/livez").await;
-        assert_eq!(
-            (answer.status().as_u16(), answer.text().await.unwrap().as_str()),
-            (200, "ok\n")
-        );
+        assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (200, "ok\n"));
     }
 
     #[tokio::test]
@@ -228,10 +208,7 @@ mod tests {
         assert_eq!(answer.text().await.unwrap(), "claims\nwatch Project\n");
 
         claims.ready();
-        assert_eq!(
-            get(&running, "/readyz").await.text().await.unwrap(),
-            "watch Project\n"
-        );
+        assert_eq!(get(&running, "/readyz").await.text().await.unwrap(), "watch Project\n");
         watches.ready();
         assert_eq!(get(&running, "/readyz").await.status(), 200);
         claims.unready();
@@ -245,10 +222,7 @@ mod tests {
         let answer = get(&running, "/metrics").await;
         assert_eq!(answer.headers()["content-type"], OPENMETRICS);
         let text = answer.text().await.unwrap();
-        assert!(
-            text.contains("restarts_total 7\n") && text.ends_with("# EOF\n"),
-            "{text}"
-        );
+        assert!(text.contains("restarts_total 7\n") && text.ends_with("# EOF\n"), "{text}");
     }
 
     #[tokio::test]

@@ -74,10 +74,7 @@ pub enum Error {
 fn reason(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if status.code == 403 => {
-            format!(
-                "{} (needs get, create and update on leases.coordination.k8s.io)",
-                status.message
-            )
+            format!("{} (needs get, create and update on leases.coordination.k8s.io)", status.message)
         }
         kube::Error::Api(status) => status.message.clone(),
         other => other.to_string(),
@@ -139,11 +136,7 @@ impl Elector {
     ///
     /// Failures are logged and tried again.
     pub async fn acquire(mut self, shutdown: &CancellationToken) -> Option<Tenure> {
-        tracing::info!(
-            lease = self.name,
-            identity = self.identity,
-            "waiting for leadership"
-        );
+        tracing::info!(lease = self.name, identity = self.identity, "waiting for leadership");
         while !shutdown.is_cancelled() {
             match self.attempt().await {
                 Ok(Attempt::Held { since }) => return Some(self.lead(since)),
@@ -161,20 +154,14 @@ impl Elector {
         let leadership = Leadership::until(since + self.timing.renew_deadline);
         let stop = CancellationToken::new();
         let renewal = tokio::spawn(self.renew(leadership.clone(), stop.clone()));
-        Tenure {
-            leadership,
-            renewal,
-            stop: stop.drop_guard(),
-        }
+        Tenure { leadership, renewal, stop: stop.drop_guard() }
     }
 
     /// Renews until told to stop, late, or replaced; the leadership has ended when this returns.
     async fn renew(mut self, leadership: Leadership, stop: CancellationToken) -> Self {
         let _ended = leadership.end_on_drop();
         loop {
-            let next = leadership
-                .deadline()
-                .min(Instant::now() + self.timing.retry_period);
+            let next = leadership.deadline().min(Instant::now() + self.timing.retry_period);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return self,
@@ -187,10 +174,7 @@ impl Elector {
             match timeout_at(leadership.deadline(), self.attempt()).await {
                 Ok(Ok(Attempt::Held { since })) => leadership.extend(since + self.timing.renew_deadline),
                 Ok(Ok(Attempt::Refused)) => {
-                    tracing::error!(
-                        lease = self.name,
-                        "leadership lost: another process took the Lease"
-                    );
+                    tracing::error!(lease = self.name, "leadership lost: another process took the Lease");
                     return self;
                 }
                 Ok(Err(error)) => tracing::warn!("leadership not renewed: {error}"),
@@ -224,23 +208,13 @@ impl Elector {
             Some(seen) if seen.spec == *spec => seen.since,
             _ => Instant::now(),
         };
-        self.seen = Some(Seen {
-            spec: spec.clone(),
-            since,
-        });
+        self.seen = Some(Seen { spec: spec.clone(), since });
         Some(Record::new(spec, since, self.timing.lease_duration))
     }
 
     fn missing(&self) -> Lease {
         let (name, namespace) = (Some(self.name.clone()), Some(self.namespace.clone()));
-        Lease {
-            metadata: ObjectMeta {
-                name,
-                namespace,
-                ..ObjectMeta::default()
-            },
-            spec: None,
-        }
+        Lease { metadata: ObjectMeta { name, namespace, ..ObjectMeta::default() }, spec: None }
     }
 
     /// Creates, or replaces exactly the version that was read.
@@ -269,14 +243,8 @@ impl Elector {
         let lease = || format!("{}/{}", self.namespace, self.name);
         let after = self.timing.call_timeout;
         match timeout(after, call).await {
-            Ok(answer) => answer.map_err(|source| Error::Api {
-                lease: lease(),
-                source: Box::new(source),
-            }),
-            Err(_) => Err(Error::Timeout {
-                lease: lease(),
-                after,
-            }),
+            Ok(answer) => answer.map_err(|source| Error::Api { lease: lease(), source: Box::new(source) }),
+            Err(_) => Err(Error::Timeout { lease: lease(), after }),
         }
     }
 }

@@ -80,11 +80,7 @@ mod tests {
     impl Process {
         fn start() -> Self {
             let mut child = Command::new(std::env::current_exe().unwrap())
-                .args([
-                    "--exact",
-                    "runtime::shutdown::tests::child_process",
-                    "--nocapture",
-                ])
+                .args(["--exact", "runtime::shutdown::tests::child_process", "--nocapture"])
                 .env(CHILD, "1")
                 .stdout(Stdio::piped())
                 .spawn()
@@ -94,17 +90,11 @@ mod tests {
         }
 
         fn await_line(&mut self, wanted: &str) {
-            assert!(
-                self.lines.any(|line| line.unwrap() == wanted),
-                "never printed {wanted}"
-            );
+            assert!(self.lines.any(|line| line.unwrap() == wanted), "never printed {wanted}");
         }
 
         fn signal(&self, name: &str) {
-            let status = Command::new("kill")
-                .args([name, &self.child.id().to_string()])
-                .status()
-                .unwrap();
+            let status = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
             assert!(status.success());
         }
     }
@@ -121,11 +111,7 @@ mod tests {
         process.await_line("listening");
         process.signal(first);
         process.await_line("stopping");
-        assert_eq!(
-            process.child.try_wait().unwrap(),
-            None,
-            "the first signal must leave time to drain"
-        );
+        assert_eq!(process.child.try_wait().unwrap(), None, "the first signal must leave time to drain");
         process.signal(second);
         process.child.wait().unwrap().code()
     }

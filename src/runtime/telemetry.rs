@@ -52,10 +52,7 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), Error> {
 fn parse(filter: &str) -> Result<EnvFilter, Error> {
     EnvFilter::builder()
         .parse(format!("error,{filter},{NO_BODIES}"))
-        .map_err(|source| Error::Filter {
-            filter: filter.to_owned(),
-            source,
-        })
+        .map_err(|source| Error::Filter { filter: filter.to_owned(), source })
 }
 
 fn subscriber<W>(
@@ -67,10 +64,7 @@ fn subscriber<W>(
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(ansi)
-        .with_writer(writer);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(writer);
     match format {
         LogFormat::Text => Box::new(builder.finish()),
         LogFormat::Json => Box::new(builder.json().flatten_event(true).finish()),
@@ -121,25 +115,16 @@ mod tests {
     #[test]
     fn text_is_one_plain_line_an_event() {
         let text = logged(LogFormat::Text, "info", speak);
-        assert!(
-            text.contains("INFO") && text.ends_with("created kind=\"Project\"\n"),
-            "{text:?}"
-        );
+        assert!(text.contains("INFO") && text.ends_with("created kind=\"Project\"\n"), "{text:?}");
         assert_eq!(text.lines().count(), 1);
     }
 
     #[test]
     fn json_has_the_fields_at_the_top() {
         let text = logged(LogFormat::Json, "debug", speak);
-        let lines: Vec<Value> = text
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 2);
-        assert_eq!(
-            (&lines[0]["kind"], &lines[0]["message"]),
-            (&"Project".into(), &"created".into())
-        );
+        assert_eq!((&lines[0]["kind"], &lines[0]["message"]), (&"Project".into(), &"created".into()));
         assert_eq!(lines[1]["level"], "DEBUG");
     }
 
@@ -160,10 +145,7 @@ mod tests {
     #[test]
     fn a_bad_filter_is_quoted_with_an_example() {
         let error = parse("zitadel_operator=loud").unwrap_err().to_string();
-        assert!(
-            error.contains("\"zitadel_operator=loud\"") && error.contains("info,kube=warn"),
-            "{error}"
-        );
+        assert!(error.contains("\"zitadel_operator=loud\"") && error.contains("info,kube=warn"), "{error}");
     }
 
     const CHILD: &str = "ZITADEL_OPERATOR_TELEMETRY_CHILD";
@@ -181,23 +163,13 @@ mod tests {
     #[test]
     fn a_panic_is_one_log_line_on_stderr_with_message_and_place() {
         let output = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "runtime::telemetry::tests::child_process",
-                "--nocapture",
-            ])
+            .args(["--exact", "runtime::telemetry::tests::child_process", "--nocapture"])
             .env(CHILD, "1")
             .output()
             .unwrap();
         assert!(output.status.success(), "{output:?}");
         let line: Value = serde_json::from_slice(&output.stderr).unwrap();
-        assert_eq!(
-            (&line["level"], &line["message"]),
-            (&"ERROR".into(), &"panic: lost 42".into())
-        );
-        assert!(
-            line["location"].as_str().unwrap().contains("telemetry.rs:"),
-            "{line}"
-        );
+        assert_eq!((&line["level"], &line["message"]), (&"ERROR".into(), &"panic: lost 42".into()));
+        assert!(line["location"].as_str().unwrap().contains("telemetry.rs:"), "{line}");
     }
 }

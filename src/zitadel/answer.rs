@@ -21,10 +21,7 @@ pub struct Answer<T> {
 
 impl<T> Answer<T> {
     pub(crate) fn try_map<U>(self, convert: impl FnOnce(T) -> Result<U, Error>) -> Result<Answer<U>, Error> {
-        Ok(Answer {
-            value: convert(self.value)?,
-            server_time: self.server_time,
-        })
+        Ok(Answer { value: convert(self.value)?, server_time: self.server_time })
     }
 }
 
@@ -36,10 +33,7 @@ pub(crate) fn parse<T: DeserializeOwned>(response: &Response<Bytes>) -> Result<A
     let value = serde_json::from_slice(response.body()).map_err(|error| {
         Error::malformed(response.status().as_u16(), describe(&error, response.headers()))
     })?;
-    Ok(Answer {
-        value,
-        server_time: server_time(response.headers()),
-    })
+    Ok(Answer { value, server_time: server_time(response.headers()) })
 }
 
 pub(crate) fn server_time(headers: &HeaderMap) -> Option<Timestamp> {
@@ -47,20 +41,13 @@ pub(crate) fn server_time(headers: &HeaderMap) -> Option<Timestamp> {
 }
 
 pub(crate) fn http_date(text: &str) -> Option<Timestamp> {
-    rfc2822::DateTimeParser::new()
-        .relaxed_weekday(true)
-        .parse_timestamp(text)
-        .ok()
+    rfc2822::DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text).ok()
 }
 
 /// One printable line of at most `limit` characters, without the secret.
 pub(crate) fn quote(text: &str, secret: &str, limit: usize) -> String {
     let printable: String = text.chars().filter(|c| !c.is_control()).collect();
-    let line = if secret.is_empty() {
-        printable
-    } else {
-        printable.replace(secret, "***")
-    };
+    let line = if secret.is_empty() { printable } else { printable.replace(secret, "***") };
     match line.char_indices().nth(limit) {
         Some(_) => line.chars().take(limit - 1).chain(['…']).collect(),
         None => line,
@@ -68,9 +55,8 @@ pub(crate) fn quote(text: &str, secret: &str, limit: usize) -> String {
 }
 
 fn describe(error: &serde_json::Error, headers: &HeaderMap) -> &'static str {
-    let html = headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    let html =
+        headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
     match error.classify() {
         _ if html => "it is an HTML page",
         serde_json::error::Category::Eof => "its JSON is cut short",

@@ -59,9 +59,7 @@ impl Credential {
         if token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Ok(Self::PersonalAccessToken(token.into()));
         }
-        Err(invalid(
-            "the personal access token holds characters other than visible ASCII",
-        ))
+        Err(invalid("the personal access token holds characters other than visible ASCII"))
     }
 
     /// A key file from a Secret's bytes.
@@ -79,10 +77,7 @@ impl Credential {
     pub fn client_credentials(id: &[u8], secret: &[u8]) -> Result<Self, CredentialError> {
         let client_id = text("the client id", id)?.to_owned();
         let client_secret = text("the client secret", secret)?.into();
-        Ok(Self::ClientCredentials {
-            client_id,
-            client_secret,
-        })
+        Ok(Self::ClientCredentials { client_id, client_secret })
     }
 }
 
@@ -94,14 +89,8 @@ impl PartialEq for Credential {
             }
             (Self::JwtProfile(a), Self::JwtProfile(b)) => a == b,
             (
-                Self::ClientCredentials {
-                    client_id: id,
-                    client_secret: secret,
-                },
-                Self::ClientCredentials {
-                    client_id,
-                    client_secret,
-                },
+                Self::ClientCredentials { client_id: id, client_secret: secret },
+                Self::ClientCredentials { client_id, client_secret },
             ) => id == client_id && secret.expose_secret() == client_secret.expose_secret(),
             _ => false,
         }
@@ -154,9 +143,7 @@ impl JwtProfile {
     pub fn parse(bytes: &[u8]) -> Result<Self, CredentialError> {
         let file: KeyFile = serde_json::from_slice(bytes).map_err(|error| {
             let (line, column) = (error.line(), error.column());
-            invalid(format!(
-                "the key file is not a ZITADEL key in JSON (line {line}, column {column})"
-            ))
+            invalid(format!("the key file is not a ZITADEL key in JSON (line {line}, column {column})"))
         })?;
         if file.r#type != "serviceaccount" {
             return Err(invalid("the key file is not of type `serviceaccount`"));
@@ -199,10 +186,7 @@ impl JwtProfile {
             iat: (now - CLOCK_SKEW).as_second(),
             exp: (now + ASSERTION_LIFETIME).as_second(),
         };
-        let header = Header {
-            kid: Some(self.key_id.clone()),
-            ..Header::new(Algorithm::RS256)
-        };
+        let header = Header { kid: Some(self.key_id.clone()), ..Header::new(Algorithm::RS256) };
         jsonwebtoken::encode(&header, &claims, &self.key)
             .map(SecretString::from)
             .map_err(|_| invalid("the key file's `key` cannot sign"))

@@ -12,11 +12,7 @@ use super::answer::quote;
 use super::error::Error;
 use super::refusal::Asked;
 
-const SEGMENT: AsciiSet = NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const SEGMENT: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// One call: method, path, the permission it needs, and what it sends.
 #[derive(Clone, Debug)]
@@ -38,15 +34,7 @@ impl Call {
     pub(crate) fn new(method: Method, path: &[&str], permission: &'static str) -> Result<Self, Error> {
         let repeatable = method == Method::GET;
         let path = encode(path)?;
-        Ok(Self {
-            method,
-            path,
-            permission,
-            organization: None,
-            body: None,
-            aggregate: None,
-            repeatable,
-        })
+        Ok(Self { method, path, permission, organization: None, body: None, aggregate: None, repeatable })
     }
 
     /// `GET path`.
@@ -61,10 +49,7 @@ impl Call {
         body: &impl Serialize,
     ) -> Result<Self, Error> {
         let call = Self::new(Method::POST, path, permission)?.body(body)?;
-        Ok(Self {
-            repeatable: true,
-            ..call
-        })
+        Ok(Self { repeatable: true, ..call })
     }
 
     /// Names the organization of the call (`x-zitadel-orgid`).
@@ -74,24 +59,15 @@ impl Call {
     pub(crate) fn in_organization(self, id: &str) -> Result<Self, Error> {
         let safe = (1..=200).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
         match HeaderValue::from_str(id) {
-            Ok(value) if safe => Ok(Self {
-                organization: Some(value),
-                ..self
-            }),
-            _ => Err(Error::invalid(format!(
-                "`{}` cannot be an organization id",
-                quote(id, "", 100)
-            ))),
+            Ok(value) if safe => Ok(Self { organization: Some(value), ..self }),
+            _ => Err(Error::invalid(format!("`{}` cannot be an organization id", quote(id, "", 100)))),
         }
     }
 
     /// Sends `body` as JSON.
     pub(crate) fn body(self, body: &impl Serialize) -> Result<Self, Error> {
         let body = serde_json::to_vec(body).map_err(|_| Error::invalid("a value that cannot be sent"))?;
-        Ok(Self {
-            body: Some(body.into()),
-            ..self
-        })
+        Ok(Self { body: Some(body.into()), ..self })
     }
 
     /// Sends `{}`, as an action without arguments.
@@ -101,10 +77,7 @@ impl Call {
 
     /// Waits for other writes to the same aggregate.
     pub(crate) fn serial(self, aggregate: &str) -> Self {
-        Self {
-            aggregate: Some(aggregate.to_owned()),
-            ..self
-        }
+        Self { aggregate: Some(aggregate.to_owned()), ..self }
     }
 
     pub(crate) fn aggregate(&self) -> Option<&str> {
@@ -141,9 +114,7 @@ impl Call {
     ) -> Result<Request<Bytes>, Error> {
         let mut bearer =
             HeaderValue::try_from(format!("Bearer {}", token.expose_secret())).map_err(|_| {
-                Error::TokenRefused {
-                    message: "the token cannot be sent in a header".to_owned(),
-                }
+                Error::TokenRefused { message: "the token cannot be sent in a header".to_owned() }
             })?;
         bearer.set_sensitive(true);
         let mut request = Request::builder()
@@ -155,10 +126,9 @@ impl Call {
         if self.body.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
-        for (name, value) in [
-            ("x-zitadel-instance-host", instance_host),
-            ("x-zitadel-orgid", self.organization.as_ref()),
-        ] {
+        for (name, value) in
+            [("x-zitadel-instance-host", instance_host), ("x-zitadel-orgid", self.organization.as_ref())]
+        {
             if let Some(value) = value {
                 request = request.header(name, value);
             }

@@ -64,11 +64,7 @@ impl Client {
         limiter: Arc<Limiter>,
         locks: Arc<AggregateLocks>,
     ) -> Result<Self, String> {
-        let ClientConfig {
-            base_url,
-            external_domain,
-            deadline,
-        } = config;
+        let ClientConfig { base_url, external_domain, deadline } = config;
         let base = base_url.as_str().trim_end_matches('/').to_owned();
         let instance_host = external_domain.as_deref().map(host_header).transpose()?;
         let minter = Minter {
@@ -80,15 +76,7 @@ impl Client {
         };
         let tokens = TokenSource::new(credentials, minter);
         Ok(Self {
-            inner: Arc::new(Inner {
-                base,
-                instance_host,
-                deadline,
-                transport,
-                tokens,
-                limiter,
-                locks,
-            }),
+            inner: Arc::new(Inner { base, instance_host, deadline, transport, tokens, limiter, locks }),
         })
     }
 
@@ -138,10 +126,7 @@ impl Inner {
             .with_min_delay(Duration::from_millis(100))
             .with_max_times(repeats)
             .with_jitter();
-        (|| self.authorized(call))
-            .retry(pauses)
-            .when(Error::is_blip)
-            .await
+        (|| self.authorized(call)).retry(pauses).when(Error::is_blip).await
     }
 
     async fn authorized(&self, call: &Call) -> Result<Response<Bytes>, Error> {
@@ -183,16 +168,9 @@ impl std::fmt::Debug for Inner {
 
 /// `host` or `host:port`, nothing else: it becomes a header and an audience.
 fn host_header(domain: &str) -> Result<HeaderValue, String> {
-    let refused = || {
-        format!(
-            "the external domain `{}` is not a host name",
-            domain.escape_debug()
-        )
-    };
+    let refused = || format!("the external domain `{}` is not a host name", domain.escape_debug());
     let url = Url::parse(&format!("http://{domain}/")).map_err(|_| refused())?;
-    let plain = domain
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte));
+    let plain = domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte));
     match HeaderValue::from_str(domain) {
         Ok(value) if plain && url.path() == "/" && url.has_host() => Ok(value),
         _ => Err(refused()),

@@ -178,24 +178,15 @@ impl Error {
 
     /// A failure that a second try a moment later often does not meet.
     pub(crate) fn is_blip(&self) -> bool {
-        matches!(
-            self,
-            Self::Unreachable { .. } | Self::Unavailable { status: 503, .. }
-        )
+        matches!(self, Self::Unreachable { .. } | Self::Unavailable { status: 503, .. })
     }
 
     pub(crate) fn malformed(status: u16, what: impl Into<String>) -> Self {
-        Self::Malformed {
-            status,
-            what: what.into(),
-        }
+        Self::Malformed { status, what: what.into() }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
-        Self::Invalid {
-            id: None,
-            message: message.into(),
-        }
+        Self::Invalid { id: None, message: message.into() }
     }
 }
 
@@ -220,7 +211,5 @@ fn quoted(organization: Option<&str>) -> String {
 }
 
 fn in_organization(organization: Option<&str>) -> String {
-    organization
-        .map(|id| format!(" in organization {id}"))
-        .unwrap_or_default()
+    organization.map(|id| format!(" in organization {id}")).unwrap_or_default()
 }

@@ -120,16 +120,8 @@ impl Client {
     /// As any read.
     pub async fn me(&self) -> Result<User, Error> {
         let call = Call::get(&["auth", "v1", "users", "me"], AUTHENTICATED)?;
-        let UserAnswer {
-            id,
-            preferred_login_name,
-            details,
-        } = self.call::<Me>(&call).await?.value.user;
-        Ok(User {
-            id,
-            login_name: preferred_login_name,
-            resource_owner: details.resource_owner,
-        })
+        let UserAnswer { id, preferred_login_name, details } = self.call::<Me>(&call).await?.value.user;
+        Ok(User { id, login_name: preferred_login_name, resource_owner: details.resource_owner })
     }
 
     /// The operator's roles (`POST /auth/v1/memberships/me/_search`).
@@ -138,8 +130,7 @@ impl Client {
     /// As any read.
     pub async fn memberships(&self) -> Result<Vec<Membership>, Error> {
         let path = ["auth", "v1", "memberships", "me", "_search"];
-        self.search(&[], |body| Call::search(&path, AUTHENTICATED, body))
-            .await
+        self.search(&[], |body| Call::search(&path, AUTHENTICATED, body)).await
     }
 
     /// The operator's permissions in an organization (`POST /auth/v1/permissions/zitadel/me/_search`): after a

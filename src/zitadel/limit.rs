@@ -44,10 +44,7 @@ impl Limiter {
             slack: interval * (burst.max(1) - 1),
             turn: tokio::sync::Mutex::default(),
             waiting: AtomicU32::new(0),
-            budget: Mutex::new(Budget {
-                full_at: now,
-                paused_until: now,
-            }),
+            budget: Mutex::new(Budget { full_at: now, paused_until: now }),
         }
     }
 
@@ -64,10 +61,7 @@ impl Limiter {
     pub(crate) async fn admit(&self, patience: Duration) -> Result<(), Error> {
         let delay = self.delay();
         if delay >= patience {
-            return Err(Error::RateLimited {
-                retry_after: Some(delay),
-                id: None,
-            });
+            return Err(Error::RateLimited { retry_after: Some(delay), id: None });
         }
         self.ready().await;
         Ok(())
@@ -91,10 +85,7 @@ impl Limiter {
     /// Lets nothing through for `duration` (at most ten minutes) and up to a tenth more, so that several
     /// connections do not come back at once. A longer pause under way stays.
     pub fn pause_for(&self, duration: Duration) {
-        let pause = duration
-            .min(LONGEST_PAUSE)
-            .mul_f64(rand::random_range(1.0..1.1))
-            .min(LONGEST_PAUSE);
+        let pause = duration.min(LONGEST_PAUSE).mul_f64(rand::random_range(1.0..1.1)).min(LONGEST_PAUSE);
         let mut budget = lock(&self.budget);
         budget.paused_until = budget.paused_until.max(Instant::now() + pause);
     }
@@ -113,10 +104,7 @@ impl Limiter {
 
 impl Budget {
     fn opens_at(&self, slack: Duration) -> Instant {
-        self.full_at
-            .checked_sub(slack)
-            .unwrap_or(self.paused_until)
-            .max(self.paused_until)
+        self.full_at.checked_sub(slack).unwrap_or(self.paused_until).max(self.paused_until)
     }
 }
 
@@ -154,16 +142,9 @@ pub struct AggregateGuard {
 impl AggregateLocks {
     /// Waits for the writes to `aggregate` (its id) that came before; callers are served in order.
     pub async fn lock(self: &Arc<Self>, aggregate: &str) -> AggregateGuard {
-        let entry = lock(&self.entries)
-            .entry(aggregate.to_owned())
-            .or_default()
-            .clone();
+        let entry = lock(&self.entries).entry(aggregate.to_owned()).or_default().clone();
         // Made before the wait, so that a dropped waiter cleans up too.
-        let mut guard = AggregateGuard {
-            locks: self.clone(),
-            key: aggregate.to_owned(),
-            held: None,
-        };
+        let mut guard = AggregateGuard { locks: self.clone(), key: aggregate.to_owned(), held: None };
         guard.held = Some(entry.lock_owned().await);
         guard
     }
@@ -185,10 +166,7 @@ impl Drop for AggregateGuard {
     fn drop(&mut self) {
         let mut entries = lock(&self.locks.entries);
         self.held = None;
-        if entries
-            .get(&self.key)
-            .is_some_and(|entry| Arc::strong_count(entry) == 1)
-        {
+        if entries.get(&self.key).is_some_and(|entry| Arc::strong_count(entry) == 1) {
             entries.remove(&self.key);
         }
     }

@@ -63,32 +63,16 @@ impl Minter {
     pub(crate) async fn mint(&self, credential: &Credential) -> Result<Grant, Error> {
         let (form, secret) = match credential {
             Credential::PersonalAccessToken(token) => {
-                return Ok(Grant {
-                    token: token.clone(),
-                    lifetime: None,
-                });
+                return Ok(Grant { token: token.clone(), lifetime: None });
             }
             Credential::JwtProfile(profile) => {
                 let assertion = profile.assertion(&self.audiences, Timestamp::now())?;
-                (
-                    form([
-                        ("grant_type", JWT_BEARER),
-                        ("assertion", assertion.expose_secret()),
-                    ]),
-                    assertion,
-                )
+                (form([("grant_type", JWT_BEARER), ("assertion", assertion.expose_secret())]), assertion)
             }
-            Credential::ClientCredentials {
-                client_id,
-                client_secret,
-            } => {
+            Credential::ClientCredentials { client_id, client_secret } => {
                 let secret = ("client_secret", client_secret.expose_secret());
                 (
-                    form([
-                        ("grant_type", "client_credentials"),
-                        ("client_id", client_id),
-                        secret,
-                    ]),
+                    form([("grant_type", "client_credentials"), ("client_id", client_id), secret]),
                     client_secret.clone(),
                 )
             }
@@ -105,9 +89,7 @@ impl Minter {
         if let Some(host) = &self.instance_host {
             request = request.header("x-zitadel-instance-host", host);
         }
-        request
-            .body(form.into())
-            .map_err(|_| Error::invalid("the URL cannot be requested"))
+        request.body(form.into()).map_err(|_| Error::invalid("the URL cannot be requested"))
     }
 }
 
@@ -115,21 +97,11 @@ fn accept(response: &Response<Bytes>, secret: &SecretString) -> Result<Grant, Er
     let (status, secret) = (response.status().as_u16(), secret.expose_secret());
     match status {
         200..300 => grant(parse(response)?.value),
-        400 | 401 | 403 => Err(Error::TokenRefused {
-            message: oauth_message(response, secret),
-        }),
-        500.. => Err(Error::TokenUnavailable {
-            status,
-            message: oauth_message(response, secret),
-        }),
+        400 | 401 | 403 => Err(Error::TokenRefused { message: oauth_message(response, secret) }),
+        500.. => Err(Error::TokenUnavailable { status, message: oauth_message(response, secret) }),
         _ => Err(classify(
             response,
-            Asked {
-                permission: AUTHENTICATED,
-                organization: None,
-                path: PATH,
-                secret,
-            },
+            Asked { permission: AUTHENTICATED, organization: None, path: PATH, secret },
         )),
     }
 }
@@ -139,24 +111,15 @@ fn grant(answer: TokenAnswer) -> Result<Grant, Error> {
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Error::malformed(200, "its token cannot be sent in a header"));
     }
-    Ok(Grant {
-        token: token.into(),
-        lifetime: Some(Duration::from_secs(answer.expires_in)),
-    })
+    Ok(Grant { token: token.into(), lifetime: Some(Duration::from_secs(answer.expires_in)) })
 }
 
 fn form<const N: usize>(fields: [(&str, &str); N]) -> String {
-    form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(fields)
-        .append_pair("scope", SCOPE)
-        .finish()
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).append_pair("scope", SCOPE).finish()
 }
 
 fn oauth_message(response: &Response<Bytes>, secret: &str) -> String {
-    let OAuthError {
-        error,
-        error_description,
-    } = serde_json::from_slice(response.body()).unwrap_or_default();
+    let OAuthError { error, error_description } = serde_json::from_slice(response.body()).unwrap_or_default();
     let message = match (error.as_str(), error_description.as_str()) {
         ("", _) => "no OAuth error in the answer",
         (_, "") => &error,

@@ -71,8 +71,7 @@ impl Client {
     pub async fn organizations_named(&self, name: &str) -> Result<Vec<Organization>, Error> {
         let named = json!({"nameQuery": {"name": name, "method": "TEXT_QUERY_METHOD_EQUALS_IGNORE_CASE"}});
         let path = ["v2", "organizations", "_search"];
-        self.search(&[named], |body| Call::search(&path, AUTHENTICATED, body))
-            .await
+        self.search(&[named], |body| Call::search(&path, AUTHENTICATED, body)).await
     }
 }
 

@@ -166,12 +166,10 @@ impl Client {
     /// [`Error::NotFound`] (`QUERY-fk2fs`, `MANAG-SFf2a`); [`Error::Malformed`] for the answer of another project.
     pub async fn project(&self, organization: &str, id: &str) -> Result<Answer<Project>, Error> {
         let call = project_call(Method::GET, PROJECT_READ, organization, id, None)?;
-        self.call::<Found>(&call)
-            .await?
-            .try_map(|found| match found.project {
-                project if project.id == id => Ok(project),
-                _ => Err(Error::malformed(200, "it is about another project")),
-            })
+        self.call::<Found>(&call).await?.try_map(|found| match found.project {
+            project if project.id == id => Ok(project),
+            _ => Err(Error::malformed(200, "it is about another project")),
+        })
     }
 
     /// Projects of the organization with this name in any letter case (`POST …/projects/_search`).
@@ -190,14 +188,7 @@ impl Client {
     /// # Errors
     /// [`Error::NotFound`] (`COMMAND-3M9sd`) when there is none in this organization.
     pub async fn delete_project(&self, organization: &str, id: &str) -> Result<Details, Error> {
-        self.write_project(project_call(
-            Method::DELETE,
-            PROJECT_DELETE,
-            organization,
-            id,
-            None,
-        )?)
-        .await
+        self.write_project(project_call(Method::DELETE, PROJECT_DELETE, organization, id, None)?).await
     }
 
     /// Deactivates a project (`POST …/{id}/_deactivate`).
@@ -220,10 +211,8 @@ impl Client {
 
     async fn search_projects(&self, organization: &str, queries: &[Value]) -> Result<Vec<Project>, Error> {
         let path = ["management", "v1", "projects", "_search"];
-        self.search(queries, |body| {
-            Call::search(&path, PROJECT_READ, body)?.in_organization(organization)
-        })
-        .await
+        self.search(queries, |body| Call::search(&path, PROJECT_READ, body)?.in_organization(organization))
+            .await
     }
 
     async fn write_project(&self, call: Call) -> Result<Details, Error> {

@@ -69,11 +69,7 @@ struct Refusal {
 
 /// Passes a 2xx answer on and classifies any other.
 pub(crate) fn accept(response: Response<Bytes>, asked: Asked<'_>) -> Result<Response<Bytes>, Error> {
-    if response.status().is_success() {
-        Ok(response)
-    } else {
-        Err(classify(&response, asked))
-    }
+    if response.status().is_success() { Ok(response) } else { Err(classify(&response, asked)) }
 }
 
 /// The classification of an answer that is not 2xx.
@@ -84,28 +80,21 @@ pub(crate) fn classify(response: &Response<Bytes>, asked: Asked<'_>) -> Error {
     }
     let refusal = Refusal::read(response, asked.secret);
     match meaning(&refusal) {
-        Some(Meaning::Unchanged) => Error::Unchanged {
-            id: refusal.id.unwrap_or_default(),
-        },
+        Some(Meaning::Unchanged) => Error::Unchanged { id: refusal.id.unwrap_or_default() },
         Some(Meaning::OrganizationNotFound) => Error::OrganizationNotFound {
             organization: asked.organization.map(str::to_owned),
             id: refusal.id.unwrap_or_default(),
             message: refusal.message,
         },
         Some(Meaning::PermissionDenied) => refusal.denied(asked),
-        Some(Meaning::WrongHost) => Error::UnknownEndpoint {
-            message: refusal.message,
-        },
+        Some(Meaning::WrongHost) => Error::UnknownEndpoint { message: refusal.message },
         None => refusal.by_code(asked),
     }
 }
 
 fn meaning(refusal: &Refusal) -> Option<Meaning> {
     let id = refusal.id.as_deref()?;
-    let known = MEANINGS
-        .iter()
-        .find(|(known, _)| *known == id)
-        .map(|(_, meaning)| *meaning);
+    let known = MEANINGS.iter().find(|(known, _)| *known == id).map(|(_, meaning)| *meaning);
     match known {
         Some(Meaning::Unchanged) if refusal.code != Some(9) => None,
         // A 404 of the authorization layer is never about the object.
@@ -135,44 +124,24 @@ impl Refusal {
     fn by_code(self, asked: Asked<'_>) -> Error {
         let Self { status, code, .. } = self;
         match (status, code) {
-            (401, _) | (_, Some(16)) => Error::Unauthorized {
-                id: self.id,
-                message: self.message,
-            },
+            (401, _) | (_, Some(16)) => Error::Unauthorized { id: self.id, message: self.message },
             (_, Some(7)) => self.denied(asked),
-            (404, Some(5)) if self.id.is_some() => Error::NotFound {
-                id: self.id.unwrap_or_default(),
-                message: self.message,
-            },
-            (404 | 405, _) => Error::UnknownEndpoint {
-                message: self.message,
-            },
-            (_, Some(6)) => Error::AlreadyExists {
-                id: self.id,
-                message: self.message,
-            },
+            (404, Some(5)) if self.id.is_some() => {
+                Error::NotFound { id: self.id.unwrap_or_default(), message: self.message }
+            }
+            (404 | 405, _) => Error::UnknownEndpoint { message: self.message },
+            (_, Some(6)) => Error::AlreadyExists { id: self.id, message: self.message },
             (413, _) => Error::TooLarge,
             (_, Some(8)) if self.id.is_none() && self.retry_after.is_none() => Error::TooLarge,
-            (429, _) | (_, Some(8)) => Error::RateLimited {
-                retry_after: self.retry_after,
-                id: self.id,
-            },
-            (_, Some(12)) => Error::Unsupported {
-                message: self.message,
-            },
-            (_, Some(2)) if unimplemented_feature(asked.path, &self.message) => Error::Unsupported {
-                message: self.message,
-            },
-            (500.. | 408 | 425 | 499, _) | (_, Some(1 | 2 | 4 | 10 | 13 | 14 | 15)) => Error::Unavailable {
-                status,
-                code,
-                id: self.id,
-                message: self.message,
-            },
-            (400..500, Some(_)) => Error::Invalid {
-                id: self.id,
-                message: self.message,
-            },
+            (429, _) | (_, Some(8)) => Error::RateLimited { retry_after: self.retry_after, id: self.id },
+            (_, Some(12)) => Error::Unsupported { message: self.message },
+            (_, Some(2)) if unimplemented_feature(asked.path, &self.message) => {
+                Error::Unsupported { message: self.message }
+            }
+            (500.. | 408 | 425 | 499, _) | (_, Some(1 | 2 | 4 | 10 | 13 | 14 | 15)) => {
+                Error::Unavailable { status, code, id: self.id, message: self.message }
+            }
+            (400..500, Some(_)) => Error::Invalid { id: self.id, message: self.message },
             _ => Error::malformed(status, "it holds no ZITADEL error"),
         }
     }
@@ -215,10 +184,7 @@ fn grpc_code(code: &Value) -> Option<i64> {
     ];
     match code {
         Value::Number(number) => number.as_i64().filter(|code| (1..=16).contains(code)),
-        Value::String(name) => (1..)
-            .zip(NAMES)
-            .find(|(_, known)| known == name)
-            .map(|(code, _)| code),
+        Value::String(name) => (1..).zip(NAMES).find(|(_, known)| known == name).map(|(code, _)| code),
         _ => None,
     }
 }
@@ -229,10 +195,7 @@ fn error_id(details: &Value) -> Option<&str> {
         Some(Value::String(id)) => !id.is_empty(),
         _ => false,
     };
-    let detail = details
-        .as_array()?
-        .iter()
-        .find(|detail| id(detail, "id") || id(detail, "slug"))?;
+    let detail = details.as_array()?.iter().find(|detail| id(detail, "id") || id(detail, "slug"))?;
     detail.get("id").or_else(|| detail.get("slug"))?.as_str()
 }
 
@@ -243,10 +206,5 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         return Some(Duration::from_secs(seconds));
     }
     let now = server_time(headers).unwrap_or_else(Timestamp::now);
-    Some(
-        http_date(text)?
-            .duration_since(now)
-            .max(SignedDuration::ZERO)
-            .unsigned_abs(),
-    )
+    Some(http_date(text)?.duration_since(now).max(SignedDuration::ZERO).unsigned_abs())
 }

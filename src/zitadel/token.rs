@@ -73,10 +73,7 @@ struct Renewer {
 
 impl TokenSource {
     pub(crate) fn new(source: Arc<dyn CredentialSource>, minter: Minter) -> Self {
-        Self {
-            renewer: Arc::new(Renewer { source, minter }),
-            state: Mutex::default(),
-        }
+        Self { renewer: Arc::new(Renewer { source, minter }), state: Mutex::default() }
     }
 
     /// A token that is good now, as far as is known.
@@ -107,11 +104,7 @@ impl TokenSource {
     pub async fn refused(&self, token: &SecretString) -> Result<Option<SecretString>, Error> {
         let flight = {
             let mut state = lock(&self.state);
-            if let Some(other) = state
-                .current
-                .as_ref()
-                .filter(|current| !same(&current.token, token))
-            {
+            if let Some(other) = state.current.as_ref().filter(|current| !same(&current.token, token)) {
                 return Ok(Some(other.token.clone()));
             }
             if state.confirmed.is_some_and(|at| at.elapsed() < SHORTEST_INTERVAL) {
@@ -163,13 +156,8 @@ impl TokenSource {
 
 impl std::fmt::Debug for TokenSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let credential = lock(&self.state)
-            .current
-            .as_ref()
-            .map(|issued| issued.credential.clone());
-        f.debug_struct("TokenSource")
-            .field("credential", &credential)
-            .finish_non_exhaustive()
+        let credential = lock(&self.state).current.as_ref().map(|issued| issued.credential.clone());
+        f.debug_struct("TokenSource").field("credential", &credential).finish_non_exhaustive()
     }
 }
 
@@ -184,17 +172,11 @@ impl State {
 
     fn current_before(&self, bound: impl Fn((Instant, Instant)) -> Instant) -> Option<SecretString> {
         let issued = self.current.as_ref()?;
-        issued
-            .span
-            .is_none_or(|span| Instant::now() < bound(span))
-            .then(|| issued.token.clone())
+        issued.span.is_none_or(|span| Instant::now() < bound(span)).then(|| issued.token.clone())
     }
 
     fn remembered(&self) -> Option<Error> {
-        let failure = self
-            .failure
-            .as_ref()
-            .filter(|failure| Instant::now() < failure.until)?;
+        let failure = self.failure.as_ref().filter(|failure| Instant::now() < failure.until)?;
         Some(failure.error.clone())
     }
 
@@ -209,11 +191,7 @@ impl State {
                     _ => longer.min(LONGEST_BACKOFF),
                 };
                 let until = Instant::now() + backoff.mul_f64(rand::random_range(1.0..1.2));
-                self.failure = Some(Failure {
-                    error: error.clone(),
-                    until,
-                    backoff,
-                });
+                self.failure = Some(Failure { error: error.clone(), until, backoff });
             }
         }
     }
@@ -223,9 +201,7 @@ impl Renewer {
     async fn renew(&self, previous: Option<Arc<Issued>>, why: Why) -> Outcome {
         timeout(RENEWAL_TIMEOUT, self.renew_unbounded(previous, why))
             .await
-            .unwrap_or(Err(Error::Timeout {
-                after: RENEWAL_TIMEOUT,
-            }))
+            .unwrap_or(Err(Error::Timeout { after: RENEWAL_TIMEOUT }))
     }
 
     async fn renew_unbounded(&self, previous: Option<Arc<Issued>>, why: Why) -> Outcome {
@@ -247,36 +223,20 @@ impl Renewer {
 
     /// A client secret works only some seconds after it was made (a stale projection): 400 until then.
     async fn mint(&self, credential: &Credential) -> Result<Grant, Error> {
-        let repeats = if matches!(credential, Credential::ClientCredentials { .. }) {
-            2
-        } else {
-            0
-        };
-        let pauses = ConstantBuilder::default()
-            .with_delay(FIRST_BACKOFF)
-            .with_max_times(repeats);
+        let repeats = if matches!(credential, Credential::ClientCredentials { .. }) { 2 } else { 0 };
+        let pauses = ConstantBuilder::default().with_delay(FIRST_BACKOFF).with_max_times(repeats);
         let refused = |error: &Error| matches!(error, Error::TokenRefused { .. });
-        (|| self.minter.mint(credential))
-            .retry(pauses)
-            .when(refused)
-            .await
+        (|| self.minter.mint(credential)).retry(pauses).when(refused).await
     }
 
     async fn issue(&self, credential: Credential) -> Outcome {
         let Grant { token, lifetime } = self.mint(&credential).await?;
         let at = Instant::now();
         let span = lifetime.map(|lifetime| {
-            let renewal = lifetime
-                .mul_f64(rand::random_range(0.8..0.9))
-                .max(SHORTEST_INTERVAL);
+            let renewal = lifetime.mul_f64(rand::random_range(0.8..0.9)).max(SHORTEST_INTERVAL);
             (at + renewal, at + lifetime)
         });
-        Ok(Arc::new(Issued {
-            token,
-            credential,
-            at,
-            span,
-        }))
+        Ok(Arc::new(Issued { token, credential, at, span }))
     }
 }
 

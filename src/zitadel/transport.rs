@@ -61,11 +61,7 @@ pub struct HttpTransportConfig {
 
 impl Default for HttpTransportConfig {
     fn default() -> Self {
-        Self {
-            timeout: Duration::from_secs(15),
-            ca_bundle: None,
-            deny_local: false,
-        }
+        Self { timeout: Duration::from_secs(15), ca_bundle: None, deny_local: false }
     }
 }
 
@@ -90,11 +86,7 @@ impl HttpTransport {
             // An image without system roots still serves plain http and a private CA.
             .or_else(|_| builder(config).tls_certs_only(extra).build())
             .map_err(|error| last_cause(&error))?;
-        Ok(Self {
-            client,
-            timeout: config.timeout,
-            deny_local: config.deny_local,
-        })
+        Ok(Self { client, timeout: config.timeout, deny_local: config.deny_local })
     }
 
     async fn exchange(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, TransportError> {
@@ -102,11 +94,7 @@ impl HttpTransport {
             return Err(TransportError::Unreachable(super::resolve::DENIED.to_owned()));
         }
         let request = reqwest::Request::try_from(request).map_err(|error| self.failure(&error))?;
-        let response = self
-            .client
-            .execute(request)
-            .await
-            .map_err(|error| self.failure(&error))?;
+        let response = self.client.execute(request).await.map_err(|error| self.failure(&error))?;
         let mut head = http::Response::new(());
         *head.status_mut() = response.status();
         head.headers_mut().clone_from(response.headers());
@@ -115,14 +103,8 @@ impl HttpTransport {
     }
 
     async fn bounded_body(&self, mut response: reqwest::Response) -> Result<Bytes, TransportError> {
-        let too_large = TransportError::TooLarge {
-            status: response.status().as_u16(),
-            limit: BODY_LIMIT,
-        };
-        if response
-            .content_length()
-            .is_some_and(|length| length > BODY_LIMIT as u64)
-        {
+        let too_large = TransportError::TooLarge { status: response.status().as_u16(), limit: BODY_LIMIT };
+        if response.content_length().is_some_and(|length| length > BODY_LIMIT as u64) {
             return Err(too_large);
         }
         let mut body = BytesMut::new();
@@ -166,11 +148,7 @@ fn builder(config: &HttpTransportConfig) -> reqwest::ClientBuilder {
         .tcp_keepalive(Duration::from_secs(30))
         .http2_keep_alive_interval(Duration::from_secs(30))
         .http2_keep_alive_timeout(CONNECT_TIMEOUT);
-    if config.deny_local {
-        builder.dns_resolver(Arc::new(PublicResolver))
-    } else {
-        builder
-    }
+    if config.deny_local { builder.dns_resolver(Arc::new(PublicResolver)) } else { builder }
 }
 
 fn certificates(bundle: Option<&[u8]>) -> Result<Vec<reqwest::Certificate>, String> {

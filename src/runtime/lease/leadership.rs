@@ -30,13 +30,7 @@ impl Leadership {
     }
 
     fn new(start: Instant, valid_for: u64) -> Self {
-        Self {
-            term: Arc::new(Term {
-                start,
-                valid_for: valid_for.into(),
-                lost: CancellationToken::new(),
-            }),
-        }
+        Self { term: Arc::new(Term { start, valid_for: valid_for.into(), lost: CancellationToken::new() }) }
     }
 
     /// Whether a write may still be sent: the last renewal is recent enough by this process's own clock.

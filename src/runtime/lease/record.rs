@@ -17,9 +17,7 @@ pub(super) struct Record {
 
 impl Record {
     pub(super) fn new(spec: &LeaseSpec, since: Instant, default: Duration) -> Self {
-        let seconds = spec
-            .lease_duration_seconds
-            .and_then(|seconds| u64::try_from(seconds).ok());
+        let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
         Self {
             holder: spec.holder_identity.clone().unwrap_or_default(),
             duration: seconds.map_or(default, Duration::from_secs),
@@ -52,23 +50,15 @@ pub(super) fn decide(record: Option<&Record>, now: Instant, me: &str) -> Decisio
 
 /// `lease` taken by `me`, counted as one more transition unless it is new.
 pub(super) fn acquired(lease: Lease, me: &str, duration: Duration) -> Lease {
-    let transitions = lease
-        .spec
-        .as_ref()
-        .map_or(0, |spec| spec.lease_transitions.unwrap_or(0).saturating_add(1));
+    let transitions =
+        lease.spec.as_ref().map_or(0, |spec| spec.lease_transitions.unwrap_or(0).saturating_add(1));
     let taken = LeaseSpec {
         holder_identity: Some(me.to_owned()),
         acquire_time: Some(now()),
         lease_transitions: Some(transitions),
         ..lease.spec.unwrap_or_default()
     };
-    renewed(
-        Lease {
-            spec: Some(taken),
-            ..lease
-        },
-        duration,
-    )
+    renewed(Lease { spec: Some(taken), ..lease }, duration)
 }
 
 /// `lease` renewed by its holder.
@@ -78,25 +68,13 @@ pub(super) fn renewed(lease: Lease, duration: Duration) -> Lease {
         renew_time: Some(now()),
         ..lease.spec.unwrap_or_default()
     };
-    Lease {
-        spec: Some(spec),
-        ..lease
-    }
+    Lease { spec: Some(spec), ..lease }
 }
 
 /// `lease` held by nobody; 1 s is the shortest duration the API server accepts.
 pub(super) fn released(lease: Lease) -> Lease {
-    let free = LeaseSpec {
-        holder_identity: Some(String::new()),
-        ..lease.spec.unwrap_or_default()
-    };
-    renewed(
-        Lease {
-            spec: Some(free),
-            ..lease
-        },
-        Duration::from_secs(1),
-    )
+    let free = LeaseSpec { holder_identity: Some(String::new()), ..lease.spec.unwrap_or_default() };
+    renewed(Lease { spec: Some(free), ..lease }, Duration::from_secs(1))
 }
 
 fn now() -> MicroTime {
@@ -124,17 +102,9 @@ mod tests {
         ];
         let since = Instant::now();
         for (holder, age, expected) in table {
-            let record = Record {
-                holder: holder.to_owned(),
-                duration: DURATION,
-                since,
-            };
+            let record = Record { holder: holder.to_owned(), duration: DURATION, since };
             let now = since + Duration::from_secs(age);
-            assert_eq!(
-                decide(Some(&record), now, "me"),
-                expected,
-                "{holder:?} silent for {age} s"
-            );
+            assert_eq!(decide(Some(&record), now, "me"), expected, "{holder:?} silent for {age} s");
         }
         assert_eq!(decide(None, since, "me"), Acquire);
     }
@@ -142,11 +112,7 @@ mod tests {
     #[test]
     fn a_record_read_a_moment_after_the_decision_began_is_fresh() {
         let now = Instant::now();
-        let record = Record {
-            holder: "other".to_owned(),
-            duration: DURATION,
-            since: now + DURATION,
-        };
+        let record = Record { holder: "other".to_owned(), duration: DURATION, since: now + DURATION };
         assert_eq!(decide(Some(&record), now, "me"), Wait);
     }
 
@@ -154,16 +120,9 @@ mod tests {
     fn the_holder_sets_how_long_it_keeps_the_lease() {
         let table = [(Some(30), 30), (Some(1), 1), (None, 15), (Some(-1), 15)];
         for (lease_duration_seconds, expected) in table {
-            let spec = LeaseSpec {
-                lease_duration_seconds,
-                ..LeaseSpec::default()
-            };
+            let spec = LeaseSpec { lease_duration_seconds, ..LeaseSpec::default() };
             let record = Record::new(&spec, Instant::now(), DURATION);
-            assert_eq!(
-                record.duration,
-                Duration::from_secs(expected),
-                "{lease_duration_seconds:?}"
-            );
+            assert_eq!(record.duration, Duration::from_secs(expected), "{lease_duration_seconds:?}");
         }
     }
 
@@ -172,23 +131,14 @@ mod tests {
         let spec = |lease: &Lease| lease.spec.clone().unwrap();
         let first = acquired(Lease::default(), "a", DURATION);
         assert_eq!(
-            (
-                spec(&first).lease_transitions,
-                spec(&first).lease_duration_seconds
-            ),
+            (spec(&first).lease_transitions, spec(&first).lease_duration_seconds),
             (Some(0), Some(15))
         );
         let kept = renewed(first.clone(), DURATION);
         assert_eq!(spec(&kept).acquire_time, spec(&first).acquire_time);
         let free = spec(&released(kept.clone()));
-        assert_eq!(
-            (free.holder_identity.as_deref(), free.lease_duration_seconds),
-            (Some(""), Some(1))
-        );
+        assert_eq!((free.holder_identity.as_deref(), free.lease_duration_seconds), (Some(""), Some(1)));
         let second = spec(&acquired(kept, "b", DURATION));
-        assert_eq!(
-            (second.holder_identity.as_deref(), second.lease_transitions),
-            (Some("b"), Some(1))
-        );
+        assert_eq!((second.holder_identity.as_deref(), second.lease_transitions), (Some("b"), Some(1)));
     }
 }

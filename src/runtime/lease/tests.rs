@@ -40,20 +40,11 @@ struct Process {
 
 impl ApiServer {
     fn process(&self, name: &'static str) -> Process {
-        Process {
-            server: self.clone(),
-            link: Arc::new(Mutex::new(Link::Up)),
-            name,
-        }
+        Process { server: self.clone(), link: Arc::new(Mutex::new(Link::Up)), name }
     }
 
     fn spec(&self) -> LeaseSpec {
-        self.stored
-            .lock()
-            .unwrap()
-            .clone()
-            .and_then(|lease| lease.spec)
-            .unwrap_or_default()
+        self.stored.lock().unwrap().clone().and_then(|lease| lease.spec).unwrap_or_default()
     }
 
     fn holder(&self) -> String {
@@ -63,10 +54,7 @@ impl ApiServer {
     /// A write by somebody who is not one of the processes.
     fn put(&self, spec: Value) {
         let spec = serde_json::from_value(spec).unwrap();
-        let lease = Lease {
-            metadata: ObjectMeta::default(),
-            spec: Some(spec),
-        };
+        let lease = Lease { metadata: ObjectMeta::default(), spec: Some(spec) };
         *self.stored.lock().unwrap() = Some(self.versioned(lease));
     }
 
@@ -79,9 +67,7 @@ impl ApiServer {
     /// Stores `lease` if its version is still the stored one (none: if nothing is stored).
     fn store(&self, lease: Lease) -> Response {
         let mut stored = self.stored.lock().unwrap();
-        let current = stored
-            .as_ref()
-            .and_then(|lease| lease.metadata.resource_version.clone());
+        let current = stored.as_ref().and_then(|lease| lease.metadata.resource_version.clone());
         if current != lease.metadata.resource_version {
             return refusal(409, "Conflict", "somebody else was faster");
         }
@@ -136,10 +122,7 @@ impl Process {
 
     async fn lead(&self) -> Tenure {
         let never = CancellationToken::new();
-        timeout(60 * SECOND, self.elector().acquire(&never))
-            .await
-            .expect("leads within a minute")
-            .unwrap()
+        timeout(60 * SECOND, self.elector().acquire(&never)).await.expect("leads within a minute").unwrap()
     }
 }
 
@@ -152,10 +135,7 @@ async fn a_missing_lease_is_created_and_kept() {
     let server = ApiServer::default();
     let tenure = server.process("a").lead().await;
     let first = server.spec();
-    assert_eq!(
-        (first.holder_identity.as_deref(), first.lease_duration_seconds),
-        (Some("a"), Some(15))
-    );
+    assert_eq!((first.holder_identity.as_deref(), first.lease_duration_seconds), (Some("a"), Some(15)));
 
     sleep(600 * SECOND).await;
     assert!(tenure.leadership().is_leader());
@@ -173,10 +153,7 @@ async fn a_silent_leader_is_replaced_after_its_lease_whatever_its_clock_says() {
         server.process("a").lead().await;
         let waited = began.elapsed();
         assert!((15 * SECOND..=20 * SECOND).contains(&waited), "{waited:?}");
-        assert_eq!(
-            (server.holder().as_str(), server.spec().lease_transitions),
-            ("a", Some(5))
-        );
+        assert_eq!((server.holder().as_str(), server.spec().lease_transitions), ("a", Some(5)));
     }
 }
 
@@ -225,10 +202,7 @@ async fn leadership_ends_ten_seconds_after_the_last_renewal() {
     process.set(Link::Dead);
     tenure.leadership().lost().cancelled().await;
     let lasted = led.elapsed();
-    assert!(
-        (10 * SECOND..10 * SECOND + SECOND / 10).contains(&lasted),
-        "{lasted:?}"
-    );
+    assert!((10 * SECOND..10 * SECOND + SECOND / 10).contains(&lasted), "{lasted:?}");
     assert!(!tenure.leadership().is_leader());
 }
 
@@ -269,11 +243,7 @@ async fn a_lease_taken_by_another_is_lost_at_the_next_renewal() {
     server.put(json!({"holderIdentity": "b", "leaseDurationSeconds": 15}));
     let taken = Instant::now();
     tenure.leadership().lost().cancelled().await;
-    assert!(
-        taken.elapsed() <= 2 * SECOND + SECOND / 10,
-        "{:?}",
-        taken.elapsed()
-    );
+    assert!(taken.elapsed() <= 2 * SECOND + SECOND / 10, "{:?}", taken.elapsed());
 
     tenure.release().await.unwrap();
     assert_eq!(server.holder(), "b", "a release must not touch another's Lease");
@@ -287,10 +257,7 @@ async fn a_released_lease_is_taken_without_waiting_for_its_expiry() {
     sleep(30 * SECOND).await;
     tenure.release().await.unwrap();
     assert!(!leadership.is_leader());
-    assert_eq!(
-        (server.holder().as_str(), server.spec().lease_duration_seconds),
-        ("", Some(1))
-    );
+    assert_eq!((server.holder().as_str(), server.spec().lease_duration_seconds), ("", Some(1)));
 
     let released = Instant::now();
     server.process("b").lead().await;

@@ -20,22 +20,12 @@ fn answers(method: &Method, path: &str) -> Result<Vec<Value>, Box<dyn std::error
     let fits = |step: &&Value| {
         let asked = step["path"].as_str().unwrap_or_default();
         let found = path.strip_suffix('*').map_or(asked == path, |prefix| {
-            asked
-                .strip_prefix(prefix)
-                .is_some_and(|rest| !rest.is_empty() && !rest.contains('/'))
+            asked.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() && !rest.contains('/'))
         });
         found && step["method"] == method.as_str() && step["status"] == 200
     };
-    let found: Vec<Value> = steps
-        .iter()
-        .filter(fits)
-        .map(|step| step["response"].clone())
-        .collect();
-    if found.is_empty() {
-        Err(format!("nothing recorded for {method} {path}").into())
-    } else {
-        Ok(found)
-    }
+    let found: Vec<Value> = steps.iter().filter(fits).map(|step| step["response"].clone()).collect();
+    if found.is_empty() { Err(format!("nothing recorded for {method} {path}").into()) } else { Ok(found) }
 }
 
 #[tokio::test(start_paused = true)]
@@ -46,21 +36,11 @@ async fn recorded_projects_are_read() -> TestResult {
         let id = sent["id"].as_str().ok_or("no id")?;
         let answer = answered(&body)?.project("org", id).await?;
         let project = answer.value;
-        assert_eq!(
-            (Some(project.name.as_str()), sent["id"].as_str()),
-            (sent["name"].as_str(), Some(id))
-        );
-        assert_eq!(
-            Some(project.details.resource_owner.as_str()),
-            sent["details"]["resourceOwner"].as_str()
-        );
+        assert_eq!((Some(project.name.as_str()), sent["id"].as_str()), (sent["name"].as_str(), Some(id)));
+        assert_eq!(Some(project.details.resource_owner.as_str()), sent["details"]["resourceOwner"].as_str());
         assert_eq!(project.details.sequence, "42");
         assert_eq!(
-            project
-                .details
-                .change_date
-                .map(|date| date.to_string())
-                .as_deref(),
+            project.details.change_date.map(|date| date.to_string()).as_deref(),
             Some("2026-11-21T10:00:00.123456Z")
         );
         assert_eq!(project.project_role_check, sent["projectRoleCheck"] == true);
@@ -83,22 +63,13 @@ async fn recorded_writes_of_projects_are_read() -> TestResult {
         assert!(created.details.creation_date.is_some());
     }
     for body in answers(&Method::PUT, "/management/v1/projects/*")? {
-        assert!(
-            answered(&body)?
-                .update_project("org", "1", &settings)
-                .await?
-                .change_date
-                .is_some()
-        );
+        assert!(answered(&body)?.update_project("org", "1", &settings).await?.change_date.is_some());
     }
     for body in answers(&Method::DELETE, "/management/v1/projects/*")? {
         assert_eq!(answered(&body)?.delete_project("org", "1").await?.sequence, "42");
     }
     for action in ["_deactivate", "_reactivate"] {
-        for body in answers(
-            &Method::POST,
-            &format!("/management/v1/projects/{{project}}/{action}"),
-        )? {
+        for body in answers(&Method::POST, &format!("/management/v1/projects/{{project}}/{action}"))? {
             let client = answered(&body)?;
             let details = match action {
                 "_deactivate" => client.deactivate_project("org", "1").await?,
@@ -116,10 +87,7 @@ async fn recorded_organizations_and_identities_are_read() -> TestResult {
         let id = body["org"]["id"].as_str().ok_or("no id")?;
         let organization = answered(&body)?.organization(id).await?.value;
         assert_eq!(Some(organization.name.as_str()), body["org"]["name"].as_str());
-        assert_eq!(
-            organization.state == OrganizationState::Removed,
-            body["org"]["state"].is_null()
-        );
+        assert_eq!(organization.state == OrganizationState::Removed, body["org"]["state"].is_null());
     }
     for body in answers(&Method::GET, "/management/v1/iam")? {
         let instance: InstanceIdentity = answered(&body)?.instance().await?.value;
@@ -136,10 +104,7 @@ async fn recorded_organizations_and_identities_are_read() -> TestResult {
         );
     }
     for body in answers(&Method::GET, "/admin/v1/instances/me")? {
-        assert_eq!(
-            Some(answered(&body)?.version().await?.as_str()),
-            body["instance"]["version"].as_str()
-        );
+        assert_eq!(Some(answered(&body)?.version().await?.as_str()), body["instance"]["version"].as_str());
     }
     Ok(())
 }
@@ -150,21 +115,13 @@ async fn recorded_lists_are_read() -> TestResult {
         let found = body["result"].as_array().map_or(0, Vec::len);
         let organizations = answered(&body)?.organizations_named("acme").await?;
         assert_eq!(organizations.len(), found);
-        assert!(
-            organizations
-                .iter()
-                .all(|organization| organization.state == OrganizationState::Active)
-        );
+        assert!(organizations.iter().all(|organization| organization.state == OrganizationState::Active));
     }
     for body in answers(&Method::POST, "/auth/v1/memberships/me/_search")? {
         let found = body["result"].as_array().map_or(0, Vec::len);
         let memberships = answered(&body)?.memberships().await?;
         assert!(memberships.len() <= found && memberships.is_empty() == (found == 0));
-        assert!(
-            memberships
-                .iter()
-                .all(|one| one.iam != one.org_id.is_some() && !one.roles.is_empty())
-        );
+        assert!(memberships.iter().all(|one| one.iam != one.org_id.is_some() && !one.roles.is_empty()));
     }
     for body in answers(&Method::POST, "/auth/v1/permissions/zitadel/me/_search")? {
         let permissions = answered(&body)?.permissions("org").await?;
@@ -176,56 +133,31 @@ async fn recorded_lists_are_read() -> TestResult {
 #[tokio::test(start_paused = true)]
 async fn the_servers_time_comes_with_a_read() -> TestResult {
     let body = json!({"project": {"id": "1"}}).to_string();
-    let fake = Fake::always(Reply::raw(
-        200,
-        &[("date", "Sun, 22 Nov 2026 02:00:00 GMT")],
-        &body,
-    ));
+    let fake = Fake::always(Reply::raw(200, &[("date", "Sun, 22 Nov 2026 02:00:00 GMT")], &body));
     let answer = client(fake, Secret::pat("t"))?.project("org", "1").await?;
-    assert_eq!(
-        answer.server_time.map(|time| time.to_string()).as_deref(),
-        Some("2026-11-22T02:00:00Z")
-    );
-    assert_eq!(
-        answer.value,
-        Project {
-            id: "1".to_owned(),
-            ..Project::default()
-        }
-    );
+    assert_eq!(answer.server_time.map(|time| time.to_string()).as_deref(), Some("2026-11-22T02:00:00Z"));
+    assert_eq!(answer.value, Project { id: "1".to_owned(), ..Project::default() });
     Ok(())
 }
 
 #[tokio::test(start_paused = true)]
 async fn unknown_settings_are_read_and_never_sent() -> TestResult {
     let project = json!({"id": "1", "state": "PROJECT_STATE_NEW", "privateLabelingSetting": "PRIVATE_LABELING_SETTING_NEW"});
-    let read = answered(&json!({"project": project}))?
-        .project("org", "1")
-        .await?
-        .value;
+    let read = answered(&json!({"project": project}))?.project("org", "1").await?.value;
     assert_eq!(
         (read.state, read.private_labeling_setting),
         (ProjectState::Unknown, PrivateLabelingSetting::Unknown)
     );
-    let settings = ProjectSettings {
-        private_labeling_setting: PrivateLabelingSetting::Unknown,
-        ..Default::default()
-    };
+    let settings =
+        ProjectSettings { private_labeling_setting: PrivateLabelingSetting::Unknown, ..Default::default() };
     let refused = answered(&json!({}))?.create_project("org", &settings).await;
-    assert!(
-        matches!(refused, Err(Error::Invalid { id: None, .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(Error::Invalid { id: None, .. })), "{refused:?}");
     Ok(())
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_removed_organization_has_no_state() -> TestResult {
-    for state in [
-        json!(null),
-        json!("ORG_STATE_REMOVED"),
-        json!("ORG_STATE_UNSPECIFIED"),
-    ] {
+    for state in [json!(null), json!("ORG_STATE_REMOVED"), json!("ORG_STATE_UNSPECIFIED")] {
         let mut org = json!({"id": "1", "name": "acme", "state": state});
         if org["state"].is_null() {
             org = json!({"id": "1", "name": "acme"});
@@ -234,10 +166,7 @@ async fn a_removed_organization_has_no_state() -> TestResult {
         assert_eq!(read.state, OrganizationState::Removed);
     }
     let inactive = json!({"org": {"id": "1", "state": "ORG_STATE_INACTIVE"}});
-    assert_eq!(
-        answered(&inactive)?.organization("1").await?.value.state,
-        OrganizationState::Inactive
-    );
+    assert_eq!(answered(&inactive)?.organization("1").await?.value.state, OrganizationState::Inactive);
     Ok(())
 }
 
@@ -250,10 +179,8 @@ fn list(
 ) -> Arc<Fake> {
     Fake::new(move |_, request| {
         let body: Value = serde_json::from_slice(request.body()).unwrap_or_default();
-        let offset: usize = body["query"]["offset"]
-            .as_str()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or_default();
+        let offset: usize =
+            body["query"]["offset"].as_str().and_then(|text| text.parse().ok()).unwrap_or_default();
         let limit = usize::try_from(body["query"]["limit"].as_u64().unwrap_or_default())
             .unwrap_or_default()
             .min(most);
@@ -261,10 +188,7 @@ fn list(
             .filter(|i| visible(*i))
             .map(|i| json!({"id": i.to_string()}))
             .collect();
-        Reply::json(
-            200,
-            &json!({"details": {"totalResult": total.to_string()}, "result": page}),
-        )
+        Reply::json(200, &json!({"details": {"totalResult": total.to_string()}, "result": page}))
     })
 }
 
@@ -280,25 +204,16 @@ async fn lists_are_read_to_the_end_whatever_the_pages() -> TestResult {
         (list(250, 100, 250, |i| !(10..90).contains(&i)), 170),
         (list(250, 100, 250, |i| i >= 200), 50),
     ] {
-        let found = client(fake.clone(), Secret::pat("t"))?
-            .projects_named("org", "web")
-            .await?;
+        let found = client(fake.clone(), Secret::pat("t"))?.projects_named("org", "web").await?;
         let ids: BTreeSet<_> = found.iter().map(|project| &project.id).collect();
-        assert_eq!(
-            (found.len(), ids.len()),
-            (expected, expected),
-            "{} requests",
-            fake.seen().len()
-        );
+        assert_eq!((found.len(), ids.len()), (expected, expected), "{} requests", fake.seen().len());
     }
     let endless = Fake::always(Reply::json(
         200,
         &json!({"details": {"totalResult": "18446744073709551615"}, "result": [{"id": "1"}]}),
     ));
     assert!(matches!(
-        client(endless, Secret::pat("t"))?
-            .projects_named("org", "web")
-            .await,
+        client(endless, Secret::pat("t"))?.projects_named("org", "web").await,
         Err(Error::Malformed { .. } | Error::Timeout { .. })
     ));
     Ok(())
@@ -306,22 +221,11 @@ async fn lists_are_read_to_the_end_whatever_the_pages() -> TestResult {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_without_list_details_is_not_an_empty_list() -> TestResult {
+    assert!(matches!(answered(&json!({}))?.projects_named("org", "web").await, Err(Error::Malformed { .. })));
+    assert!(matches!(answered(&json!({}))?.organizations_named("acme").await, Err(Error::Malformed { .. })));
+    assert!(matches!(answered(&json!({}))?.instance().await, Err(Error::Malformed { .. })));
     assert!(matches!(
-        answered(&json!({}))?.projects_named("org", "web").await,
-        Err(Error::Malformed { .. })
-    ));
-    assert!(matches!(
-        answered(&json!({}))?.organizations_named("acme").await,
-        Err(Error::Malformed { .. })
-    ));
-    assert!(matches!(
-        answered(&json!({}))?.instance().await,
-        Err(Error::Malformed { .. })
-    ));
-    assert!(matches!(
-        answered(&json!({}))?
-            .create_project("org", &ProjectSettings::default())
-            .await,
+        answered(&json!({}))?.create_project("org", &ProjectSettings::default()).await,
         Err(Error::Malformed { .. })
     ));
     Ok(())

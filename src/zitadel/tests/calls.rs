@@ -16,10 +16,7 @@ fn written() -> Value {
 }
 
 fn settings(name: &str) -> ProjectSettings {
-    ProjectSettings {
-        name: name.to_owned(),
-        ..ProjectSettings::default()
-    }
+    ProjectSettings { name: name.to_owned(), ..ProjectSettings::default() }
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -33,10 +30,7 @@ async fn a_call_carries_token_organization_and_instance_host() -> TestResult {
     let client = client_at(url, Some("login.example.com"), fake.clone(), Secret::pat("t0ken"))?;
     client.create_project("org", &settings("web")).await?;
     let request = fake.seen().remove(0);
-    assert_eq!(
-        request.uri(),
-        "http://zitadel.ns.svc:8080/prefix/management/v1/projects"
-    );
+    assert_eq!(request.uri(), "http://zitadel.ns.svc:8080/prefix/management/v1/projects");
     assert_eq!(request.method(), Method::POST);
     for (name, value) in [
         ("authorization", Some("Bearer t0ken")),
@@ -64,32 +58,13 @@ async fn ids_reach_paths_encoded_and_headers_validated() -> TestResult {
     let client = client(fake.clone(), Secret::pat("t"))?;
     client.project("org", evil).await?;
     let path = "/management/v1/projects/..%2Forgs%2Fme%3Fx%23%252f%0D%0A%20%C3%A9";
-    assert_eq!(
-        fake.seen()[0]
-            .uri()
-            .path_and_query()
-            .map(ToString::to_string)
-            .as_deref(),
-        Some(path)
-    );
+    assert_eq!(fake.seen()[0].uri().path_and_query().map(ToString::to_string).as_deref(), Some(path));
     for id in ["", ".", ".."] {
-        assert!(
-            matches!(
-                client.project("org", id).await,
-                Err(Error::Invalid { id: None, .. })
-            ),
-            "{id:?}"
-        );
+        assert!(matches!(client.project("org", id).await, Err(Error::Invalid { id: None, .. })), "{id:?}");
     }
     let long = "9".repeat(201);
     for org in ["", "a\r\nx-admin: 1", "a\nb", "a b", "é", "\u{7f}", long.as_str()] {
-        assert!(
-            matches!(
-                client.project(org, "1").await,
-                Err(Error::Invalid { id: None, .. })
-            ),
-            "{org:?}"
-        );
+        assert!(matches!(client.project(org, "1").await, Err(Error::Invalid { id: None, .. })), "{org:?}");
     }
     assert_eq!(fake.seen().len(), 1);
     Ok(())
@@ -99,33 +74,20 @@ async fn ids_reach_paths_encoded_and_headers_validated() -> TestResult {
 async fn a_call_ends_at_its_deadline() -> TestResult {
     let fake = Fake::always(Reply::json(200, &project("1")).after(DEADLINE * 4));
     let (client, start) = (client(fake, Secret::pat("t"))?, Instant::now());
-    assert_eq!(
-        client.project("org", "1").await,
-        Err(Error::Timeout { after: DEADLINE })
-    );
-    assert!(
-        start.elapsed() < DEADLINE + Duration::from_millis(10),
-        "{:?}",
-        start.elapsed()
-    );
+    assert_eq!(client.project("org", "1").await, Err(Error::Timeout { after: DEADLINE }));
+    assert!(start.elapsed() < DEADLINE + Duration::from_millis(10), "{:?}", start.elapsed());
     Ok(())
 }
 
 #[tokio::test(start_paused = true)]
 async fn reads_are_repeated_twice_and_writes_never() -> TestResult {
-    let outages = [
-        Reply::refused(),
-        Reply::error(503, 14, "X-1"),
-        Reply::raw(503, &[], "<html>"),
-    ];
+    let outages = [Reply::refused(), Reply::error(503, 14, "X-1"), Reply::raw(503, &[], "<html>")];
     for outage in outages {
-        let fake = Fake::new(move |number, _| {
-            if number < 3 {
-                outage.clone()
-            } else {
-                Reply::json(200, &project("1"))
-            }
-        });
+        let fake = Fake::new(
+            move |number, _| {
+                if number < 3 { outage.clone() } else { Reply::json(200, &project("1")) }
+            },
+        );
         let client = client(fake.clone(), Secret::pat("t"))?;
         assert!(client.create_project("org", &settings("web")).await.is_err());
         assert!(client.update_project("org", "9", &settings("web")).await.is_err());
@@ -136,25 +98,11 @@ async fn reads_are_repeated_twice_and_writes_never() -> TestResult {
     }
     let fake = Fake::always(Reply::refused());
     let refused = client(fake.clone(), Secret::pat("t"))?.project("org", "1").await;
-    assert_eq!(
-        refused,
-        Err(Error::Unreachable {
-            message: "connection refused".to_owned()
-        })
-    );
+    assert_eq!(refused, Err(Error::Unreachable { message: "connection refused".to_owned() }));
     assert_eq!(fake.seen().len(), 3);
-    for other in [
-        Reply::error(500, 13, "X-2"),
-        Reply::error(404, 5, "X-3"),
-        Reply::raw(200, &[], "<html>"),
-    ] {
+    for other in [Reply::error(500, 13, "X-2"), Reply::error(404, 5, "X-3"), Reply::raw(200, &[], "<html>")] {
         let fake = Fake::always(other);
-        assert!(
-            client(fake.clone(), Secret::pat("t"))?
-                .project("org", "1")
-                .await
-                .is_err()
-        );
+        assert!(client(fake.clone(), Secret::pat("t"))?.project("org", "1").await.is_err());
         assert_eq!(fake.seen().len(), 1);
     }
     Ok(())
@@ -170,19 +118,9 @@ async fn a_limit_pauses_the_connection_and_a_long_one_is_refused_at_once() -> Te
     });
     let (client, start) = (client(fake.clone(), Secret::pat("t"))?, Instant::now());
     let retry_after = Some(Duration::from_secs(4));
-    assert_eq!(
-        client.project("org", "short").await,
-        Err(Error::RateLimited {
-            retry_after,
-            id: None
-        })
-    );
+    assert_eq!(client.project("org", "short").await, Err(Error::RateLimited { retry_after, id: None }));
     client.project("org", "1").await?;
-    assert!(
-        (4..=5).contains(&start.elapsed().as_secs()),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!((4..=5).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
     assert!(client.project("org", "long").await.is_err());
     let (sent, before) = (fake.seen().len(), start.elapsed());
     let refused = client.project("org", "1").await;
@@ -199,11 +137,7 @@ async fn writes_to_one_project_are_serial_and_to_many_parallel() -> TestResult {
         let client = client(fake.clone(), Secret::pat("t"))?;
         let updates = (0..8).map(|i| {
             let client = client.clone();
-            async move {
-                client
-                    .update_project("org", &format!("p{}", i % distinct), &settings("web"))
-                    .await
-            }
+            async move { client.update_project("org", &format!("p{}", i % distinct), &settings("web")).await }
         });
         assert!(join_all(updates).await.iter().all(Result::is_ok));
         assert_eq!(fake.most_in_flight(), most);
@@ -218,17 +152,11 @@ async fn answers_that_are_not_zitadels_are_malformed() -> TestResult {
     for (reply, expected) in [
         (Reply::raw(200, &html, "<html>hello"), "it is an HTML page"),
         (Reply::raw(200, &[], "hello"), "it is not JSON"),
-        (
-            Reply::raw(200, &[], r#"{"project": {"id": "1""#),
-            "its JSON is cut short",
-        ),
+        (Reply::raw(200, &[], r#"{"project": {"id": "1""#), "its JSON is cut short"),
         (Reply::raw(200, &[], ""), "its JSON is cut short"),
         (Reply::raw(200, &[], "{}"), "its JSON has another shape"),
         (Reply::json(200, &project("2")), "it is about another project"),
-        (
-            Reply::raw(302, &elsewhere, ""),
-            "it is a redirect, which is not followed",
-        ),
+        (Reply::raw(302, &elsewhere, ""), "it is a redirect, which is not followed"),
     ] {
         let fake = Fake::always(reply);
         let answer = client(fake.clone(), Secret::pat("t"))?.project("org", "1").await;

@@ -27,9 +27,8 @@ async fn no_debug_or_display_shows_a_secret() -> TestResult {
         Credential::personal_access_token(CANARY.as_bytes())?,
         Credential::client_credentials(b"bot", CANARY.as_bytes())?,
     ];
-    for (reply, credential) in replies
-        .iter()
-        .flat_map(|reply| credentials.iter().map(move |one| (reply, one)))
+    for (reply, credential) in
+        replies.iter().flat_map(|reply| credentials.iter().map(move |one| (reply, one)))
     {
         let fake = Fake::always(reply.clone());
         let client = client(fake.clone(), Secret::new(credential.clone()))?;
@@ -39,11 +38,8 @@ async fn no_debug_or_display_shows_a_secret() -> TestResult {
         };
         let shown = format!("{outcome:?} {error} {client:?} {credential:?}");
         assert!(!shown.contains(CANARY), "{shown}");
-        let heads: String = fake
-            .seen()
-            .into_iter()
-            .map(|sent| format!("{:?}", Request::map(sent, drop)))
-            .collect();
+        let heads: String =
+            fake.seen().into_iter().map(|sent| format!("{:?}", Request::map(sent, drop))).collect();
         assert!(!heads.contains(CANARY), "{heads}");
     }
     Ok(())

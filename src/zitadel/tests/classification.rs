@@ -58,10 +58,7 @@ const RECORDED: [(u16, i64, &str, &str); 39] = [
 ];
 
 fn variant(error: &Error) -> String {
-    format!("{error:?}")
-        .chars()
-        .take_while(|c| c.is_alphanumeric())
-        .collect()
+    format!("{error:?}").chars().take_while(|c| c.is_alphanumeric()).collect()
 }
 
 fn response(reply: Reply) -> Result<Response<Bytes>, Box<dyn std::error::Error>> {
@@ -78,9 +75,8 @@ fn every_recorded_refusal_has_the_expected_class() -> TestResult {
         }
         let (body, path) = (&step["response"], step["path"].as_str().ok_or("no path")?);
         let id = body["details"][0]["id"].as_str().unwrap_or_default();
-        let row = RECORDED
-            .iter()
-            .find(|row| (row.0, Some(row.1), row.2) == (status, body["code"].as_i64(), id));
+        let row =
+            RECORDED.iter().find(|row| (row.0, Some(row.1), row.2) == (status, body["code"].as_i64(), id));
         let (.., expected) = row.ok_or(format!("no row for {status} {body}"))?;
         let error = classify(&response(Reply::json(status, body))?, Asked { path, ..ASKED });
         assert_eq!(variant(&error), *expected, "{status} {body}");
@@ -135,10 +131,7 @@ fn not_implemented_under_code_2_counts_on_feature_paths_only() -> TestResult {
     let body = r#"{"code":2,"message":"method X not implemented"}"#;
     let response = response(Reply::raw(500, &[], body))?;
     assert_eq!(variant(&classify(&response, ASKED)), "Unavailable");
-    let features = Asked {
-        path: "/v2beta/features/organization/1",
-        ..ASKED
-    };
+    let features = Asked { path: "/v2beta/features/organization/1", ..ASKED };
     assert_eq!(variant(&classify(&response, features)), "Unsupported");
     Ok(())
 }
@@ -154,9 +147,7 @@ fn a_denial_names_permission_and_organization() -> TestResult {
     };
     assert_eq!(error, expected);
     assert!(
-        error
-            .to_string()
-            .starts_with("the permission project.write in organization 123 is missing"),
+        error.to_string().starts_with("the permission project.write in organization 123 is missing"),
         "{error}"
     );
     Ok(())
@@ -167,14 +158,8 @@ fn retry_after_is_seconds_or_a_date_by_the_servers_clock() -> TestResult {
     let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
     let cases = [
         (vec![("retry-after", "7")], Some(7)),
-        (
-            vec![("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT"), date],
-            Some(30),
-        ),
-        (
-            vec![("retry-after", "Sun, 06 Nov 1994 08:49:07 GMT"), date],
-            Some(0),
-        ),
+        (vec![("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT"), date], Some(30)),
+        (vec![("retry-after", "Sun, 06 Nov 1994 08:49:07 GMT"), date], Some(0)),
         (vec![("retry-after", "soon")], None),
         (vec![("retry-after", "-1")], None),
         (vec![], None),
@@ -182,20 +167,9 @@ fn retry_after_is_seconds_or_a_date_by_the_servers_clock() -> TestResult {
     for (headers, seconds) in cases {
         let error = classify(&response(Reply::raw(429, &headers, "slow down"))?, ASKED);
         let retry_after = seconds.map(Duration::from_secs);
-        assert_eq!(
-            error,
-            Error::RateLimited {
-                retry_after,
-                id: None
-            },
-            "{headers:?}"
-        );
+        assert_eq!(error, Error::RateLimited { retry_after, id: None }, "{headers:?}");
     }
-    let sized = response(Reply::raw(
-        429,
-        &[("retry-after", "7")],
-        r#"{"code":8,"message":"m"}"#,
-    ))?;
+    let sized = response(Reply::raw(429, &[("retry-after", "7")], r#"{"code":8,"message":"m"}"#))?;
     assert_eq!(variant(&classify(&sized, ASKED)), "RateLimited");
     Ok(())
 }
@@ -209,9 +183,6 @@ fn quoted_texts_are_short_printable_and_without_the_token() -> TestResult {
         return Err(format!("{error:?}").into());
     };
     assert_eq!(message.chars().count(), 300);
-    assert!(
-        message.starts_with("*** éüü") && message.ends_with("ü…"),
-        "{message}"
-    );
+    assert!(message.starts_with("*** éüü") && message.ends_with("ü…"), "{message}");
     Ok(())
 }

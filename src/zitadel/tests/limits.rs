@@ -19,11 +19,7 @@ async fn a_burst_passes_at_once_and_the_rest_at_the_rate() {
     }
     assert_eq!((start.elapsed(), limiter.delay()), (Duration::ZERO, ms(100)));
     join_all((0..5).map(|_| limiter.ready())).await;
-    assert!(
-        (ms(500)..ms(510)).contains(&start.elapsed()),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!((ms(500)..ms(510)).contains(&start.elapsed()), "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
@@ -35,11 +31,7 @@ async fn those_who_wait_count_in_the_delay_and_a_dropped_one_takes_nothing() {
     let queue = join_all((0..2).map(|_| limiter.ready()));
     assert!(timeout(ms(1), queue).await.is_err());
     limiter.ready().await;
-    assert!(
-        (ms(1000)..ms(1010)).contains(&start.elapsed()),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!((ms(1000)..ms(1010)).contains(&start.elapsed()), "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
@@ -47,11 +39,7 @@ async fn a_pause_holds_everybody_and_is_at_most_ten_minutes() {
     let (limiter, start) = (Limiter::new(10, 3), Instant::now());
     limiter.pause_for(ms(2000));
     limiter.pause_for(ms(1));
-    assert!(
-        (ms(2000)..=ms(2200)).contains(&limiter.delay()),
-        "{:?}",
-        limiter.delay()
-    );
+    assert!((ms(2000)..=ms(2200)).contains(&limiter.delay()), "{:?}", limiter.delay());
     limiter.ready().await;
     assert!(start.elapsed() >= ms(2000));
     limiter.pause_for(Duration::MAX);
@@ -70,11 +58,7 @@ async fn one_aggregate_is_serial_others_are_not_and_no_entry_stays() {
         }
     };
     join_all(["a", "a", "b", "a", "b"].map(hold)).await;
-    assert!(
-        (ms(300)..ms(310)).contains(&start.elapsed()),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!((ms(300)..ms(310)).contains(&start.elapsed()), "{:?}", start.elapsed());
     assert!(locks.is_empty());
 
     let held = locks.lock("a").await;

@@ -61,18 +61,12 @@ impl Reply {
     pub(crate) fn error(status: u16, code: i64, id: &str) -> Self {
         let detail =
             json!({"@type": "type.googleapis.com/zitadel.v1.ErrorDetail", "id": id, "message": "text"});
-        Self::json(
-            status,
-            &json!({"code": code, "message": format!("text ({id})"), "details": [detail]}),
-        )
+        Self::json(status, &json!({"code": code, "message": format!("text ({id})"), "details": [detail]}))
     }
 
     /// A token of the token endpoint.
     pub(crate) fn token(token: &str, expires_in: u64) -> Self {
-        Self::json(
-            200,
-            &json!({"access_token": token, "token_type": "Bearer", "expires_in": expires_in}),
-        )
+        Self::json(200, &json!({"access_token": token, "token_type": "Bearer", "expires_in": expires_in}))
     }
 
     pub(crate) fn refused() -> Self {
@@ -119,10 +113,7 @@ impl Fake {
 
     /// How many requests went to a path that ends so.
     pub(crate) fn count(&self, suffix: &str) -> usize {
-        lock(&self.seen)
-            .iter()
-            .filter(|request| request.uri().path().ends_with(suffix))
-            .count()
+        lock(&self.seen).iter().filter(|request| request.uri().path().ends_with(suffix)).count()
     }
 
     pub(crate) fn most_in_flight(&self) -> usize {
@@ -159,10 +150,7 @@ pub(crate) struct Secret {
 
 impl Secret {
     pub(crate) fn new(credential: Credential) -> Arc<Self> {
-        Arc::new(Self {
-            content: Mutex::new(Ok(credential)),
-            loads: AtomicUsize::new(0),
-        })
+        Arc::new(Self { content: Mutex::new(Ok(credential)), loads: AtomicUsize::new(0) })
     }
 
     pub(crate) fn pat(token: &str) -> Arc<Self> {
@@ -203,13 +191,7 @@ pub(crate) fn client_at(
         external_domain: external_domain.map(str::to_owned),
         deadline: DEADLINE,
     };
-    Client::new(
-        config,
-        transport,
-        secret,
-        Arc::new(Limiter::new(1000, 1000)),
-        Arc::default(),
-    )
+    Client::new(config, transport, secret, Arc::new(Limiter::new(1000, 1000)), Arc::default())
 }
 
 /// A key file as ZITADEL issues it (PKCS#1 in PEM) and the public key (PKCS#1 DER).
@@ -219,11 +201,8 @@ pub(crate) fn key_file(expiration: &str) -> Result<(Vec<u8>, Vec<u8>), Box<dyn S
     let pair = KeyPair::generate(KeySize::Rsa2048)?;
     let pkcs8: Pkcs8V1Der<'_> = pair.as_der()?;
     let text = STANDARD.encode(&pkcs8.as_ref()[PKCS8_HEADER..]);
-    let lines: String = text
-        .as_bytes()
-        .chunks(64)
-        .map(|line| format!("{}\n", String::from_utf8_lossy(line)))
-        .collect();
+    let lines: String =
+        text.as_bytes().chunks(64).map(|line| format!("{}\n", String::from_utf8_lossy(line))).collect();
     let file = json!({
         "type": "serviceaccount",
         "keyId": "key-1",
@@ -239,15 +218,8 @@ pub(crate) fn recorded(line: &str) -> Result<Vec<Value>, Box<dyn StdError>> {
     let path = format!("{}/tests/contract/{line}.json", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path)?;
     // Volatile values are recorded as placeholders.
-    let text = text
-        .replace("<time>", "2026-11-21T10:00:00.123456Z")
-        .replace("<sequence>", "42");
+    let text = text.replace("<time>", "2026-11-21T10:00:00.123456Z").replace("<sequence>", "42");
     let recording: Value = serde_json::from_str(&text)?;
     let scenarios = recording["scenarios"].as_object().ok_or("no scenarios")?;
-    Ok(scenarios
-        .values()
-        .filter_map(Value::as_array)
-        .flatten()
-        .cloned()
-        .collect())
+    Ok(scenarios.values().filter_map(Value::as_array).flatten().cloned().collect())
 }

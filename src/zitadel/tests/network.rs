@@ -53,10 +53,7 @@ async fn speak(text: &'static str, hold: bool) -> std::io::Result<Server> {
             });
         }
     });
-    Ok(Server {
-        url,
-        task: task.abort_handle(),
-    })
+    Ok(Server { url, task: task.abort_handle() })
 }
 
 fn request(url: &str) -> http::Result<Request<Bytes>> {
@@ -64,10 +61,7 @@ fn request(url: &str) -> http::Result<Request<Bytes>> {
 }
 
 fn transport(timeout: Duration) -> Result<HttpTransport, String> {
-    HttpTransport::new(&HttpTransportConfig {
-        timeout,
-        ..HttpTransportConfig::default()
-    })
+    HttpTransport::new(&HttpTransportConfig { timeout, ..HttpTransportConfig::default() })
 }
 
 const PATIENT: Duration = Duration::from_secs(15);
@@ -80,35 +74,17 @@ async fn bodies_are_bounded_whether_declared_or_streamed() -> TestResult {
     let router = Router::new()
         .route("/full", get(|| async { vec![b' '; BODY_LIMIT] }))
         .route("/declared", get(|| async { vec![b' '; BODY_LIMIT + 1] }))
-        .route(
-            "/streamed",
-            get(move || async move { streamed(BODY_LIMIT / 65_536) }),
-        )
-        .route(
-            "/exceeding",
-            get(move || async move { streamed(BODY_LIMIT / 65_536 + 1) }),
-        );
+        .route("/streamed", get(move || async move { streamed(BODY_LIMIT / 65_536) }))
+        .route("/exceeding", get(move || async move { streamed(BODY_LIMIT / 65_536 + 1) }));
     let server = serve(router).await?;
     let transport = transport(PATIENT)?;
     for path in ["full", "streamed"] {
-        let answer = transport
-            .send(request(&format!("{}/{path}", server.url))?)
-            .await?;
+        let answer = transport.send(request(&format!("{}/{path}", server.url))?).await?;
         assert_eq!(answer.body().len(), BODY_LIMIT, "{path}");
     }
     for path in ["declared", "exceeding"] {
-        let refused = transport
-            .send(request(&format!("{}/{path}", server.url))?)
-            .await
-            .err();
-        assert_eq!(
-            refused,
-            Some(TransportError::TooLarge {
-                status: 200,
-                limit: BODY_LIMIT
-            }),
-            "{path}"
-        );
+        let refused = transport.send(request(&format!("{}/{path}", server.url))?).await.err();
+        assert_eq!(refused, Some(TransportError::TooLarge { status: 200, limit: BODY_LIMIT }), "{path}");
     }
     Ok(())
 }
@@ -126,10 +102,7 @@ async fn redirects_are_answers_and_the_token_goes_nowhere_else() -> TestResult {
     let server = serve(Router::new().fallback(move || async move { Redirect::temporary(&target) })).await?;
     let secret = Secret::pat("t");
     let client = client_at(&server.url, None, Arc::new(transport(PATIENT)?), secret)?;
-    assert!(matches!(
-        client.me().await,
-        Err(Error::Malformed { status: 307, .. })
-    ));
+    assert!(matches!(client.me().await, Err(Error::Malformed { status: 307, .. })));
     assert_eq!(visits.load(Ordering::SeqCst), 0);
     Ok(())
 }
@@ -137,23 +110,14 @@ async fn redirects_are_answers_and_the_token_goes_nowhere_else() -> TestResult {
 #[tokio::test]
 async fn a_real_exchange_carries_status_headers_body_and_user_agent() -> TestResult {
     let agent = |headers: http::HeaderMap| async move {
-        let agent = headers
-            .get("user-agent")
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
-            .to_owned();
+        let agent =
+            headers.get("user-agent").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         (StatusCode::IM_A_TEAPOT, [("x-a", "b")], agent)
     };
     let server = serve(Router::new().route("/", get(agent))).await?;
     let answer = transport(PATIENT)?.send(request(&server.url)?).await?;
-    assert_eq!(
-        (answer.status(), answer.headers()["x-a"].as_bytes()),
-        (StatusCode::IM_A_TEAPOT, &b"b"[..])
-    );
-    assert_eq!(
-        answer.body(),
-        concat!("zitadel-operator/", env!("CARGO_PKG_VERSION"))
-    );
+    assert_eq!((answer.status(), answer.headers()["x-a"].as_bytes()), (StatusCode::IM_A_TEAPOT, &b"b"[..]));
+    assert_eq!(answer.body(), concat!("zitadel-operator/", env!("CARGO_PKG_VERSION")));
     Ok(())
 }
 
@@ -163,10 +127,7 @@ async fn failures_name_their_last_cause() -> TestResult {
     let silent = speak("", true).await?;
     let dripping = speak("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", true).await?;
     let free = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
-    let refused = transport(PATIENT)?
-        .send(request(&format!("http://{free}"))?)
-        .await
-        .err();
+    let refused = transport(PATIENT)?.send(request(&format!("http://{free}"))?).await.err();
     assert!(
         matches!(&refused, Some(TransportError::Unreachable(text)) if text.starts_with("Connection refused")),
         "{refused:?}"
@@ -181,10 +142,7 @@ async fn failures_name_their_last_cause() -> TestResult {
         assert_eq!(late, Some(TransportError::Timeout(IMPATIENT)));
     }
     let plain = speak("HTTP/1.1 400 Bad Request\r\n\r\n", false).await?;
-    let tls = transport(PATIENT)?
-        .send(request(&plain.url.replace("http:", "https:"))?)
-        .await
-        .err();
+    let tls = transport(PATIENT)?.send(request(&plain.url.replace("http:", "https:"))?).await.err();
     assert!(matches!(&tls, Some(TransportError::Unreachable(_))), "{tls:?}");
     Ok(())
 }
@@ -194,10 +152,8 @@ async fn local_addresses_can_be_denied_also_behind_a_name() -> TestResult {
     let server = serve(Router::new().fallback(|| async { "{}" })).await?;
     let port = server.url.rsplit(':').next().unwrap_or_default();
     let open = transport(PATIENT)?;
-    let closed = HttpTransport::new(&HttpTransportConfig {
-        deny_local: true,
-        ..HttpTransportConfig::default()
-    })?;
+    let closed =
+        HttpTransport::new(&HttpTransportConfig { deny_local: true, ..HttpTransportConfig::default() })?;
     for host in ["127.0.0.1", "localhost"] {
         let url = format!("http://{host}:{port}/");
         assert_eq!(open.send(request(&url)?).await?.status(), 200, "{host}");
@@ -207,19 +163,10 @@ async fn local_addresses_can_be_denied_also_behind_a_name() -> TestResult {
             "{denied:?}"
         );
     }
-    for host in [
-        "127.1.2.3",
-        "169.254.169.254",
-        "0.0.0.0",
-        "[::1]",
-        "[::]",
-        "[fe80::1]",
-        "[::ffff:127.0.0.1]",
-    ] {
-        let denied = closed
-            .send(request(&format!("http://{host}:{port}/"))?)
-            .await
-            .err();
+    for host in
+        ["127.1.2.3", "169.254.169.254", "0.0.0.0", "[::1]", "[::]", "[fe80::1]", "[::ffff:127.0.0.1]"]
+    {
+        let denied = closed.send(request(&format!("http://{host}:{port}/"))?).await.err();
         let expected = TransportError::Unreachable(super::super::resolve::DENIED.to_owned());
         assert_eq!(denied, Some(expected), "{host}");
     }
@@ -228,15 +175,8 @@ async fn local_addresses_can_be_denied_also_behind_a_name() -> TestResult {
 
 #[test]
 fn a_ca_bundle_must_hold_a_certificate() {
-    for bundle in [
-        "",
-        "hello",
-        "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
-    ] {
-        let config = HttpTransportConfig {
-            ca_bundle: Some(bundle.into()),
-            ..HttpTransportConfig::default()
-        };
+    for bundle in ["", "hello", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"] {
+        let config = HttpTransportConfig { ca_bundle: Some(bundle.into()), ..HttpTransportConfig::default() };
         assert!(HttpTransport::new(&config).is_err(), "{bundle:?}");
     }
 }

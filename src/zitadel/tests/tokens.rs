@@ -17,10 +17,7 @@ const FUTURE: &str = "2999-01-01T00:00:00Z";
 const HOUR: u64 = 3600;
 
 fn bearer(request: &Request<Bytes>) -> String {
-    let value = request
-        .headers()
-        .get("authorization")
-        .and_then(|value| value.to_str().ok());
+    let value = request.headers().get("authorization").and_then(|value| value.to_str().ok());
     value.unwrap_or_default().trim_start_matches("Bearer ").to_owned()
 }
 
@@ -42,10 +39,7 @@ fn server(good: &'static [&'static str]) -> Arc<Fake> {
 }
 
 fn machine() -> Arc<Secret> {
-    Secret::new(Credential::ClientCredentials {
-        client_id: "bot".to_owned(),
-        client_secret: "s3cret".into(),
-    })
+    Secret::new(Credential::ClientCredentials { client_id: "bot".to_owned(), client_secret: "s3cret".into() })
 }
 
 async fn together(client: &Client, callers: usize) -> Vec<Result<super::User, Error>> {
@@ -57,10 +51,7 @@ async fn one_mint_serves_all_who_wait() -> TestResult {
     let (fake, secret) = (server(&["token-1"]), machine());
     let client = client(fake.clone(), secret.clone())?;
     assert!(together(&client, 50).await.iter().all(Result::is_ok));
-    assert_eq!(
-        (fake.count("/token"), secret.loads(), fake.count("/me")),
-        (1, 1, 50)
-    );
+    assert_eq!((fake.count("/token"), secret.loads(), fake.count("/me")), (1, 1, 50));
     let sent = form(&fake.seen()[0]);
     let fields = ["grant_type", "client_id", "client_secret", "scope"].map(|name| sent[name].as_str());
     let scope = "openid urn:zitadel:iam:org:project:id:zitadel:aud";
@@ -90,19 +81,11 @@ async fn a_caller_that_goes_away_does_not_lose_the_mint() -> TestResult {
 async fn an_assertion_is_signed_and_addressed_as_zitadel_asks() -> TestResult {
     let (file, public) = key_file(FUTURE)?;
     let (fake, secret) = (server(&["token-1"]), Secret::new(Credential::jwt_profile(&file)?));
-    let client = client_at(
-        "http://zitadel.ns.svc:8080",
-        Some("login.example.com"),
-        fake.clone(),
-        secret,
-    )?;
+    let client = client_at("http://zitadel.ns.svc:8080", Some("login.example.com"), fake.clone(), secret)?;
     client.me().await?;
     let request = &fake.seen()[0];
     assert_eq!(
-        request
-            .headers()
-            .get("x-zitadel-instance-host")
-            .map(http::HeaderValue::as_bytes),
+        request.headers().get("x-zitadel-instance-host").map(http::HeaderValue::as_bytes),
         Some(&b"login.example.com"[..])
     );
     let sent = form(request);
@@ -114,25 +97,13 @@ async fn an_assertion_is_signed_and_addressed_as_zitadel_asks() -> TestResult {
         jsonwebtoken::decode::<Value>(&sent["assertion"], &DecodingKey::from_rsa_der(&public), &rules)?;
     assert_eq!(token.header.kid.as_deref(), Some("key-1"));
     let claims = token.claims;
-    assert_eq!(
-        (claims["sub"].as_str(), claims["iss"].as_str()),
-        (Some("user-1"), Some("user-1"))
-    );
-    let audience = json!([
-        "http://zitadel.ns.svc:8080",
-        "https://login.example.com",
-        "http://login.example.com"
-    ]);
+    assert_eq!((claims["sub"].as_str(), claims["iss"].as_str()), (Some("user-1"), Some("user-1")));
+    let audience =
+        json!(["http://zitadel.ns.svc:8080", "https://login.example.com", "http://login.example.com"]);
     assert_eq!(claims["aud"], audience);
     let now = jiff::Timestamp::now().as_second();
-    let (iat, exp) = (
-        claims["iat"].as_i64().ok_or("no iat")?,
-        claims["exp"].as_i64().ok_or("no exp")?,
-    );
-    assert!(
-        iat < now && now - iat < 300 && exp > now && exp - iat <= 3600,
-        "{claims}"
-    );
+    let (iat, exp) = (claims["iat"].as_i64().ok_or("no iat")?, claims["exp"].as_i64().ok_or("no exp")?);
+    assert!(iat < now && now - iat < 300 && exp > now && exp - iat <= 3600, "{claims}");
     Ok(())
 }
 
@@ -152,10 +123,7 @@ fn key_files_are_checked_and_never_quoted() -> TestResult {
         ("userId", json!(null)),
         ("key", json!("canary")),
         ("key", json!(7)),
-        (
-            "key",
-            json!("-----BEGIN RSA PRIVATE KEY-----\nY2FuYXJ5\n-----END RSA PRIVATE KEY-----\n"),
-        ),
+        ("key", json!("-----BEGIN RSA PRIVATE KEY-----\nY2FuYXJ5\n-----END RSA PRIVATE KEY-----\n")),
     ] {
         let refused = with(name, value);
         assert!(
@@ -171,9 +139,7 @@ fn key_files_are_checked_and_never_quoted() -> TestResult {
 async fn an_expired_key_says_so_before_zitadel_does() -> TestResult {
     let (file, _) = key_file("2020-01-01T00:00:00Z")?;
     let fake = server(&[]);
-    let refused = client(fake.clone(), Secret::new(Credential::jwt_profile(&file)?))?
-        .me()
-        .await;
+    let refused = client(fake.clone(), Secret::new(Credential::jwt_profile(&file)?))?.me().await;
     let text = "the key expired at 2020-01-01T00:00:00Z".to_owned();
     assert_eq!(refused, Err(Error::Credential(CredentialError::Invalid(text))));
     assert!(fake.seen().is_empty());
@@ -183,24 +149,10 @@ async fn an_expired_key_says_so_before_zitadel_does() -> TestResult {
 #[test]
 fn personal_access_tokens_are_trimmed_and_visible_ascii() {
     let parse = Credential::personal_access_token;
-    assert_eq!(
-        parse(b" token-1\r\n").as_ref(),
-        Ok(&Credential::PersonalAccessToken("token-1".into()))
-    );
-    for bad in [
-        &b""[..],
-        b" \n",
-        b"a\r\nx-admin: 1",
-        b"a b",
-        b"a\0",
-        b"\xff",
-        "é".as_bytes(),
-    ] {
+    assert_eq!(parse(b" token-1\r\n").as_ref(), Ok(&Credential::PersonalAccessToken("token-1".into())));
+    for bad in [&b""[..], b" \n", b"a\r\nx-admin: 1", b"a b", b"a\0", b"\xff", "é".as_bytes()] {
         let refused = parse(bad);
-        assert!(
-            matches!(refused, Err(CredentialError::Invalid(_))),
-            "{bad:?} {refused:?}"
-        );
+        assert!(matches!(refused, Err(CredentialError::Invalid(_))), "{bad:?} {refused:?}");
     }
     assert!(Credential::client_credentials(b"b\xc3\xb6t\n", b"s").is_ok());
     assert!(Credential::client_credentials(b"a\nb", b"s").is_err());
@@ -238,10 +190,7 @@ async fn a_failed_renewal_goes_unnoticed_while_the_old_token_is_good() -> TestRe
     let attempts = fake.count("/token") - 1;
     assert!((4..15).contains(&attempts), "{attempts} attempts in 4½ minutes");
     advance(Duration::from_secs(20)).await;
-    assert!(matches!(
-        client.me().await,
-        Err(Error::TokenUnavailable { status: 503, .. })
-    ));
+    assert!(matches!(client.me().await, Err(Error::TokenUnavailable { status: 503, .. })));
     Ok(())
 }
 
@@ -261,58 +210,29 @@ async fn a_failing_mint_is_remembered_and_both_causes_are_said() -> TestResult {
     };
     assert_eq!(fake.seen().len(), 2);
     let text = error.to_string();
-    assert!(
-        text.contains("when it fails itself") && text.contains("the key is wrong"),
-        "{text}"
-    );
+    assert!(text.contains("when it fails itself") && text.contains("the key is wrong"), "{text}");
     Ok(())
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_token_endpoints_answers_have_classes_of_their_own() -> TestResult {
     let oauth = json!({"error": "invalid_client", "error_description": "no s3cret"});
-    let refused = Error::TokenRefused {
-        message: "invalid_client: no ***".to_owned(),
-    };
-    let unavailable = |status| Error::TokenUnavailable {
-        status,
-        message: "no OAuth error in the answer".to_owned(),
-    };
+    let refused = Error::TokenRefused { message: "invalid_client: no ***".to_owned() };
+    let unavailable =
+        |status| Error::TokenUnavailable { status, message: "no OAuth error in the answer".to_owned() };
     let redirect = Error::malformed(307, "it is a redirect, which is not followed");
-    let wrong_host = Error::UnknownEndpoint {
-        message: "HTTP 404 without a ZITADEL error".to_owned(),
-    };
+    let wrong_host = Error::UnknownEndpoint { message: "HTTP 404 without a ZITADEL error".to_owned() };
     let retry_after = Some(Duration::from_secs(3));
     for (reply, expected) in [
         (Reply::json(400, &oauth), refused.clone()),
         (Reply::json(401, &oauth), refused),
         (Reply::raw(502, &[], "<html>"), unavailable(502)),
-        (
-            Reply::raw(307, &[("location", "https://elsewhere.example/")], ""),
-            redirect,
-        ),
+        (Reply::raw(307, &[("location", "https://elsewhere.example/")], ""), redirect),
         (Reply::raw(404, &[], "404 page not found"), wrong_host),
-        (
-            Reply::raw(429, &[("retry-after", "3")], ""),
-            Error::RateLimited {
-                retry_after,
-                id: None,
-            },
-        ),
-        (
-            Reply::raw(200, &[], "<html>"),
-            Error::malformed(200, "it is not JSON"),
-        ),
-        (
-            Reply::token("a\r\nb", HOUR),
-            Error::malformed(200, "its token cannot be sent in a header"),
-        ),
-        (
-            Reply::refused(),
-            Error::Unreachable {
-                message: "connection refused".to_owned(),
-            },
-        ),
+        (Reply::raw(429, &[("retry-after", "3")], ""), Error::RateLimited { retry_after, id: None }),
+        (Reply::raw(200, &[], "<html>"), Error::malformed(200, "it is not JSON")),
+        (Reply::token("a\r\nb", HOUR), Error::malformed(200, "its token cannot be sent in a header")),
+        (Reply::refused(), Error::Unreachable { message: "connection refused".to_owned() }),
     ] {
         assert_eq!(client(Fake::always(reply), machine())?.me().await, Err(expected));
     }
@@ -398,13 +318,10 @@ async fn rereading_does_not_wait_for_what_may_have_read_the_old_secret() -> Test
         let client = client.clone();
         async move { client.me().await }
     });
-    assert!(
-        timeout(Duration::from_millis(50), std::future::pending::<()>())
-            .await
-            .is_err()
-    );
+    assert!(timeout(Duration::from_millis(50), std::future::pending::<()>()).await.is_err());
     secret.set(Credential::client_credentials(b"bot", b"rotated"));
     client.reread_credential().await?;
+    assert_eq!(fake.count("/token"), 2);
     client.me().await?;
     early.await??;
     assert_eq!(fake.count("/token"), 2);

@@ -6,10 +6,7 @@ fn base_urls_keep_scheme_host_port_and_prefix_only() -> TestResult {
     for (text, kept) in [
         ("https://login.example.com", "https://login.example.com/"),
         (" https://login.example.com:443/ ", "https://login.example.com/"),
-        (
-            "http://zitadel.ns.svc:8080/auth//",
-            "http://zitadel.ns.svc:8080/auth",
-        ),
+        ("http://zitadel.ns.svc:8080/auth//", "http://zitadel.ns.svc:8080/auth"),
     ] {
         assert_eq!(parse_base_url(text)?.as_str(), kept);
     }
@@ -46,11 +43,7 @@ fn plain_http_needs_loopback_or_a_word() -> TestResult {
         ("http://localhost.example.com", false, false),
         ("http://127.0.0.1.example.com", false, false),
     ] {
-        assert_eq!(
-            check_url(&parse_base_url(text)?, insecure).is_ok(),
-            allowed,
-            "{text}"
-        );
+        assert_eq!(check_url(&parse_base_url(text)?, insecure).is_ok(), allowed, "{text}");
     }
     Ok(())
 }
@@ -58,17 +51,10 @@ fn plain_http_needs_loopback_or_a_word() -> TestResult {
 #[test]
 fn assertions_are_addressed_to_the_origin_and_the_external_domain() -> TestResult {
     let inside = parse_base_url("http://zitadel.ns.svc:8080/prefix")?;
-    let expected = [
-        "http://zitadel.ns.svc:8080",
-        "https://login.example.com",
-        "http://login.example.com",
-    ];
+    let expected = ["http://zitadel.ns.svc:8080", "https://login.example.com", "http://login.example.com"];
     assert_eq!(audiences(&inside, Some("login.example.com")), expected);
     let outside = parse_base_url("https://login.example.com:443")?;
-    assert_eq!(
-        audiences(&outside, Some("login.example.com")),
-        ["https://login.example.com"]
-    );
+    assert_eq!(audiences(&outside, Some("login.example.com")), ["https://login.example.com"]);
     assert_eq!(audiences(&outside, None), ["https://login.example.com"]);
     Ok(())
 }
@@ -77,32 +63,12 @@ fn assertions_are_addressed_to_the_origin_and_the_external_domain() -> TestResul
 fn an_external_domain_is_a_host_and_nothing_else() {
     let client = |domain| {
         let transport = Fake::always(Reply::raw(200, &[], "{}"));
-        client_at(
-            "https://zitadel.example",
-            Some(domain),
-            transport,
-            Secret::pat("t"),
-        )
+        client_at("https://zitadel.example", Some(domain), transport, Secret::pat("t"))
     };
-    for good in [
-        "login.example.com",
-        "login.example.com:8443",
-        "localhost",
-        "[::1]:8080",
-    ] {
+    for good in ["login.example.com", "login.example.com:8443", "localhost", "[::1]:8080"] {
         assert!(client(good).is_ok(), "{good}");
     }
-    for bad in [
-        "",
-        "a/b",
-        "a b",
-        "a\r\nx: y",
-        "user@host",
-        "host?x",
-        "host#x",
-        "ho\u{e9}st",
-        "host:port",
-    ] {
+    for bad in ["", "a/b", "a b", "a\r\nx: y", "user@host", "host?x", "host#x", "ho\u{e9}st", "host:port"] {
         assert!(client(bad).is_err(), "{bad:?}");
     }
 }

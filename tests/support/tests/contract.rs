@@ -87,28 +87,15 @@ impl Replay {
     async fn new(line: &str, way: Way) -> Self {
         let behaviour = Behaviour::from(if line == "v3" { Line::V3 } else { Line::V4 });
         let double = match way {
-            Way::Tcp => Double::builder()
-                .behaviour(behaviour)
-                .start()
-                .await
-                .expect("a free port"),
-            Way::InProcess => Double::builder()
-                .behaviour(behaviour.lagging(Duration::from_millis(900)))
-                .seed(1)
-                .build(),
+            Way::Tcp => Double::builder().behaviour(behaviour).start().await.expect("a free port"),
+            Way::InProcess => {
+                Double::builder().behaviour(behaviour.lagging(Duration::from_millis(900))).seed(1).build()
+            }
         };
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build();
+        let client =
+            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();
         let client = client.expect("a client");
-        let mut replay = Self {
-            double,
-            way,
-            client,
-            known: BTreeMap::new(),
-            tokens: BTreeMap::new(),
-        };
+        let mut replay = Self { double, way, client, known: BTreeMap::new(), tokens: BTreeMap::new() };
         replay.make_world();
         replay
     }
@@ -120,8 +107,7 @@ impl Replay {
             self.known.insert(key.to_owned(), double.add_organization(name));
             self.known.insert(format!("{key}_name"), name.to_owned());
         }
-        self.known
-            .insert("default_org".to_owned(), double.default_organization());
+        self.known.insert("default_org".to_owned(), double.default_organization());
         let acme = double.add_staff(&self.known["acme"]);
         let actors = [
             ("org_owner", acme.owner),
@@ -134,24 +120,22 @@ impl Replay {
             self.tokens.insert(name.to_owned(), actor.token);
         }
         self.tokens.insert("iam_owner".to_owned(), double.admin_token());
-        self.tokens
-            .insert("invalid".to_owned(), "never-issued".to_owned());
+        self.tokens.insert("invalid".to_owned(), "never-issued".to_owned());
     }
 
     fn fill(&self, text: &str) -> String {
-        self.known.iter().fold(text.to_owned(), |text, (name, value)| {
-            text.replace(&format!("{{{name}}}"), value)
-        })
+        self.known
+            .iter()
+            .fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
     }
 
     fn fill_body(&self, body: &Value) -> Value {
         match body {
             Value::String(text) => Value::String(expand(&self.fill(text))),
             Value::Array(items) => items.iter().map(|item| self.fill_body(item)).collect(),
-            Value::Object(fields) => fields
-                .iter()
-                .map(|(name, field)| (name.clone(), self.fill_body(field)))
-                .collect(),
+            Value::Object(fields) => {
+                fields.iter().map(|(name, field)| (name.clone(), self.fill_body(field))).collect()
+            }
             other => other.clone(),
         }
     }
@@ -180,13 +164,8 @@ impl Replay {
                 let request = request.map(reqwest::Body::from).try_into().expect("a request");
                 let answer = self.client.execute(request).await.expect("an answer");
                 let mut response = Response::builder().status(answer.status());
-                response
-                    .headers_mut()
-                    .expect("headers")
-                    .extend(answer.headers().clone());
-                response
-                    .body(answer.bytes().await.expect("a body"))
-                    .expect("a response")
+                response.headers_mut().expect("headers").extend(answer.headers().clone());
+                response.body(answer.bytes().await.expect("a body")).expect("a response")
             }
         }
     }
@@ -204,19 +183,12 @@ impl Replay {
             self.known.insert(name.clone(), value.to_owned());
         }
         if response.status().as_u16() != step.status {
-            return Err(format!(
-                "status {} instead of {}: {text}",
-                response.status(),
-                step.status
-            ));
+            return Err(format!("status {} instead of {}: {text}", response.status(), step.status));
         }
         if !response.headers().contains_key("date") {
             return Err("no Date header".to_owned());
         }
-        let kind = response
-            .headers()
-            .get("content-type")
-            .and_then(|kind| kind.to_str().ok());
+        let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok());
         if kind != Some(step.content_type.as_deref().unwrap_or("application/json")) {
             return Err(format!("content type {kind:?}"));
         }
@@ -228,9 +200,7 @@ impl Replay {
             };
         }
         let mut expected = step.response.clone().unwrap_or_default();
-        for (_, _, pointer) in ELSEWHERE
-            .iter()
-            .filter(|(s, n, _)| (*s, *n) == (scenario, step.name.as_str()))
+        for (_, _, pointer) in ELSEWHERE.iter().filter(|(s, n, _)| (*s, *n) == (scenario, step.name.as_str()))
         {
             *expected.pointer_mut(pointer).expect("a recorded value") = "<sequence>".into();
         }
@@ -268,13 +238,7 @@ impl Replay {
     }
 
     fn compare_lists(&self, wanted: &[Value], got: &[Value], step: &Step, at: &str) -> Result<(), String> {
-        let differs = || {
-            Err(format!(
-                "{at}: {} instead of {}",
-                Value::from(got),
-                Value::from(wanted)
-            ))
-        };
+        let differs = || Err(format!("{at}: {} instead of {}", Value::from(got), Value::from(wanted)));
         if SUBSETS.iter().any(|name| at.ends_with(name)) {
             return if !got.is_empty() && got.iter().all(|one| wanted.contains(one)) {
                 Ok(())
@@ -287,18 +251,10 @@ impl Replay {
         }
         let mut pairs = wanted.iter().zip(got);
         if is_page(step) {
-            return if pairs.all(|(wanted, got)| same_shape(wanted, got)) {
-                Ok(())
-            } else {
-                differs()
-            };
+            return if pairs.all(|(wanted, got)| same_shape(wanted, got)) { Ok(()) } else { differs() };
         }
         if at.ends_with("/result") && wanted.iter().all(Value::is_object) {
-            return if self.same_set(wanted, got, step) {
-                Ok(())
-            } else {
-                differs()
-            };
+            return if self.same_set(wanted, got, step) { Ok(()) } else { differs() };
         }
         let mut indexed = pairs.enumerate();
         indexed
@@ -308,18 +264,14 @@ impl Replay {
     fn same_set(&self, wanted: &[Value], got: &[Value], step: &Step) -> bool {
         let mut left: Vec<&Value> = got.iter().collect();
         wanted.iter().all(|wanted| {
-            let found = left
-                .iter()
-                .position(|got| self.compare(wanted, got, step, "").is_ok());
+            let found = left.iter().position(|got| self.compare(wanted, got, step, "").is_ok());
             found.map(|index| left.remove(index)).is_some()
         })
     }
 }
 
 fn expand(text: &str) -> String {
-    let described = text
-        .strip_prefix("<base64 of ")
-        .and_then(|rest| rest.strip_suffix(" times the byte a>"));
+    let described = text.strip_prefix("<base64 of ").and_then(|rest| rest.strip_suffix(" times the byte a>"));
     match described.and_then(|count| count.parse().ok()) {
         Some(count) => STANDARD.encode(vec![b'a'; count]),
         None => text.to_owned(),
@@ -327,10 +279,7 @@ fn expand(text: &str) -> String {
 }
 
 fn is_page(step: &Step) -> bool {
-    let limit = step
-        .body
-        .as_ref()
-        .and_then(|body| body["query"]["limit"].as_u64());
+    let limit = step.body.as_ref().and_then(|body| body["query"]["limit"].as_u64());
     limit.is_some_and(|limit| limit < 1_000)
 }
 
@@ -353,21 +302,16 @@ fn normal(text: &str, step: &Step) -> String {
     }
     text = masked(&text, "grpc: received message larger than max (");
     let hexadecimal = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let random = text
-        .strip_prefix("zitadel-")
-        .and_then(|rest| rest.strip_suffix(".localhost"));
-    let random = random
-        .or_else(|| text.strip_prefix("nobody"))
-        .filter(|part| hexadecimal(part));
+    let random = text.strip_prefix("zitadel-").and_then(|rest| rest.strip_suffix(".localhost"));
+    let random = random.or_else(|| text.strip_prefix("nobody")).filter(|part| hexadecimal(part));
     random.map(|part| text.replace(part, "<random>")).unwrap_or(text)
 }
 
 fn masked(text: &str, before: &str) -> String {
     match text.split_once(before) {
-        Some((head, tail)) => format!(
-            "{head}{before}#{}",
-            tail.trim_start_matches(|c: char| c.is_ascii_digit())
-        ),
+        Some((head, tail)) => {
+            format!("{head}{before}#{}", tail.trim_start_matches(|c: char| c.is_ascii_digit()))
+        }
         None => text.to_owned(),
     }
 }
@@ -378,9 +322,8 @@ async fn replay(line: &str, scenario: &str, way: Way) {
     let mut replay = Replay::new(line, way).await;
     let mut problems = Vec::new();
     for step in steps {
-        let excluded = NOT_REPRODUCED
-            .iter()
-            .any(|(l, s, n, _)| (*l, *s, *n) == (line, scenario, step.name.as_str()));
+        let excluded =
+            NOT_REPRODUCED.iter().any(|(l, s, n, _)| (*l, *s, *n) == (line, scenario, step.name.as_str()));
         match (replay.step(scenario, step).await, excluded) {
             (Err(difference), false) => problems.push(format!("{}: {difference}", step.name)),
             (Ok(()), true) => {
@@ -389,11 +332,7 @@ async fn replay(line: &str, scenario: &str, way: Way) {
             _ => {}
         }
     }
-    assert!(
-        problems.is_empty(),
-        "{line}, {scenario}, {way:?}:\n{}",
-        problems.join("\n")
-    );
+    assert!(problems.is_empty(), "{line}, {scenario}, {way:?}:\n{}", problems.join("\n"));
 }
 
 macro_rules! scenarios {
@@ -442,10 +381,7 @@ fn every_recorded_scenario_is_replayed() {
         .expect("the recordings")
         .map(|file| file.expect("a file").file_name().into_string().expect("a name"))
         .collect();
-    assert_eq!(
-        files,
-        BTreeSet::from(["v3.json".to_owned(), "v4.json".to_owned()])
-    );
+    assert_eq!(files, BTreeSet::from(["v3.json".to_owned(), "v4.json".to_owned()]));
     for line in ["v3", "v4"] {
         let titles: BTreeSet<String> = recording(line).scenarios.into_keys().collect();
         assert_eq!(titles, TITLES.iter().map(|title| (*title).to_owned()).collect());
@@ -455,17 +391,9 @@ fn every_recorded_scenario_is_replayed() {
 #[test]
 fn exclusions_name_recorded_steps_and_stay_few() {
     for (line, scenario, name, _) in NOT_REPRODUCED {
-        assert!(
-            recording(line).scenarios[*scenario]
-                .iter()
-                .any(|step| step.name == *name),
-            "{name}"
-        );
+        assert!(recording(line).scenarios[*scenario].iter().any(|step| step.name == *name), "{name}");
     }
-    let steps: usize = ["v3", "v4"]
-        .iter()
-        .flat_map(|line| recording(line).scenarios.into_values())
-        .map(|s| s.len())
-        .sum();
+    let steps: usize =
+        ["v3", "v4"].iter().flat_map(|line| recording(line).scenarios.into_values()).map(|s| s.len()).sum();
     assert!(NOT_REPRODUCED.len() * 20 <= steps);
 }

@@ -14,11 +14,7 @@ struct Options {
 }
 
 fn options(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
-    let mut options = Options {
-        port: 8080,
-        line: Line::V4,
-        lag: Duration::ZERO,
-    };
+    let mut options = Options { port: 8080, line: Line::V4, lag: Duration::ZERO };
     while let Some(flag) = arguments.next() {
         let value = arguments.next()?;
         match flag.as_str() {
@@ -38,18 +34,14 @@ async fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    let double = match Double::builder()
-        .behaviour(Behaviour::from(line).lagging(lag))
-        .port(port)
-        .start()
-        .await
-    {
-        Ok(double) => double,
-        Err(error) => {
-            eprintln!("cannot listen on port {port}: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
+    let double =
+        match Double::builder().behaviour(Behaviour::from(line).lagging(lag)).port(port).start().await {
+            Ok(double) => double,
+            Err(error) => {
+                eprintln!("cannot listen on port {port}: {error}");
+                return ExitCode::FAILURE;
+            }
+        };
     println!("ZITADEL_URL={}", double.url());
     println!("ZITADEL_TOKEN={}", double.admin_token());
     match tokio::signal::ctrl_c().await {

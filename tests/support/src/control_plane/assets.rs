@@ -29,13 +29,8 @@ pub enum Binary {
 
 impl Binary {
     /// What a full control plane needs, and what a build makes.
-    pub const ALL: [Self; 5] = [
-        Self::Etcd,
-        Self::ApiServer,
-        Self::ControllerManager,
-        Self::Kubectl,
-        Self::Helm,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Kubectl, Self::Helm];
     /// What the published `envtest` archives hold: enough without a controller manager.
     pub const ENVTEST: [Self; 3] = [Self::Etcd, Self::ApiServer, Self::Kubectl];
 
@@ -107,22 +102,10 @@ impl Assets {
     fn named(needs: &[Binary]) -> Result<Self, String> {
         let named = env::var_os("KUBEBUILDER_ASSETS").filter(|dir| !dir.is_empty());
         let dir = PathBuf::from(named.ok_or("KUBEBUILDER_ASSETS is not set")?);
-        let assets = Self {
-            dir: std::path::absolute(&dir).unwrap_or(dir),
-        };
+        let assets = Self { dir: std::path::absolute(&dir).unwrap_or(dir) };
         let missing = assets.missing(needs);
-        let lack = || {
-            format!(
-                "KUBEBUILDER_ASSETS={} lacks {}",
-                assets.dir.display(),
-                missing.join(", ")
-            )
-        };
-        if missing.is_empty() {
-            Ok(assets)
-        } else {
-            Err(lack())
-        }
+        let lack = || format!("KUBEBUILDER_ASSETS={} lacks {}", assets.dir.display(), missing.join(", "));
+        if missing.is_empty() { Ok(assets) } else { Err(lack()) }
     }
 
     fn missing(&self, needs: &[Binary]) -> Vec<&'static str> {
@@ -134,16 +117,10 @@ impl Assets {
     fn cached(cache: &Path, go: Option<&Go>) -> Option<Self> {
         let key = go.map_or_else(build::recipe_key, Go::key);
         let fits = |name: &str| {
-            if go.is_some() {
-                name == key
-            } else {
-                name.starts_with(&key)
-            }
+            if go.is_some() { name == key } else { name.starts_with(&key) }
         };
-        let mut entries = fs::read_dir(cache)
-            .ok()?
-            .flatten()
-            .filter(|entry| entry.file_name().to_str().is_some_and(fits));
+        let mut entries =
+            fs::read_dir(cache).ok()?.flatten().filter(|entry| entry.file_name().to_str().is_some_and(fits));
         let is_complete =
             |found: &Self| found.dir.join(COMPLETE).is_file() && found.missing(&Binary::ALL).is_empty();
         entries.find_map(|entry| Some(Self { dir: entry.path() }).filter(is_complete))
@@ -177,9 +154,7 @@ fn lock_with_notice(path: &Path) -> io::Result<File> {
             Ok(()) => return Ok(file),
             Err(TryLockError::Error(error)) => return Err(error),
             Err(TryLockError::WouldBlock) => {
-                progress
-                    .get_or_insert_with(|| Progress::saying(&waiting()))
-                    .tick(waiting);
+                progress.get_or_insert_with(|| Progress::saying(&waiting())).tick(waiting);
             }
         }
         thread::sleep(Duration::from_millis(200));
@@ -188,11 +163,7 @@ fn lock_with_notice(path: &Path) -> io::Result<File> {
 
 /// This project's part of `XDG_CACHE_HOME` or `~/.cache`.
 fn cache_dir() -> Result<PathBuf, Error> {
-    let absolute = |name: &str| {
-        env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
+    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
     Ok(base.ok_or(Error::NoCache)?.join("zitadel-operator/control-plane"))
 }

@@ -62,19 +62,14 @@ pub struct AuditStatus {
 }
 
 pub(super) fn mark(log: &Path) -> Result<AuditMark, Error> {
-    log.metadata()
-        .map(|metadata| AuditMark(metadata.len()))
-        .map_err(Error::io("read", log))
+    log.metadata().map(|metadata| AuditMark(metadata.len())).map_err(Error::io("read", log))
 }
 
 pub(super) fn since(log: &Path, AuditMark(offset): AuditMark) -> Result<Vec<AuditEntry>, Error> {
     let text = read_from(log, offset).map_err(Error::io("read", log))?;
     // A line that is still being written has no end yet.
     let complete = text.rfind('\n').map_or("", |end| &text[..end]);
-    complete
-        .lines()
-        .map(|line| Ok(serde_json::from_str(line)?))
-        .collect()
+    complete.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
 }
 
 fn read_from(log: &Path, offset: u64) -> io::Result<String> {

@@ -48,20 +48,16 @@ impl Go {
     /// `None` when there is no `go`.
     pub(super) fn detect() -> Result<Option<Self>, Error> {
         let mut command = Command::new("go");
-        let output = match native(&mut command)
-            .args(["env", "GOVERSION", "GOOS", "GOARCH"])
-            .output()
-        {
+        let output = match native(&mut command).args(["env", "GOVERSION", "GOOS", "GOARCH"]).output() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(Error::io("run", Path::new("go")))?,
         };
         let [stdout, stderr] =
             [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         match stdout.split_whitespace().collect::<Vec<_>>()[..] {
-            [version, os, arch] => Ok(Some(Self {
-                version: version.into(),
-                platform: format!("{os}-{arch}"),
-            })),
+            [version, os, arch] => {
+                Ok(Some(Self { version: version.into(), platform: format!("{os}-{arch}") }))
+            }
             _ => Err(Error::Build("go env".to_owned(), stderr)),
         }
     }
@@ -73,16 +69,10 @@ impl Go {
 
     /// Accepts 1.26 and newer.
     pub(super) fn check(&self) -> Result<(), Error> {
-        let mut numbers = self
-            .version
-            .split(|c: char| !c.is_ascii_digit())
-            .filter_map(|part| part.parse::<u32>().ok());
+        let mut numbers =
+            self.version.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse::<u32>().ok());
         let found = (numbers.next(), numbers.next());
-        if found < (Some(1), Some(26)) {
-            Err(Error::OldGo(self.version.clone()))
-        } else {
-            Ok(())
-        }
+        if found < (Some(1), Some(26)) { Err(Error::OldGo(self.version.clone())) } else { Ok(()) }
     }
 }
 
@@ -103,16 +93,11 @@ pub(super) fn build(go: &Go, base: &Path, keep: impl FnOnce(&Path) -> io::Result
     let mut args = build_flags();
     args.extend(["-v".to_owned(), "-o".to_owned(), format!("{}/", out.display())]);
     run_go(&scratch, "build", &args, &mut progress, |log| {
-        format!(
-            "compiling and linking, {} of {packages} packages",
-            log.lines().count()
-        )
+        format!("compiling and linking, {} of {packages} packages", log.lines().count())
     })?;
     fs::rename(out.join("server"), out.join(Binary::Etcd.file_name()))
         .and_then(|()| {
-            Binary::ALL
-                .iter()
-                .try_for_each(|binary| out.join(binary.file_name()).metadata().map(drop))
+            Binary::ALL.iter().try_for_each(|binary| out.join(binary.file_name()).metadata().map(drop))
         })
         .and_then(|()| keep(&out))
         .map_err(Error::io("keep", &out))?;
@@ -129,9 +114,7 @@ fn download(scratch: &ScratchDir, progress: &mut Progress) -> Result<usize, Erro
         match run_go(scratch, "list", &["-deps".to_owned()], progress, status) {
             Ok(log) => return Ok(log.lines().count() - modules(&log)),
             Err(error) if attempt == DOWNLOAD_ATTEMPTS => return Err(error),
-            Err(_) => progress.say(&format!(
-                "download failed, attempt {attempt} of {DOWNLOAD_ATTEMPTS}"
-            )),
+            Err(_) => progress.say(&format!("download failed, attempt {attempt} of {DOWNLOAD_ATTEMPTS}")),
         }
         thread::sleep(Duration::from_secs(attempt.into()));
         attempt += 1;
@@ -148,22 +131,12 @@ fn run_go(
 ) -> Result<String, Error> {
     let log = scratch.path().join(format!("{verb}.log"));
     fs::write(&log, "").map_err(Error::io("write", &log))?;
-    let printed = || {
-        fs::read(&log)
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default()
-    };
+    let printed =
+        || fs::read(&log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let mut command = Process::command(Path::new("go"), &log);
-    native(&mut command)
-        .arg(verb)
-        .args(args)
-        .args(PACKAGES)
-        .current_dir(scratch.path());
+    native(&mut command).arg(verb).args(args).args(PACKAGES).current_dir(scratch.path());
     for name in ["GOCACHE", "GOMODCACHE"] {
-        command.env(
-            name,
-            override_of(name).unwrap_or_else(|| scratch.path().join(name)),
-        );
+        command.env(name, override_of(name).unwrap_or_else(|| scratch.path().join(name)));
     }
     let mut go = Process::spawn(command, &log, scratch).map_err(Error::io("run", Path::new("go")))?;
     loop {
@@ -178,11 +151,7 @@ fn run_go(
 
 /// Go itself, not one that a `go.mod` around us asks for, and for this machine.
 fn native(command: &mut Command) -> &mut Command {
-    command
-        .envs(ENVIRONMENT)
-        .env_remove("GOOS")
-        .env_remove("GOARCH")
-        .current_dir(env::temp_dir())
+    command.envs(ENVIRONMENT).env_remove("GOOS").env_remove("GOARCH").current_dir(env::temp_dir())
 }
 
 /// `ZITADEL_OPERATOR_GOCACHE` and `ZITADEL_OPERATOR_GOMODCACHE` name caches to use and keep.
@@ -194,21 +163,14 @@ fn override_of(name: &str) -> Option<PathBuf> {
 fn build_flags() -> Vec<String> {
     let kubernetes = pinned("k8s.io/kubernetes");
     let mut numbers = kubernetes.trim_start_matches('v').split('.');
-    let (major, minor) = (
-        numbers.next().unwrap_or_default(),
-        numbers.next().unwrap_or_default(),
-    );
-    let mut linker = format!(
-        "-s -w -X helm.sh/helm/v4/internal/version.version={}",
-        pinned("helm.sh/helm/v4")
-    );
+    let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    let mut linker =
+        format!("-s -w -X helm.sh/helm/v4/internal/version.version={}", pinned("helm.sh/helm/v4"));
     for package in ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"] {
         linker += &format!(" -X {package}.gitVersion={kubernetes} -X {package}.gitMajor={major}");
         linker += &format!(" -X {package}.gitMinor={minor} -X {package}.gitTreeState=clean");
     }
-    ["-trimpath", "-gcflags=all=-dwarf=false", "-ldflags", &linker]
-        .map(str::to_owned)
-        .into()
+    ["-trimpath", "-gcflags=all=-dwarf=false", "-ldflags", &linker].map(str::to_owned).into()
 }
 
 fn pinned(module: &str) -> &'static str {
@@ -225,10 +187,7 @@ pub(super) struct Progress {
 impl Progress {
     pub(super) fn saying(text: &str) -> Self {
         say(text);
-        Self {
-            started: Instant::now(),
-            said: Instant::now(),
-        }
+        Self { started: Instant::now(), said: Instant::now() }
     }
 
     pub(super) fn tick(&mut self, status: impl FnOnce() -> String) {

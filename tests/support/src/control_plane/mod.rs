@@ -63,11 +63,7 @@ impl Builder {
     /// The binaries cannot be had (see [`Assets::ensure`]), or a component ended or was not ready in 60 s: the
     /// error then quotes its log.
     pub async fn start(self) -> Result<ControlPlane, Error> {
-        let needs: &[Binary] = if self.controller_manager {
-            &Binary::ALL
-        } else {
-            &Binary::ENVTEST
-        };
+        let needs: &[Binary] = if self.controller_manager { &Binary::ALL } else { &Binary::ENVTEST };
         let found = tokio::task::spawn_blocking(move || Assets::ensure(needs)).await;
         let assets = found.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
         for _ in 1..PORT_ATTEMPTS {
@@ -85,13 +81,7 @@ impl Builder {
         let site = Site::prepare(scratch.path(), self.audited)?;
         let running = Mutex::default();
         let (assets, options) = (assets.clone(), self);
-        let control_plane = ControlPlane {
-            running,
-            site,
-            assets,
-            options,
-            scratch,
-        };
+        let control_plane = ControlPlane { running, site, assets, options, scratch };
         control_plane.run(Binary::Etcd)?;
         control_plane.start_api_server().await?;
         Ok(control_plane)
@@ -133,10 +123,7 @@ impl ControlPlane {
     /// With a controller manager, without an audit log.
     #[must_use]
     pub const fn builder() -> Builder {
-        Builder {
-            audited: false,
-            controller_manager: true,
-        }
+        Builder { audited: false, controller_manager: true }
     }
 
     /// `https://127.0.0.1:PORT`.
@@ -208,8 +195,7 @@ impl ControlPlane {
     /// A component ended or was not ready in 60 s.
     pub async fn start_api_server(&self) -> Result<(), Error> {
         self.run(Binary::ApiServer)?;
-        self.wait_for("/readyz", &[Binary::Etcd, Binary::ApiServer])
-            .await?;
+        self.wait_for("/readyz", &[Binary::Etcd, Binary::ApiServer]).await?;
         if self.options.controller_manager {
             self.run(Binary::ControllerManager)?;
             let components = [Binary::ApiServer, Binary::ControllerManager];
@@ -268,20 +254,14 @@ impl ControlPlane {
         }
         let log = self.log_path(component);
         let mut command = Process::command(&path, &log);
-        command
-            .args(self.site.arguments(component))
-            .current_dir(self.scratch.path());
+        command.args(self.site.arguments(component)).current_dir(self.scratch.path());
         let process = Process::spawn(command, &log, &self.scratch).map_err(Error::io("start", &path))?;
         running.insert(component, process);
         Ok(())
     }
 
     fn check_alive(&self, components: &[Binary]) -> Result<(), Error> {
-        for (component, process) in self
-            .running()
-            .iter_mut()
-            .filter(|(name, _)| components.contains(name))
-        {
+        for (component, process) in self.running().iter_mut().filter(|(name, _)| components.contains(name)) {
             let name = component.file_name();
             if let Some(status) = process.exited().map_err(Error::io("wait for", Path::new(name)))? {
                 return Err(Error::Exited(name, status, process.log_tail()));
@@ -314,12 +294,8 @@ impl ControlPlane {
     fn client(&self, binary: Binary) -> Command {
         let mut command = Command::new(self.assets.path(binary));
         // A kubeconfig, proxy or context of the caller's must not reach another cluster; caches go with HOME.
-        command
-            .env_clear()
-            .envs(env::var_os("PATH").map(|path| ("PATH", path)));
-        command
-            .env("HOME", self.scratch.path())
-            .env("KUBECONFIG", self.kubeconfig_path());
+        command.env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path)));
+        command.env("HOME", self.scratch.path()).env("KUBECONFIG", self.kubeconfig_path());
         command.args(self.site.arguments(binary));
         command
     }
@@ -329,7 +305,5 @@ impl ControlPlane {
 fn runs_dir() -> PathBuf {
     let user = env::var("USER").unwrap_or_else(|_| "run".to_owned());
     let temp = env::temp_dir();
-    std::path::absolute(&temp)
-        .unwrap_or(temp)
-        .join(format!("zitadel-operator-{user}"))
+    std::path::absolute(&temp).unwrap_or(temp).join(format!("zitadel-operator-{user}"))
 }

@@ -49,12 +49,8 @@ fn leaf(
     alternative_names: &[&str],
     usage: ExtendedKeyUsagePurpose,
 ) -> Result<(String, String), rcgen::Error> {
-    let mut params = CertificateParams::new(
-        alternative_names
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>(),
-    )?;
+    let mut params =
+        CertificateParams::new(alternative_names.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     params.distinguished_name.push(DnType::CommonName, name);
     params.extended_key_usages = vec![usage];
     let key = KeyPair::generate()?;

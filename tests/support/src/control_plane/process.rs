@@ -56,15 +56,8 @@ impl Process {
     /// No process could be made. A program that does not exist shows as exit code 127 instead.
     pub fn spawn(mut command: Command, log: &Path, scratch: &ScratchDir) -> io::Result<Self> {
         // A group of its own: Ctrl-C reaches this process first, and the pipe takes the rest down in order.
-        command
-            .stdin(Stdio::piped())
-            .stdout(scratch.pipe()?)
-            .stderr(Stdio::null())
-            .process_group(0);
-        Ok(Self {
-            supervisor: command.spawn()?,
-            log: log.to_path_buf(),
-        })
+        command.stdin(Stdio::piped()).stdout(scratch.pipe()?).stderr(Stdio::null()).process_group(0);
+        Ok(Self { supervisor: command.spawn()?, log: log.to_path_buf() })
     }
 
     /// How the process ended, or `None` while it runs.
@@ -115,18 +108,8 @@ impl ScratchDir {
         owner.lock()?;
         let (reader, writer) = io::pipe()?;
         let mut command = Command::new("/bin/sh");
-        command
-            .args(["-c", SWEEP])
-            .arg(&path)
-            .stdin(reader)
-            .stdout(Stdio::null())
-            .process_group(0);
-        Ok(Self {
-            sweeper: command.spawn()?,
-            path,
-            held: Some(writer),
-            _owner: owner,
-        })
+        command.args(["-c", SWEEP]).arg(&path).stdin(reader).stdout(Stdio::null()).process_group(0);
+        Ok(Self { sweeper: command.spawn()?, path, held: Some(writer), _owner: owner })
     }
 
     /// Where it is: absolute if `base` was.
@@ -136,9 +119,7 @@ impl ScratchDir {
     }
 
     fn pipe(&self) -> io::Result<Stdio> {
-        self.held
-            .as_ref()
-            .map_or_else(|| Ok(Stdio::null()), |pipe| pipe.try_clone().map(Stdio::from))
+        self.held.as_ref().map_or_else(|| Ok(Stdio::null()), |pipe| pipe.try_clone().map(Stdio::from))
     }
 }
 

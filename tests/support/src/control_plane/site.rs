@@ -78,17 +78,8 @@ impl Site {
         fs::create_dir(&pki).map_err(Error::io("make", &pki))?;
         let ports = free_ports().map_err(Error::io("find free ports for", dir))?;
         let (token, ca_pem) = (random_hex(16), pki::write(&pki)?);
-        let site = Self {
-            dir: dir.to_path_buf(),
-            audited,
-            ports,
-            token,
-            ca_pem,
-        };
-        site.write(
-            "tokens.csv",
-            &format!("{},admin,admin,system:masters\n", site.token),
-        )?;
+        let site = Self { dir: dir.to_path_buf(), audited, ports, token, ca_pem };
+        site.write("tokens.csv", &format!("{},admin,admin,system:masters\n", site.token))?;
         site.write("audit-policy.yaml", AUDIT_POLICY)?;
         site.write_kubeconfig("admin", &site.token)?;
         Ok(site)
@@ -130,28 +121,16 @@ impl Site {
     fn fill_in(&self, flags: &str) -> Vec<String> {
         let named = PORTS.iter().zip(self.ports);
         let ports = |flag: &str| {
-            named.clone().fold(flag.to_owned(), |f, (name, port)| {
-                f.replace(name, &port.to_string())
-            })
+            named.clone().fold(flag.to_owned(), |f, (name, port)| f.replace(name, &port.to_string()))
         };
         let dir = self.dir.display().to_string();
-        flags
-            .split_whitespace()
-            .map(|flag| ports(flag).replace("{dir}", &dir))
-            .collect()
+        flags.split_whitespace().map(|flag| ports(flag).replace("{dir}", &dir)).collect()
     }
 
     fn write(&self, name: &str, text: &str) -> Result<PathBuf, Error> {
         let path = self.path(name);
-        let opened = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&path);
-        opened
-            .and_then(|mut file| file.write_all(text.as_bytes()))
-            .map_err(Error::io("write", &path))?;
+        let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        opened.and_then(|mut file| file.write_all(text.as_bytes())).map_err(Error::io("write", &path))?;
         Ok(path)
     }
 }
@@ -163,11 +142,7 @@ fn free_ports() -> io::Result<[u16; 4]> {
     let candidates = (start..start + 2_000).map(|step| 20_000 + (step % 10_000) as u16);
     let free = candidates.filter_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
     let held: Vec<TcpListener> = free.take(PORTS.len()).collect();
-    let ports = held
-        .iter()
-        .map(|listener| Ok(listener.local_addr()?.port()))
-        .collect::<io::Result<Vec<_>>>()?;
-    ports
-        .try_into()
-        .map_err(|_| io::Error::other("2000 ports tried, too few are free"))
+    let ports =
+        held.iter().map(|listener| Ok(listener.local_addr()?.port())).collect::<io::Result<Vec<_>>>()?;
+    ports.try_into().map_err(|_| io::Error::other("2000 ports tried, too few are free"))
 }

@@ -29,14 +29,9 @@ pub(super) fn resolve_instance(store: &Store, host: &str) -> Outcome<()> {
         "unable to get instance by host: instanceHost {host}, publicHost : ID=QUERY-1kIjX Message=Errors.IAM.NotFound"
     );
     let origin = format!("&{{{host}  {}}}", store.scheme);
-    let found = format!(
-        "unable to set instance using origin {origin} (ExternalDomain is {})",
-        store.domains[0]
-    );
-    Err(Failure::bare(
-        5,
-        format!("{found}: ID=QUERY-1kIjX Message={help} Parent=({parent})"),
-    ))
+    let found =
+        format!("unable to set instance using origin {origin} (ExternalDomain is {})", store.domains[0]);
+    Err(Failure::bare(5, format!("{found}: ID=QUERY-1kIjX Message={help} Parent=({parent})")))
 }
 
 fn without_port(host: &str) -> &str {
@@ -53,63 +48,43 @@ pub(super) fn authenticate(store: &Store, headers: &HeaderMap) -> Outcome<String
     };
     let header = header.to_str().unwrap_or_default();
     let Some(token) = header.strip_prefix("Bearer ") else {
-        return Err(Failure::unauthenticated("AUTH-toLo1", "invalid auth header"));
+        return Err(Failure::of("AUTH-toLo1"));
     };
     let user = store.credentials.holder(token, store.clock.now());
     let user = user.filter(|user| store.current().users.contains_key(*user));
-    user.map(str::to_owned)
-        .ok_or_else(|| Failure::unauthenticated("AUTH-7fs1e", "Errors.Token.Invalid"))
+    user.map(str::to_owned).ok_or_else(|| Failure::of("AUTH-7fs1e"))
 }
 
 /// The context organization: the one of `x-zitadel-orgid`, or else the caller's own.
 pub(super) fn context(store: &Store, user: &str, asked: Option<&str>) -> Outcome<String> {
-    let own = store
-        .current()
-        .users
-        .get(user)
-        .map(|user| user.organization.as_str())
-        .unwrap_or_default();
+    let own = store.current().users.get(user).map(|user| user.organization.as_str()).unwrap_or_default();
     let id = asked.filter(|id| !id.is_empty()).unwrap_or(own);
-    let known = match store
-        .current()
-        .organizations
-        .get(id)
-        .map(|organization| organization.state)
-    {
+    let known = match store.current().organizations.get(id).map(|organization| organization.state) {
         Some(State::Removed) => store.behaviour.removed_organizations_linger,
         found => found.is_some(),
     };
-    if known {
-        Ok(id.to_owned())
-    } else {
-        Err(Failure::denied("AUTH-Bs7Ds", "Organisation doesn't exist"))
-    }
+    if known { Ok(id.to_owned()) } else { Err(Failure::of("AUTH-Bs7Ds")) }
 }
 
 /// Checks a permission as the interceptor does: no membership is 404, a missing permission 403.
 pub(super) fn permit(store: &Store, user: &str, organization: &str, needed: &str) -> Outcome<()> {
     let granted = granted(store, user, organization);
     if granted.is_empty() {
-        return Err(Failure::not_found("AUTHZ-cdgFk", "membership not found"));
+        return Err(Failure::of("AUTHZ-cdgFk"));
     }
     if granted.contains(&needed) {
         return Ok(());
     }
-    Err(Failure::denied("AUTH-5mWD2", "No matching permissions found"))
+    Err(Failure::of("AUTH-5mWD2"))
 }
 
 /// Everything the caller may do in an organization, in the order of the roles' own lists.
 pub(super) fn granted(store: &Store, user: &str, organization: &str) -> Vec<&'static str> {
     let members = &store.current().members;
     let scopes = [None, Some(organization.to_owned())];
-    let memberships = scopes
-        .into_iter()
-        .filter_map(|scope| members.get(&(user.to_owned(), scope)));
+    let memberships = scopes.into_iter().filter_map(|scope| members.get(&(user.to_owned(), scope)));
     let mut seen = BTreeSet::new();
-    let lists = memberships
-        .flat_map(|member| &member.roles)
-        .flat_map(|role| permissions(role));
+    let lists = memberships.flat_map(|member| &member.roles).flat_map(|role| permissions(role));
     let all = lists.filter(|permission| seen.insert(*permission));
-    all.filter(|permission| store.behaviour.line == Line::V4 || *permission != "session.read")
-        .collect()
+    all.filter(|permission| store.behaviour.line == Line::V4 || *permission != "session.read").collect()
 }

@@ -105,11 +105,7 @@ impl Behaviour {
 
     /// The same with lists that show only what was committed at least `lag` ago.
     pub fn lagging(self, lag: Duration) -> Self {
-        Self {
-            lag_least: lag,
-            lag_most: lag,
-            ..self
-        }
+        Self { lag_least: lag, lag_most: lag, ..self }
     }
 
     pub(super) fn version(&self) -> &'static str {

@@ -15,10 +15,7 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn new(epoch: Option<Timestamp>) -> Self {
-        Self {
-            epoch: micros(epoch.unwrap_or_else(Timestamp::now)),
-            started: Instant::now(),
-        }
+        Self { epoch: micros(epoch.unwrap_or_else(Timestamp::now)), started: Instant::now() }
     }
 
     /// Now, in whole microseconds, as ZITADEL's event store keeps time.
@@ -51,10 +48,7 @@ pub(super) struct Ids {
 impl Ids {
     pub(super) fn new(seed: Option<u64>) -> Self {
         let mut random = seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
-        Self {
-            next: 300_000_000_000_000_000 + splitmix(&mut random) % 100_000_000_000_000_000,
-            random,
-        }
+        Self { next: 300_000_000_000_000_000 + splitmix(&mut random) % 100_000_000_000_000_000, random }
     }
 
     pub(super) fn id(&mut self) -> String {
@@ -65,9 +59,7 @@ impl Ids {
     /// An opaque token of `length` URL-safe characters.
     pub(super) fn token(&mut self, length: usize) -> String {
         const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-        (0..length)
-            .map(|_| char::from(ALPHABET[(splitmix(&mut self.random) % 64) as usize]))
-            .collect()
+        (0..length).map(|_| char::from(ALPHABET[(splitmix(&mut self.random) % 64) as usize])).collect()
     }
 
     /// Eight hexadecimal digits.

@@ -41,9 +41,7 @@ pub(super) struct Credentials {
 
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials")
-            .field("tokens", &self.tokens.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Credentials").field("tokens", &self.tokens.len()).finish_non_exhaustive()
     }
 }
 
@@ -80,12 +78,7 @@ fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
         None => (usize::from(*length), rest),
         Some(bytes) => {
             let (digits, rest) = rest.split_at_checked(usize::from(bytes))?;
-            (
-                digits
-                    .iter()
-                    .fold(0, |length, digit| length << 8 | usize::from(*digit)),
-                rest,
-            )
+            (digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit)), rest)
         }
     };
     rest.split_at_checked(length)
@@ -93,26 +86,16 @@ fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
 
 fn pem(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
-    let lines: Vec<&str> = text
-        .as_bytes()
-        .chunks(64)
-        .map(|line| std::str::from_utf8(line).unwrap_or_default())
-        .collect();
-    format!(
-        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
-        lines.join("\n")
-    )
+    let lines: Vec<&str> =
+        text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap_or_default()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
 impl Store {
     /// A new access token of the user for the API.
     pub(super) fn issue(&mut self, user: &str, expires: Option<Timestamp>) -> String {
         let token = self.ids.token(71);
-        let granted = Token {
-            user: user.to_owned(),
-            expires,
-            for_api: true,
-        };
+        let granted = Token { user: user.to_owned(), expires, for_api: true };
         self.credentials.tokens.insert(token.clone(), granted);
         token
     }

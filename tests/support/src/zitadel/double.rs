@@ -40,26 +40,17 @@ pub struct Builder {
 impl Builder {
     /// Server line and knobs; the v4 line unless said.
     pub fn behaviour(self, behaviour: impl Into<Behaviour>) -> Self {
-        Self {
-            behaviour: behaviour.into(),
-            ..self
-        }
+        Self { behaviour: behaviour.into(), ..self }
     }
 
     /// What time it is at the start; now unless said.
     pub fn epoch(self, epoch: Timestamp) -> Self {
-        Self {
-            epoch: Some(epoch),
-            ..self
-        }
+        Self { epoch: Some(epoch), ..self }
     }
 
     /// Makes ids and tokens the same in every run.
     pub fn seed(self, seed: u64) -> Self {
-        Self {
-            seed: Some(seed),
-            ..self
-        }
+        Self { seed: Some(seed), ..self }
     }
 
     /// A further host under which the instance is found, besides `localhost` and the loopback addresses.
@@ -70,10 +61,7 @@ impl Builder {
 
     /// The issuer's scheme becomes https, as behind a proxy that ends TLS.
     pub fn external_secure(self) -> Self {
-        Self {
-            scheme: "https",
-            ..self
-        }
+        Self { scheme: "https", ..self }
     }
 
     /// The port to listen on; a free one unless said.
@@ -85,32 +73,21 @@ impl Builder {
     pub fn build(self) -> Double {
         let (clock, mut ids) = (Clock::new(self.epoch), Ids::new(self.seed));
         let instance = Instance::new(&mut ids, clock.now());
-        let editor = Editor {
-            id: ids.id(),
-            name: "setup".to_owned(),
-        };
+        let editor = Editor { id: ids.id(), name: "setup".to_owned() };
         let mut store = Store {
             behaviour: self.behaviour,
             clock,
-            person: Editor {
-                id: ids.id(),
-                name: "person".to_owned(),
-            },
+            person: Editor { id: ids.id(), name: "person".to_owned() },
             ids,
             credentials: Credentials::default(),
             instance,
             former: Vec::new(),
             frozen: None,
-            writer: Writer {
-                editor,
-                meanwhile: 0..0,
-            },
+            writer: Writer { editor, meanwhile: 0..0 },
             domains: self.domains,
             scheme: self.scheme,
         };
-        let user = store
-            .open_instance(None)
-            .expect("an empty instance can be set up");
+        let user = store.open_instance(None).expect("an empty instance can be set up");
         store.settle();
         let token = store.issue(&user, None);
         let (faults, ledger, server) = (Faults::default(), Ledger::default(), Server::default());
@@ -158,14 +135,7 @@ impl Double {
     /// Options, starting from the v4 line, the present time and random ids.
     pub fn builder() -> Builder {
         let domains = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).to_vec();
-        Builder {
-            behaviour: Behaviour::v4(),
-            epoch: None,
-            seed: None,
-            domains,
-            scheme: "http",
-            port: 0,
-        }
+        Builder { behaviour: Behaviour::v4(), epoch: None, seed: None, domains, scheme: "http", port: 0 }
     }
 
     /// The v4 line on a free loopback port.
@@ -238,14 +208,8 @@ impl Double {
         for rule in &rules {
             response = rule.after(response).await;
         }
-        let status = response
-            .extensions()
-            .get::<Dropped>()
-            .is_none()
-            .then_some(response.status().as_u16());
-        self.inner
-            .ledger
-            .amend(request.index, |request| request.status = status);
+        let status = response.extensions().get::<Dropped>().is_none().then_some(response.status().as_u16());
+        self.inner.ledger.amend(request.index, |request| request.status = status);
         response
     }
 
@@ -253,9 +217,7 @@ impl Double {
         let store = self.store();
         let user = authenticate(&store, &seen.headers).ok();
         let actor = user.and_then(|user| Some(store.current().users.get(&user)?.name.clone()));
-        self.inner
-            .ledger
-            .record(Request::arriving(seen, store.clock.now(), actor))
+        self.inner.ledger.record(Request::arriving(seen, store.clock.now(), actor))
     }
 
     async fn handle(&self, seen: &Seen, index: usize) -> Response {
@@ -289,10 +251,7 @@ async fn read(request: HttpRequest<Body>) -> Option<Seen> {
     let body = to_bytes(body, usize::MAX).await.ok()?;
     let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
     let authority = parts.uri.authority().map(http::uri::Authority::as_str);
-    let host = header("x-zitadel-instance-host")
-        .or(header(HOST.as_str()))
-        .or(authority)
-        .unwrap_or_default();
+    let host = header("x-zitadel-instance-host").or(header(HOST.as_str())).or(authority).unwrap_or_default();
     Some(Seen {
         host: host.to_owned(),
         path: parts.uri.path().to_owned(),
@@ -320,10 +279,7 @@ fn respond(store: &mut Store, seen: &Seen) -> Response {
 
 fn reply(outcome: Outcome<Reply>, seen: &Seen) -> Response {
     let failed = |failure: Failure| {
-        json(
-            failure.status(),
-            &failure.body(seen.header("accept-language").unwrap_or("en")),
-        )
+        json(failure.status(), &failure.body(seen.header("accept-language").unwrap_or("en")))
     };
     outcome.map_or_else(failed, |reply| json(reply.status, &reply.body))
 }
@@ -365,8 +321,6 @@ fn text(status: u16, body: &str) -> Response {
 fn with_type(status: u16, kind: &'static str, body: String) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }

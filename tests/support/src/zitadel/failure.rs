@@ -16,58 +16,76 @@ pub struct Failure {
 
 pub(super) type Outcome<T> = Result<T, Failure>;
 
+/// Every error id the double answers with: id, gRPC code, message. `V3-DKcYh` has several messages.
+const KNOWN: &[(&str, u8, &str)] = &[
+    ("AUTH-5mWD2", 7, "No matching permissions found"),
+    ("AUTH-7fs1e", 16, "Errors.Token.Invalid"),
+    ("AUTH-Bs7Ds", 7, "Organisation doesn't exist"),
+    ("AUTH-toLo1", 16, "invalid auth header"),
+    ("AUTHZ-cdgFk", 5, "membership not found"),
+    ("COMMA-aps2n", 5, "Organisation not found"),
+    ("COMMA-wG9p1", 9, "Default Organisation must not be deleted"),
+    ("COMMAND-112M9", 5, "Project not found"),
+    ("COMMAND-2M0fs", 9, "No changes"),
+    ("COMMAND-3M9sd", 5, "Project not found"),
+    ("COMMAND-5M0cs", 9, "No changes"),
+    ("COMMAND-5M9bs", 9, "Project is not deactivated"),
+    ("COMMAND-QXPGs", 9, "Organisation not found"),
+    ("COMMAND-Vigh1", 3, "No changes"),
+    ("COMMAND-m9od", 5, "User could not be found"),
+    ("COMMAND-m9vMf", 5, "Role doesn't exist"),
+    ("COMMAND-mki55", 9, "Project is not active"),
+    ("EVENT-Dbs2g", 9, "Organisation is already deactivated"),
+    ("EVENT-bfnrh", 9, "Organisation is already active"),
+    ("LIMITS-molsj", 8, "Errors.Limits.Instance.Blocked"),
+    ("MANAG-SFf2a", 5, "Project not found"),
+    ("META-2npds", 5, "One or more keys do not exist"),
+    ("META-9mm2d", 9, "Metadata list is empty"),
+    ("META-9mw2d", 9, "Metadata list is empty"),
+    ("META-mcnw3", 5, "Metadata not found"),
+    ("ORG-1M8ds", 6, "Errors.Org.DomainPolicy.AlreadyExists"),
+    ("ORG-1MRds", 5, "Organisation not found"),
+    ("ORG-2N9sd", 5, "Errors.Org.DomainPolicy.NotFound"),
+    ("ORG-3M9ds", 9, "Private Label Policy has not been changed"),
+    ("ORG-4VSdf", 9, "Organisation not changed"),
+    ("ORG-Dgf3g", 5, "Organisation not found"),
+    ("ORG-Dvsh3", 5, "Errors.Org.DomainPolicy.NotFound"),
+    ("ORG-laho2n", 6, "Errors.Org.AlreadyExisting"),
+    ("ORG-mruNY", 3, "Organisation is invalid"),
+    ("ORG-oL9nT", 5, "Organisation not found"),
+    ("QUERY-4M0fs", 3, "Limit exceeded"),
+    ("QUERY-Dfbg2", 5, "User could not be found"),
+    ("QUERY-K0Jr5", 5, "Errors.IAM.DomainPolicy.NotFound"),
+    ("QUERY-Rph32", 5, "Metadata not found"),
+    ("QUERY-fk2fs", 5, "Project not found"),
+    ("QUERY-iTTGJ", 5, "Organisation not found"),
+    ("QUERY-leq5Q", 5, "Organisation not found"),
+    ("QUOTA-vjAy8", 8, "Quota.Access.Exhausted"),
+];
+
 impl Failure {
-    fn with_id(code: u8, id: &'static str, message: &str) -> Self {
-        Self {
-            code,
-            id: Some(id),
-            message: message.to_owned(),
-        }
+    /// The error with that id.
+    ///
+    /// # Panics
+    /// For an id that the double does not know.
+    pub fn of(id: &str) -> Self {
+        let known = KNOWN.iter().find(|(known, ..)| *known == id);
+        let (id, code, message) = known.unwrap_or_else(|| panic!("unknown error id {id}"));
+        Self { code: *code, id: Some(id), message: (*message).to_owned() }
+    }
+
+    /// 409 `V3-DKcYh` of a name that is taken.
+    pub(super) fn taken(message: &str) -> Self {
+        Self { code: 6, id: Some("V3-DKcYh"), message: message.to_owned() }
     }
 
     /// A bare status: the answer has no `details`.
     pub fn bare(code: u8, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            id: None,
-            message: message.into(),
-        }
-    }
-
-    pub(super) fn argument(id: &'static str, message: &str) -> Self {
-        Self::with_id(3, id, message)
-    }
-
-    pub(super) fn not_found(id: &'static str, message: &str) -> Self {
-        Self::with_id(5, id, message)
-    }
-
-    pub(super) fn already_exists(id: &'static str, message: &str) -> Self {
-        Self::with_id(6, id, message)
-    }
-
-    pub(super) fn denied(id: &'static str, message: &str) -> Self {
-        Self::with_id(7, id, message)
-    }
-
-    /// 429 with code 8, for example `LIMITS-molsj` or `QUOTA-vjAy8`.
-    pub fn exhausted(id: &'static str, message: &str) -> Self {
-        Self::with_id(8, id, message)
-    }
-
-    pub(super) fn precondition(id: &'static str, message: &str) -> Self {
-        Self::with_id(9, id, message)
-    }
-
-    pub(super) fn unauthenticated(id: &'static str, message: &str) -> Self {
-        Self::with_id(16, id, message)
+        Self { code, id: None, message: message.into() }
     }
 
     pub(super) fn too_large(size: usize) -> Self {
-        Self::bare(
-            8,
-            format!("grpc: received message larger than max ({size} vs. 4194304)"),
-        )
+        Self::bare(8, format!("grpc: received message larger than max ({size} vs. 4194304)"))
     }
 
     pub(super) fn overlapping_write() -> Self {

@@ -53,20 +53,13 @@ pub struct Fault {
 
 impl fmt::Debug for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fault")
-            .field("times", &self.times)
-            .finish_non_exhaustive()
+        f.debug_struct("Fault").field("times", &self.times).finish_non_exhaustive()
     }
 }
 
 impl Fault {
     fn new(effect: Effect) -> Self {
-        Self {
-            effect,
-            conditions: Vec::new(),
-            times: usize::MAX,
-            skipped: 0,
-        }
+        Self { effect, conditions: Vec::new(), times: usize::MAX, skipped: 0 }
     }
 
     /// This status and an empty body instead of handling; see [`Self::header`] and [`Self::body`].
@@ -97,17 +90,12 @@ impl Fault {
 
     /// 429 with code 8 and id `LIMITS-molsj`, as of a blocked instance.
     pub fn limited() -> Self {
-        Self::failure(&Failure::exhausted(
-            "LIMITS-molsj",
-            "Errors.Limits.Instance.Blocked",
-        ))
+        Self::failure(&Failure::of("LIMITS-molsj"))
     }
 
     /// A proxy's HTML page with status 200 instead of handling.
     pub fn html() -> Self {
-        Self::answer(200)
-            .header("content-type", "text/html")
-            .body("<html><body>Welcome</body></html>")
+        Self::answer(200).header("content-type", "text/html").body("<html><body>Welcome</body></html>")
     }
 
     /// 302 to another place instead of handling.
@@ -161,10 +149,7 @@ impl Fault {
     /// For an invalid header.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         if let Effect::Answer(_, headers, _) = &mut self.effect {
-            headers.push((
-                name.parse().expect("a header name"),
-                value.parse().expect("a header value"),
-            ));
+            headers.push((name.parse().expect("a header name"), value.parse().expect("a header value")));
         }
         self
     }
@@ -284,12 +269,8 @@ fn oversized(bytes: usize) -> Response {
     let sizes = (0..bytes.div_ceil(CHUNK)).map(move |index| CHUNK.min(bytes - index * CHUNK));
     let chunks = sizes.map(|size| Ok::<_, Infallible>(Bytes::from(vec![b'a'; size])));
     let quote = || stream::iter([Ok(Bytes::from_static(b"\""))]);
-    let mut response = Response::new(Body::from_stream(
-        quote().chain(stream::iter(chunks)).chain(quote()),
-    ));
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let mut response = Response::new(Body::from_stream(quote().chain(stream::iter(chunks)).chain(quote())));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -300,12 +281,14 @@ async fn taken(response: Response) -> (http::response::Parts, Bytes) {
 
 async fn truncated(response: Response) -> Response {
     let (mut parts, body) = taken(response).await;
-    parts
-        .headers
-        .insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     let half = body.slice(..body.len() / 2);
-    let broken = Err(io::Error::new(io::ErrorKind::ConnectionReset, Dropped));
-    Response::from_parts(parts, Body::from_stream(stream::iter([Ok(half), broken])))
+    // A pause, so that the half is on its way before the connection breaks.
+    let broken = stream::once(async {
+        tokio::task::yield_now().await;
+        Err(io::Error::new(io::ErrorKind::ConnectionReset, Dropped))
+    });
+    Response::from_parts(parts, Body::from_stream(stream::iter([Ok(half)]).chain(broken)))
 }
 
 async fn trickled(response: Response, interval: Duration) -> Response {
@@ -336,12 +319,7 @@ impl Injected {
     /// Waits until it took effect, or a request arrived at its hold, at least so many times.
     pub async fn reached(&self, times: usize) {
         // Fails only once the sender is gone, which the rule owns.
-        let _ = self
-            .0
-            .reached
-            .subscribe()
-            .wait_for(|reached| *reached >= times)
-            .await;
+        let _ = self.0.reached.subscribe().wait_for(|reached| *reached >= times).await;
     }
 
     /// Lets held requests go on, and later ones through.
@@ -370,11 +348,7 @@ impl Faults {
     pub(super) fn matching(&self, request: &Request) -> Vec<Arc<Rule>> {
         let mut rules = self.rules();
         rules.retain(|rule| !rule.removed.load(Ordering::SeqCst));
-        rules
-            .iter()
-            .filter(|rule| rule.claims(request))
-            .cloned()
-            .collect()
+        rules.iter().filter(|rule| rule.claims(request)).cloned().collect()
     }
 
     pub(super) fn clear(&self) {

@@ -33,11 +33,7 @@ fn is_zero(value: &Value) -> bool {
 
 /// A uint64 field: a string, left out when zero.
 pub(super) fn number(value: u64) -> Value {
-    if value == 0 {
-        Value::Null
-    } else {
-        json!(value.to_string())
-    }
+    if value == 0 { Value::Null } else { json!(value.to_string()) }
 }
 
 /// `details` of an object that was read: all four fields.
@@ -74,11 +70,7 @@ pub(super) fn proto_size(name: &str, value: &Value) -> usize {
         Value::String(text) => text.len() + 2,
         Value::Array(items) => items.iter().map(|item| proto_size(name, item)).sum(),
         Value::Object(fields) => {
-            fields
-                .iter()
-                .map(|(name, field)| proto_size(name, field))
-                .sum::<usize>()
-                + 4
+            fields.iter().map(|(name, field)| proto_size(name, field)).sum::<usize>() + 4
         }
         _ => 2,
     }
@@ -97,24 +89,15 @@ impl Body {
     pub(super) fn parse(bytes: &[u8]) -> Outcome<Self> {
         let raw: Arc<str> = String::from_utf8_lossy(bytes).into();
         if raw.trim().is_empty() {
-            return Ok(Self {
-                fields: Map::new(),
-                raw,
-            });
+            return Ok(Self { fields: Map::new(), raw });
         }
         match serde_json::from_str(&raw) {
             Ok(Value::Object(fields)) => Ok(Self { fields, raw }),
-            Ok(_) => Err(Failure::bare(
-                3,
-                "proto: syntax error (line 1:1): unexpected token",
-            )),
+            Ok(_) => Err(Failure::bare(3, "proto: syntax error (line 1:1): unexpected token")),
             Err(error) if error.is_eof() => Err(Failure::bare(3, "unexpected EOF")),
             Err(error) => {
                 let (line, column) = (error.line(), error.column());
-                Err(Failure::bare(
-                    3,
-                    format!("proto: syntax error (line {line}:{column}): unexpected token"),
-                ))
+                Err(Failure::bare(3, format!("proto: syntax error (line {line}:{column}): unexpected token")))
             }
         }
     }
@@ -122,6 +105,11 @@ impl Body {
     pub(super) fn get(&self, name: &str) -> Option<&Value> {
         let found = self.fields.get(name).or_else(|| self.fields.get(&snake(name)));
         found.filter(|value| !value.is_null())
+    }
+
+    /// About how many bytes its protobuf form has.
+    pub(super) fn size(&self) -> usize {
+        self.fields.iter().map(|(name, field)| proto_size(name, field)).sum()
     }
 
     pub(super) fn fields(&self) -> &Map<String, Value> {
@@ -151,9 +139,7 @@ impl Body {
     /// A uint64, as a number or a string.
     pub(super) fn number(&self, name: &str) -> Outcome<u64> {
         let Some(value) = self.get(name) else { return Ok(0) };
-        let parsed = value
-            .as_u64()
-            .or_else(|| value.as_str().and_then(|text| text.parse().ok()));
+        let parsed = value.as_u64().or_else(|| value.as_str().and_then(|text| text.parse().ok()));
         parsed.ok_or_else(|| self.mismatch("uint64", name, value))
     }
 
@@ -170,70 +156,47 @@ impl Body {
                 let index = number.as_u64().and_then(|index| usize::try_from(index).ok());
                 Ok(index.and_then(|index| known.get(index)).copied())
             }
-            Some(Value::String(text)) => Ok(known
-                .iter()
-                .find(|known| **known == text)
-                .or(known.first())
-                .copied()),
+            Some(Value::String(text)) => {
+                Ok(known.iter().find(|known| **known == text).or(known.first()).copied())
+            }
             None => Ok(known.first().copied()),
             Some(other) => Err(self.mismatch("enum", name, other)),
         }
     }
 
     pub(super) fn child(&self, name: &str) -> Self {
-        let fields = self
-            .get(name)
-            .and_then(Value::as_object)
-            .cloned()
-            .unwrap_or_default();
-        Self {
-            fields,
-            raw: self.raw.clone(),
-        }
+        let fields = self.get(name).and_then(Value::as_object).cloned().unwrap_or_default();
+        Self { fields, raw: self.raw.clone() }
     }
 
     pub(super) fn children(&self, name: &str) -> Vec<Self> {
         let items = self.get(name).and_then(Value::as_array).into_iter().flatten();
         items
-            .map(|item| Self {
-                fields: item.as_object().cloned().unwrap_or_default(),
-                raw: self.raw.clone(),
-            })
+            .map(|item| Self { fields: item.as_object().cloned().unwrap_or_default(), raw: self.raw.clone() })
             .collect()
     }
 
     pub(super) fn strings(&self, name: &str) -> Vec<String> {
         let items = self.get(name).and_then(Value::as_array).into_iter().flatten();
-        items
-            .filter_map(|item| item.as_str().map(str::to_owned))
-            .collect()
+        items.filter_map(|item| item.as_str().map(str::to_owned)).collect()
     }
 
     fn mismatch(&self, kind: &str, name: &str, value: &Value) -> Failure {
         let column = self.column_of(name);
-        Failure::bare(
-            3,
-            format!("proto: (line 1:{column}): invalid value for {kind} field {name}: {value}"),
-        )
+        Failure::bare(3, format!("proto: (line 1:{column}): invalid value for {kind} field {name}: {value}"))
     }
 
     fn column_of(&self, name: &str) -> usize {
         let key = format!("\"{name}\"");
         let after = self.raw.find(&key).map_or(0, |start| start + key.len());
-        let skipped = self.raw[after..]
-            .find(|c: char| c != ':' && !c.is_whitespace())
-            .unwrap_or(0);
+        let skipped = self.raw[after..].find(|c: char| c != ':' && !c.is_whitespace()).unwrap_or(0);
         after + skipped + 1
     }
 }
 
 fn snake(name: &str) -> String {
     let lower = |c: char| {
-        if c.is_ascii_uppercase() {
-            format!("_{}", c.to_ascii_lowercase())
-        } else {
-            c.to_string()
-        }
+        if c.is_ascii_uppercase() { format!("_{}", c.to_ascii_lowercase()) } else { c.to_string() }
     };
     name.chars().map(lower).collect()
 }
@@ -241,7 +204,5 @@ fn snake(name: &str) -> String {
 fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let standard = text.replace('-', "+").replace('_', "/");
-    GeneralPurpose::new(&alphabet::STANDARD, config)
-        .decode(standard)
-        .ok()
+    GeneralPurpose::new(&alphabet::STANDARD, config).decode(standard).ok()
 }

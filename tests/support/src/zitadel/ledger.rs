@@ -125,18 +125,12 @@ impl Ledger {
 
     /// How many requests had that method and a path that starts so.
     pub fn count(&self, method: &Method, path: &str) -> usize {
-        self.select(|request| request.method == *method && request.path.starts_with(path))
-            .len()
+        self.select(|request| request.method == *method && request.path.starts_with(path)).len()
     }
 
     /// The requests that satisfy a condition.
     pub fn select(&self, wanted: impl Fn(&Request) -> bool) -> Vec<Request> {
-        self.book()
-            .requests
-            .iter()
-            .filter(|request| wanted(request))
-            .cloned()
-            .collect()
+        self.book().requests.iter().filter(|request| wanted(request)).cloned().collect()
     }
 
     /// Forgets all requests; indices go on.
@@ -154,12 +148,7 @@ impl Ledger {
 
     pub(super) fn amend(&self, index: usize, change: impl FnOnce(&mut Request)) {
         let mut book = self.book();
-        if let Some(request) = book
-            .requests
-            .iter_mut()
-            .rev()
-            .find(|request| request.index == index)
-        {
+        if let Some(request) = book.requests.iter_mut().rev().find(|request| request.index == index) {
             change(request);
         }
     }

@@ -26,12 +26,7 @@ pub(super) struct Moment {
 
 impl Stamp {
     pub(super) fn new(moment: Moment, owner: &str) -> Self {
-        Self {
-            sequence: moment.sequence,
-            created: moment.at,
-            changed: moment.at,
-            owner: owner.to_owned(),
-        }
+        Self { sequence: moment.sequence, created: moment.at, changed: moment.at, owner: owner.to_owned() }
     }
 
     pub(super) fn touch(&mut self, moment: Moment) {

@@ -99,12 +99,7 @@ pub(super) const fn route(
     access: Access,
     handler: fn(&mut Call<'_>) -> Outcome<Reply>,
 ) -> Route {
-    Route {
-        method,
-        pattern,
-        access,
-        handler,
-    }
+    Route { method, pattern, access, handler }
 }
 
 /// Handles a request to one of the JSON APIs.
@@ -116,6 +111,7 @@ pub(super) fn dispatch(store: &mut Store, seen: &Seen) -> Outcome<Reply> {
         let text = "header key \"zitadel-activity-path\" contains value with non-printable ASCII characters";
         return Err(Failure::bare(13, text));
     }
+    require_size(body.size())?;
     access::resolve_instance(store, &seen.host)?;
     let user = access::authenticate(store, &seen.headers)?;
     let organization = access::context(store, &user, seen.header("x-zitadel-orgid"))?;
@@ -123,19 +119,14 @@ pub(super) fn dispatch(store: &mut Store, seen: &Seen) -> Outcome<Reply> {
         access::permit(store, &user, &organization, permission)?;
     }
     store.writer.editor = store.editor(&user);
-    let mut call = Call {
-        store,
-        user,
-        organization,
-        parameters,
-        query: &seen.query,
-        body,
-    };
+    let mut call = Call { store, user, organization, parameters, query: &seen.query, body };
     let reply = (route.handler)(&mut call)?;
-    match proto_size("", &reply.body) {
-        size if size > MESSAGE_LIMIT => Err(Failure::too_large(size)),
-        _ => Ok(reply),
-    }
+    require_size(proto_size("", &reply.body))?;
+    Ok(reply)
+}
+
+fn require_size(size: usize) -> Outcome<()> {
+    if size > MESSAGE_LIMIT { Err(Failure::too_large(size)) } else { Ok(()) }
 }
 
 fn find(method: &Method, path: &str) -> Outcome<(&'static Route, Vec<String>)> {
@@ -176,8 +167,5 @@ pub(super) fn length(message: &str, field: &str, value: &str) -> Outcome<()> {
 
 fn pascal(field: &str) -> String {
     let mut characters = field.chars();
-    characters
-        .next()
-        .map(|first| first.to_uppercase().chain(characters).collect())
-        .unwrap_or_default()
+    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
 }

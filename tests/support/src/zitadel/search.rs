@@ -27,33 +27,22 @@ pub(super) fn passes(filter: Option<&Body>, field: &str, value: &str) -> Outcome
         Some(_) => (value.to_lowercase(), wanted.to_lowercase()),
         None => (value.to_owned(), wanted),
     };
-    Ok(
-        match method
-            .trim_start_matches("TEXT_QUERY_METHOD_")
-            .trim_end_matches("_IGNORE_CASE")
-        {
-            "STARTS_WITH" => value.starts_with(&wanted),
-            "CONTAINS" => value.contains(&wanted),
-            "ENDS_WITH" => value.ends_with(&wanted),
-            _ => value == wanted,
-        },
-    )
+    Ok(match method.trim_start_matches("TEXT_QUERY_METHOD_").trim_end_matches("_IGNORE_CASE") {
+        "STARTS_WITH" => value.starts_with(&wanted),
+        "CONTAINS" => value.contains(&wanted),
+        "ENDS_WITH" => value.ends_with(&wanted),
+        _ => value == wanted,
+    })
 }
 
 /// The filters of that kind in `queries`.
 pub(super) fn filters(body: &Body, kind: &str) -> Vec<Body> {
-    body.children("queries")
-        .iter()
-        .filter(|query| query.has(kind))
-        .map(|query| query.child(kind))
-        .collect()
+    body.children("queries").iter().filter(|query| query.has(kind)).map(|query| query.child(kind)).collect()
 }
 
 /// Whether a value passes every text filter of that kind.
 pub(super) fn passes_all(filters: &[Body], field: &str, value: &str) -> Outcome<bool> {
-    filters.iter().try_fold(true, |passed, filter| {
-        Ok(passed && passes(Some(filter), field, value)?)
-    })
+    filters.iter().try_fold(true, |passed, filter| Ok(passed && passes(Some(filter), field, value)?))
 }
 
 /// What names the answer's time, and how many rows are a page if the request does not say.
@@ -71,7 +60,7 @@ pub(super) fn page(call: &Call<'_>, style: Style, rows: Vec<Value>, invisible: u
     let query = call.body.child("query");
     let (offset, mut limit) = (query.number("offset")? as usize, query.number("limit")? as usize);
     if behaviour.list_limits && limit > 1_000 {
-        return Err(Failure::argument("QUERY-4M0fs", "Limit exceeded"));
+        return Err(Failure::of("QUERY-4M0fs"));
     }
     if limit == 0 {
         limit = match (behaviour.list_limits, style) {
@@ -82,11 +71,7 @@ pub(super) fn page(call: &Call<'_>, style: Style, rows: Vec<Value>, invisible: u
     }
     let limit = limit.min(behaviour.page_cap.unwrap_or(usize::MAX));
     let total = (rows.len() + invisible) as u64 + behaviour.overcount;
-    let time = if matches!(style, Style::V1) {
-        "viewTimestamp"
-    } else {
-        "timestamp"
-    };
+    let time = if matches!(style, Style::V1) { "viewTimestamp" } else { "timestamp" };
     let details = message(json!({"totalResult": number(total), time: rfc3339(call.store.clock.now())}));
     let rows: Vec<Value> = rows.into_iter().skip(offset).take(limit).collect();
     Reply::ok(message(json!({"details": details, "result": rows})))

@@ -49,10 +49,7 @@ impl Double {
     /// Base URL; of a double without a socket, one that it answers to in-process.
     pub fn url(&self) -> String {
         let address = self.inner.server.socket().address;
-        address.map_or_else(
-            || "http://localhost:8080".to_owned(),
-            |address| format!("http://{address}"),
-        )
+        address.map_or_else(|| "http://localhost:8080".to_owned(), |address| format!("http://{address}"))
     }
 
     /// Refuses connections and cuts those that exist, until [`Self::resume`]. In-process calls fail too.

@@ -16,10 +16,7 @@ impl Store {
     /// Who a user is as the editor of events.
     pub(super) fn editor(&self, user: &str) -> Editor {
         let known = self.current().users.get(user);
-        Editor {
-            id: user.to_owned(),
-            name: known.map(|user| user.name.clone()).unwrap_or_default(),
-        }
+        Editor { id: user.to_owned(), name: known.map(|user| user.name.clone()).unwrap_or_default() }
     }
 
     /// Opens an empty instance with its administrator, whose user id it returns.
@@ -28,15 +25,9 @@ impl Store {
         self.instance = Instance::new(&mut self.ids, at);
         let id = self.instance.id.clone();
         let settings = DomainSettings::default();
-        let moment = self.push(
-            &Aggregate::of("instance", &id, &id),
-            "instance.policy.domain.added",
-            json!({}),
-        )?;
-        self.edit().default_policy = Some(DomainPolicy {
-            settings,
-            stamp: Stamp::new(moment, &id),
-        });
+        let moment =
+            self.push(&Aggregate::of("instance", &id, &id), "instance.policy.domain.added", json!({}))?;
+        self.edit().default_policy = Some(DomainPolicy { settings, stamp: Stamp::new(moment, &id) });
         let default = organization::add(self, None, INSTANCE_NAME)?.id;
         self.instance.default_organization.clone_from(&default);
         let admin = user::add(self, admin, &default, ADMIN_LOGIN, "iam-admin")?.id;
@@ -54,18 +45,9 @@ impl Store {
         self.open_instance(Some(admin.to_owned()))?;
         let default = self.instance.default_organization.clone();
         for known in before.users.values().filter(|known| known.id != admin) {
-            user::add(
-                self,
-                Some(known.id.clone()),
-                &default,
-                &known.user_name,
-                &known.name,
-            )?;
+            user::add(self, Some(known.id.clone()), &default, &known.user_name, &known.name)?;
         }
-        for ((user, scope), roles) in roles_of(&before)
-            .into_iter()
-            .filter(|((user, _), _)| user != admin)
-        {
+        for ((user, scope), roles) in roles_of(&before).into_iter().filter(|((user, _), _)| user != admin) {
             let roles: Vec<&str> = roles.iter().map(String::as_str).collect();
             member::set(self, &user, scope.then_some(default.as_str()), &roles)?;
         }
@@ -77,9 +59,7 @@ impl Store {
 fn roles_of(tables: &Tables) -> BTreeMap<(String, bool), BTreeSet<String>> {
     let mut all: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
     for ((user, scope), member) in &tables.members {
-        all.entry((user.clone(), scope.is_some()))
-            .or_default()
-            .extend(member.roles.iter().cloned());
+        all.entry((user.clone(), scope.is_some())).or_default().extend(member.roles.iter().cloned());
     }
     all
 }

@@ -45,11 +45,7 @@ pub(super) struct Aggregate {
 
 impl Aggregate {
     pub(super) fn of(kind: &'static str, id: &str, owner: &str) -> Self {
-        Self {
-            kind,
-            id: id.to_owned(),
-            owner: owner.to_owned(),
-        }
+        Self { kind, id: id.to_owned(), owner: owner.to_owned() }
     }
 
     pub(super) fn organization(id: &str) -> Self {
@@ -154,16 +150,10 @@ impl Store {
         if let Some(frozen) = &self.frozen {
             return frozen.clone();
         }
-        let lag = self
-            .ids
-            .between(self.behaviour.lag_least, self.behaviour.lag_most);
+        let lag = self.ids.between(self.behaviour.lag_least, self.behaviour.lag_most);
         let now = Instant::now();
         let past = &self.instance.past;
-        let seen = past
-            .iter()
-            .rev()
-            .find(|(at, _)| *at + lag <= now)
-            .or(past.front());
+        let seen = past.iter().rev().find(|(at, _)| *at + lag <= now).or(past.front());
         seen.map_or_else(|| self.instance.tables.clone(), |(_, tables)| tables.clone())
     }
 
@@ -189,9 +179,7 @@ impl Store {
     /// The aggregate of each event from that one on, as `kind/id`.
     pub(super) fn events_since(&self, first: usize) -> Vec<String> {
         let events = self.instance.events.iter().skip(first);
-        events
-            .map(|event| format!("{}/{}", event.aggregate.kind, event.aggregate.id))
-            .collect()
+        events.map(|event| format!("{}/{}", event.aggregate.kind, event.aggregate.id)).collect()
     }
 
     /// Appends one event.
@@ -212,18 +200,9 @@ impl Store {
         {
             return Err(Failure::overlapping_write());
         }
-        let moment = Moment {
-            sequence: sequence + 1,
-            at: self.next_moment(),
-        };
+        let moment = Moment { sequence: sequence + 1, at: self.next_moment() };
         let editor = self.writer.editor.clone();
-        self.instance.events.push(Event {
-            aggregate: aggregate.clone(),
-            moment,
-            kind,
-            payload,
-            editor,
-        });
+        self.instance.events.push(Event { aggregate: aggregate.clone(), moment, kind, payload, editor });
         self.instance.heads.insert(key, moment.sequence);
         Ok(moment)
     }

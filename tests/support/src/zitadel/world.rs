@@ -29,9 +29,7 @@ pub struct Actor {
 
 impl fmt::Debug for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Actor")
-            .field("user", &self.user)
-            .finish_non_exhaustive()
+        f.debug_struct("Actor").field("user", &self.user).finish_non_exhaustive()
     }
 }
 
@@ -154,11 +152,7 @@ impl Double {
     }
 
     fn admin_editor(store: &Store) -> Editor {
-        let admin = store
-            .current()
-            .users
-            .values()
-            .find(|user| user.name == "iam-admin");
+        let admin = store.current().users.values().find(|user| user.name == "iam-admin");
         admin.map_or_else(|| store.person.clone(), |admin| store.editor(&admin.id))
     }
 
@@ -178,9 +172,7 @@ impl Double {
 
     /// Gives the user exactly these roles in the organization, none to take its membership away.
     pub fn set_roles(&self, user: &str, organization: &str, roles: &[&str]) {
-        self.by(Self::admin_editor, |store| {
-            member::set(store, user, Some(organization), roles)
-        });
+        self.by(Self::admin_editor, |store| member::set(store, user, Some(organization), roles));
     }
 
     /// Gives the user exactly these roles in the instance.
@@ -202,12 +194,7 @@ impl Double {
     pub fn expire_minted_tokens(&self) {
         let mut store = self.store();
         let now = store.clock.now();
-        for token in store
-            .credentials
-            .tokens
-            .values_mut()
-            .filter(|token| token.expires.is_some())
-        {
+        for token in store.credentials.tokens.values_mut().filter(|token| token.expires.is_some()) {
             token.expires = Some(now);
         }
     }
@@ -217,13 +204,7 @@ impl Double {
         let (private, public) = generate_key();
         let mut store = self.store();
         let id = store.ids.id();
-        store.credentials.keys.insert(
-            id.clone(),
-            Key {
-                user: user.to_owned(),
-                public,
-            },
-        );
+        store.credentials.keys.insert(id.clone(), Key { user: user.to_owned(), public });
         json!({
             "type": "serviceaccount",
             "keyId": id,
@@ -244,10 +225,7 @@ impl Double {
         let mut store = self.store();
         let client = store.current().users[user].user_name.clone();
         let secret = store.ids.token(64);
-        store
-            .credentials
-            .secrets
-            .insert(user.to_owned(), (secret.clone(), Instant::now()));
+        store.credentials.secrets.insert(user.to_owned(), (secret.clone(), Instant::now()));
         (client, secret)
     }
 }
@@ -257,16 +235,12 @@ impl Double {
 impl Double {
     /// An organization without users; its id.
     pub fn add_organization(&self, name: &str) -> String {
-        self.by(Self::admin_editor, |store| organization::add(store, None, name))
-            .id
+        self.by(Self::admin_editor, |store| organization::add(store, None, name)).id
     }
 
     /// One user of each kind for an organization.
     pub fn add_staff(&self, organization: &str) -> OrgWorld {
-        let name = self
-            .organization(organization)
-            .map(|found| found.name)
-            .unwrap_or_default();
+        let name = self.organization(organization).map(|found| found.name).unwrap_or_default();
         OrgWorld {
             id: organization.to_owned(),
             name,
@@ -292,12 +266,7 @@ impl Double {
     pub fn organizations(&self) -> Vec<Organization> {
         let live = |found: &&Arc<Organization>| found.state != State::Removed;
         self.look(|tables| {
-            tables
-                .organizations
-                .values()
-                .filter(live)
-                .map(|found| (**found).clone())
-                .collect()
+            tables.organizations.values().filter(live).map(|found| (**found).clone()).collect()
         })
     }
 
@@ -318,12 +287,8 @@ impl Double {
 
     /// A project with default settings; its id.
     pub fn create_project(&self, organization: &str, name: &str) -> String {
-        let settings = ProjectSettings {
-            name: name.to_owned(),
-            ..ProjectSettings::default()
-        };
-        self.by(Self::person, |store| project::add(store, organization, settings))
-            .id
+        let settings = ProjectSettings { name: name.to_owned(), ..ProjectSettings::default() };
+        self.by(Self::person, |store| project::add(store, organization, settings)).id
     }
 
     /// The project as it is now, whatever lags.
@@ -334,14 +299,7 @@ impl Double {
     /// The organization's projects as they are now, in the order of their making.
     pub fn projects(&self, organization: &str) -> Vec<Project> {
         let own = |found: &&Arc<Project>| found.organization == organization;
-        self.look(|tables| {
-            tables
-                .projects
-                .values()
-                .filter(own)
-                .map(|found| (**found).clone())
-                .collect()
-        })
+        self.look(|tables| tables.projects.values().filter(own).map(|found| (**found).clone()).collect())
     }
 
     /// Changes a project's settings.
@@ -373,20 +331,14 @@ impl Double {
     /// The organization's metadata.
     pub fn metadata(&self, organization: &str) -> BTreeMap<String, Metadata> {
         self.look(|tables| {
-            let own = tables
-                .metadata
-                .iter()
-                .filter(|((owner, _), _)| owner == organization);
-            own.map(|((_, key), metadata)| (key.clone(), (**metadata).clone()))
-                .collect()
+            let own = tables.metadata.iter().filter(|((owner, _), _)| owner == organization);
+            own.map(|((_, key), metadata)| (key.clone(), (**metadata).clone())).collect()
         })
     }
 
     /// Sets one metadata value.
     pub fn set_metadata(&self, organization: &str, key: &str, value: &[u8]) {
-        self.by(Self::person, |store| {
-            metadata::set(store, organization, key, value.to_vec())
-        });
+        self.by(Self::person, |store| metadata::set(store, organization, key, value.to_vec()));
     }
 
     /// Removes one metadata value.
@@ -401,9 +353,7 @@ impl Double {
 
     /// Sets the organization's own domain policy, or removes it.
     pub fn set_domain_policy(&self, organization: &str, settings: Option<DomainSettings>) {
-        self.by(Self::person, |store| {
-            domain_policy::write(store, organization, settings)
-        });
+        self.by(Self::person, |store| domain_policy::write(store, organization, settings));
     }
 
     /// The feature flags ever set on the organization.

@@ -32,9 +32,7 @@ struct FakeGo {
 impl FakeGo {
     fn new(version: &str) -> Self {
         let base = std::env::temp_dir().join("zitadel-operator-fake-go");
-        let fake = Self {
-            scratch: ScratchDir::create(&base).expect("a directory"),
-        };
+        let fake = Self { scratch: ScratchDir::create(&base).expect("a directory") };
         fake.script("go", FAKE_GO);
         fs::write(fake.at("version"), format!("{version}\nlinux\namd64\n")).expect("it is made");
         fake
@@ -61,11 +59,7 @@ impl FakeGo {
     fn build(&self) -> Command {
         let mut command = Command::new(BIN);
         let path = format!("{}:/usr/bin:/bin", self.scratch.path().display());
-        command
-            .arg("build")
-            .env_clear()
-            .env("PATH", path)
-            .env("XDG_CACHE_HOME", self.at("cache"));
+        command.arg("build").env_clear().env("PATH", path).env("XDG_CACHE_HOME", self.at("cache"));
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -79,16 +73,9 @@ impl FakeGo {
     /// What the cache holds besides locks: finished builds, and directories of builds under way.
     fn cached(&self) -> Vec<PathBuf> {
         let cache = self.at("cache/zitadel-operator/control-plane");
-        let list = |dir: &Path| {
-            fs::read_dir(dir)
-                .into_iter()
-                .flatten()
-                .flatten()
-                .map(|entry| entry.path())
-        };
+        let list = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
         let all = list(&cache).chain(list(&cache.join("building")));
-        all.filter(|path| path.is_dir() && !path.ends_with("building"))
-            .collect()
+        all.filter(|path| path.is_dir() && !path.ends_with("building")).collect()
     }
 }
 
@@ -99,30 +86,19 @@ fn two_processes_build_once() {
     eventually("the first builds", || go.builds() == 1);
     let mut second = go.build().spawn().expect("it runs");
     let mut notice = [0; 64];
-    second
-        .stderr
-        .as_mut()
-        .expect("piped")
-        .read_exact(&mut notice)
-        .expect("it says something");
+    second.stderr.as_mut().expect("piped").read_exact(&mut notice).expect("it says something");
     assert_says(&String::from_utf8_lossy(&notice), "another process is building");
 
     go.touch("go-on");
     let outputs = [first, second].map(|child| child.wait_with_output().expect("it ends"));
-    assert!(
-        outputs.iter().all(|output| output.status.success()),
-        "{outputs:?}"
-    );
+    assert!(outputs.iter().all(|output| output.status.success()), "{outputs:?}");
     assert_eq!(outputs[0].stdout, outputs[1].stdout);
     assert_eq!(go.builds(), 1);
 
     let dir = PathBuf::from(String::from_utf8_lossy(&outputs[0].stdout).trim());
     assert_eq!(go.cached(), [dir.as_path()]);
     for binary in Binary::ALL {
-        assert_eq!(
-            fs::read_to_string(dir.join(binary.file_name())).expect("it is there"),
-            "whole\n"
-        );
+        assert_eq!(fs::read_to_string(dir.join(binary.file_name())).expect("it is there"), "whole\n");
     }
 }
 
@@ -131,10 +107,7 @@ fn a_finished_build_serves_without_go_and_a_damaged_one_is_built_again() {
     let go = FakeGo::new("go1.26.0");
     go.touch("go-on");
     let dir = PathBuf::from(succeeds(&mut go.build()).trim());
-    assert_eq!(
-        succeeds(&mut go.build_without_go()).trim(),
-        dir.display().to_string()
-    );
+    assert_eq!(succeeds(&mut go.build_without_go()).trim(), dir.display().to_string());
     fs::remove_file(dir.join("kubectl")).expect("it was there");
     assert_says(&fails(&mut go.build_without_go()), "no control plane binaries");
     succeeds(&mut go.build());
@@ -161,18 +134,10 @@ fn a_killed_build_ends_and_leaves_nothing() {
     let go = FakeGo::new("go1.26.0");
     let mut killed = go.build().spawn().expect("it runs");
     eventually("it builds", || go.builds() == 1);
-    assert!(
-        processes_of(go.scratch.path())
-            .iter()
-            .any(|line| line.contains("/go build"))
-    );
+    assert!(processes_of(go.scratch.path()).iter().any(|line| line.contains("/go build")));
     killed.kill().expect("it runs");
     killed.wait().expect("it ends");
-    let builds = || {
-        processes_of(go.scratch.path())
-            .iter()
-            .any(|line| line.contains("/go build"))
-    };
+    let builds = || processes_of(go.scratch.path()).iter().any(|line| line.contains("/go build"));
     eventually("all is gone", || go.cached().is_empty() && !builds());
 
     go.touch("go-on");
@@ -196,22 +161,15 @@ fn assets_without_a_needed_binary_are_named_and_passed_over() {
     go.touch("go-on");
     let assets = go.at("assets");
     fs::create_dir(&assets).expect("it is made");
-    Binary::ENVTEST
-        .iter()
-        .for_each(|binary| go.touch(&format!("assets/{}", binary.file_name())));
-    let lacks = format!(
-        "KUBEBUILDER_ASSETS={} lacks kube-controller-manager, helm",
-        assets.display()
-    );
+    Binary::ENVTEST.iter().for_each(|binary| go.touch(&format!("assets/{}", binary.file_name())));
+    let lacks = format!("KUBEBUILDER_ASSETS={} lacks kube-controller-manager, helm", assets.display());
     let alone = fails(go.build_without_go().env("KUBEBUILDER_ASSETS", &assets));
     assert_says(&alone, &format!("no control plane binaries: {lacks}"));
     let built = output(go.build().env("KUBEBUILDER_ASSETS", &assets));
     assert!(built.status.success());
     assert_says(&String::from_utf8_lossy(&built.stderr), &lacks);
 
-    Binary::ALL
-        .iter()
-        .for_each(|binary| go.touch(&format!("assets/{}", binary.file_name())));
+    Binary::ALL.iter().for_each(|binary| go.touch(&format!("assets/{}", binary.file_name())));
     let taken = succeeds(go.build_without_go().env("KUBEBUILDER_ASSETS", &assets));
     assert_eq!(taken.trim(), assets.display().to_string());
     assert_eq!(go.builds(), 1);
@@ -223,11 +181,7 @@ fn a_component_that_ends_is_named_with_its_log() {
     for binary in Binary::ALL {
         go.script(binary.file_name(), "#!/bin/sh\necho no luck today\nexit 7\n");
     }
-    let why = fails(
-        Command::new(BIN)
-            .arg("run")
-            .env("KUBEBUILDER_ASSETS", go.scratch.path()),
-    );
+    let why = fails(Command::new(BIN).arg("run").env("KUBEBUILDER_ASSETS", go.scratch.path()));
     assert_says(&why, "etcd ended (exit status: 7)");
     assert_says(&why, "no luck today");
 }
@@ -241,11 +195,7 @@ fn a_taken_port_is_tried_again_twice() {
     for binary in &Binary::ALL[1..] {
         go.script(binary.file_name(), "#!/bin/sh\nexec sleep 600\n");
     }
-    let why = fails(
-        Command::new(BIN)
-            .arg("run")
-            .env("KUBEBUILDER_ASSETS", go.scratch.path()),
-    );
+    let why = fails(Command::new(BIN).arg("run").env("KUBEBUILDER_ASSETS", go.scratch.path()));
     assert_says(&why, "address already in use");
     assert_eq!(go.builds(), 3);
 }

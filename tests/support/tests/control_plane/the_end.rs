@@ -10,11 +10,7 @@ use zitadel_operator_support::control_plane::{Binary, ControlPlane, ScratchDir};
 use super::{BIN, eventually, is_gone, processes_of, succeeds};
 
 fn dir_of(control_plane: &ControlPlane) -> PathBuf {
-    control_plane
-        .kubeconfig_path()
-        .parent()
-        .expect("it is in a directory")
-        .to_path_buf()
+    control_plane.kubeconfig_path().parent().expect("it is in a directory").to_path_buf()
 }
 
 /// Another process that has a control plane, and where that keeps its files.
@@ -26,15 +22,9 @@ struct Other {
 impl Other {
     fn start(command: &mut Command) -> Self {
         let mut process = command.stdout(Stdio::piped()).spawn().expect("it can be run");
-        let mut lines = BufReader::new(process.stdout.take().expect("piped"))
-            .lines()
-            .map_while(Result::ok);
+        let mut lines = BufReader::new(process.stdout.take().expect("piped")).lines().map_while(Result::ok);
         let kubeconfig = lines.find_map(|line| line.strip_prefix("export KUBECONFIG=").map(PathBuf::from));
-        let dir = kubeconfig
-            .expect("it starts")
-            .parent()
-            .expect("it is in a directory")
-            .to_path_buf();
+        let dir = kubeconfig.expect("it starts").parent().expect("it is in a directory").to_path_buf();
         // Read on, or it could not write.
         std::thread::spawn(move || lines.for_each(drop));
         Self { process, dir }
@@ -71,13 +61,11 @@ async fn dropping_one_of_two_removes_it_at_once_and_leaves_the_other() {
 fn nothing_is_left_after_a_panic() {
     let (tell, told) = std::sync::mpsc::channel();
     let panicking = std::thread::spawn(move || {
-        tokio::runtime::Runtime::new()
-            .expect("a runtime")
-            .block_on(async {
-                let control_plane = ControlPlane::start().await.expect("it starts");
-                tell.send(dir_of(&control_plane)).expect("it is awaited");
-                panic!("as a failing test does");
-            });
+        tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
+            let control_plane = ControlPlane::start().await.expect("it starts");
+            tell.send(dir_of(&control_plane)).expect("it is awaited");
+            panic!("as a failing test does");
+        });
     });
     let dir = told.recv().expect("it starts");
     assert!(panicking.join().is_err());
@@ -105,21 +93,13 @@ fn nothing_is_left_after_ctrl_c() {
 #[ignore = "the next test runs it, in a process of its own"]
 async fn a_process_with_the_shared_one() {
     let control_plane = ControlPlane::shared().await;
-    println!(
-        "\nexport KUBECONFIG={}",
-        control_plane.kubeconfig_path().display()
-    );
+    println!("\nexport KUBECONFIG={}", control_plane.kubeconfig_path().display());
 }
 
 #[test]
 fn the_shared_one_ends_with_its_process() {
     let mut tests = Command::new(std::env::current_exe().expect("this file"));
-    tests.args([
-        "--exact",
-        "--ignored",
-        "--nocapture",
-        "the_end::a_process_with_the_shared_one",
-    ]);
+    tests.args(["--exact", "--ignored", "--nocapture", "the_end::a_process_with_the_shared_one"]);
     let mut other = Other::start(&mut tests);
     assert!(other.process.wait().expect("it ends").success());
     eventually("all is gone", || is_gone(&other.dir));

@@ -19,18 +19,8 @@ pub(super) const ROUTES: &[Route] = &[
     route(Method::POST, PATH, Needs("iam.policy.write"), create),
     route(Method::PUT, PATH, Needs("iam.policy.write"), update),
     route(Method::DELETE, PATH, Needs("iam.policy.delete"), delete),
-    route(
-        Method::GET,
-        "/admin/v1/policies/domain",
-        Needs("iam.policy.read"),
-        get_default,
-    ),
-    route(
-        Method::GET,
-        "/management/v1/policies/domain",
-        Authenticated,
-        get_effective,
-    ),
+    route(Method::GET, "/admin/v1/policies/domain", Needs("iam.policy.read"), get_default),
+    route(Method::GET, "/management/v1/policies/domain", Authenticated, get_effective),
 ];
 
 fn settings(call: &Call<'_>) -> Outcome<DomainSettings> {
@@ -53,11 +43,7 @@ fn shown(settings: DomainSettings) -> Value {
 
 /// The policy in force: the organization's own, or the instance's default.
 pub(in crate::zitadel) fn effective(tables: &Tables, organization: &str) -> Option<DomainPolicy> {
-    tables
-        .policies
-        .get(organization)
-        .or(tables.default_policy.as_ref())
-        .cloned()
+    tables.policies.get(organization).or(tables.default_policy.as_ref()).cloned()
 }
 
 fn scopes_names(store: &Store, organization: &str) -> bool {
@@ -68,24 +54,16 @@ fn scopes_names(store: &Store, organization: &str) -> bool {
 /// Answers with the last event, as the server does: the policy's, or that of the last user.
 fn rewrite_names(store: &mut Store, organization: &str, scoped: bool, written: Moment) -> Outcome<Moment> {
     let scopes = scopes_names(store, organization);
-    let Some(domain) = store
-        .current()
-        .organizations
-        .get(organization)
-        .map(|o| format!("@{}", o.primary_domain))
+    let Some(domain) =
+        store.current().organizations.get(organization).map(|o| format!("@{}", o.primary_domain))
     else {
         return Ok(written);
     };
     if scopes == scoped {
         return Ok(written);
     }
-    let users: Vec<Arc<User>> = store
-        .current()
-        .users
-        .values()
-        .filter(|u| u.organization == organization)
-        .cloned()
-        .collect();
+    let users: Vec<Arc<User>> =
+        store.current().users.values().filter(|u| u.organization == organization).cloned().collect();
     let mut last = written;
     for user in users {
         let mut user = Arc::unwrap_or_clone(user);
@@ -94,11 +72,7 @@ fn rewrite_names(store: &mut Store, organization: &str, scoped: bool, written: M
             false => format!("{}{domain}", user.user_name),
         };
         let aggregate = Aggregate::of("user", &user.id, organization);
-        last = store.push(
-            &aggregate,
-            "user.username.changed",
-            json!({"userName": user.user_name}),
-        )?;
+        last = store.push(&aggregate, "user.username.changed", json!({"userName": user.user_name}))?;
         user.stamp.touch(last);
         store.edit().users.insert(user.id.clone(), Arc::new(user));
     }
@@ -111,10 +85,8 @@ pub(in crate::zitadel) fn write(
     organization: &str,
     settings: Option<DomainSettings>,
 ) -> Outcome<Moment> {
-    let (known, scoped) = (
-        store.current().policies.get(organization).cloned(),
-        scopes_names(store, organization),
-    );
+    let (known, scoped) =
+        (store.current().policies.get(organization).cloned(), scopes_names(store, organization));
     let event = match (&known, settings) {
         (None, _) => "org.policy.domain.added",
         (Some(_), Some(_)) => "org.policy.domain.changed",
@@ -135,7 +107,7 @@ pub(in crate::zitadel) fn write(
 }
 
 fn policy_message(tables: &Tables, organization: &str) -> Outcome<Reply> {
-    let missing = || Failure::not_found("QUERY-K0Jr5", "Errors.IAM.DomainPolicy.NotFound");
+    let missing = || Failure::of("QUERY-K0Jr5");
     let policy = effective(tables, organization).ok_or_else(missing)?;
     let mut shown = shown(policy.settings);
     shown["details"] = details(&policy.stamp);
@@ -165,10 +137,7 @@ fn get_effective(call: &mut Call<'_>) -> Outcome<Reply> {
 fn create(call: &mut Call<'_>) -> Outcome<Reply> {
     let (settings, organization) = (settings(call)?, target(call, "AddCustomDomainPolicyRequest")?);
     if call.store.current().policies.contains_key(&organization) {
-        return Err(Failure::already_exists(
-            "ORG-1M8ds",
-            "Errors.Org.DomainPolicy.AlreadyExists",
-        ));
+        return Err(Failure::of("ORG-1M8ds"));
     }
     let moment = write(call.store, &organization, Some(settings))?;
     Reply::ok(created(&Stamp::new(moment, &organization)))
@@ -178,16 +147,10 @@ fn update(call: &mut Call<'_>) -> Outcome<Reply> {
     let (settings, organization) = (settings(call)?, target(call, "UpdateCustomDomainPolicyRequest")?);
     match call.store.current().policies.get(&organization) {
         None => {
-            return Err(Failure::not_found(
-                "ORG-2N9sd",
-                "Errors.Org.DomainPolicy.NotFound",
-            ));
+            return Err(Failure::of("ORG-2N9sd"));
         }
         Some(known) if known.settings == settings => {
-            return Err(Failure::precondition(
-                "ORG-3M9ds",
-                "Private Label Policy has not been changed",
-            ));
+            return Err(Failure::of("ORG-3M9ds"));
         }
         Some(_) => {}
     }
@@ -198,10 +161,7 @@ fn update(call: &mut Call<'_>) -> Outcome<Reply> {
 fn delete(call: &mut Call<'_>) -> Outcome<Reply> {
     let organization = target(call, "ResetCustomDomainPolicyToDefaultRequest")?;
     if !call.store.current().policies.contains_key(&organization) {
-        return Err(Failure::not_found(
-            "ORG-Dvsh3",
-            "Errors.Org.DomainPolicy.NotFound",
-        ));
+        return Err(Failure::of("ORG-Dvsh3"));
     }
     let moment = write(call.store, &organization, None)?;
     Reply::ok(changed(&Stamp::new(moment, &organization)))

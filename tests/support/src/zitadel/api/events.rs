@@ -12,18 +12,8 @@ use crate::zitadel::route::{Call, Reply, Route, route};
 use crate::zitadel::store::Event;
 
 pub(super) const ROUTES: &[Route] = &[
-    route(
-        Method::POST,
-        "/admin/v1/events/_search",
-        Needs("events.read"),
-        search,
-    ),
-    route(
-        Method::POST,
-        "/admin/v1/events/types/_search",
-        Needs("events.read"),
-        types,
-    ),
+    route(Method::POST, "/admin/v1/events/_search", Needs("events.read"), search),
+    route(Method::POST, "/admin/v1/events/types/_search", Needs("events.read"), types),
 ];
 
 /// Types of the organization and project events that the double writes, with the server's text.
@@ -56,10 +46,7 @@ const TYPES: &[(&str, &str)] = &[
 
 fn type_message(kind: &str) -> Value {
     let key = format!("EventTypes.{kind}");
-    let text = TYPES
-        .iter()
-        .find(|(known, _)| *known == kind)
-        .map_or(key.as_str(), |(_, text)| *text);
+    let text = TYPES.iter().find(|(known, _)| *known == kind).map_or(key.as_str(), |(_, text)| *text);
     json!({"type": kind, "localized": {"key": key, "localizedMessage": text}})
 }
 

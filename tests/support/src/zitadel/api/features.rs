@@ -27,34 +27,21 @@ pub(super) const ROUTES: &[Route] = &[
 
 /// The organization of the path, where the endpoint works at all.
 fn target(call: &Call<'_>, method: &str) -> Outcome<String> {
-    length(
-        &format!("{method}OrganizationFeaturesRequest"),
-        "OrganizationId",
-        &call.parameters[0],
-    )?;
+    length(&format!("{method}OrganizationFeaturesRequest"), "OrganizationId", &call.parameters[0])?;
     let text = format!("method {method}OrganizationFeatures not implemented");
     match call.store.behaviour.organization_features {
         OrganizationFeatures::Implemented => Ok(call.parameters[0].clone()),
         OrganizationFeatures::Unimplemented => Err(Failure::bare(12, text)),
-        OrganizationFeatures::UnimplementedAsUnknown => Err(Failure::bare(
-            2,
-            format!("rpc error: code = Unimplemented desc = {text}"),
-        )),
+        OrganizationFeatures::UnimplementedAsUnknown => {
+            Err(Failure::bare(2, format!("rpc error: code = Unimplemented desc = {text}")))
+        }
     }
 }
 
 fn never_set(organization: &str, call: &Call<'_>) -> Features {
     let at = call.store.instance.created.created;
-    let stamp = Stamp {
-        sequence: 0,
-        created: at,
-        changed: at,
-        owner: organization.to_owned(),
-    };
-    Features {
-        flags: BTreeMap::new(),
-        stamp,
-    }
+    let stamp = Stamp { sequence: 0, created: at, changed: at, owner: organization.to_owned() };
+    Features { flags: BTreeMap::new(), stamp }
 }
 
 /// Replaces the flags of an organization; events go to its own feature aggregate.
@@ -63,41 +50,23 @@ pub(in crate::zitadel) fn write(
     organization: &str,
     flags: BTreeMap<String, bool>,
 ) -> Outcome<Features> {
-    let event = if flags.is_empty() {
-        "feature.organization.v2.reset"
-    } else {
-        "feature.organization.v2.set"
-    };
-    let moment = store.push(
-        &Aggregate::of("feature", organization, organization),
-        event,
-        json!(flags),
-    )?;
-    let known = store
-        .current()
-        .features
-        .get(organization)
-        .map(|known| known.stamp.clone());
+    let event =
+        if flags.is_empty() { "feature.organization.v2.reset" } else { "feature.organization.v2.set" };
+    let moment = store.push(&Aggregate::of("feature", organization, organization), event, json!(flags))?;
+    let known = store.current().features.get(organization).map(|known| known.stamp.clone());
     let mut stamp = known.unwrap_or_else(|| Stamp::new(moment, organization));
     stamp.touch(moment);
     let features = Features { flags, stamp };
-    store
-        .edit()
-        .features
-        .insert(organization.to_owned(), features.clone());
+    store.edit().features.insert(organization.to_owned(), features.clone());
     Ok(features)
 }
 
 fn set(call: &mut Call<'_>) -> Outcome<Reply> {
     let organization = target(call, "Set")?;
-    let sent = call
-        .body
-        .fields()
-        .iter()
-        .filter_map(|(name, value)| Some((name.clone(), value.as_bool()?)));
+    let sent = call.body.fields().iter().filter_map(|(name, value)| Some((name.clone(), value.as_bool()?)));
     let sent: BTreeMap<String, bool> = sent.collect();
     if sent.is_empty() {
-        return Err(Failure::argument("COMMAND-Vigh1", "No changes"));
+        return Err(Failure::of("COMMAND-Vigh1"));
     }
     let known = call.store.current().features.get(&organization).cloned();
     let known = known.unwrap_or_else(|| never_set(&organization, call));
@@ -123,11 +92,8 @@ fn reset(call: &mut Call<'_>) -> Outcome<Reply> {
 fn get(call: &mut Call<'_>) -> Outcome<Reply> {
     let organization = target(call, "Get")?;
     let tables = call.store.read();
-    let features = tables
-        .features
-        .get(&organization)
-        .cloned()
-        .unwrap_or_else(|| never_set(&organization, call));
+    let features =
+        tables.features.get(&organization).cloned().unwrap_or_else(|| never_set(&organization, call));
     let mut answer = changed(&features.stamp);
     for (name, enabled) in &features.flags {
         answer[name] = message(json!({"enabled": enabled, "source": "SOURCE_ORGANIZATION"}));

@@ -15,18 +15,8 @@ use crate::zitadel::store::Tables;
 
 pub(super) const ROUTES: &[Route] = &[
     route(Method::GET, "/auth/v1/users/me", Authenticated, me),
-    route(
-        Method::POST,
-        "/auth/v1/memberships/me/_search",
-        Authenticated,
-        memberships,
-    ),
-    route(
-        Method::POST,
-        "/auth/v1/permissions/zitadel/me/_search",
-        Authenticated,
-        permissions,
-    ),
+    route(Method::POST, "/auth/v1/memberships/me/_search", Authenticated, memberships),
+    route(Method::POST, "/auth/v1/permissions/zitadel/me/_search", Authenticated, permissions),
     route(Method::GET, "/management/v1/iam", Authenticated, identity),
     route(Method::GET, "/admin/v1/instances/me", Needs("iam.read"), instance),
 ];
@@ -37,7 +27,7 @@ pub(in crate::zitadel) const INSTANCE_NAME: &str = "ZITADEL";
 fn me(call: &mut Call<'_>) -> Outcome<Reply> {
     let tables = call.store.read();
     let found = tables.users.get(&call.user);
-    let user = found.ok_or_else(|| Failure::not_found("QUERY-Dfbg2", "User could not be found"))?;
+    let user = found.ok_or_else(|| Failure::of("QUERY-Dfbg2"))?;
     Reply::ok(json!({"user": user_message(&tables, user)}))
 }
 
@@ -56,9 +46,8 @@ fn membership(tables: &Tables, user: &str, scope: Option<&str>, member: &Member)
 fn memberships(call: &mut Call<'_>) -> Outcome<Reply> {
     let tables = call.store.listed();
     let mine = tables.members.iter().filter(|((user, _), _)| *user == call.user);
-    let rows = mine
-        .map(|((user, scope), member)| membership(&tables, user, scope.as_deref(), member))
-        .collect();
+    let rows =
+        mine.map(|((user, scope), member)| membership(&tables, user, scope.as_deref(), member)).collect();
     page(call, Style::V1, rows, 0)
 }
 

@@ -17,11 +17,7 @@ pub(in crate::zitadel) fn set(
     let known = store.current().members.get(&key).cloned();
     let events = match scope {
         Some(_) => ["org.member.added", "org.member.changed", "org.member.removed"],
-        None => [
-            "instance.member.added",
-            "instance.member.changed",
-            "instance.member.removed",
-        ],
+        None => ["instance.member.added", "instance.member.changed", "instance.member.removed"],
     };
     let event = match (&known, roles.is_empty()) {
         (None, true) => return Ok(()),

@@ -15,37 +15,12 @@ use crate::zitadel::search::{Style, filters, page, passes_all};
 use crate::zitadel::store::{Aggregate, Store};
 
 pub(super) const ROUTES: &[Route] = &[
-    route(
-        Method::POST,
-        "/management/v1/metadata/_search",
-        Needs("org.read"),
-        search,
-    ),
-    route(
-        Method::POST,
-        "/management/v1/metadata/_bulk",
-        Needs("org.write"),
-        set_bulk,
-    ),
-    route(
-        Method::DELETE,
-        "/management/v1/metadata/_bulk",
-        Needs("org.write"),
-        remove_bulk,
-    ),
+    route(Method::POST, "/management/v1/metadata/_search", Needs("org.read"), search),
+    route(Method::POST, "/management/v1/metadata/_bulk", Needs("org.write"), set_bulk),
+    route(Method::DELETE, "/management/v1/metadata/_bulk", Needs("org.write"), remove_bulk),
     route(Method::GET, "/management/v1/metadata/{}", Needs("org.read"), get),
-    route(
-        Method::POST,
-        "/management/v1/metadata/{}",
-        Needs("org.write"),
-        set_one,
-    ),
-    route(
-        Method::DELETE,
-        "/management/v1/metadata/{}",
-        Needs("org.write"),
-        remove_one,
-    ),
+    route(Method::POST, "/management/v1/metadata/{}", Needs("org.write"), set_one),
+    route(Method::DELETE, "/management/v1/metadata/{}", Needs("org.write"), remove_one),
 ];
 
 fn metadata_message(key: &str, metadata: &Metadata) -> Value {
@@ -70,40 +45,23 @@ pub(in crate::zitadel) fn set(
 ) -> Outcome<Moment> {
     let known = store.current().organizations.get(organization);
     if known.is_none_or(|known| known.state == State::Removed) {
-        return Err(Failure::precondition("COMMAND-QXPGs", "Organisation not found"));
+        return Err(Failure::of("COMMAND-QXPGs"));
     }
     let payload = json!({"key": key, "value": base64(&value)});
-    let moment = store.push(
-        &Aggregate::organization(organization),
-        "org.metadata.set",
-        payload,
-    )?;
+    let moment = store.push(&Aggregate::organization(organization), "org.metadata.set", payload)?;
     let place = (organization.to_owned(), key.to_owned());
-    let known = store
-        .current()
-        .metadata
-        .get(&place)
-        .map(|known| known.stamp.clone());
+    let known = store.current().metadata.get(&place).map(|known| known.stamp.clone());
     let mut stamp = known.unwrap_or_else(|| Stamp::new(moment, organization));
     stamp.touch(moment);
-    store
-        .edit()
-        .metadata
-        .insert(place, Arc::new(Metadata { value, stamp }));
+    store.edit().metadata.insert(place, Arc::new(Metadata { value, stamp }));
     Ok(moment)
 }
 
 /// Removes a key that exists.
 pub(in crate::zitadel) fn remove(store: &mut Store, organization: &str, key: &str) -> Outcome<Moment> {
-    let moment = store.push(
-        &Aggregate::organization(organization),
-        "org.metadata.removed",
-        json!({"key": key}),
-    )?;
-    store
-        .edit()
-        .metadata
-        .remove(&(organization.to_owned(), key.to_owned()));
+    let moment =
+        store.push(&Aggregate::organization(organization), "org.metadata.removed", json!({"key": key}))?;
+    store.edit().metadata.remove(&(organization.to_owned(), key.to_owned()));
     Ok(moment)
 }
 
@@ -114,7 +72,7 @@ fn place(call: &Call<'_>, key: &str) -> (String, String) {
 fn get(call: &mut Call<'_>) -> Outcome<Reply> {
     let (tables, key) = (call.store.read(), &call.parameters[0]);
     let found = tables.metadata.get(&place(call, key));
-    let metadata = found.ok_or_else(|| Failure::not_found("QUERY-Rph32", "Metadata not found"))?;
+    let metadata = found.ok_or_else(|| Failure::of("QUERY-Rph32"))?;
     Reply::ok(json!({"metadata": metadata_message(key, metadata)}))
 }
 
@@ -134,14 +92,9 @@ fn entry(body: &Body) -> Outcome<(String, Vec<u8>)> {
 }
 
 fn set_bulk(call: &mut Call<'_>) -> Outcome<Reply> {
-    let mut entries = call
-        .body
-        .children("metadata")
-        .iter()
-        .map(entry)
-        .collect::<Outcome<Vec<_>>>()?;
+    let mut entries = call.body.children("metadata").iter().map(entry).collect::<Outcome<Vec<_>>>()?;
     if entries.is_empty() {
-        return Err(Failure::precondition("META-9mm2d", "Metadata list is empty"));
+        return Err(Failure::of("META-9mm2d"));
     }
     let known = &call.store.current().metadata;
     let mut last = entries
@@ -149,17 +102,10 @@ fn set_bulk(call: &mut Call<'_>) -> Outcome<Reply> {
         .filter_map(|(key, _)| known.get(&place(call, key)).map(|m| m.stamp.clone()))
         .max_by_key(|s| s.sequence);
     if call.store.behaviour.bulk_skips_unchanged {
-        entries.retain(|(key, value)| {
-            known
-                .get(&place(call, key))
-                .is_none_or(|known| known.value != *value)
-        });
+        entries.retain(|(key, value)| known.get(&place(call, key)).is_none_or(|known| known.value != *value));
     }
     for (key, value) in entries {
-        last = Some(Stamp::new(
-            set(call.store, &call.organization, &key, value)?,
-            &call.organization,
-        ));
+        last = Some(Stamp::new(set(call.store, &call.organization, &key, value)?, &call.organization));
     }
     Reply::ok(last.as_ref().map(changed).unwrap_or_default())
 }
@@ -167,7 +113,7 @@ fn set_bulk(call: &mut Call<'_>) -> Outcome<Reply> {
 fn remove_one(call: &mut Call<'_>) -> Outcome<Reply> {
     let key = call.parameters[0].clone();
     if !call.store.current().metadata.contains_key(&place(call, &key)) {
-        return Err(Failure::not_found("META-mcnw3", "Metadata not found"));
+        return Err(Failure::of("META-mcnw3"));
     }
     let moment = remove(call.store, &call.organization, &key)?;
     Reply::ok(changed(&Stamp::new(moment, &call.organization)))
@@ -176,13 +122,10 @@ fn remove_one(call: &mut Call<'_>) -> Outcome<Reply> {
 fn remove_bulk(call: &mut Call<'_>) -> Outcome<Reply> {
     let keys: BTreeSet<String> = call.body.strings("keys").into_iter().collect();
     if keys.is_empty() {
-        return Err(Failure::precondition("META-9mw2d", "Metadata list is empty"));
+        return Err(Failure::of("META-9mw2d"));
     }
-    if keys
-        .iter()
-        .any(|key| !call.store.current().metadata.contains_key(&place(call, key)))
-    {
-        return Err(Failure::not_found("META-2npds", "One or more keys do not exist"));
+    if keys.iter().any(|key| !call.store.current().metadata.contains_key(&place(call, key))) {
+        return Err(Failure::of("META-2npds"));
     }
     let mut answer = Value::Null;
     for key in &keys {
@@ -195,11 +138,7 @@ fn remove_bulk(call: &mut Call<'_>) -> Outcome<Reply> {
 fn search(call: &mut Call<'_>) -> Outcome<Reply> {
     let (tables, keys) = (call.store.read(), filters(&call.body, "keyQuery"));
     let mut rows = Vec::new();
-    for ((_, key), metadata) in tables
-        .metadata
-        .iter()
-        .filter(|((owner, _), _)| *owner == call.organization)
-    {
+    for ((_, key), metadata) in tables.metadata.iter().filter(|((owner, _), _)| *owner == call.organization) {
         if passes_all(&keys, "key", key)? {
             rows.push(metadata_message(key, metadata));
         }

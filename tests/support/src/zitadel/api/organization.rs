@@ -17,62 +17,17 @@ use crate::zitadel::store::{Aggregate, Store};
 
 pub(super) const ROUTES: &[Route] = &[
     route(Method::POST, "/v2/organizations", Needs("org.create"), create_v2),
-    route(
-        Method::POST,
-        "/v2/organizations/_search",
-        Authenticated,
-        search_v2,
-    ),
-    route(
-        Method::POST,
-        "/management/v1/orgs",
-        Needs("org.create"),
-        create_v1,
-    ),
+    route(Method::POST, "/v2/organizations/_search", Authenticated, search_v2),
+    route(Method::POST, "/management/v1/orgs", Needs("org.create"), create_v1),
     route(Method::GET, "/management/v1/orgs/me", Needs("org.read"), get_mine),
-    route(
-        Method::PUT,
-        "/management/v1/orgs/me",
-        Needs("org.write"),
-        update_mine,
-    ),
-    route(
-        Method::DELETE,
-        "/management/v1/orgs/me",
-        Needs("org.delete"),
-        delete_mine,
-    ),
-    route(
-        Method::POST,
-        "/management/v1/orgs/me/_deactivate",
-        Needs("org.write"),
-        deactivate_mine,
-    ),
-    route(
-        Method::POST,
-        "/management/v1/orgs/me/_reactivate",
-        Needs("org.write"),
-        reactivate_mine,
-    ),
-    route(
-        Method::GET,
-        "/admin/v1/orgs/default",
-        Needs("iam.read"),
-        get_default,
-    ),
-    route(
-        Method::POST,
-        "/admin/v1/orgs/_search",
-        Needs("iam.read"),
-        search_admin,
-    ),
+    route(Method::PUT, "/management/v1/orgs/me", Needs("org.write"), update_mine),
+    route(Method::DELETE, "/management/v1/orgs/me", Needs("org.delete"), delete_mine),
+    route(Method::POST, "/management/v1/orgs/me/_deactivate", Needs("org.write"), deactivate_mine),
+    route(Method::POST, "/management/v1/orgs/me/_reactivate", Needs("org.write"), reactivate_mine),
+    route(Method::GET, "/admin/v1/orgs/default", Needs("iam.read"), get_default),
+    route(Method::POST, "/admin/v1/orgs/_search", Needs("iam.read"), search_admin),
     route(Method::GET, "/admin/v1/orgs/{}", Needs("iam.read"), get_any),
-    route(
-        Method::DELETE,
-        "/admin/v1/orgs/{}",
-        Needs("iam.write"),
-        delete_any,
-    ),
+    route(Method::DELETE, "/admin/v1/orgs/{}", Needs("iam.write"), delete_any),
 ];
 
 fn organization_message(organization: &Organization, prefix: &str) -> Value {
@@ -87,45 +42,29 @@ fn organization_message(organization: &Organization, prefix: &str) -> Value {
 
 fn domain_of(name: &str) -> String {
     let kept = name.to_lowercase().replace(' ', "-");
-    let kept: String = kept
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
-        .collect();
+    let kept: String = kept.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
     format!("{kept}.localhost")
 }
 
 fn require_free(store: &Store, name: &str, except: &str) -> Outcome<()> {
-    let mut others = store
-        .current()
-        .organizations
-        .values()
-        .filter(|other| other.state != State::Removed);
+    let mut others = store.current().organizations.values().filter(|other| other.state != State::Removed);
     if others.any(|other| other.id != except && other.name.to_lowercase() == name.to_lowercase()) {
         let text = match store.behaviour.line {
             Line::V3 => "Organisation's name already taken",
             Line::V4 => "Organisation's name or id already taken",
         };
-        return Err(Failure::already_exists("V3-DKcYh", text));
+        return Err(Failure::taken(text));
     }
     Ok(())
 }
 
 fn live(store: &Store, id: &str, missing: &'static str) -> Outcome<Organization> {
-    let found = store
-        .current()
-        .organizations
-        .get(id)
-        .filter(|found| found.state != State::Removed);
-    found
-        .map(|found| (**found).clone())
-        .ok_or_else(|| Failure::not_found(missing, "Organisation not found"))
+    let found = store.current().organizations.get(id).filter(|found| found.state != State::Removed);
+    found.map(|found| (**found).clone()).ok_or_else(|| Failure::of(missing))
 }
 
 fn keep(store: &mut Store, organization: Organization) -> Organization {
-    store
-        .edit()
-        .organizations
-        .insert(organization.id.clone(), Arc::new(organization.clone()));
+    store.edit().organizations.insert(organization.id.clone(), Arc::new(organization.clone()));
     organization
 }
 
@@ -134,39 +73,25 @@ fn keep(store: &mut Store, organization: Organization) -> Organization {
 pub(in crate::zitadel) fn add(store: &mut Store, id: Option<String>, name: &str) -> Outcome<Organization> {
     let (name, id) = (name.trim().to_owned(), id.unwrap_or_else(|| store.ids.id()));
     if name.is_empty() {
-        return Err(Failure::argument("ORG-mruNY", "Organisation is invalid"));
+        return Err(Failure::of("ORG-mruNY"));
     }
-    if live(store, &id, "").is_ok() {
-        return Err(Failure::already_exists(
-            "ORG-laho2n",
-            "Errors.Org.AlreadyExisting",
-        ));
+    if live(store, &id, "ORG-1MRds").is_ok() {
+        return Err(Failure::of("ORG-laho2n"));
     }
     require_free(store, &name, "")?;
     let aggregate = Aggregate::organization(&id);
     let stamp = Stamp::new(store.push(&aggregate, "org.added", json!({"name": name}))?, &id);
-    let mut organization = Organization {
-        primary_domain: domain_of(&name),
-        id,
-        name,
-        state: State::Active,
-        stamp,
-    };
+    let mut organization =
+        Organization { primary_domain: domain_of(&name), id, name, state: State::Active, stamp };
     push_domain(store, &mut organization)?;
     Ok(keep(store, organization))
 }
 
 fn push_domain(store: &mut Store, organization: &mut Organization) -> Outcome<()> {
     organization.primary_domain = domain_of(&organization.name);
-    for event in [
-        "org.domain.added",
-        "org.domain.verified",
-        "org.domain.primary.set",
-    ] {
+    for event in ["org.domain.added", "org.domain.verified", "org.domain.primary.set"] {
         let payload = json!({"domain": organization.primary_domain});
-        organization
-            .stamp
-            .touch(store.push(&Aggregate::organization(&organization.id), event, payload)?);
+        organization.stamp.touch(store.push(&Aggregate::organization(&organization.id), event, payload)?);
     }
     Ok(())
 }
@@ -175,7 +100,7 @@ pub(in crate::zitadel) fn rename(store: &mut Store, id: &str, name: &str) -> Out
     let name = name.trim();
     let mut organization = live(store, id, "ORG-1MRds")?;
     if organization.name == name {
-        return Err(Failure::precondition("ORG-4VSdf", "Organisation not changed"));
+        return Err(Failure::of("ORG-4VSdf"));
     }
     require_free(store, name, id)?;
     name.clone_into(&mut organization.name);
@@ -192,24 +117,14 @@ pub(in crate::zitadel) fn rename(store: &mut Store, id: &str, name: &str) -> Out
 
 pub(in crate::zitadel) fn set_state(store: &mut Store, id: &str, state: State) -> Outcome<Organization> {
     let (missing, event, refused) = match state {
-        State::Active => (
-            "ORG-Dgf3g",
-            "org.reactivated",
-            ("EVENT-bfnrh", "Organisation is already active"),
-        ),
-        _ => (
-            "ORG-oL9nT",
-            "org.deactivated",
-            ("EVENT-Dbs2g", "Organisation is already deactivated"),
-        ),
+        State::Active => ("ORG-Dgf3g", "org.reactivated", "EVENT-bfnrh"),
+        _ => ("ORG-oL9nT", "org.deactivated", "EVENT-Dbs2g"),
     };
     let mut organization = live(store, id, missing)?;
     if organization.state == state {
-        return Err(Failure::precondition(refused.0, refused.1));
+        return Err(Failure::of(refused));
     }
-    organization
-        .stamp
-        .touch(store.push(&Aggregate::organization(id), event, super::NOTHING)?);
+    organization.stamp.touch(store.push(&Aggregate::organization(id), event, super::NOTHING)?);
     organization.state = state;
     Ok(keep(store, organization))
 }
@@ -218,23 +133,14 @@ pub(in crate::zitadel) fn set_state(store: &mut Store, id: &str, state: State) -
 pub(in crate::zitadel) fn remove(store: &mut Store, id: &str) -> Outcome<Organization> {
     let mut organization = live(store, id, "COMMA-aps2n")?;
     if id == store.instance.default_organization {
-        return Err(Failure::precondition(
-            "COMMA-wG9p1",
-            "Default Organisation must not be deleted",
-        ));
+        return Err(Failure::of("COMMA-wG9p1"));
     }
-    organization
-        .stamp
-        .touch(store.push(&Aggregate::organization(id), "org.removed", super::NOTHING)?);
+    organization.stamp.touch(store.push(&Aggregate::organization(id), "org.removed", super::NOTHING)?);
     organization.state = State::Removed;
     let organization = keep(store, organization);
     let tables = store.edit();
-    let gone: Vec<String> = tables
-        .projects
-        .values()
-        .filter(|p| p.organization == id)
-        .map(|p| p.id.clone())
-        .collect();
+    let gone: Vec<String> =
+        tables.projects.values().filter(|p| p.organization == id).map(|p| p.id.clone()).collect();
     tables.roles.retain(|(project, _), _| !gone.contains(project));
     tables.projects.retain(|_, project| project.organization != id);
     tables.metadata.retain(|(owner, _), _| owner != id);
@@ -242,9 +148,7 @@ pub(in crate::zitadel) fn remove(store: &mut Store, id: &str) -> Outcome<Organiz
     tables.features.remove(id);
     tables.users.retain(|_, user| user.organization != id);
     let users = tables.users.clone();
-    tables
-        .members
-        .retain(|(user, scope), _| scope.as_deref() != Some(id) && users.contains_key(user));
+    tables.members.retain(|(user, scope), _| scope.as_deref() != Some(id) && users.contains_key(user));
     Ok(organization)
 }
 
@@ -270,10 +174,7 @@ fn create_v2(call: &mut Call<'_>) -> Outcome<Reply> {
     let organization = add(call.store, id, &name)?;
     let mut answer = changed(&organization.stamp);
     answer["organizationId"] = json!(organization.id);
-    Ok(Reply {
-        status: 201,
-        body: answer,
-    })
+    Ok(Reply { status: 201, body: answer })
 }
 
 fn create_v1(call: &mut Call<'_>) -> Outcome<Reply> {
@@ -294,7 +195,7 @@ fn get(call: &mut Call<'_>, id: &str) -> Outcome<Reply> {
         Line::V4 => "QUERY-leq5Q",
     };
     let found = tables.organizations.get(id).filter(visible);
-    let organization = found.ok_or_else(|| Failure::not_found(missing, "Organisation not found"))?;
+    let organization = found.ok_or_else(|| Failure::of(missing))?;
     Reply::ok(json!({"org": organization_message(organization, "ORG_STATE")}))
 }
 
@@ -316,23 +217,16 @@ fn update_mine(call: &mut Call<'_>) -> Outcome<Reply> {
 }
 
 fn deactivate_mine(call: &mut Call<'_>) -> Outcome<Reply> {
-    Reply::ok(changed(
-        &set_state(call.store, &call.organization, State::Inactive)?.stamp,
-    ))
+    Reply::ok(changed(&set_state(call.store, &call.organization, State::Inactive)?.stamp))
 }
 
 fn reactivate_mine(call: &mut Call<'_>) -> Outcome<Reply> {
-    Reply::ok(changed(
-        &set_state(call.store, &call.organization, State::Active)?.stamp,
-    ))
+    Reply::ok(changed(&set_state(call.store, &call.organization, State::Active)?.stamp))
 }
 
 fn delete(call: &mut Call<'_>, id: &str) -> Outcome<Reply> {
     let removed = remove(call.store, id)?;
-    Reply::ok(changed(&Stamp {
-        owner: call.store.instance.id.clone(),
-        ..removed.stamp
-    }))
+    Reply::ok(changed(&Stamp { owner: call.store.instance.id.clone(), ..removed.stamp }))
 }
 
 fn delete_mine(call: &mut Call<'_>) -> Outcome<Reply> {
@@ -347,37 +241,23 @@ fn delete_any(call: &mut Call<'_>) -> Outcome<Reply> {
 fn queried(call: &Call<'_>, body: &Body, organization: &Organization, prefix: &str) -> Outcome<bool> {
     let state = organization.state.wire(prefix).unwrap_or_default();
     let default = organization.id == call.store.instance.default_organization;
-    let states = [
-        format!("{prefix}_UNSPECIFIED"),
-        format!("{prefix}_ACTIVE"),
-        format!("{prefix}_INACTIVE"),
-    ];
+    let states = [format!("{prefix}_UNSPECIFIED"), format!("{prefix}_ACTIVE"), format!("{prefix}_INACTIVE")];
     let in_state = |query: &Body| match query.get("state") {
         Some(Value::Number(index)) => index.as_u64().and_then(|i| states.get(i as usize)) == Some(&state),
         Some(name) => *name == json!(state),
         None => false,
     };
-    Ok(
-        passes_all(&filters(body, "nameQuery"), "name", &organization.name)?
-            && passes_all(
-                &filters(body, "domainQuery"),
-                "domain",
-                &organization.primary_domain,
-            )?
-            && passes_all(&filters(body, "idQuery"), "id", &organization.id)?
-            && filters(body, "stateQuery").iter().all(in_state)
-            && (default || filters(body, "defaultQuery").is_empty()),
-    )
+    Ok(passes_all(&filters(body, "nameQuery"), "name", &organization.name)?
+        && passes_all(&filters(body, "domainQuery"), "domain", &organization.primary_domain)?
+        && passes_all(&filters(body, "idQuery"), "id", &organization.id)?
+        && filters(body, "stateQuery").iter().all(in_state)
+        && (default || filters(body, "defaultQuery").is_empty()))
 }
 
 fn search(call: &mut Call<'_>, style: Style, prefix: &str) -> Outcome<Reply> {
     let tables = call.store.listed();
     let (mut rows, mut invisible) = (Vec::new(), 0);
-    for organization in tables
-        .organizations
-        .values()
-        .filter(|found| found.state != State::Removed)
-    {
+    for organization in tables.organizations.values().filter(|found| found.state != State::Removed) {
         if !queried(call, &call.body, organization, prefix)? {
             continue;
         }

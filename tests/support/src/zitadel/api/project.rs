@@ -14,48 +14,13 @@ use crate::zitadel::search::{Style, filters, page, passes_all};
 use crate::zitadel::store::{Aggregate, Store};
 
 pub(super) const ROUTES: &[Route] = &[
-    route(
-        Method::POST,
-        "/management/v1/projects",
-        Needs("project.create"),
-        create,
-    ),
-    route(
-        Method::POST,
-        "/management/v1/projects/_search",
-        Needs("project.read"),
-        search,
-    ),
-    route(
-        Method::GET,
-        "/management/v1/projects/{}",
-        Needs("project.read"),
-        get,
-    ),
-    route(
-        Method::PUT,
-        "/management/v1/projects/{}",
-        Needs("project.write"),
-        update,
-    ),
-    route(
-        Method::DELETE,
-        "/management/v1/projects/{}",
-        Needs("project.delete"),
-        delete,
-    ),
-    route(
-        Method::POST,
-        "/management/v1/projects/{}/_deactivate",
-        Needs("project.write"),
-        deactivate,
-    ),
-    route(
-        Method::POST,
-        "/management/v1/projects/{}/_reactivate",
-        Needs("project.write"),
-        reactivate,
-    ),
+    route(Method::POST, "/management/v1/projects", Needs("project.create"), create),
+    route(Method::POST, "/management/v1/projects/_search", Needs("project.read"), search),
+    route(Method::GET, "/management/v1/projects/{}", Needs("project.read"), get),
+    route(Method::PUT, "/management/v1/projects/{}", Needs("project.write"), update),
+    route(Method::DELETE, "/management/v1/projects/{}", Needs("project.delete"), delete),
+    route(Method::POST, "/management/v1/projects/{}/_deactivate", Needs("project.write"), deactivate),
+    route(Method::POST, "/management/v1/projects/{}/_reactivate", Needs("project.write"), reactivate),
 ];
 
 const LABELING: &[&str] = &[
@@ -119,18 +84,11 @@ fn aggregate(project: &Project) -> Aggregate {
 }
 
 fn require_free(store: &Store, organization: &str, name: &str, except: &str) -> Outcome<()> {
-    let mut others = store
-        .current()
-        .projects
-        .values()
-        .filter(|other| other.organization == organization);
+    let mut others = store.current().projects.values().filter(|other| other.organization == organization);
     let taken =
         others.any(|other| other.id != except && other.settings.name.to_lowercase() == name.to_lowercase());
     if taken {
-        return Err(Failure::already_exists(
-            "V3-DKcYh",
-            "Project already exists on organization",
-        ));
+        return Err(Failure::taken("Project already exists on organization"));
     }
     Ok(())
 }
@@ -145,14 +103,8 @@ pub(super) fn owned(
     id: &str,
     missing: &'static str,
 ) -> Outcome<Arc<Project>> {
-    let found = store
-        .current()
-        .projects
-        .get(id)
-        .filter(|project| project.organization == organization);
-    found
-        .cloned()
-        .ok_or_else(|| Failure::not_found(missing, "Project not found"))
+    let found = store.current().projects.get(id).filter(|project| project.organization == organization);
+    found.cloned().ok_or_else(|| Failure::of(missing))
 }
 
 pub(in crate::zitadel) fn add(
@@ -162,23 +114,12 @@ pub(in crate::zitadel) fn add(
 ) -> Outcome<Project> {
     require_free(store, organization, &settings.name, "")?;
     let id = store.ids.id();
-    let moment = store.push(
-        &Aggregate::of("project", &id, organization),
-        "project.added",
-        shown(&settings),
-    )?;
+    let moment =
+        store.push(&Aggregate::of("project", &id, organization), "project.added", shown(&settings))?;
     let stamp = Stamp::new(moment, organization);
-    let project = Project {
-        id,
-        organization: organization.to_owned(),
-        settings,
-        state: State::Active,
-        stamp,
-    };
-    store
-        .edit()
-        .projects
-        .insert(project.id.clone(), Arc::new(project.clone()));
+    let project =
+        Project { id, organization: organization.to_owned(), settings, state: State::Active, stamp };
+    store.edit().projects.insert(project.id.clone(), Arc::new(project.clone()));
     Ok(project)
 }
 
@@ -192,18 +133,13 @@ pub(in crate::zitadel) fn change(
     if project.settings == settings {
         return match store.behaviour.accepts_unchanged {
             true => Ok(project),
-            false => Err(Failure::precondition("COMMAND-2M0fs", "No changes")),
+            false => Err(Failure::of("COMMAND-2M0fs")),
         };
     }
     require_free(store, organization, &settings.name, id)?;
-    project
-        .stamp
-        .touch(store.push(&aggregate(&project), "project.changed", shown(&settings))?);
+    project.stamp.touch(store.push(&aggregate(&project), "project.changed", shown(&settings))?);
     project.settings = settings;
-    store
-        .edit()
-        .projects
-        .insert(project.id.clone(), Arc::new(project.clone()));
+    store.edit().projects.insert(project.id.clone(), Arc::new(project.clone()));
     Ok(project)
 }
 
@@ -214,37 +150,22 @@ pub(in crate::zitadel) fn set_state(
     state: State,
 ) -> Outcome<Project> {
     let (missing, event, refused) = match state {
-        State::Active => (
-            "COMMAND-3M9sd",
-            "project.reactivated",
-            ("COMMAND-5M9bs", "Project is not deactivated"),
-        ),
-        _ => (
-            "COMMAND-112M9",
-            "project.deactivated",
-            ("COMMAND-mki55", "Project is not active"),
-        ),
+        State::Active => ("COMMAND-3M9sd", "project.reactivated", "COMMAND-5M9bs"),
+        _ => ("COMMAND-112M9", "project.deactivated", "COMMAND-mki55"),
     };
     let mut project = Arc::unwrap_or_clone(owned(store, organization, id, missing)?);
     if project.state == state {
-        return Err(Failure::precondition(refused.0, refused.1));
+        return Err(Failure::of(refused));
     }
-    project
-        .stamp
-        .touch(store.push(&aggregate(&project), event, super::NOTHING)?);
+    project.stamp.touch(store.push(&aggregate(&project), event, super::NOTHING)?);
     project.state = state;
-    store
-        .edit()
-        .projects
-        .insert(project.id.clone(), Arc::new(project.clone()));
+    store.edit().projects.insert(project.id.clone(), Arc::new(project.clone()));
     Ok(project)
 }
 
 pub(in crate::zitadel) fn remove(store: &mut Store, organization: &str, id: &str) -> Outcome<Project> {
     let mut project = Arc::unwrap_or_clone(owned(store, organization, id, "COMMAND-3M9sd")?);
-    project
-        .stamp
-        .touch(store.push(&aggregate(&project), "project.removed", super::NOTHING)?);
+    project.stamp.touch(store.push(&aggregate(&project), "project.removed", super::NOTHING)?);
     let tables = store.edit();
     tables.projects.remove(id);
     tables.roles.retain(|(project, _), _| project != id);
@@ -268,25 +189,19 @@ fn update(call: &mut Call<'_>) -> Outcome<Reply> {
 fn get(call: &mut Call<'_>) -> Outcome<Reply> {
     let tables = call.store.read();
     let found = tables.projects.get(&call.parameters[0]);
-    let project = found.ok_or_else(|| Failure::not_found("QUERY-fk2fs", "Project not found"))?;
+    let project = found.ok_or_else(|| Failure::of("QUERY-fk2fs"))?;
     if project.organization != call.organization && !call.store.behaviour.reads_foreign_projects {
-        return Err(Failure::not_found("MANAG-SFf2a", "Project not found"));
+        return Err(Failure::of("MANAG-SFf2a"));
     }
     Reply::ok(json!({"project": project_message(project)}))
 }
 
 fn search(call: &mut Call<'_>) -> Outcome<Reply> {
     let tables = call.store.listed();
-    let (names, owners) = (
-        filters(&call.body, "nameQuery"),
-        filters(&call.body, "projectResourceOwnerQuery"),
-    );
+    let (names, owners) =
+        (filters(&call.body, "nameQuery"), filters(&call.body, "projectResourceOwnerQuery"));
     let mut rows = Vec::new();
-    for project in tables
-        .projects
-        .values()
-        .filter(|project| project.organization == call.organization)
-    {
+    for project in tables.projects.values().filter(|project| project.organization == call.organization) {
         let named = passes_all(&names, "name", &project.settings.name)?;
         if named && passes_all(&owners, "resourceOwner", &project.organization)? {
             rows.push(project_message(project));
@@ -301,12 +216,7 @@ fn delete(call: &mut Call<'_>) -> Outcome<Reply> {
 }
 
 fn deactivate(call: &mut Call<'_>) -> Outcome<Reply> {
-    let project = set_state(
-        call.store,
-        &call.organization,
-        &call.parameters[0],
-        State::Inactive,
-    )?;
+    let project = set_state(call.store, &call.organization, &call.parameters[0], State::Inactive)?;
     Reply::ok(changed(&project.stamp))
 }
 

@@ -41,36 +41,22 @@ pub(in crate::zitadel) fn exchange(store: &mut Store, seen: &Seen) -> Option<(u1
 }
 
 fn mint(store: &mut Store, user: String, form: &Form) -> Value {
-    let for_api = form
-        .get("scope")
-        .is_some_and(|scopes| scopes.split(' ').any(|scope| scope == API_SCOPE));
+    let for_api = form.get("scope").is_some_and(|scopes| scopes.split(' ').any(|scope| scope == API_SCOPE));
     let expires = store.clock.now() + SignedDuration::from_secs(LIFETIME_SECONDS);
     let token = store.ids.token(104);
-    store.credentials.tokens.insert(
-        token.clone(),
-        Token {
-            user,
-            expires: Some(expires),
-            for_api,
-        },
-    );
+    store.credentials.tokens.insert(token.clone(), Token { user, expires: Some(expires), for_api });
     json!({"access_token": token, "token_type": "Bearer", "expires_in": LIFETIME_SECONDS})
 }
 
 /// The user that a valid assertion speaks for. Its dates are held against the real time, which its maker used.
 fn assertion_user(store: &Store, seen: &Seen, form: &Form) -> Option<String> {
     let assertion = form.get("assertion")?;
-    let key = store
-        .credentials
-        .keys
-        .get(&jsonwebtoken::decode_header(assertion).ok()?.kid?)?;
+    let key = store.credentials.keys.get(&jsonwebtoken::decode_header(assertion).ok()?.kid?)?;
     let mut validation = Validation::new(Algorithm::RS256);
     (validation.validate_exp, validation.validate_aud) = (false, false);
     validation.required_spec_claims.clear();
     let decoding = DecodingKey::from_rsa_der(&key.public);
-    let claims = jsonwebtoken::decode::<Value>(assertion, &decoding, &validation)
-        .ok()?
-        .claims;
+    let claims = jsonwebtoken::decode::<Value>(assertion, &decoding, &validation).ok()?.claims;
     let now = Timestamp::now().as_second();
     let (issued, expires) = (claims["iat"].as_i64()?, claims["exp"].as_i64()?);
     let in_time = issued <= now + 1 && issued >= now - 3_600 && expires > now;
@@ -115,7 +101,5 @@ fn form(body: &str) -> Form {
 }
 
 fn decode(text: &str) -> String {
-    percent_decode_str(&text.replace('+', " "))
-        .decode_utf8_lossy()
-        .into_owned()
+    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }

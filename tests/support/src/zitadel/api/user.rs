@@ -15,25 +15,10 @@ use crate::zitadel::search::{Style, filters, page, passes_all};
 use crate::zitadel::store::{Aggregate, Store, Tables};
 
 pub(super) const ROUTES: &[Route] = &[
-    route(
-        Method::POST,
-        "/management/v1/users/_search",
-        Needs("user.read"),
-        search,
-    ),
-    route(
-        Method::POST,
-        "/management/v1/users/machine",
-        Needs("user.write"),
-        create,
-    ),
+    route(Method::POST, "/management/v1/users/_search", Needs("user.read"), search),
+    route(Method::POST, "/management/v1/users/machine", Needs("user.write"), create),
     route(Method::GET, "/management/v1/users/{}", Needs("user.read"), get),
-    route(
-        Method::DELETE,
-        "/management/v1/users/{}",
-        Needs("user.delete"),
-        delete,
-    ),
+    route(Method::DELETE, "/management/v1/users/{}", Needs("user.delete"), delete),
 ];
 
 fn login_name(tables: &Tables, organization: &str, user_name: &str) -> String {
@@ -69,48 +54,24 @@ pub(in crate::zitadel) fn add(
 ) -> Outcome<User> {
     let tables = store.current();
     let wanted = login_name(tables, organization, user_name);
-    if tables
-        .users
-        .values()
-        .any(|user| login_name(tables, &user.organization, &user.user_name) == wanted)
-    {
-        return Err(Failure::already_exists("V3-DKcYh", "Username already taken"));
+    if tables.users.values().any(|user| login_name(tables, &user.organization, &user.user_name) == wanted) {
+        return Err(Failure::taken("Username already taken"));
     }
     let id = id.unwrap_or_else(|| store.ids.id());
     let payload = json!({"userName": user_name, "name": name});
-    let moment = store.push(
-        &Aggregate::of("user", &id, organization),
-        "user.machine.added",
-        payload,
-    )?;
+    let moment = store.push(&Aggregate::of("user", &id, organization), "user.machine.added", payload)?;
     let (user_name, name) = (user_name.to_owned(), name.to_owned());
     let stamp = Stamp::new(moment, organization);
-    let user = User {
-        id,
-        organization: organization.to_owned(),
-        user_name,
-        name,
-        stamp,
-    };
+    let user = User { id, organization: organization.to_owned(), user_name, name, stamp };
     store.edit().users.insert(user.id.clone(), Arc::new(user.clone()));
     Ok(user)
 }
 
 /// Removes the user with its memberships; its tokens end.
 pub(in crate::zitadel) fn remove(store: &mut Store, organization: &str, id: &str) -> Outcome<Stamp> {
-    let found = store
-        .current()
-        .users
-        .get(id)
-        .filter(|user| user.organization == organization);
-    let user = found
-        .cloned()
-        .ok_or_else(|| Failure::not_found("COMMAND-m9od", "User could not be found"))?;
-    let moment = store.push(
-        &Aggregate::of("user", id, organization),
-        "user.removed",
-        super::NOTHING,
-    )?;
+    let found = store.current().users.get(id).filter(|user| user.organization == organization);
+    let user = found.cloned().ok_or_else(|| Failure::of("COMMAND-m9od"))?;
+    let moment = store.push(&Aggregate::of("user", id, organization), "user.removed", super::NOTHING)?;
     let tables = store.edit();
     tables.users.remove(id);
     tables.members.retain(|(user, _), _| user != id);
@@ -131,26 +92,18 @@ fn create(call: &mut Call<'_>) -> Outcome<Reply> {
 fn get(call: &mut Call<'_>) -> Outcome<Reply> {
     let tables = call.store.read();
     let found = tables.users.get(&call.parameters[0]);
-    let user = found.ok_or_else(|| Failure::not_found("QUERY-Dfbg2", "User could not be found"))?;
+    let user = found.ok_or_else(|| Failure::of("QUERY-Dfbg2"))?;
     Reply::ok(json!({"user": user_message(&tables, user)}))
 }
 
 fn delete(call: &mut Call<'_>) -> Outcome<Reply> {
-    Reply::ok(changed(&remove(
-        call.store,
-        &call.organization,
-        &call.parameters[0],
-    )?))
+    Reply::ok(changed(&remove(call.store, &call.organization, &call.parameters[0])?))
 }
 
 fn search(call: &mut Call<'_>) -> Outcome<Reply> {
     let (tables, names) = (call.store.listed(), filters(&call.body, "userNameQuery"));
     let mut rows = Vec::new();
-    for user in tables
-        .users
-        .values()
-        .filter(|user| user.organization == call.organization)
-    {
+    for user in tables.users.values().filter(|user| user.organization == call.organization) {
         if passes_all(&names, "userName", &user.user_name)? {
             rows.push(user_message(&tables, user));
         }
