@@ -97,6 +97,9 @@ impl Replay {
         let client = client.expect("a client");
         let mut replay = Self { double, way, client, known: BTreeMap::new(), tokens: BTreeMap::new() };
         replay.make_world();
+        if let Way::InProcess = way {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
         replay
     }
 
@@ -327,7 +330,7 @@ async fn replay(line: &str, scenario: &str, way: Way) {
         match (replay.step(scenario, step).await, excluded) {
             (Err(difference), false) => problems.push(format!("{}: {difference}", step.name)),
             (Ok(()), true) => {
-                problems.push(format!("{}: reproduced, so no longer to be excluded", step.name))
+                problems.push(format!("{}: reproduced, so no longer to be excluded", step.name));
             }
             _ => {}
         }

@@ -29,7 +29,15 @@ impl Stamp {
         Self { sequence: moment.sequence, created: moment.at, changed: moment.at, owner: owner.to_owned() }
     }
 
+    /// Of an object about to be made by its first event.
+    pub(super) fn begin(at: Timestamp, owner: &str) -> Self {
+        Self::new(Moment { sequence: 0, at }, owner)
+    }
+
     pub(super) fn touch(&mut self, moment: Moment) {
+        if self.sequence == 0 {
+            self.created = moment.at;
+        }
         (self.sequence, self.changed) = (moment.sequence, moment.at);
     }
 }
@@ -167,4 +175,9 @@ pub struct User {
 pub(super) struct Member {
     pub(super) roles: Vec<String>,
     pub(super) stamp: Stamp,
+}
+
+/// Whether two names are one, as ZITADEL's unique constraints see it.
+pub(super) fn same_name(one: &str, other: &str) -> bool {
+    one.chars().flat_map(char::to_lowercase).eq(other.chars().flat_map(char::to_lowercase))
 }

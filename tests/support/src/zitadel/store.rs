@@ -185,7 +185,8 @@ impl Store {
     /// Appends one event.
     ///
     /// # Errors
-    /// The 500 of an overlapping write if the aggregate moved since this write began, through another one.
+    /// The 500 of an overlapping write if the aggregate moved since this write began, through another one; that of
+    /// the database for a NUL character.
     pub(super) fn push(
         &mut self,
         aggregate: &Aggregate,
@@ -199,6 +200,9 @@ impl Store {
             .any(|event| event.aggregate == *aggregate)
         {
             return Err(Failure::overlapping_write());
+        }
+        if payload.to_string().contains("\\u0000") {
+            return Err(Failure::bare(2, "ERROR: unsupported Unicode escape sequence (SQLSTATE 22P05)"));
         }
         let moment = Moment { sequence: sequence + 1, at: self.next_moment() };
         let editor = self.writer.editor.clone();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::zitadel::access::Access::{Authenticated, Needs};
 use crate::zitadel::failure::{Failure, Outcome};
 use crate::zitadel::json::{changed, created, details, message};
-use crate::zitadel::model::{DomainPolicy, DomainSettings, Moment, Stamp, User};
+use crate::zitadel::model::{DomainPolicy, DomainSettings, Moment, Organization, Stamp, User};
 use crate::zitadel::route::{Call, Reply, Route, length, route};
 use crate::zitadel::store::{Aggregate, Store, Tables};
 
@@ -50,60 +50,55 @@ fn scopes_names(store: &Store, organization: &str) -> bool {
     effective(store.current(), organization).is_some_and(|policy| policy.settings.user_login_must_be_domain)
 }
 
-/// Rewrites every user name where the write flipped the effective `userLoginMustBeDomain`.
-/// Answers with the last event, as the server does: the policy's, or that of the last user.
-fn rewrite_names(store: &mut Store, organization: &str, scoped: bool, written: Moment) -> Outcome<Moment> {
-    let scopes = scopes_names(store, organization);
-    let Some(domain) =
-        store.current().organizations.get(organization).map(|o| format!("@{}", o.primary_domain))
-    else {
-        return Ok(written);
-    };
-    if scopes == scoped {
-        return Ok(written);
-    }
-    let users: Vec<Arc<User>> =
-        store.current().users.values().filter(|u| u.organization == organization).cloned().collect();
-    let mut last = written;
-    for user in users {
-        let mut user = Arc::unwrap_or_clone(user);
-        user.user_name = match scopes {
+/// Rewrites every user name, as a write does that flips the effective `userLoginMustBeDomain`; the last event.
+fn rewrite_names(store: &mut Store, organization: &Organization, scoped: bool) -> Outcome<Option<Moment>> {
+    let domain = format!("@{}", organization.primary_domain);
+    let own = |user: &&Arc<User>| user.organization == organization.id;
+    let users: Vec<Arc<User>> = store.current().users.values().filter(own).cloned().collect();
+    let mut last = None;
+    for mut user in users.into_iter().map(Arc::unwrap_or_clone) {
+        user.user_name = match scoped {
             true => user.user_name.trim_end_matches(&domain).to_owned(),
             false => format!("{}{domain}", user.user_name),
         };
-        let aggregate = Aggregate::of("user", &user.id, organization);
-        last = store.push(&aggregate, "user.username.changed", json!({"userName": user.user_name}))?;
-        user.stamp.touch(last);
+        let aggregate = Aggregate::of("user", &user.id, &organization.id);
+        let moment = store.push(&aggregate, "user.username.changed", json!({"userName": user.user_name}))?;
+        user.stamp.touch(moment);
+        last = Some(moment);
         store.edit().users.insert(user.id.clone(), Arc::new(user));
     }
     Ok(last)
 }
 
-/// Sets the organization's policy, or removes it.
+/// Sets the organization's policy, or removes it. Answers with the last event, as the server does: the policy's,
+/// or that of the last user whose name changed.
 pub(in crate::zitadel) fn write(
     store: &mut Store,
-    organization: &str,
+    id: &str,
     settings: Option<DomainSettings>,
 ) -> Outcome<Moment> {
-    let (known, scoped) =
-        (store.current().policies.get(organization).cloned(), scopes_names(store, organization));
+    let (known, scoped) = (store.current().policies.get(id).cloned(), scopes_names(store, id));
     let event = match (&known, settings) {
         (None, _) => "org.policy.domain.added",
         (Some(_), Some(_)) => "org.policy.domain.changed",
         (Some(_), None) => "org.policy.domain.removed",
     };
-    let payload = settings.map(shown).unwrap_or_default();
-    let moment = store.push(&Aggregate::organization(organization), event, payload)?;
+    let moment = store.push(&Aggregate::organization(id), event, settings.map(shown).unwrap_or_default())?;
     let policies = &mut store.edit().policies;
     match settings {
         Some(settings) => {
-            let mut stamp = known.map_or_else(|| Stamp::new(moment, organization), |known| known.stamp);
+            let mut stamp = known.map_or_else(|| Stamp::new(moment, id), |known| known.stamp);
             stamp.touch(moment);
-            policies.insert(organization.to_owned(), DomainPolicy { settings, stamp });
+            policies.insert(id.to_owned(), DomainPolicy { settings, stamp });
         }
-        None => drop(policies.remove(organization)),
+        None => drop(policies.remove(id)),
     }
-    rewrite_names(store, organization, scoped, moment)
+    let (scopes, organization) = (scopes_names(store, id), store.current().organizations.get(id).cloned());
+    let renamed = match organization.filter(|_| scopes != scoped) {
+        Some(organization) => rewrite_names(store, &organization, scopes)?,
+        None => None,
+    };
+    Ok(renamed.unwrap_or(moment))
 }
 
 fn policy_message(tables: &Tables, organization: &str) -> Outcome<Reply> {

@@ -1,7 +1,5 @@
 //! The endpoints, one file an API.
 
-use serde_json::Value;
-
 use super::route::Route;
 
 pub(super) mod domain_policy;
@@ -34,6 +32,3 @@ pub(super) fn routes() -> impl Iterator<Item = &'static Route> {
     ];
     apis.into_iter().flatten()
 }
-
-/// The payload of an event that carries nothing.
-const NOTHING: Value = Value::Null;

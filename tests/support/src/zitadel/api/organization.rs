@@ -10,7 +10,7 @@ use crate::zitadel::access::granted;
 use crate::zitadel::behaviour::{Line, OwnIds};
 use crate::zitadel::failure::{Failure, Outcome};
 use crate::zitadel::json::{Body, changed, created, details, message};
-use crate::zitadel::model::{Organization, Stamp, State};
+use crate::zitadel::model::{Organization, Stamp, State, same_name};
 use crate::zitadel::route::{Call, Reply, Route, route};
 use crate::zitadel::search::{Style, filters, page, passes_all};
 use crate::zitadel::store::{Aggregate, Store};
@@ -48,7 +48,7 @@ fn domain_of(name: &str) -> String {
 
 fn require_free(store: &Store, name: &str, except: &str) -> Outcome<()> {
     let mut others = store.current().organizations.values().filter(|other| other.state != State::Removed);
-    if others.any(|other| other.id != except && other.name.to_lowercase() == name.to_lowercase()) {
+    if others.any(|other| other.id != except && same_name(&other.name, name)) {
         let text = match store.behaviour.line {
             Line::V3 => "Organisation's name already taken",
             Line::V4 => "Organisation's name or id already taken",
@@ -63,9 +63,16 @@ fn live(store: &Store, id: &str, missing: &'static str) -> Outcome<Organization>
     found.map(|found| (**found).clone()).ok_or_else(|| Failure::of(missing))
 }
 
-fn keep(store: &mut Store, organization: Organization) -> Organization {
-    store.edit().organizations.insert(organization.id.clone(), Arc::new(organization.clone()));
-    organization
+/// Commits an event of the organization, together with what it changed.
+fn save(
+    store: &mut Store,
+    mut changed: Organization,
+    event: &'static str,
+    payload: Value,
+) -> Outcome<Organization> {
+    changed.stamp.touch(store.push(&Aggregate::organization(&changed.id), event, payload)?);
+    store.edit().organizations.insert(changed.id.clone(), Arc::new(changed.clone()));
+    Ok(changed)
 }
 
 /// # Errors
@@ -79,40 +86,34 @@ pub(in crate::zitadel) fn add(store: &mut Store, id: Option<String>, name: &str)
         return Err(Failure::of("ORG-laho2n"));
     }
     require_free(store, &name, "")?;
-    let aggregate = Aggregate::organization(&id);
-    let stamp = Stamp::new(store.push(&aggregate, "org.added", json!({"name": name}))?, &id);
-    let mut organization =
-        Organization { primary_domain: domain_of(&name), id, name, state: State::Active, stamp };
-    push_domain(store, &mut organization)?;
-    Ok(keep(store, organization))
+    let (stamp, payload) = (Stamp::begin(store.clock.now(), &id), json!({"name": name}));
+    let organization = Organization { id, name, state: State::Active, primary_domain: String::new(), stamp };
+    let organization = save(store, organization, "org.added", payload)?;
+    move_domain(store, organization)
 }
 
-fn push_domain(store: &mut Store, organization: &mut Organization) -> Outcome<()> {
-    organization.primary_domain = domain_of(&organization.name);
-    for event in ["org.domain.added", "org.domain.verified", "org.domain.primary.set"] {
-        let payload = json!({"domain": organization.primary_domain});
-        organization.stamp.touch(store.push(&Aggregate::organization(&organization.id), event, payload)?);
+/// Gives the organization the domain that follows from its name.
+fn move_domain(store: &mut Store, mut organization: Organization) -> Outcome<Organization> {
+    let domain = domain_of(&organization.name);
+    if organization.primary_domain != domain {
+        organization.primary_domain.clone_from(&domain);
+        for event in ["org.domain.added", "org.domain.verified", "org.domain.primary.set"] {
+            organization = save(store, organization, event, json!({"domain": domain}))?;
+        }
     }
-    Ok(())
+    Ok(organization)
 }
 
 pub(in crate::zitadel) fn rename(store: &mut Store, id: &str, name: &str) -> Outcome<Organization> {
-    let name = name.trim();
-    let mut organization = live(store, id, "ORG-1MRds")?;
+    let name = name.trim().to_owned();
+    let organization = live(store, id, "ORG-1MRds")?;
     if organization.name == name {
         return Err(Failure::of("ORG-4VSdf"));
     }
-    require_free(store, name, id)?;
-    name.clone_into(&mut organization.name);
-    organization.stamp.touch(store.push(
-        &Aggregate::organization(id),
-        "org.changed",
-        json!({"name": name}),
-    )?);
-    if organization.primary_domain != domain_of(name) {
-        push_domain(store, &mut organization)?;
-    }
-    Ok(keep(store, organization))
+    require_free(store, &name, id)?;
+    let payload = json!({"name": name});
+    let organization = save(store, Organization { name, ..organization }, "org.changed", payload)?;
+    move_domain(store, organization)
 }
 
 pub(in crate::zitadel) fn set_state(store: &mut Store, id: &str, state: State) -> Outcome<Organization> {
@@ -120,36 +121,32 @@ pub(in crate::zitadel) fn set_state(store: &mut Store, id: &str, state: State) -
         State::Active => ("ORG-Dgf3g", "org.reactivated", "EVENT-bfnrh"),
         _ => ("ORG-oL9nT", "org.deactivated", "EVENT-Dbs2g"),
     };
-    let mut organization = live(store, id, missing)?;
+    let organization = live(store, id, missing)?;
     if organization.state == state {
         return Err(Failure::of(refused));
     }
-    organization.stamp.touch(store.push(&Aggregate::organization(id), event, super::NOTHING)?);
-    organization.state = state;
-    Ok(keep(store, organization))
+    save(store, Organization { state, ..organization }, event, Value::Null)
 }
 
 /// Removes the organization with all it owns; later projects may still name it.
 pub(in crate::zitadel) fn remove(store: &mut Store, id: &str) -> Outcome<Organization> {
-    let mut organization = live(store, id, "COMMA-aps2n")?;
+    let organization = live(store, id, "COMMA-aps2n")?;
     if id == store.instance.default_organization {
         return Err(Failure::of("COMMA-wG9p1"));
     }
-    organization.stamp.touch(store.push(&Aggregate::organization(id), "org.removed", super::NOTHING)?);
-    organization.state = State::Removed;
-    let organization = keep(store, organization);
+    let removed = Organization { state: State::Removed, ..organization };
+    let removed = save(store, removed, "org.removed", Value::Null)?;
     let tables = store.edit();
-    let gone: Vec<String> =
-        tables.projects.values().filter(|p| p.organization == id).map(|p| p.id.clone()).collect();
-    tables.roles.retain(|(project, _), _| !gone.contains(project));
     tables.projects.retain(|_, project| project.organization != id);
+    let projects = &tables.projects;
+    tables.roles.retain(|(project, _), _| projects.contains_key(project));
     tables.metadata.retain(|(owner, _), _| owner != id);
     tables.policies.remove(id);
     tables.features.remove(id);
     tables.users.retain(|_, user| user.organization != id);
-    let users = tables.users.clone();
+    let users = &tables.users;
     tables.members.retain(|(user, scope), _| scope.as_deref() != Some(id) && users.contains_key(user));
-    Ok(organization)
+    Ok(removed)
 }
 
 fn own_id(call: &Call<'_>) -> Outcome<Option<String>> {
@@ -157,13 +154,7 @@ fn own_id(call: &Call<'_>) -> Outcome<Option<String>> {
     let chosen = match call.store.behaviour.own_ids {
         OwnIds::Ignored => String::new(),
         OwnIds::OrgId => old,
-        OwnIds::OrganizationId => {
-            if new.is_empty() {
-                old
-            } else {
-                new
-            }
-        }
+        OwnIds::OrganizationId => Some(new).filter(|new| !new.is_empty()).unwrap_or(old),
     };
     Ok(Some(chosen).filter(|id| !id.is_empty()))
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::zitadel::access::Access::Needs;
 use crate::zitadel::failure::{Failure, Outcome};
 use crate::zitadel::json::{changed, created, details, message};
-use crate::zitadel::model::{Project, ProjectSettings, Stamp, State};
+use crate::zitadel::model::{Project, ProjectSettings, Stamp, State, same_name};
 use crate::zitadel::route::{Call, Reply, Route, length, route};
 use crate::zitadel::search::{Style, filters, page, passes_all};
 use crate::zitadel::store::{Aggregate, Store};
@@ -79,14 +79,9 @@ fn project_message(project: &Project) -> Value {
     message(shown)
 }
 
-fn aggregate(project: &Project) -> Aggregate {
-    Aggregate::of("project", &project.id, &project.organization)
-}
-
 fn require_free(store: &Store, organization: &str, name: &str, except: &str) -> Outcome<()> {
     let mut others = store.current().projects.values().filter(|other| other.organization == organization);
-    let taken =
-        others.any(|other| other.id != except && other.settings.name.to_lowercase() == name.to_lowercase());
+    let taken = others.any(|other| other.id != except && same_name(&other.settings.name, name));
     if taken {
         return Err(Failure::taken("Project already exists on organization"));
     }
@@ -97,55 +92,48 @@ fn require_free(store: &Store, organization: &str, name: &str, except: &str) -> 
 ///
 /// # Errors
 /// 404 with the given id otherwise.
-pub(super) fn owned(
-    store: &Store,
-    organization: &str,
-    id: &str,
-    missing: &'static str,
-) -> Outcome<Arc<Project>> {
-    let found = store.current().projects.get(id).filter(|project| project.organization == organization);
-    found.cloned().ok_or_else(|| Failure::of(missing))
+pub(super) fn owned(store: &Store, owner: &str, id: &str, missing: &str) -> Outcome<Project> {
+    let found = store.current().projects.get(id).filter(|project| project.organization == owner);
+    found.map(|project| (**project).clone()).ok_or_else(|| Failure::of(missing))
 }
 
-pub(in crate::zitadel) fn add(
-    store: &mut Store,
-    organization: &str,
-    settings: ProjectSettings,
-) -> Outcome<Project> {
-    require_free(store, organization, &settings.name, "")?;
-    let id = store.ids.id();
-    let moment =
-        store.push(&Aggregate::of("project", &id, organization), "project.added", shown(&settings))?;
-    let stamp = Stamp::new(moment, organization);
-    let project =
-        Project { id, organization: organization.to_owned(), settings, state: State::Active, stamp };
+/// Commits an event of the project, together with what it changed.
+fn save(store: &mut Store, mut project: Project, event: &'static str, payload: Value) -> Outcome<Project> {
+    let aggregate = Aggregate::of("project", &project.id, &project.organization);
+    project.stamp.touch(store.push(&aggregate, event, payload)?);
     store.edit().projects.insert(project.id.clone(), Arc::new(project.clone()));
     Ok(project)
+}
+
+pub(in crate::zitadel) fn add(store: &mut Store, owner: &str, settings: ProjectSettings) -> Outcome<Project> {
+    require_free(store, owner, &settings.name, "")?;
+    let (id, stamp, payload) = (store.ids.id(), Stamp::begin(store.clock.now(), owner), shown(&settings));
+    let project = Project { id, organization: owner.to_owned(), settings, state: State::Active, stamp };
+    save(store, project, "project.added", payload)
 }
 
 pub(in crate::zitadel) fn change(
     store: &mut Store,
-    organization: &str,
+    owner: &str,
     id: &str,
     settings: ProjectSettings,
 ) -> Outcome<Project> {
-    let mut project = Arc::unwrap_or_clone(owned(store, organization, id, "COMMAND-3M9sd")?);
+    let project = owned(store, owner, id, "COMMAND-3M9sd")?;
     if project.settings == settings {
-        return match store.behaviour.accepts_unchanged {
-            true => Ok(project),
-            false => Err(Failure::of("COMMAND-2M0fs")),
+        return if store.behaviour.accepts_unchanged {
+            Ok(project)
+        } else {
+            Err(Failure::of("COMMAND-2M0fs"))
         };
     }
-    require_free(store, organization, &settings.name, id)?;
-    project.stamp.touch(store.push(&aggregate(&project), "project.changed", shown(&settings))?);
-    project.settings = settings;
-    store.edit().projects.insert(project.id.clone(), Arc::new(project.clone()));
-    Ok(project)
+    require_free(store, owner, &settings.name, id)?;
+    let payload = shown(&settings);
+    save(store, Project { settings, ..project }, "project.changed", payload)
 }
 
 pub(in crate::zitadel) fn set_state(
     store: &mut Store,
-    organization: &str,
+    owner: &str,
     id: &str,
     state: State,
 ) -> Outcome<Project> {
@@ -153,19 +141,16 @@ pub(in crate::zitadel) fn set_state(
         State::Active => ("COMMAND-3M9sd", "project.reactivated", "COMMAND-5M9bs"),
         _ => ("COMMAND-112M9", "project.deactivated", "COMMAND-mki55"),
     };
-    let mut project = Arc::unwrap_or_clone(owned(store, organization, id, missing)?);
+    let project = owned(store, owner, id, missing)?;
     if project.state == state {
         return Err(Failure::of(refused));
     }
-    project.stamp.touch(store.push(&aggregate(&project), event, super::NOTHING)?);
-    project.state = state;
-    store.edit().projects.insert(project.id.clone(), Arc::new(project.clone()));
-    Ok(project)
+    save(store, Project { state, ..project }, event, Value::Null)
 }
 
-pub(in crate::zitadel) fn remove(store: &mut Store, organization: &str, id: &str) -> Outcome<Project> {
-    let mut project = Arc::unwrap_or_clone(owned(store, organization, id, "COMMAND-3M9sd")?);
-    project.stamp.touch(store.push(&aggregate(&project), "project.removed", super::NOTHING)?);
+pub(in crate::zitadel) fn remove(store: &mut Store, owner: &str, id: &str) -> Outcome<Project> {
+    let project = owned(store, owner, id, "COMMAND-3M9sd")?;
+    let project = save(store, project, "project.removed", Value::Null)?;
     let tables = store.edit();
     tables.projects.remove(id);
     tables.roles.retain(|(project, _), _| project != id);
@@ -198,8 +183,8 @@ fn get(call: &mut Call<'_>) -> Outcome<Reply> {
 
 fn search(call: &mut Call<'_>) -> Outcome<Reply> {
     let tables = call.store.listed();
-    let (names, owners) =
-        (filters(&call.body, "nameQuery"), filters(&call.body, "projectResourceOwnerQuery"));
+    let names = filters(&call.body, "nameQuery");
+    let owners = filters(&call.body, "projectResourceOwnerQuery");
     let mut rows = Vec::new();
     for project in tables.projects.values().filter(|project| project.organization == call.organization) {
         let named = passes_all(&names, "name", &project.settings.name)?;

@@ -66,10 +66,8 @@ fn update(call: &mut Call<'_>) -> Outcome<Reply> {
     owned(call.store, &call.organization, &call.parameters[0], "COMMAND-3M9sd")?;
     let mut role = stored(call, &key).ok_or_else(|| Failure::of("COMMAND-m9vMf"))?;
     if (&role.display_name, &role.group) == (&display_name, &group) {
-        return match call.store.behaviour.accepts_unchanged {
-            true => Reply::ok(changed(&role.stamp)),
-            false => Err(Failure::of("COMMAND-5M0cs")),
-        };
+        let accepted = call.store.behaviour.accepts_unchanged;
+        return if accepted { Reply::ok(changed(&role.stamp)) } else { Err(Failure::of("COMMAND-5M0cs")) };
     }
     (role.display_name, role.group) = (display_name, group);
     role.stamp.touch(push(call, "project.role.changed", payload(&key, &role))?);

@@ -71,7 +71,7 @@ pub(in crate::zitadel) fn add(
 pub(in crate::zitadel) fn remove(store: &mut Store, organization: &str, id: &str) -> Outcome<Stamp> {
     let found = store.current().users.get(id).filter(|user| user.organization == organization);
     let user = found.cloned().ok_or_else(|| Failure::of("COMMAND-m9od"))?;
-    let moment = store.push(&Aggregate::of("user", id, organization), "user.removed", super::NOTHING)?;
+    let moment = store.push(&Aggregate::of("user", id, organization), "user.removed", Value::Null)?;
     let tables = store.edit();
     tables.users.remove(id);
     tables.members.retain(|(user, _), _| user != id);

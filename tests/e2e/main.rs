@@ -1,0 +1,10 @@
+//! The operator on a real API server, against the ZITADEL double or a real ZITADEL.
+//!
+//! With `ZITADEL_TEST_URL` and `ZITADEL_TEST_TOKEN` (an IAM_OWNER's) set, the tests run against that server; those
+//! that need the double's faults or ledger skip and say so.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod kstatus;
+mod lifecycle;
+mod world;

@@ -1,0 +1,352 @@
+//! A namespace, a ZITADEL and an operator for one test.
+
+use std::fmt::Debug;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{CustomResourceExt, ResourceExt};
+use serde_json::{Value, json};
+use support::control_plane::ControlPlane;
+use support::zitadel::{Double, OrgWorld};
+use tokio::sync::OnceCell;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use zitadel_operator::api::{Project, crd};
+use zitadel_operator::engine::Config;
+use zitadel_operator::engine::backoff::{Delays, Growth};
+use zitadel_operator::operator::{self, Options};
+
+use crate::kstatus::{Kstatus, kstatus};
+
+/// No wait of a test is longer.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The name of the connection that every world has.
+pub const CONNECTION: &str = "zitadel";
+
+static CRDS: OnceCell<()> = OnceCell::const_new();
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// One test's part of the cluster.
+pub struct World {
+    pub control_plane: &'static ControlPlane,
+    pub client: kube::Client,
+    pub zitadel: Double,
+    pub acme: OrgWorld,
+    pub namespace: String,
+    pub operator: Option<Operator>,
+}
+
+/// An operator running in this process, for one namespace.
+pub struct Operator {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Operator {
+    /// Lets it end its work, as SIGTERM does.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.expect("the operator ends in peace");
+    }
+
+    /// Ends it at once, wherever it is, as SIGKILL does.
+    pub async fn crash(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+}
+
+/// Delays short enough for tests and still growing.
+pub fn config(namespace: &str) -> Config {
+    let growth = |base, cap| Growth { base: Duration::from_millis(base), cap: Duration::from_millis(cap) };
+    Config {
+        min_resync: Duration::from_millis(100),
+        delays: Delays {
+            transient: growth(200, 1000),
+            dependency: growth(300, 1500),
+            slow: growth(500, 2000),
+        },
+        namespaces: vec![namespace.to_owned()],
+        ..Config::default()
+    }
+}
+
+impl World {
+    /// A world whose operator is running.
+    pub async fn new() -> Self {
+        let mut world = Self::without_operator().await;
+        world.start_operator().await;
+        world
+    }
+
+    /// A world with a double, a namespace, a connection and no operator yet.
+    pub async fn without_operator() -> Self {
+        let control_plane = ControlPlane::shared().await;
+        let client = client(control_plane).await;
+        CRDS.get_or_init(|| install_crds(client.clone())).await;
+        let zitadel = Double::start().await;
+        let acme = zitadel.create_organization("acme");
+        let namespace = format!("e2e-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let world = Self { control_plane, client, zitadel, acme, namespace, operator: None };
+        world.create_namespace().await;
+        world.store_token(&world.zitadel.admin_token()).await;
+        let spec = json!({
+            "url": world.zitadel.url(),
+            "externalDomain": "localhost",
+            "personalAccessToken": { "name": CONNECTION },
+            "defaultOrganization": { "id": world.acme.id },
+            "rateLimit": { "requestsPerSecond": 1000, "burst": 1000 },
+        });
+        world.apply("Connection", CONNECTION, spec).await;
+        world
+    }
+
+    /// Starts the operator with the settings of [`config`].
+    pub async fn start_operator(&mut self) {
+        self.start_operator_with(config(&self.namespace)).await;
+    }
+
+    /// Starts the operator with these settings.
+    pub async fn start_operator_with(&mut self, config: Config) {
+        let client = client(self.control_plane).await;
+        self.operator = Some(spawn(client, config, &self.namespace));
+    }
+
+    /// Ends the operator as SIGTERM does.
+    pub async fn stop_operator(&mut self) {
+        self.operator.take().expect("a running operator").stop().await;
+    }
+
+    /// Ends the operator as SIGKILL does.
+    pub async fn crash_operator(&mut self) {
+        self.operator.take().expect("a running operator").crash().await;
+    }
+
+    async fn create_namespace(&self) {
+        let namespace: Namespace =
+            serde_json::from_value(json!({ "metadata": { "name": self.namespace } })).unwrap();
+        Api::all(self.client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
+    }
+
+    /// Puts a personal access token where the connection reads it.
+    pub async fn store_token(&self, token: &str) {
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": { "name": CONNECTION, "labels": { "zitadel-operator.dev/allow": "true" } },
+            "stringData": { "token": token },
+        });
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
+        api.patch(CONNECTION, &person(), &Patch::Apply(secret)).await.unwrap();
+    }
+
+    /// The API of one of our kinds in this namespace.
+    pub fn api(&self, kind: &str) -> Api<DynamicObject> {
+        let definition =
+            crd::all().into_iter().find(|crd| crd.spec.names.kind == kind).expect("one of our kinds");
+        let resource = ApiResource {
+            group: definition.spec.group,
+            version: "v1alpha1".into(),
+            api_version: "zitadel-operator.dev/v1alpha1".into(),
+            kind: kind.into(),
+            plural: definition.spec.names.plural,
+        };
+        match definition.spec.scope.as_str() {
+            "Cluster" => Api::all_with(self.client.clone(), &resource),
+            _ => Api::namespaced_with(self.client.clone(), &self.namespace, &resource),
+        }
+    }
+
+    /// Applies a resource as a person does.
+    pub async fn apply(&self, kind: &str, name: &str, spec: Value) -> Value {
+        self.try_apply(kind, name, spec)
+            .await
+            .unwrap_or_else(|error| panic!("{kind} {name} refused: {error}"))
+    }
+
+    /// Applies a resource that may be refused.
+    pub async fn try_apply(&self, kind: &str, name: &str, spec: Value) -> kube::Result<Value> {
+        let body = json!({
+            "apiVersion": "zitadel-operator.dev/v1alpha1", "kind": kind,
+            "metadata": { "name": name }, "spec": spec,
+        });
+        let applied = self.api(kind).patch(name, &person(), &Patch::Apply(body)).await?;
+        Ok(serde_json::to_value(applied).unwrap())
+    }
+
+    /// Applies a `Project` through this world's connection.
+    pub async fn apply_project(&self, name: &str, spec: Value) -> Value {
+        self.apply("Project", name, through_connection(spec)).await
+    }
+
+    /// Merges a patch into a `Project`, as `kubectl patch`, `annotate` and `edit` do.
+    pub async fn patch_project(&self, name: &str, patch: Value) -> Value {
+        let patched =
+            self.api("Project").patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+        serde_json::to_value(patched).unwrap()
+    }
+
+    /// Sets an annotation, or removes it with null.
+    pub async fn annotate(&self, name: &str, annotation: &str, value: impl Into<Value>) {
+        self.patch_project(name, json!({ "metadata": { "annotations": { annotation: value.into() } } }))
+            .await;
+    }
+
+    /// Merges a patch into the spec of the connection.
+    pub async fn patch_connection(&self, spec: Value) {
+        let patch = Patch::Merge(json!({ "spec": spec }));
+        self.api("Connection").patch(CONNECTION, &PatchParams::default(), &patch).await.unwrap();
+    }
+
+    /// The `Project` as it is now; null if it is gone.
+    pub async fn project(&self, name: &str) -> Value {
+        serde_json::to_value(self.api("Project").get_opt(name).await.unwrap()).unwrap()
+    }
+
+    /// Asks for the deletion of a `Project` and returns at once.
+    pub async fn delete_project(&self, name: &str) {
+        self.api("Project").delete(name, &Default::default()).await.unwrap();
+    }
+
+    /// Waits until a resource satisfies the condition; null stands for one that is gone.
+    ///
+    /// Panics with the last state seen when [`PATIENCE`] ends.
+    pub async fn until(&self, kind: &str, name: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+        let watch = watcher(self.api(kind), config).default_backoff();
+        let seen = tokio::time::timeout(PATIENCE, async {
+            let mut watch = std::pin::pin!(watch);
+            while let Some(event) = watch.next().await {
+                match event {
+                    Ok(watcher::Event::Apply(o) | watcher::Event::InitApply(o)) => {
+                        last = serde_json::to_value(o).unwrap();
+                    }
+                    Ok(watcher::Event::Delete(_) | watcher::Event::Init) => last = Value::Null,
+                    Ok(watcher::Event::InitDone) => {}
+                    Err(_) => continue,
+                }
+                if holds(&last) {
+                    return last.clone();
+                }
+            }
+            unreachable!("a watch with backoff never ends")
+        });
+        match seen.await {
+            Ok(object) => object,
+            Err(_) => {
+                panic!("{kind} {name} never {what}; it is {}", serde_json::to_string_pretty(&last).unwrap())
+            }
+        }
+    }
+
+    /// Waits until the `Project` has this reason in `Ready`, at its current generation.
+    pub async fn until_ready_reason(&self, name: &str, reason: &str) -> Value {
+        let what = format!("had Ready reason {reason}");
+        self.until("Project", name, &what, |p| {
+            let ready = condition(p, "Ready");
+            ready["reason"] == reason && ready["observedGeneration"] == p["metadata"]["generation"]
+        })
+        .await
+    }
+
+    /// Waits until the `Project` is as specified.
+    pub async fn until_ready(&self, name: &str) -> Value {
+        self.until_ready_reason(name, "Available").await
+    }
+
+    /// Waits until the `Project` is gone from Kubernetes.
+    pub async fn until_gone(&self, name: &str) {
+        self.until("Project", name, "went", Value::is_null).await;
+    }
+
+    /// The names of all live projects of acme.
+    pub fn project_names(&self) -> Vec<String> {
+        self.zitadel.projects(&self.acme.id).into_iter().map(|project| project.settings.name).collect()
+    }
+
+    /// Waits until an event about this resource has the reason; answers its note.
+    pub async fn until_event(&self, name: &str, reason: &str) -> String {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
+        let watch = watcher(api, watcher::Config::default()).default_backoff().applied_objects();
+        let about = |event: &Event| {
+            event.regarding.as_ref().is_some_and(|r| r.name.as_deref() == Some(name))
+                && event.reason.as_deref() == Some(reason)
+        };
+        let mut found = std::pin::pin!(watch.try_filter(|event| std::future::ready(about(event))));
+        let next = tokio::time::timeout(PATIENCE, found.next()).await;
+        let event = next.unwrap_or_else(|_| panic!("no event {reason} about {name}"));
+        event.unwrap().unwrap().note.unwrap_or_default()
+    }
+}
+
+/// The same spec through the world's own connection.
+pub fn through_connection(mut spec: Value) -> Value {
+    spec["connectionRef"] = json!({ "kind": "Connection", "name": CONNECTION });
+    spec
+}
+
+/// A condition of a resource; null if it is absent.
+pub fn condition(object: &Value, kind: &str) -> Value {
+    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    conditions.into_iter().find(|condition| condition["type"] == kind).unwrap_or_default()
+}
+
+/// Asserts what kstatus computes and that `Stalled` and `Reconciling` never stand together.
+#[track_caller]
+pub fn assert_kstatus(object: &Value, expected: Kstatus) {
+    assert_eq!(kstatus(object), expected, "{}", serde_json::to_string_pretty(object).unwrap());
+    let both = ["Stalled", "Reconciling"].iter().all(|kind| !condition(object, kind).is_null());
+    assert!(!both, "Stalled and Reconciling together: {object}");
+}
+
+/// Waits until a condition outside Kubernetes holds.
+pub async fn eventually<T: Debug>(what: &str, mut look: impl FnMut() -> (bool, T)) -> T {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let (holds, seen) = look();
+        if holds {
+            return seen;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "never {what}: {seen:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn person() -> PatchParams {
+    PatchParams::apply("a-person").force()
+}
+
+/// A client of its own connection pool: tests have a runtime each.
+pub async fn client(control_plane: &ControlPlane) -> kube::Client {
+    let kubeconfig = Kubeconfig::read_from(control_plane.kubeconfig_path()).unwrap();
+    let config =
+        kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+    kube::Client::try_from(config).unwrap()
+}
+
+fn spawn(client: kube::Client, config: Config, namespace: &str) -> Operator {
+    let stop = CancellationToken::new();
+    let options = Options { config, ..Options::new(namespace) };
+    let running = operator::run(client, options, stop.clone());
+    let task = tokio::spawn(async move { running.await.expect("no controller ends by itself") });
+    Operator { stop, task }
+}
+
+async fn install_crds(client: kube::Client) {
+    let api = Api::all(client);
+    for definition in crd::all() {
+        api.patch(&definition.name_any(), &person(), &Patch::Apply(&definition)).await.unwrap();
+        let name = definition.name_any();
+        let established = kube::runtime::conditions::is_crd_established();
+        kube::runtime::wait::await_condition(api.clone(), &name, established).await.unwrap();
+    }
+    // The name keeps the type in use where a test speaks of it.
+    assert_eq!(Project::crd_name(), "projects.zitadel-operator.dev");
+}
