@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::crd;
 use crate::engine::Config;
+use crate::engine::connections::Site;
 use crate::engine::metrics::Metrics;
 use crate::operator::{self, Options};
 use crate::runtime::admin::{self, Admin, Readiness};
@@ -83,7 +84,7 @@ pub enum Error {
     #[error(transparent)]
     Lease(#[from] lease::Error),
     /// Leadership went to another process.
-    #[error("leadership was lost: another process writes now")]
+    #[error("leadership was lost: another process holds the Lease, or it could not be renewed in time")]
     LeadershipLost,
     /// A controller ended.
     #[error(transparent)]
@@ -131,14 +132,19 @@ impl Run {
         let readiness = Readiness::default();
         let admin = Admin::bind(self.admin_address).await?;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), admin = %admin.local_addr(), in_cluster, "starting");
-        let serving = tokio::spawn(admin.serve(readiness.clone(), Arc::new(registry), stop.clone()));
         let elect = self.leader_election.unwrap_or(in_cluster);
-        let options = |leadership| self.options(leadership, readiness, metrics);
+        if !elect {
+            operator::components().into_iter().for_each(|name| drop(readiness.register(name)));
+        }
+        let probes = CancellationToken::new();
+        let serving = tokio::spawn(admin.serve(readiness.clone(), Arc::new(registry), probes.clone()));
+        let site = Site { namespace: self.operator_namespace.clone(), in_cluster };
+        let options = |leadership| self.options(site, leadership, readiness, metrics);
         let result = match elect {
             true => self.lead(client, options, &stop).await,
             false => Ok(operator::run(client, options(Leadership::always()), stop.clone()).await?),
         };
-        stop.cancel();
+        probes.cancel();
         let served = serving.await.unwrap_or(Ok(()));
         tracing::info!("stopped");
         result.and(Ok(served?))
@@ -173,7 +179,7 @@ impl Run {
         result
     }
 
-    fn options(&self, leadership: Leadership, readiness: Readiness, metrics: Metrics) -> Options {
+    fn options(&self, site: Site, leadership: Leadership, readiness: Readiness, metrics: Metrics) -> Options {
         let config = Config {
             concurrency: self.concurrency,
             min_resync: Duration::from_secs(self.min_resync_seconds),
@@ -181,7 +187,7 @@ impl Run {
             label_selector: self.label_selector.clone(),
             ..Config::default()
         };
-        Options { config, leadership, readiness, metrics, ..Options::new(&self.operator_namespace) }
+        Options { site, config, leadership, readiness, metrics, ..Options::new("") }
     }
 }
 

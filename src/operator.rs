@@ -13,19 +13,19 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{ClusterConnection, Connection};
-use crate::engine::connections::{Connections, Stores, TransportFactory, http_transport};
+use crate::engine::connections::{Connections, Site, Stores, TransportFactory, http_transport};
 use crate::engine::controller::{WATCH_TIMEOUT_SECONDS, scoped, scopes, strip};
 use crate::engine::metrics::Metrics;
 use crate::engine::{Config, Engine, Having};
-use crate::kinds::connection::Scope;
+use crate::kinds::connection::{AnyConnection, Scope};
 use crate::kinds::{self, connection};
 use crate::runtime::admin::Readiness;
 use crate::runtime::lease::Leadership;
 
 /// What [`run`] needs besides the Kubernetes API.
 pub struct Options {
-    /// Where a `ClusterConnection`'s Secrets are.
-    pub operator_namespace: String,
+    /// Where the operator runs.
+    pub site: Site,
     /// The engine's settings.
     pub config: Config,
     /// How ZITADEL is reached.
@@ -42,7 +42,7 @@ impl Options {
     /// Production settings for an operator in this namespace that needs no leader election.
     pub fn new(operator_namespace: impl Into<String>) -> Self {
         Self {
-            operator_namespace: operator_namespace.into(),
+            site: Site { namespace: operator_namespace.into(), in_cluster: false },
             config: Config::default(),
             transport: Arc::new(http_transport),
             leadership: Leadership::always(),
@@ -50,6 +50,12 @@ impl Options {
             metrics: Metrics::default(),
         }
     }
+}
+
+/// The names under which the parts of the operator say that they are ready.
+pub fn components() -> Vec<&'static str> {
+    let connections = [Connection::NAME, ClusterConnection::NAME];
+    connections.into_iter().chain(kinds::registry().iter().map(|entry| entry.kind)).collect()
 }
 
 /// Why the operator ended before it was told to.
@@ -62,14 +68,14 @@ pub struct Ended(&'static str);
 /// # Errors
 /// A controller ended by itself; the others were stopped.
 pub async fn run(client: kube::Client, options: Options, stop: CancellationToken) -> Result<(), Ended> {
-    let Options { operator_namespace, config, transport, leadership, readiness, metrics } = options;
+    let Options { site, config, transport, leadership, readiness, metrics } = options;
     let scopes = scopes(&config);
     let (namespaced, namespaced_writers): (Vec<_>, Vec<_>) =
         scopes.iter().map(|_| reflector::store()).unzip();
     let (cluster, cluster_writer) = reflector::store();
     let (namespaces, namespaces_writer) = reflector::store();
     let stores = Stores { namespaced: namespaced.clone(), cluster: cluster.clone() };
-    let connections = Connections::new(client.clone(), operator_namespace, stores, transport);
+    let connections = Connections::new(client.clone(), site, stores, transport);
     let engine = Arc::new(Engine::new(client.clone(), config, connections, namespaces, metrics, leadership));
     let mut controllers = JoinSet::new();
     let mut spawn = |name, controller: future::BoxFuture<'static, ()>| {

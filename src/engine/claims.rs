@@ -3,6 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use kube::ResourceExt;
+
+use super::kind::Kind;
 use super::wake::Address;
 
 /// One thing in one ZITADEL instance that only one resource may own.
@@ -21,6 +24,13 @@ pub struct Claimant {
     pub uid: String,
     /// Where it is.
     pub address: Address,
+}
+
+impl Claimant {
+    /// This resource as a claimant.
+    pub fn of<K: Kind>(object: &K) -> Self {
+        Self { uid: object.uid().unwrap_or_default(), address: Address::of(object) }
+    }
 }
 
 #[derive(Default)]

@@ -84,10 +84,19 @@ pub struct Stores {
     pub cluster: Store<DeserializeGuard<ClusterConnection>>,
 }
 
+/// Where the operator runs.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Its namespace: the Secrets of every `ClusterConnection` are here.
+    pub namespace: String,
+    /// In a cluster a tenant's `Connection` may not point at the operator's own loopback or link-local network.
+    pub in_cluster: bool,
+}
+
 /// Every connection, and one session for each that is used.
 pub struct Connections {
     client: kube::Client,
-    operator_namespace: String,
+    site: Site,
     stores: Stores,
     transport: Arc<TransportFactory>,
     locks: Arc<AggregateLocks>,
@@ -96,20 +105,8 @@ pub struct Connections {
 
 impl Connections {
     /// No session yet; they are built when they are first used.
-    pub fn new(
-        client: kube::Client,
-        operator_namespace: String,
-        stores: Stores,
-        transport: Arc<TransportFactory>,
-    ) -> Self {
-        Self {
-            client,
-            operator_namespace,
-            stores,
-            transport,
-            locks: Arc::default(),
-            sessions: std::sync::Mutex::default(),
-        }
+    pub fn new(client: kube::Client, site: Site, stores: Stores, transport: Arc<TransportFactory>) -> Self {
+        Self { client, site, stores, transport, locks: Arc::default(), sessions: std::sync::Mutex::default() }
     }
 
     /// Resolves once both stores know the cluster.
@@ -177,7 +174,11 @@ impl Connections {
             Some(bundle) => Some(vault.certificates(bundle).await.map_err(Error::Credential)?),
             None => None,
         };
-        let transport = HttpTransportConfig { ca_bundle: certificates.clone(), ..Default::default() };
+        let transport = HttpTransportConfig {
+            ca_bundle: certificates.clone(),
+            deny_local: self.site.in_cluster && key.kind == ConnectionKind::Connection,
+            ..Default::default()
+        };
         let transport = (self.transport)(&transport).map_err(invalid)?;
         let config = ClientConfig {
             base_url: url,
@@ -211,9 +212,9 @@ impl Connections {
     pub fn vault(&self, key: &ConnectionKey) -> Vault {
         let namespace = match key.kind {
             ConnectionKind::Connection => key.namespace.clone(),
-            ConnectionKind::ClusterConnection => self.operator_namespace.clone(),
+            ConnectionKind::ClusterConnection => self.site.namespace.clone(),
         };
-        let needs_label = namespace != self.operator_namespace;
+        let needs_label = namespace != self.site.namespace;
         Vault { client: self.client.clone(), namespace, needs_label }
     }
 

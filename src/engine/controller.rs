@@ -171,8 +171,7 @@ impl<K: Kind> Followed<K> {
         if let Some((id, instance)) = bond
             && object.common().management.management_policy == ManagementPolicy::Manage
         {
-            let claimant = Claimant { uid: object.uid().unwrap_or_default(), address: address(object) };
-            let _ = self.engine.claim(&Run::<K>::claim_on(instance, id), &claimant);
+            let _ = self.engine.claim(&Run::<K>::claim_on(instance, id), &Claimant::of(object));
         }
     }
 
@@ -180,7 +179,8 @@ impl<K: Kind> Followed<K> {
         let readers = self.readers.clone();
         self.engine.add_resources(Box::new(move |having| {
             let all = readers.iter().flat_map(Store::state);
-            all.filter_map(|guard| guard.0.as_ref().ok().filter(|o| has(*o, having)).map(address)).collect()
+            all.filter_map(|guard| guard.0.as_ref().ok().filter(|o| has(*o, having)).map(Address::of))
+                .collect()
         }));
     }
 }
@@ -193,10 +193,6 @@ fn has<K: Kind>(object: &K, having: Having<'_>) -> bool {
             *key == ConnectionKey::of(&object.common().management.connection_ref, &namespace)
         }
     }
-}
-
-fn address<K: Kind>(object: &K) -> Address {
-    Address { kind: K::KIND, namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
 }
 
 /// A resource that is gone holds nothing any more; its connection may have waited for that.

@@ -4,7 +4,7 @@ use super::fault::Fault;
 use super::kind::{Kind, Permission};
 use super::plan::Hold;
 use super::run::Run;
-use crate::api::annotation;
+use crate::api::{Reason, annotation};
 use crate::zitadel::Error;
 
 impl<K: Kind> Run<'_, K> {
@@ -37,7 +37,7 @@ impl<K: Kind> Run<'_, K> {
         let role = missing.iter().find(|p| p.name == permission).or(missing.first()).map(|p| p.roles);
         let Some(role) = role else { return error.into() };
         Fault::Blocked {
-            reason: crate::api::Reason::PermissionDenied,
+            reason: Reason::PermissionDenied,
             message: format!(
                 "the user of {} lacks {} in organization {}: give it the role {role} there ({error})",
                 self.key,
@@ -49,6 +49,10 @@ impl<K: Kind> Run<'_, K> {
 
     /// The fault of a hold; a wait on somebody else's name or object is registered, so that its end wakes this resource.
     pub(super) fn held(&self, hold: Hold) -> Fault {
+        if hold == Hold::NameInUse && self.searched {
+            // Freed in between, or not in the list yet: worth another try soon.
+            return Fault::Waiting { reason: Reason::Conflict, message: self.name_taken() };
+        }
         let message = match hold {
             Hold::Paused => {
                 format!("paused by the annotation {}: nothing is read or written", annotation::PAUSED)

@@ -74,6 +74,13 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// Does it follow only a part of the cluster?
+    pub fn is_partial(&self) -> bool {
+        !self.namespaces.is_empty() || self.label_selector.is_some()
+    }
+}
+
 /// What the resources asked for have in common.
 #[derive(Clone, Copy, Debug)]
 pub enum Having<'a> {

@@ -58,7 +58,7 @@ impl<K: Kind> Run<'_, K> {
                 Step::BeginCreate => self.begin_create().await?,
                 Step::Create => self.create().await?,
                 Step::Recover => self.recover().await?,
-                Step::Adopt => self.adopt()?,
+                Step::Adopt => self.adopt().await?,
                 Step::Record => self.record().await?,
                 Step::Update => self.update().await?,
                 Step::Remove => self.remove().await?,
@@ -143,7 +143,7 @@ impl<K: Kind> Run<'_, K> {
     fn pace_of(&self, fault: &Fault) -> Pace {
         match fault {
             Fault::NotAdmitted(after) => Pace::After(*after),
-            Fault::Stale => Pace::After(Duration::from_millis(500)),
+            Fault::Stale => Pace::Transient,
             fault => {
                 tracing::warn!(resource = %self.handle.address, %fault, "the Kubernetes API refused a write");
                 Pace::Transient

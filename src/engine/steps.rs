@@ -4,16 +4,21 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use kube::ResourceExt;
+use kube::api::{Api, ListParams};
+use kube::core::DeserializeGuard;
+
 use super::access::same_name;
+use super::claims::Claimant;
 use super::events::Note;
 use super::fault::Fault;
 use super::kind::Kind;
 use super::pending::{PROJECTION_LAG, PendingCreate};
 use super::plan::{Hold, Observed, Pending, Target};
-use super::resource::MetadataChange;
+use super::resource::{MetadataChange, bounded};
 use super::run::{Bond, Run};
 use crate::api::annotation::CREATE_PENDING;
-use crate::api::{Origin, Reason};
+use crate::api::{ManagementPolicy, Origin, Reason};
 use crate::zitadel::Error;
 
 /// Where a proxy drops the server's `Date`, our own clock with room for its error stands in.
@@ -246,16 +251,37 @@ impl<K: Kind> Run<'_, K> {
         Ok(())
     }
 
-    pub(super) fn adopt(&mut self) -> Result<(), Fault> {
+    pub(super) async fn adopt(&mut self) -> Result<(), Fault> {
         let Some(remote) = self.remote.take() else {
             return Err(Fault::Stale);
         };
         let id = K::report(&remote).id;
+        if let Some(holder) = self.holder_elsewhere(&id).await? {
+            (self.holder, self.remote) = (Some(holder), Some(remote));
+            return Ok(());
+        }
         self.bind(remote, Origin::Adopted);
         if self.holder.is_none() {
             self.notes.push(Note::normal("Adopted", format!("took over {} {id}", K::KIND)));
         }
         Ok(())
+    }
+
+    /// An operator that follows a part of the cluster asks for the rest before it takes what it did not make.
+    async fn holder_elsewhere(&self, id: &str) -> Result<Option<Claimant>, Fault> {
+        if !self.engine.config.is_partial() {
+            return Ok(None);
+        }
+        let api = Api::<DeserializeGuard<K>>::all(self.engine.client.clone());
+        let bound = bounded(api.list(&ListParams::default().fields(&format!("status.id={id}")))).await?;
+        let other = bound.items.iter().filter_map(|guard| guard.0.as_ref().ok()).find(|other| {
+            let status = other.status();
+            let instance = status.and_then(|status| status.instance.as_deref());
+            other.uid().as_deref() != Some(self.handle.uid())
+                && instance == self.reach.as_ref().map(|reach| reach.instance.as_str())
+                && other.common().management.management_policy == ManagementPolicy::Manage
+        });
+        Ok(other.map(Claimant::of))
     }
 
     fn bind(&mut self, remote: K::Remote, origin: Origin) {

@@ -3,6 +3,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::channel::mpsc;
+use kube::ResourceExt;
+
+use super::kind::Kind;
 
 /// Names a resource of a kind.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,6 +16,13 @@ pub struct Address {
     pub namespace: String,
     /// The name.
     pub name: String,
+}
+
+impl Address {
+    /// Where this resource is.
+    pub fn of<K: Kind>(object: &K) -> Self {
+        Self { kind: K::KIND, namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
+    }
 }
 
 impl std::fmt::Display for Address {

@@ -76,9 +76,6 @@ impl Assets {
             Err(lack) => lack,
         };
         let (cache, go) = (cache_dir()?, Go::detect()?);
-        if lack.contains("lacks") {
-            build::say(&format!("{lack}; passing it over"));
-        }
         match (Self::cached(&cache, go.as_ref()), go) {
             (Some(assets), _) => Ok(assets),
             (None, Some(go)) => go.check().and_then(|()| build_once(&cache, &go)),
@@ -104,8 +101,12 @@ impl Assets {
         let dir = PathBuf::from(named.ok_or("KUBEBUILDER_ASSETS is not set")?);
         let assets = Self { dir: std::path::absolute(&dir).unwrap_or(dir) };
         let missing = assets.missing(needs);
-        let lack = || format!("KUBEBUILDER_ASSETS={} lacks {}", assets.dir.display(), missing.join(", "));
-        if missing.is_empty() { Ok(assets) } else { Err(lack()) }
+        if missing.is_empty() {
+            return Ok(assets);
+        }
+        let lack = format!("KUBEBUILDER_ASSETS={} lacks {}", assets.dir.display(), missing.join(", "));
+        build::say(&format!("{lack}; passing it over"));
+        Err(lack)
     }
 
     fn missing(&self, needs: &[Binary]) -> Vec<&'static str> {

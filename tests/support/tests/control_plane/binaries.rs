@@ -85,7 +85,7 @@ fn two_processes_build_once() {
     let first = go.build().spawn().expect("it runs");
     eventually("the first builds", || go.builds() == 1);
     let mut second = go.build().spawn().expect("it runs");
-    let mut notice = [0; 64];
+    let mut notice = [0; 42];
     second.stderr.as_mut().expect("piped").read_exact(&mut notice).expect("it says something");
     assert_says(&String::from_utf8_lossy(&notice), "another process is building");
 
