@@ -197,3 +197,6 @@ fn of_hold(hold: Hold) -> (Reason, Severity, Pace) {
         Hold::Drift => (Reason::DriftDetected, Severity::Stalled, Pace::Resync),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,3 +122,6 @@ pub fn ours(conditions: &[Condition]) -> Vec<Condition> {
         .filter_map(|kind| kind.find(conditions).cloned())
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

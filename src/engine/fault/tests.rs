@@ -1,0 +1,99 @@
+use super::*;
+use crate::zitadel::{CredentialError, Error};
+
+fn text() -> String {
+    "text".into()
+}
+
+/// One row a class of error: what a person sees and how soon it is tried again.
+fn rows() -> Vec<(Error, Reason, Severity, Pace)> {
+    use Severity::{Stalled, Transient};
+    let id = || "ID".to_owned();
+    let soon = Duration::from_secs(7);
+    vec![
+        (Error::Unreachable { message: text() }, Reason::Unavailable, Transient, Pace::Transient),
+        (Error::Timeout { after: soon }, Reason::Unavailable, Transient, Pace::Transient),
+        (Error::Malformed { status: 200, what: text() }, Reason::Unavailable, Transient, Pace::Transient),
+        (
+            Error::Unavailable { status: 503, code: Some(14), id: None, message: text() },
+            Reason::Unavailable,
+            Transient,
+            Pace::Transient,
+        ),
+        (
+            Error::TokenUnavailable { status: 500, message: text() },
+            Reason::Unavailable,
+            Transient,
+            Pace::Transient,
+        ),
+        (
+            Error::RateLimited { retry_after: Some(soon), id: None },
+            Reason::RateLimited,
+            Transient,
+            Pace::After(soon),
+        ),
+        (Error::RateLimited { retry_after: None, id: None }, Reason::RateLimited, Transient, Pace::Slow),
+        (Error::Unauthorized { id: None, message: text() }, Reason::Unauthorized, Stalled, Pace::Slow),
+        (Error::TokenRefused { message: text() }, Reason::Unauthorized, Stalled, Pace::Slow),
+        (
+            Error::Credential(CredentialError::Missing(text())),
+            Reason::CredentialsUnavailable,
+            Stalled,
+            Pace::Slow,
+        ),
+        (
+            Error::PermissionDenied { permission: "p", organization: None, id: None, message: text() },
+            Reason::PermissionDenied,
+            Stalled,
+            Pace::Slow,
+        ),
+        (
+            Error::OrganizationNotFound { organization: None, id: id(), message: text() },
+            Reason::NotFound,
+            Stalled,
+            Pace::Slow,
+        ),
+        (Error::NotFound { id: id(), message: text() }, Reason::NotFound, Stalled, Pace::Slow),
+        (Error::UnknownEndpoint { message: text() }, Reason::NotFound, Stalled, Pace::Slow),
+        (Error::AlreadyExists { id: None, message: text() }, Reason::Conflict, Stalled, Pace::Slow),
+        (Error::Unchanged { id: id() }, Reason::Conflict, Transient, Pace::Transient),
+        (Error::Invalid { id: None, message: text() }, Reason::InvalidSpec, Stalled, Pace::Resync),
+        (Error::TooLarge, Reason::InvalidSpec, Stalled, Pace::Resync),
+        (Error::Unsupported { message: text() }, Reason::Unsupported, Stalled, Pace::Resync),
+    ]
+}
+
+#[test]
+fn every_class_of_error_has_its_reason_severity_and_pace() {
+    for (error, reason, severity, pace) in rows() {
+        let verdict = Verdict::of(&error.clone().into()).unwrap();
+        assert_eq!((verdict.reason, verdict.severity, verdict.pace), (reason, severity, pace), "{error:?}");
+    }
+}
+
+#[test]
+fn a_deletion_that_needs_a_person_is_blocked_and_says_how_to_free_it() {
+    for (error, reason, severity, _) in rows() {
+        let verdict = Verdict::of(&error.into()).unwrap().blocking_deletion("FREE");
+        if severity == Severity::Stalled {
+            assert_eq!((verdict.reason, verdict.severity), (Reason::DeletionBlocked, Severity::Stalled));
+            assert!(verdict.message.ends_with("FREE"), "{}", verdict.message);
+        } else {
+            assert_eq!((verdict.reason, verdict.severity), (reason, severity));
+        }
+    }
+}
+
+#[test]
+fn a_deletion_on_another_instance_keeps_that_reason_and_says_how_to_free_it() {
+    let fault = Fault::Held { hold: Hold::InstanceChanged, message: text() };
+    let verdict = Verdict::of(&fault).unwrap().blocking_deletion("FREE");
+    assert_eq!(verdict.reason, Reason::InstanceChanged);
+    assert!(verdict.message.ends_with("FREE"));
+}
+
+#[test]
+fn nothing_is_told_of_what_says_nothing_about_the_resource() {
+    assert_eq!(Verdict::of(&Fault::Stale), None);
+    assert_eq!(Verdict::of(&Fault::NotAdmitted(Duration::ZERO)), None);
+}
