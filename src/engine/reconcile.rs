@@ -107,6 +107,7 @@ impl<K: Kind> Run<'_, K> {
     async fn finish(mut self, result: Result<Settled, Fault>) -> (Option<Reason>, Option<Duration>) {
         let uid = self.handle.uid().to_owned();
         if matches!(result, Ok(Settled::Released)) {
+            self.publish().await;
             self.engine.forget(&uid);
             return (None, None);
         }
@@ -115,7 +116,7 @@ impl<K: Kind> Run<'_, K> {
             Err(fault) => self.verdict(fault),
         };
         if let Err(fault) = &result {
-            tracing::info!(resource = %self.handle.address, %fault, "not reconciled");
+            tracing::debug!(resource = %self.handle.address, %fault, "not reconciled");
         }
         let written = self.settle(verdict.as_ref()).await;
         let pace = match (written, result, &verdict) {
@@ -238,14 +239,18 @@ impl<K: Kind> Run<'_, K> {
         let reason = |status: &CommonStatus, kind: ConditionType| {
             kind.find(&status.conditions).map(|c| c.reason.clone()).unwrap_or_default()
         };
-        let mut notes = std::mem::take(&mut self.notes);
         if reason(before, ConditionType::Synced) != reason(next, ConditionType::Synced) {
             let note = Note::normal(verdict.reason.as_str(), &verdict.message);
             let warning = matches!(verdict.severity, Severity::Stalled | Severity::Transient);
-            notes.push(Note { warning, ..note });
+            self.notes.push(Note { warning, ..note });
         }
+        self.publish().await;
+    }
+
+    async fn publish(&mut self) {
         let about = self.object.object_ref(&());
-        for note in notes {
+        for note in std::mem::take(&mut self.notes) {
+            tracing::info!(resource = %self.handle.address, reason = note.reason, "{}", note.note);
             self.engine.events.publish(&about, note).await;
         }
     }

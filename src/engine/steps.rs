@@ -12,7 +12,7 @@ use super::access::same_name;
 use super::claims::Claimant;
 use super::events::Note;
 use super::fault::Fault;
-use super::kind::Kind;
+use super::kind::{Kind, Report};
 use super::pending::{PROJECTION_LAG, PendingCreate};
 use super::plan::{Hold, Observed, Pending, Target};
 use super::resource::{MetadataChange, bounded};
@@ -362,7 +362,9 @@ impl<K: Kind> Run<'_, K> {
             Ok(()) => self.observed = Observed::Unknown,
             Err(error) => return Err(self.explain(error).await),
         }
-        if let Some(freed) = self.name_claim(&K::report(&remote).name) {
+        let Report { id, name, .. } = K::report(&remote);
+        self.notes.push(Note::normal("Removed", format!("removed {} {id}", K::KIND)));
+        if let Some(freed) = self.name_claim(&name) {
             self.engine.wake_waiting(&freed);
         }
         Ok(())
