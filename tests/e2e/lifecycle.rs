@@ -1,10 +1,14 @@
 //! A project from its creation to its removal.
 
-use serde_json::json;
-use support::zitadel::State;
+use serde_json::{Value, json};
 
 use crate::kstatus::Kstatus;
 use crate::world::{World, assert_kstatus};
+
+/// The project that the resource owns, as ZITADEL has it.
+async fn remote(world: &World, resource: &Value) -> Value {
+    world.person.project(&world.organization, resource["status"]["id"].as_str().expect("an id")).await
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_created_project_is_ready_with_sequence_and_dates() {
@@ -13,16 +17,37 @@ async fn a_created_project_is_ready_with_sequence_and_dates() {
     assert_kstatus(&born, Kstatus::InProgress);
     let web = world.until_ready("web").await;
     assert_kstatus(&web, Kstatus::Current);
-    let status = &web["status"];
-    let remote = world.zitadel.project(status["id"].as_str().unwrap()).expect("it is in ZITADEL");
-    assert_eq!(remote.settings.name, "web");
-    assert!(remote.settings.project_role_assertion);
-    assert_eq!(status["organizationId"], world.acme.id);
-    assert_eq!(status["instance"], world.zitadel.instance_identity());
-    assert_eq!(status["sequence"], remote.stamp.sequence.to_string());
-    assert_eq!(status["changeDate"], remote.stamp.changed.to_string());
-    assert_eq!(status["creationDate"], remote.stamp.created.to_string());
-    assert_eq!(status["deletionPolicy"], "Delete");
+    let (status, remote) = (&web["status"], remote(&world, &web).await);
+    assert_eq!((&remote["name"], &remote["projectRoleAssertion"]), (&json!("web"), &json!(true)));
+    assert_eq!(status["organizationId"], world.organization);
+    assert_eq!(status["instance"], world.person.instance().await);
+    for field in ["sequence", "changeDate", "creationDate"] {
+        assert_eq!(status[field], remote["details"][field], "{field}");
+    }
+    assert_eq!((&status["deletionPolicy"], &status["origin"]), (&json!("Delete"), &json!("Created")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_setting_follows_the_spec() {
+    let world = World::new().await;
+    world.apply_project("web", json!({})).await;
+    world.until_ready("web").await;
+    let settings = json!({
+        "name": "Web", "projectRoleAssertion": true, "projectRoleCheck": true, "hasProjectCheck": true,
+        "privateLabelingSetting": "EnforceProjectResourceOwnerPolicy", "state": "Inactive",
+    });
+    world.apply_project("web", settings).await;
+    let web = world.until_ready("web").await;
+    let remote = remote(&world, &web).await;
+    assert_eq!(web["status"]["sequence"], remote["details"]["sequence"]);
+    let expected = json!({
+        "name": "Web", "projectRoleAssertion": true, "projectRoleCheck": true, "hasProjectCheck": true,
+        "privateLabelingSetting": "PRIVATE_LABELING_SETTING_ENFORCE_PROJECT_RESOURCE_OWNER_POLICY",
+        "state": "PROJECT_STATE_INACTIVE",
+    });
+    for (field, value) in expected.as_object().expect("fields") {
+        assert_eq!(remote[field], *value, "{field}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,27 +58,58 @@ async fn a_rename_keeps_the_id_and_never_makes_a_second_project() {
     world.apply_project("web", json!({ "name": "after" })).await;
     let after = world.until_ready("web").await;
     assert_eq!(before["status"]["id"], after["status"]["id"]);
-    assert_eq!(world.project_names(), ["after"]);
+    assert_eq!(remote(&world, &after).await["name"], "after");
+    world.until_listed(&["after"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deletion_removes_the_project_in_zitadel_before_the_resource_goes() {
     let world = World::new().await;
     world.apply_project("web", json!({})).await;
-    world.until_ready("web").await;
+    let web = world.until_ready("web").await;
     world.delete_project("web").await;
     world.until_gone("web").await;
-    assert!(world.project_names().is_empty());
+    assert_eq!(remote(&world, &web).await, Value::Null);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_project_can_be_deactivated_and_activated() {
+async fn a_deactivated_project_can_be_activated_again() {
     let world = World::new().await;
     world.apply_project("web", json!({ "state": "Inactive" })).await;
     let web = world.until_ready("web").await;
-    let id = web["status"]["id"].as_str().unwrap();
-    assert_eq!(world.zitadel.project(id).unwrap().state, State::Inactive);
+    assert_eq!(remote(&world, &web).await["state"], "PROJECT_STATE_INACTIVE");
     world.apply_project("web", json!({ "state": "Active" })).await;
     world.until_ready("web").await;
-    assert_eq!(world.zitadel.project(id).unwrap().state, State::Active);
+    assert_eq!(remote(&world, &web).await["state"], "PROJECT_STATE_ACTIVE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_out_of_band_edit_is_reverted_and_an_event_names_the_fields() {
+    let world = World::new().await;
+    world.patch_connection(json!({ "resyncInterval": "500ms" })).await;
+    world.apply_project("web", json!({})).await;
+    let web = world.until_ready("web").await;
+    let id = web["status"]["id"].as_str().expect("an id");
+    world
+        .person
+        .update_project(&world.organization, id, json!({ "name": "theirs", "hasProjectCheck": true }))
+        .await;
+    let note = world.until_event("web", "DriftReverted").await;
+    assert!(note.contains("name") && note.contains("hasProjectCheck"), "{note}");
+    assert_eq!(remote(&world, &web).await["name"], "web");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_deleted_out_of_band_is_created_again() {
+    let world = World::new().await;
+    world.patch_connection(json!({ "resyncInterval": "500ms" })).await;
+    world.apply_project("web", json!({})).await;
+    let web = world.until_ready("web").await;
+    let id = web["status"]["id"].clone();
+    world.person.delete_project(&world.organization, id.as_str().expect("an id")).await;
+    let again = world
+        .until("Project", "web", "got another id", |web| !web.is_null() && web["status"]["id"] != id)
+        .await;
+    assert_eq!(remote(&world, &again).await["name"], "web");
+    world.until_listed(&["web"]).await;
 }

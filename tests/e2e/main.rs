@@ -7,4 +7,5 @@
 
 mod kstatus;
 mod lifecycle;
+mod person;
 mod world;

@@ -23,6 +23,7 @@ use zitadel_operator::engine::backoff::{Delays, Growth};
 use zitadel_operator::operator::{self, Options};
 
 use crate::kstatus::{Kstatus, kstatus};
+use crate::person::Person;
 
 /// No wait of a test is longer.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,10 +34,31 @@ pub const CONNECTION: &str = "zitadel";
 static CRDS: OnceCell<()> = OnceCell::const_new();
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
+/// The real ZITADEL the tests are to use: its URL and a token of an IAM_OWNER.
+pub fn real_zitadel() -> Option<(String, String)> {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    Some((variable("ZITADEL_TEST_URL")?, variable("ZITADEL_TEST_TOKEN")?))
+}
+
+/// Ends a test that only the double can serve, where a real ZITADEL is to be used.
+#[macro_export]
+macro_rules! needs_double {
+    () => {
+        if $crate::world::real_zitadel().is_some() {
+            eprintln!("skipped: needs the faults or the ledger of the double");
+            return;
+        }
+    };
+}
+
 /// One test's part of the cluster.
 pub struct World {
     pub control_plane: &'static ControlPlane,
     pub client: kube::Client,
+    /// Whoever edits ZITADEL behind the operator's back, on the double or on a real server.
+    pub person: Person,
+    /// The organization the connection defaults to: acme of the double, or a fresh one of the real server.
+    pub organization: String,
     pub zitadel: Double,
     pub acme: OrgWorld,
     pub namespace: String,
@@ -60,6 +82,23 @@ impl Operator {
     pub async fn crash(self) {
         self.task.abort();
         let _ = self.task.await;
+    }
+}
+
+/// A real server keeps nothing of a test.
+impl Drop for World {
+    fn drop(&mut self) {
+        if real_zitadel().is_none() {
+            return;
+        }
+        let (person, organization) = (self.person.clone(), self.organization.clone());
+        let removing = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+            runtime.block_on(person.remove_organization(&organization));
+        });
+        if removing.join().is_err() {
+            eprintln!("the organization {} was left behind", self.organization);
+        }
     }
 }
 
@@ -94,14 +133,21 @@ impl World {
         let zitadel = Double::start().await;
         let acme = zitadel.create_organization("acme");
         let namespace = format!("e2e-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let world = Self { control_plane, client, zitadel, acme, namespace, operator: None };
+        let (url, token) = real_zitadel().unwrap_or_else(|| (zitadel.url(), zitadel.admin_token()));
+        let person = Person::new(&url, &token);
+        let organization = match real_zitadel() {
+            Some(_) => person.create_organization(&namespace).await,
+            None => acme.id.clone(),
+        };
+        let world =
+            Self { control_plane, client, person, organization, zitadel, acme, namespace, operator: None };
         world.create_namespace().await;
-        world.store_token(&world.zitadel.admin_token()).await;
+        world.store_token(&token).await;
         let spec = json!({
-            "url": world.zitadel.url(),
-            "externalDomain": "localhost",
+            "url": url,
+            "insecure": true,
             "personalAccessToken": { "name": CONNECTION },
-            "defaultOrganization": { "id": world.acme.id },
+            "defaultOrganization": { "id": world.organization },
             "rateLimit": { "requestsPerSecond": 1000, "burst": 1000 },
         });
         world.apply("Connection", CONNECTION, spec).await;
@@ -264,6 +310,20 @@ impl World {
     /// Waits until the `Project` is gone from Kubernetes.
     pub async fn until_gone(&self, name: &str) {
         self.until("Project", name, "went", Value::is_null).await;
+    }
+
+    /// Waits until ZITADEL lists exactly these projects in the organization; a list may be a moment late.
+    pub async fn until_listed(&self, expected: &[&str]) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let mut listed = self.person.listed_projects(&self.organization).await;
+            listed.sort();
+            if listed == expected {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "listed {listed:?}, not {expected:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// The names of all live projects of acme.

@@ -127,7 +127,8 @@ async fn a_flipped_domain_policy_renames_users_and_reports_the_last_event() {
     };
     as_admin(Method::POST, json!({"userLoginMustBeDomain": true})).await.expect("an answer");
     let mark = bench.double.ledger().mark();
-    as_admin(Method::DELETE, Value::Null).await.expect("an answer");
+    let reset = as_admin(Method::DELETE, Value::Null).await.expect("an answer");
+    assert_eq!(parsed(&reset)["details"]["sequence"], "3", "of the last user: added, renamed, renamed back");
     assert_eq!(bench.double.ledger().since(mark)[0].committed, 1 + 4);
 }
 
