@@ -1,5 +1,6 @@
 //! The command line: `run` and `crds`.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -180,11 +181,14 @@ impl Run {
     }
 
     fn options(&self, site: Site, leadership: Leadership, readiness: Readiness, metrics: Metrics) -> Options {
+        let named = |names: &[String]| -> BTreeSet<String> {
+            names.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
+        };
         let config = Config {
             concurrency: self.concurrency,
             min_resync: Duration::from_secs(self.min_resync_seconds),
-            namespaces: self.watch_namespace.clone(),
-            label_selector: self.label_selector.clone(),
+            namespaces: named(&self.watch_namespace).into_iter().collect(),
+            label_selector: self.label_selector.clone().filter(|selector| !selector.trim().is_empty()),
             ..Config::default()
         };
         Options { site, config, leadership, readiness, metrics, ..Options::new("") }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use futures::{StreamExt, future};
+use futures::{FutureExt, StreamExt, future};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::store::Writer;
@@ -123,7 +123,7 @@ async fn follow_namespaces(
     writer: Writer<PartialObjectMeta<Namespace>>,
     stop: CancellationToken,
 ) {
-    let config = watcher::Config::default().any_semantic().timeout(WATCH_TIMEOUT_SECONDS);
+    let config = watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS);
     let mut labels: HashMap<String, BTreeMap<String, String>> = HashMap::new();
     watcher(Api::<PartialObjectMeta<Namespace>>::all(engine.client.clone()), config)
         .default_backoff()
@@ -137,7 +137,9 @@ async fn follow_namespaces(
         .for_each(|namespace| {
             let name = namespace.name_any();
             let known = labels.insert(name.clone(), namespace.labels().clone());
-            if known.is_some_and(|known| known != *namespace.labels()) {
+            // What is seen before the first list is complete is no change.
+            let complete = engine.namespaces_known().now_or_never().is_some();
+            if complete && known.as_ref() != Some(namespace.labels()) {
                 engine.wakes.wake(engine.resources(Having::Namespace(&name)));
             }
             future::ready(())

@@ -22,6 +22,11 @@ pub fn granted(access: &[AccessGrant], labels: &BTreeMap<String, String>, asked:
         .any(|organization| covers(organization, asked))
 }
 
+/// Whether any grant speaks of a namespace with these labels at all.
+pub fn selects(access: &[AccessGrant], labels: &BTreeMap<String, String>) -> bool {
+    selected(access, labels).next().is_some()
+}
+
 /// Whether a decision for this namespace needs the organization's name.
 pub fn needs_name(access: &[AccessGrant], labels: &BTreeMap<String, String>) -> bool {
     selected(access, labels)

@@ -9,6 +9,9 @@ use tokio::time::Instant;
 
 use super::fault::Pace;
 
+/// A longer delay is as good as none; arithmetic on it would overflow.
+const LONGEST_DELAY: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// First and largest delay of a growing pace.
 #[derive(Clone, Copy, Debug)]
 pub struct Growth {
@@ -60,8 +63,8 @@ impl Backoff {
     /// A failure counts only once the previous delay has elapsed, so that a burst of events is one failure.
     pub fn next(&self, uid: &str, pace: Pace, resync: Duration) -> Duration {
         match pace {
-            Pace::Resync => spread(resync, 0.1),
-            Pace::After(delay) => delay + spread(delay / 10, 1.0),
+            Pace::Resync => spread(resync.min(LONGEST_DELAY), 0.1),
+            Pace::After(delay) => spread(delay.min(LONGEST_DELAY).mul_f64(1.1), 0.09),
             Pace::Transient => self.grow(uid, self.delays.transient),
             Pace::Dependency => self.grow(uid, self.delays.dependency),
             Pace::Slow => self.grow(uid, self.delays.slow),

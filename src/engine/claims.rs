@@ -65,6 +65,12 @@ impl Claims {
         self.index().holders.get(claim).filter(|holder| holder.uid != uid).cloned()
     }
 
+    /// UIDs of the resources of a kind that hold anything.
+    pub fn claimants(&self, kind: &str) -> Vec<String> {
+        let index = self.index();
+        index.holders.values().filter(|holder| holder.address.kind == kind).map(|h| h.uid.clone()).collect()
+    }
+
     /// Remembers to wake a resource when the claim's holder changes or goes.
     pub fn wait(&self, claim: &Claim, address: Address) {
         self.index().waiting.entry(claim.clone()).or_default().insert(address);

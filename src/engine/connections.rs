@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Resource, ResourceExt};
@@ -22,6 +24,9 @@ use crate::zitadel::{
 
 /// Bound of one call to ZITADEL, its retries included.
 const CALL_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Reconciles that may be in flight through all namespaced connections together: dead ones of tenants leave room for the rest.
+const TENANTS_IN_FLIGHT: usize = 12;
 
 /// Builds the transport of a session: reqwest in production, a double in simulations.
 pub type TransportFactory = dyn Fn(&HttpTransportConfig) -> Result<Arc<dyn Transport>, String> + Send + Sync;
@@ -100,13 +105,22 @@ pub struct Connections {
     stores: Stores,
     transport: Arc<TransportFactory>,
     locks: Arc<AggregateLocks>,
+    tenants: Arc<Semaphore>,
     sessions: std::sync::Mutex<HashMap<ConnectionKey, Arc<Session>>>,
 }
 
 impl Connections {
     /// No session yet; they are built when they are first used.
     pub fn new(client: kube::Client, site: Site, stores: Stores, transport: Arc<TransportFactory>) -> Self {
-        Self { client, site, stores, transport, locks: Arc::default(), sessions: std::sync::Mutex::default() }
+        Self {
+            client,
+            site,
+            stores,
+            transport,
+            locks: Arc::default(),
+            tenants: Arc::new(Semaphore::new(TENANTS_IN_FLIGHT)),
+            sessions: std::sync::Mutex::default(),
+        }
     }
 
     /// Resolves once both stores know the cluster.
@@ -126,7 +140,11 @@ impl Connections {
     /// `ReferenceNotFound`, `InvalidSpec`, or what keeps its certificates from being read.
     pub async fn session(&self, key: &ConnectionKey, deleting: bool) -> Result<Arc<Session>, Fault> {
         let present = self.sessions().get(key).cloned();
-        match (self.find(key)?, present) {
+        let found = match self.find(key) {
+            Err(_) if deleting && present.is_some() => None,
+            found => found?,
+        };
+        match (found, present) {
             (Some(found), Some(session)) if session.revision == found.revision => Ok(session),
             (Some(found), _) => self.open(key, found).await,
             (None, Some(session)) if deleting => Ok(session),
@@ -135,6 +153,11 @@ impl Connections {
                 message: format!("{key} does not exist: create it, or correct spec.connectionRef"),
             }),
         }
+    }
+
+    /// Is the connection there?
+    pub fn exists(&self, key: &ConnectionKey) -> bool {
+        !matches!(self.find(key), Ok(None))
     }
 
     /// Closes the session, so that the next use builds another.
@@ -191,7 +214,8 @@ impl Connections {
         let source = Arc::new(SecretCredential { vault, endpoint: endpoint.clone() });
         let client =
             Client::new(config, transport, source, Arc::new(limiter), self.locks.clone()).map_err(invalid)?;
-        let parts = Parts { key: key.clone(), revision, endpoint, access, certificates };
+        let tenants = (key.kind == ConnectionKind::Connection).then(|| self.tenants.clone());
+        let parts = Parts { key: key.clone(), revision, endpoint, access, certificates, tenants };
         Ok(self.install(Session::new(parts, client)))
     }
 

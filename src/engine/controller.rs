@@ -1,5 +1,6 @@
 //! The wiring of one kind: one watch, one store, one queue.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::AssertUnwindSafe;
@@ -11,7 +12,7 @@ use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::controller::{Action, Config as ControllerConfig, Controller};
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::{PredicateConfig, WatchStreamExt, watcher};
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, Resource, ResourceExt, api::ObjectMeta};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
@@ -37,15 +38,16 @@ pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: Ca
     let scopes = scopes(&engine.config);
     let (readers, writers): (Vec<_>, Vec<_>) = scopes.iter().map(|_| store::<Guarded<K>>()).unzip();
     let kind = Arc::new(Followed { engine, readers, claims_known: OnceCell::new() });
-    kind.clone().offer_resources();
+    kind.offer_resources();
     let ready = readiness.register(K::KIND);
     let mut controllers = Vec::new();
     for ((scope, reader), writer) in scopes.into_iter().zip(kind.readers.clone()).zip(writers) {
         let watch = watch::<K>(&kind.engine, scope.as_deref());
-        let engine = kind.engine.clone();
+        let (engine, followed) = (kind.engine.clone(), kind.clone());
         let applied = watch
             .inspect_ok(move |event| gone(&engine, event))
             .reflect(writer)
+            .inspect_ok(move |event| followed.relisted(event))
             .applied_objects()
             .predicate_filter(wants_attention::<K>, PredicateConfig::default());
         let kicks = kind.engine.wakes.listen(K::KIND, scope);
@@ -91,7 +93,7 @@ fn watch<K: Kind>(
     engine: &Engine,
     namespace: Option<&str>,
 ) -> impl Stream<Item = watcher::Result<watcher::Event<Guarded<K>>>> + use<K> {
-    let mut config = watcher::Config::default().any_semantic().timeout(WATCH_TIMEOUT_SECONDS);
+    let mut config = watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS);
     config.label_selector = engine.config.label_selector.clone();
     watcher(scoped::<Guarded<K>>(engine.client.clone(), namespace), config).default_backoff().modify(strip)
 }
@@ -112,12 +114,7 @@ struct Followed<K: Kind> {
 impl<K: Kind> Followed<K> {
     async fn handle(self: Arc<Self>, object: Arc<Guarded<K>>) -> Result<Action, Infallible> {
         self.learn_claims().await;
-        let work = AssertUnwindSafe(self.reconcile(&object)).catch_unwind().await;
-        Ok(work.unwrap_or_else(|_| {
-            self.engine.metrics.panicked(K::KIND);
-            let uid = object.meta().uid.clone().unwrap_or_default();
-            Action::requeue(self.engine.backoff.next(&uid, Pace::Slow, Duration::ZERO))
-        }))
+        Ok(guarded(&self.engine, K::KIND, object.meta(), self.reconcile(&object)).await)
     }
 
     async fn reconcile(&self, object: &Guarded<K>) -> Action {
@@ -125,8 +122,12 @@ impl<K: Kind> Followed<K> {
         let uid = meta.uid.as_deref().unwrap_or_default();
         let fresh = match self.engine.memo.is_stale(uid, meta.resource_version.as_deref()) {
             true => match self.reread(object).await {
-                Some(fresh) => fresh,
-                None => return Action::await_change(),
+                Ok(Some(fresh)) => fresh,
+                Ok(None) => return Action::await_change(),
+                // Nothing may be decided on a view that is known to be old.
+                Err(_) => {
+                    return Action::requeue(self.engine.backoff.next(uid, Pace::Transient, Duration::ZERO));
+                }
             },
             false => object.clone(),
         };
@@ -137,11 +138,10 @@ impl<K: Kind> Followed<K> {
     }
 
     /// The watch has not shown our own last write yet: ask.
-    async fn reread(&self, object: &Guarded<K>) -> Option<Guarded<K>> {
+    async fn reread(&self, object: &Guarded<K>) -> kube::Result<Option<Guarded<K>>> {
         let namespace = object.namespace().unwrap_or_default();
         let api = Api::<Guarded<K>>::namespaced(self.engine.client.clone(), &namespace);
-        let read = super::resource::bounded(api.get_opt(&object.name_any())).await;
-        read.unwrap_or_else(|_| Some(object.clone()))
+        super::resource::bounded(api.get_opt(&object.name_any())).await
     }
 
     /// Rebuilds the claims of this kind from all statuses, once, before the first reconcile.
@@ -154,45 +154,78 @@ impl<K: Kind> Followed<K> {
                     // An error means that the writer is gone: the process is ending.
                     let _ = reader.wait_until_ready().await;
                 }
-                let mut bound: Vec<Arc<Guarded<K>>> = self.readers.iter().flat_map(Store::state).collect();
-                bound.sort_by_cached_key(|object| (object.creation_timestamp(), object.uid()));
-                bound
-                    .iter()
-                    .filter_map(|object| object.0.as_ref().ok())
-                    .for_each(|object| self.learn_claim(object));
+                let mut all = self.all();
+                all.sort_by_cached_key(|object| (object.creation_timestamp(), object.uid()));
+                for object in all {
+                    self.learn_claim(&object).await;
+                }
             })
             .await;
     }
 
     /// The oldest comes first and keeps what it has; a later one learns at its reconcile who holds it.
-    fn learn_claim(&self, object: &K) {
-        let status = object.status();
-        let bond = status.and_then(|s| s.id.as_deref().zip(s.instance.as_deref()));
-        if let Some((id, instance)) = bond
-            && object.common().management.management_policy == ManagementPolicy::Manage
-        {
-            let _ = self.engine.claim(&Run::<K>::claim_on(instance, id), &Claimant::of(object));
+    async fn learn_claim(&self, object: &Guarded<K>) {
+        let status = match &object.0 {
+            Ok(object) if object.common().management.management_policy == ManagementPolicy::Observe => return,
+            Ok(object) => object.status().cloned(),
+            Err(invalid) => malformed::status::<K>(&self.engine, invalid).await,
+        };
+        if let Some((id, instance)) = status.and_then(|status| status.id.zip(status.instance)) {
+            let claim = Run::<K>::claim_on(&instance, &id);
+            let claimant = Claimant { uid: object.uid().unwrap_or_default(), address: address(object) };
+            let _ = self.engine.claims.acquire(&claim, &claimant);
         }
     }
 
-    fn offer_resources(self: Arc<Self>) {
+    fn all(&self) -> Vec<Arc<Guarded<K>>> {
+        self.readers.iter().flat_map(Store::state).collect()
+    }
+
+    fn offer_resources(&self) {
         let readers = self.readers.clone();
         self.engine.add_resources(Box::new(move |having| {
             let all = readers.iter().flat_map(Store::state);
-            all.filter_map(|guard| guard.0.as_ref().ok().filter(|o| has(*o, having)).map(Address::of))
-                .collect()
+            all.filter(|object| has(object, having)).map(|object| address(&object)).collect()
         }));
+    }
+
+    /// A relist tells nothing of what went meanwhile: whoever is not listed any more holds nothing.
+    fn relisted(&self, event: &watcher::Event<Guarded<K>>) {
+        if matches!(event, watcher::Event::InitDone) {
+            let live: HashSet<String> = self.all().iter().filter_map(|object| object.uid()).collect();
+            self.engine.forget_all_but(K::KIND, &live);
+        }
     }
 }
 
-fn has<K: Kind>(object: &K, having: Having<'_>) -> bool {
+fn has<K: Kind>(object: &Guarded<K>, having: Having<'_>) -> bool {
     let namespace = object.namespace().unwrap_or_default();
-    match having {
-        Having::Namespace(name) => namespace == name,
-        Having::Connection(key) => {
+    match (having, &object.0) {
+        (Having::Namespace(name), _) => namespace == name,
+        (Having::Connection(key), Ok(object)) => {
             *key == ConnectionKey::of(&object.common().management.connection_ref, &namespace)
         }
+        // Nobody can say which connection it will need.
+        (Having::Connection(key), Err(_)) => key.namespace == namespace,
     }
+}
+
+fn address<K: Kind>(object: &Guarded<K>) -> Address {
+    Address { kind: K::KIND, namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
+}
+
+/// One reconcile; a panic in it is one failure of one resource, logged by the panic hook and counted.
+pub async fn guarded(
+    engine: &Engine,
+    kind: &'static str,
+    meta: &ObjectMeta,
+    work: impl Future<Output = Action>,
+) -> Action {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
+        engine.metrics.panicked(kind);
+        let uid = meta.uid.as_deref().unwrap_or_default();
+        Action::requeue(engine.backoff.next(uid, Pace::Slow, engine.config.resync))
+    })
 }
 
 /// A resource that is gone holds nothing any more; its connection may have waited for that.
@@ -203,6 +236,10 @@ fn gone<K: Kind>(engine: &Engine, event: &watcher::Event<Guarded<K>>) {
             let namespace = object.namespace().unwrap_or_default();
             let key = ConnectionKey::of(&object.common().management.connection_ref, &namespace);
             engine.wakes.wake([key.address()]);
+            // The store still has the one that goes.
+            if !engine.connections.exists(&key) && engine.resources(Having::Connection(&key)).len() <= 1 {
+                engine.connections.close(&key);
+            }
         }
     }
 }

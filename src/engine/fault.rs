@@ -6,6 +6,9 @@ use super::plan::Hold;
 use crate::api::Reason;
 use crate::zitadel;
 
+/// No server makes a resource wait longer than this.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
 /// Why a reconcile did not reach its end.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
@@ -170,7 +173,7 @@ fn of_zitadel(error: &zitadel::Error) -> (Reason, Severity, Pace) {
         }
         E::TokenUnavailable { .. } => (Reason::Unavailable, Severity::Transient, Pace::Transient),
         E::RateLimited { retry_after: Some(after), .. } => {
-            (Reason::RateLimited, Severity::Transient, Pace::After(*after))
+            (Reason::RateLimited, Severity::Transient, Pace::After((*after).min(LONGEST_WAIT)))
         }
         E::RateLimited { retry_after: None, .. } => (Reason::RateLimited, Severity::Transient, Pace::Slow),
         E::Unauthorized { .. } | E::TokenRefused { .. } => {

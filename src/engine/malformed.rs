@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use kube::api::DynamicObject;
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::Action;
-use serde_json::Value;
+use kube::{Resource, ResourceExt};
 
 use super::Engine;
 use super::fault::{Fault, Pace, Severity, Verdict};
@@ -16,31 +17,48 @@ use crate::api::{CommonStatus, Reason, annotation};
 
 /// Says that the resource does not parse. A deletion goes through only where nothing is to be removed in ZITADEL.
 pub(super) async fn reconcile<K: Kind>(engine: &Engine, invalid: &InvalidObject) -> Action {
-    let mut handle = Handle::new::<K>(engine.client.clone(), K::KIND, &invalid.metadata);
+    tell::<K>(engine, K::KIND, invalid, keeps_nothing).await
+}
+
+/// The same for any resource; `may_go` says whether a deletion may go through.
+pub async fn tell<K: Resource<DynamicType = ()>>(
+    engine: &Engine,
+    kind: &'static str,
+    invalid: &InvalidObject,
+    may_go: impl Fn(&DynamicObject) -> bool,
+) -> Action {
+    let mut handle = Handle::new::<K>(engine.client.clone(), kind, &invalid.metadata);
     let uid = handle.uid().to_owned();
-    let pace = match settle(engine, &mut handle, invalid).await {
+    let pace = match settle(engine, &mut handle, invalid, may_go).await {
         Ok(()) => Pace::Resync,
         Err(fault) => {
             tracing::warn!(resource = %handle.address, %fault, "the status of a malformed resource could not be written");
             Pace::Transient
         }
     };
-    engine.metrics.reconciled(K::KIND, Some(Reason::InvalidSpec), Duration::ZERO);
+    engine.metrics.reconciled(kind, Some(Reason::InvalidSpec), Duration::ZERO);
     Action::requeue(engine.backoff.next(&uid, pace, engine.config.resync))
 }
 
-async fn settle(engine: &Engine, handle: &mut Handle, invalid: &InvalidObject) -> Result<(), Fault> {
+async fn settle(
+    engine: &Engine,
+    handle: &mut Handle,
+    invalid: &InvalidObject,
+    may_go: impl Fn(&DynamicObject) -> bool,
+) -> Result<(), Fault> {
+    if !engine.leadership.is_leader() {
+        return Err(Fault::Stale);
+    }
     let Some(raw) = handle.read().await? else {
         return Ok(());
     };
-    handle.meta = raw.metadata;
+    handle.meta = raw.metadata.clone();
     let deleting = handle.meta.deletion_timestamp.is_some();
     let paused = handle.annotation(annotation::PAUSED) == Some("true");
     if deleting && !handle.has_finalizer() {
         return Ok(());
     }
-    let begun = handle.annotation(annotation::CREATE_PENDING).is_some();
-    if deleting && !paused && keeps_nothing(&raw.data, begun) {
+    if deleting && !paused && may_go(&raw) {
         handle.change(&MetadataChange { finalizer: Some(false), ..Default::default() }).await?;
         engine.forget(handle.uid());
         return Ok(());
@@ -60,10 +78,18 @@ async fn settle(engine: &Engine, handle: &mut Handle, invalid: &InvalidObject) -
     if next == previous { Ok(()) } else { handle.apply_status(&next).await }
 }
 
+/// The status of a malformed resource, so far as that parses.
+pub(super) async fn status<K: Kind>(engine: &Engine, invalid: &InvalidObject) -> Option<CommonStatus> {
+    let handle = Handle::new::<K>(engine.client.clone(), K::KIND, &invalid.metadata);
+    let raw = handle.read().await.ok()??;
+    serde_json::from_value(raw.data["status"].clone()).ok()
+}
+
 /// Retained by spec or by origin, or never bound and never begun.
-fn keeps_nothing(raw: &Value, begun: bool) -> bool {
-    let status = &raw["status"];
-    match raw["spec"]["deletionPolicy"].as_str() {
+fn keeps_nothing(raw: &DynamicObject) -> bool {
+    let begun = raw.annotations().contains_key(annotation::CREATE_PENDING);
+    let (spec, status) = (&raw.data["spec"], &raw.data["status"]);
+    match spec["deletionPolicy"].as_str() {
         Some(policy) => policy == "Retain",
         None => status["origin"] == "Adopted" || (status["id"].is_null() && !begun),
     }

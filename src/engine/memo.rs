@@ -16,6 +16,7 @@ struct Memory {
     written: Option<u64>,
     repairs: HashMap<&'static str, Vec<Instant>>,
     recovering_since: Option<Instant>,
+    sent: Option<Instant>,
 }
 
 /// The memories of all resources, by UID.
@@ -39,7 +40,7 @@ impl Memo {
         seen.zip(written).is_some_and(|(seen, written)| seen < written)
     }
 
-    /// Counts a repair of these fields; answers the one that has become a fight, if any.
+    /// Counts a repair of these fields.
     pub fn repaired(&self, uid: &str, fields: &[&'static str]) {
         let now = Instant::now();
         self.with(uid, |memory| {
@@ -63,6 +64,16 @@ impl Memo {
     /// How long the recovery of a create has been under way, from the first time this was asked.
     pub fn recovering_for(&self, uid: &str) -> Duration {
         self.with(uid, |memory| memory.recovering_since.get_or_insert_with(Instant::now).elapsed())
+    }
+
+    /// A create is about to be sent.
+    pub fn sending(&self, uid: &str) {
+        self.with(uid, |memory| memory.sent = Some(Instant::now()));
+    }
+
+    /// How long ago the last create was sent; before this process did, counts from the first time this was asked.
+    pub fn quiet_for(&self, uid: &str) -> Duration {
+        self.with(uid, |memory| memory.sent.get_or_insert_with(Instant::now).elapsed())
     }
 
     /// The recovery is over.

@@ -10,7 +10,7 @@ pub mod events;
 mod explain;
 pub mod fault;
 pub mod kind;
-mod malformed;
+pub mod malformed;
 pub mod memo;
 pub mod metrics;
 pub mod pending;
@@ -23,7 +23,7 @@ pub mod status;
 mod steps;
 pub mod wake;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 
 use backoff::{Backoff, Delays};
-use claims::{Claim, Claimant, Claims};
+use claims::Claims;
 use connections::{ConnectionKey, Connections};
 use events::Events;
 use memo::Memo;
@@ -52,6 +52,8 @@ pub struct Config {
     pub min_resync: Duration,
     /// How long an outage must last before it shows in a `Ready` that was true.
     pub outage_grace: Duration,
+    /// How long a list may lag behind a create before its silence counts.
+    pub projection_lag: Duration,
     /// The delays after failures.
     pub delays: Delays,
     /// Follow only these namespaces; empty: all.
@@ -67,6 +69,7 @@ impl Default for Config {
             resync: Duration::from_secs(600),
             min_resync: Duration::from_secs(30),
             outage_grace: Duration::from_secs(300),
+            projection_lag: Duration::from_secs(30),
             delays: Delays::default(),
             namespaces: Vec::new(),
             label_selector: None,
@@ -156,10 +159,10 @@ impl Engine {
         lists.iter().flat_map(|list| list(having)).collect()
     }
 
-    /// The labels of a namespace; none while it is unknown.
-    pub fn namespace_labels(&self, name: &str) -> BTreeMap<String, String> {
-        let namespace = self.namespaces.get(&ObjectRef::new(name));
-        namespace.and_then(|n| n.metadata.labels.clone()).unwrap_or_default()
+    /// The labels of a namespace; `None` while it is unknown, which is not the same as having none.
+    pub fn namespace_labels(&self, name: &str) -> Option<BTreeMap<String, String>> {
+        let namespace = self.namespaces.get(&ObjectRef::new(name))?;
+        Some(namespace.metadata.labels.clone().unwrap_or_default())
     }
 
     /// Resolves once the namespaces' labels are known.
@@ -168,22 +171,17 @@ impl Engine {
         let _ = self.namespaces.wait_until_ready().await;
     }
 
-    /// Takes a claim, or says who holds it.
-    fn claim(&self, claim: &Claim, claimant: &Claimant) -> Result<(), Claimant> {
-        self.claims.acquire(claim, claimant)
-    }
-
-    /// Who else holds a claim.
-    fn holder(&self, claim: &Claim, uid: &str) -> Option<Claimant> {
-        self.claims.held_by_other(claim, uid)
-    }
-
-    fn wake_waiting(&self, claim: &Claim) {
-        self.wakes.wake(self.claims.take_waiting(claim));
-    }
-
     fn release_claims(&self, uid: &str) {
         self.wakes.wake(self.claims.release(uid));
+    }
+
+    /// Forgets every resource of a kind that is not among these UIDs.
+    pub fn forget_all_but(&self, kind: &str, live: &HashSet<String>) {
+        for uid in self.claims.claimants(kind) {
+            if !live.contains(&uid) {
+                self.forget(&uid);
+            }
+        }
     }
 
     /// Forgets a resource that is gone or needs nothing any more.

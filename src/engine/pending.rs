@@ -1,12 +1,9 @@
 //! The intent to create, kept in an annotation between the patch that begins a create and the status that records it.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::api::annotation::CREATE_PENDING;
-
-/// How long a list may lag behind a create before its silence counts.
-pub const PROJECTION_LAG: SignedDuration = SignedDuration::from_secs(30);
 
 /// What was about to be created. Tenant input like every annotation: it never proves ownership by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,10 +34,5 @@ impl PendingCreate {
     /// Whether an object with this creation date can be the one.
     pub fn can_be(&self, creation_date: Option<Timestamp>) -> bool {
         creation_date.is_some_and(|date| date >= self.after)
-    }
-
-    /// Whether every list shows by now what was created then.
-    pub fn is_settled_by(&self, server_time: Timestamp) -> bool {
-        server_time.duration_since(self.after) > PROJECTION_LAG
     }
 }

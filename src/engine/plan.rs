@@ -54,6 +54,17 @@ pub enum Pending {
     Unresolved,
 }
 
+/// What is known of the name that the object is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// Nothing speaks against it.
+    Free,
+    /// It was in use when last tried: a search is cheaper than another attempt.
+    Suspect,
+    /// ZITADEL said now that it is in use.
+    InUse,
+}
+
 /// Everything the decision depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -79,8 +90,8 @@ pub struct Facts {
     pub taken: bool,
     /// The last look.
     pub observed: Observed,
-    /// ZITADEL said that the wanted name is in use.
-    pub name_in_use: bool,
+    /// What is known of the wanted name.
+    pub name: Name,
     /// A search by name found nothing to point at.
     pub searched: bool,
     /// The resource may take over an object by its name.
@@ -191,9 +202,15 @@ fn plan_management(facts: &Facts) -> Step {
         _ if facts.pending != Pending::No => plan_creation(facts),
         Target::Requested => plan_import(facts),
         Target::Found => plan_adoption(facts),
-        Target::None if !facts.name_in_use => plan_creation(facts),
-        Target::None if facts.searched => Step::Hold(Hold::NameInUse),
-        Target::None => Step::FindByName,
+        Target::None => plan_without_target(facts),
+    }
+}
+
+fn plan_without_target(facts: &Facts) -> Step {
+    match (facts.name, facts.searched) {
+        (Name::Free, _) | (Name::Suspect, true) => plan_creation(facts),
+        (Name::Suspect | Name::InUse, false) => Step::FindByName,
+        (Name::InUse, true) => Step::Hold(Hold::NameInUse),
     }
 }
 
@@ -203,7 +220,7 @@ fn plan_bound(facts: &Facts) -> Step {
         Observed::Unknown => Step::Look,
         Observed::OtherInstance => Step::Hold(Hold::InstanceChanged),
         Observed::Foreign => Step::Hold(Hold::Foreign),
-        Observed::Absent if facts.name_in_use => Step::Hold(Hold::NameInUse),
+        Observed::Absent if facts.name == Name::InUse => Step::Hold(Hold::NameInUse),
         Observed::Absent => plan_creation(facts),
         _ if !facts.finalizer => Step::Protect,
         Observed::Differs if !facts.recorded => Step::Record,

@@ -14,7 +14,7 @@ use super::fault::{Fault, Pace, Severity, Verdict};
 use super::kind::Kind;
 use super::plan::{Observed, Step, Target, plan};
 use super::resource::MetadataChange;
-use super::run::Run;
+use super::run::{Bond, Run};
 use super::status::{Outcome, conditions, ours};
 use crate::api::{CommonStatus, ConditionType, Drift, Reason, annotation};
 
@@ -80,14 +80,16 @@ impl<K: Kind> Run<'_, K> {
 
     /// Records the bond before anything else is written; the conditions follow at the end.
     async fn record(&mut self) -> Result<(), Fault> {
-        let status = CommonStatus { conditions: ours(&self.conditions()), ..self.bonded() };
-        self.write(&status).await
+        self.write(&self.bonded()).await
     }
 
-    /// The status as it was, with the bond of now.
+    /// The status as it was, with the bond of now. Whoever lost the claim records no bond: it would win the next restart.
     fn bonded(&self) -> CommonStatus {
-        let bond = self.bond.clone();
+        let lost = self.holder.is_some();
+        let bond =
+            if lost { Bond { id: None, origin: None, ..self.bond.clone() } } else { self.bond.clone() };
         CommonStatus {
+            conditions: ours(&self.conditions()),
             id: bond.id,
             organization_id: bond.organization,
             instance: bond.instance,
@@ -159,6 +161,9 @@ impl<K: Kind> Run<'_, K> {
 
     /// Status, then annotations, then events. An unrecorded bond is written whatever else happened.
     async fn settle(&mut self, verdict: Option<&Verdict>) -> Result<(), Fault> {
+        if !self.engine.leadership.is_leader() {
+            return Err(Fault::Stale);
+        }
         let before = self.status();
         let next = match verdict {
             Some(verdict) => self.next_status(verdict),

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::fault::Fault;
 use super::wake::Address;
@@ -73,43 +73,42 @@ impl Handle {
 
     /// Changes finalizer and annotations in one patch that fails if anybody wrote meanwhile. No difference, no call.
     ///
+    /// Only what changes is sent: our view of the metadata lacks what was stripped to save memory.
+    ///
     /// # Errors
     /// [`Fault::Stale`] if the resource changed or went.
     pub async fn change(&mut self, change: &MetadataChange) -> Result<(), Fault> {
-        let (finalizers, annotations) = self.changed(change);
-        let mut patch = vec![json!({
-            "op": "test", "path": "/metadata/resourceVersion", "value": self.meta.resource_version,
-        })];
-        if finalizers != self.meta.finalizers.clone().unwrap_or_default() {
-            patch.push(json!({ "op": "add", "path": "/metadata/finalizers", "value": finalizers }));
+        let mut metadata = serde_json::Map::new();
+        if let Some(finalizers) = self.changed_finalizers(change.finalizer) {
+            metadata.insert("finalizers".into(), json!(finalizers));
         }
-        if annotations != self.meta.annotations.clone().unwrap_or_default() {
-            patch.push(json!({ "op": "add", "path": "/metadata/annotations", "value": annotations }));
+        let annotations: BTreeMap<_, _> = change
+            .annotations
+            .iter()
+            .filter(|(name, value)| self.annotation(name) != value.as_deref())
+            .cloned()
+            .collect();
+        if !annotations.is_empty() {
+            metadata.insert("annotations".into(), json!(annotations));
         }
-        if patch.len() == 1 {
+        if metadata.is_empty() {
             return Ok(());
         }
-        let patch = serde_json::from_value(Value::Array(patch)).map_err(kube::Error::SerdeError)?;
+        // The API server answers 409 to a patch that names another resourceVersion than the stored one.
+        metadata.insert("resourceVersion".into(), json!(self.meta.resource_version));
+        metadata.insert("uid".into(), json!(self.meta.uid));
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
-        let patch = Patch::<()>::Json(patch);
+        let patch = Patch::Merge(json!({ "metadata": metadata }));
         self.meta = bounded(self.api.patch(&self.address.name, &params, &patch)).await?.metadata;
         Ok(())
     }
 
-    fn changed(&self, change: &MetadataChange) -> (Vec<String>, BTreeMap<String, String>) {
+    fn changed_finalizers(&self, wanted: Option<bool>) -> Option<Vec<String>> {
+        let wanted = wanted.filter(|wanted| *wanted != self.has_finalizer())?;
         let mut finalizers = self.meta.finalizers.clone().unwrap_or_default();
-        if let Some(wanted) = change.finalizer {
-            finalizers.retain(|f| f != FINALIZER);
-            finalizers.extend(wanted.then(|| FINALIZER.to_owned()));
-        }
-        let mut annotations = self.meta.annotations.clone().unwrap_or_default();
-        for (name, value) in &change.annotations {
-            match value {
-                Some(value) => annotations.insert((*name).into(), value.clone()),
-                None => annotations.remove(*name),
-            };
-        }
-        (finalizers, annotations)
+        finalizers.retain(|f| f != FINALIZER);
+        finalizers.extend(wanted.then(|| FINALIZER.to_owned()));
+        Some(finalizers)
     }
 
     /// Applies the status, the whole of what we own of it. A resource that is gone is fine.

@@ -1,21 +1,21 @@
 //! One reconcile of one resource: what is known so far, and how to learn more.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::Engine;
-use super::access::{self, granted, needs_name};
+use super::access::{self, granted, needs_name, selects};
 use super::claims::{Claim, Claimant};
 use super::connections::ConnectionKey;
 use super::events::Note;
 use super::fault::Fault;
 use super::kind::{Context, Kind};
 use super::pending::PendingCreate;
-use super::plan::{Facts, Observed, Pending, Target};
+use super::plan::{Facts, Name, Observed, Pending, Target};
 use super::resource::Handle;
-use super::session::Session;
+use super::session::{Admission, Session};
 use crate::api::common::AdoptionPolicy;
 use crate::api::{
     CommonStatus, ConditionType, DeletionPolicy, ManagementPolicy, OrganizationSelector, Origin, Reason,
@@ -37,7 +37,7 @@ pub(super) struct Reach {
     pub(super) session: Arc<Session>,
     pub(super) instance: String,
     pub(super) organization: String,
-    _admission: OwnedSemaphorePermit,
+    _admission: Admission,
 }
 
 /// The state of one reconcile.
@@ -59,7 +59,7 @@ pub(super) struct Run<'a, K: Kind> {
     pub(super) differing: Vec<&'static str>,
     pub(super) reverted: Vec<&'static str>,
     pub(super) holder: Option<Claimant>,
-    pub(super) name_in_use: bool,
+    pub(super) name: Name,
     pub(super) searched: bool,
     pub(super) removed: bool,
     pub(super) notes: Vec<Note>,
@@ -69,6 +69,9 @@ impl<'a, K: Kind> Run<'a, K> {
     pub(super) fn new(engine: &'a Engine, object: Arc<K>) -> Self {
         let handle = Handle::new::<K>(engine.client.clone(), K::KIND, object.meta());
         let status = object.status().cloned().unwrap_or_default();
+        let conflict = ConditionType::Synced
+            .find(&status.conditions)
+            .is_some_and(|c| c.reason == Reason::Conflict.as_str());
         let reference = &object.common().management.connection_ref;
         let key = ConnectionKey::of(reference, &handle.address.namespace);
         let intent = PendingCreate::of(handle.annotation(annotation::CREATE_PENDING), handle.uid());
@@ -102,7 +105,7 @@ impl<'a, K: Kind> Run<'a, K> {
             differing: Vec::new(),
             reverted: Vec::new(),
             holder: None,
-            name_in_use: false,
+            name: if conflict { Name::Suspect } else { Name::Free },
             searched: false,
             removed: false,
             notes: Vec::new(),
@@ -125,7 +128,7 @@ impl<'a, K: Kind> Run<'a, K> {
             recorded: self.recorded,
             taken: self.holder.is_some(),
             observed: self.observed,
-            name_in_use: self.name_in_use,
+            name: self.name,
             searched: self.searched,
             adopt_by_name: self.object.adoption() == AdoptionPolicy::ByName,
         }
@@ -185,7 +188,7 @@ impl<'a, K: Kind> Run<'a, K> {
         };
         if self.is_managed() {
             let claim = Self::claim_on(instance, id);
-            self.holder = self.engine.claim(&claim, &self.claimant()).err();
+            self.holder = self.engine.claims.acquire(&claim, &self.claimant()).err();
         }
     }
 
@@ -214,6 +217,7 @@ impl<'a, K: Kind> Run<'a, K> {
         if self.is_managed() && !self.engine.connections.is_protected(&self.key) {
             self.engine.wakes.wake([self.key.address()]);
         }
+        self.check_namespace(&session)?;
         let admission = session.admit()?;
         let mut instance = session.instance().await?;
         if !self.is_ours(&session, &instance) {
@@ -292,13 +296,18 @@ impl<'a, K: Kind> Run<'a, K> {
         }
     }
 
+    /// A namespace that no grant selects costs no call.
+    fn check_namespace(&self, session: &Session) -> Result<(), Fault> {
+        match &session.access {
+            Some(grants) if !selects(grants, &self.namespace_labels()?) => Err(self.not_granted()),
+            _ => Ok(()),
+        }
+    }
+
     /// A shared connection serves a namespace only what it was granted; nothing granted, nothing sent.
     async fn authorize(&self, session: &Session, organization: &str) -> Result<(), Fault> {
-        let Some(grants) = &session.access else {
-            return Ok(());
-        };
-        let namespace = &self.handle.address.namespace;
-        let labels = self.engine.namespace_labels(namespace);
+        let Some(grants) = &session.access else { return Ok(()) };
+        let labels = self.namespace_labels()?;
         let name = match needs_name(grants, &labels) {
             true => match session.organization_name(organization).await {
                 Ok(name) => Some(name),
@@ -309,16 +318,33 @@ impl<'a, K: Kind> Run<'a, K> {
             },
             false => None,
         };
-        let asked = access::Asked { id: organization, name: name.as_deref() };
-        if granted(grants, &labels, asked) {
-            return Ok(());
+        match granted(grants, &labels, access::Asked { id: organization, name: name.as_deref() }) {
+            true => Ok(()),
+            false => Err(self.not_granted()),
         }
-        Err(Fault::Blocked {
+    }
+
+    fn namespace_labels(&self) -> Result<BTreeMap<String, String>, Fault> {
+        let namespace = &self.handle.address.namespace;
+        self.engine.namespace_labels(namespace).ok_or_else(|| Fault::Waiting {
+            reason: Reason::AccessDenied,
+            message: format!("the labels of namespace {namespace} are not known yet"),
+        })
+    }
+
+    /// Names the organization as the spec does: what it resolved to is not for everybody.
+    fn not_granted(&self) -> Fault {
+        let asked = match &self.object.common().organization {
+            Some(OrganizationSelector { id: Some(id), .. }) => format!("the organization {id}"),
+            Some(OrganizationSelector { name: Some(name), .. }) => format!("the organization {name:?}"),
+            _ => "its default organization".into(),
+        };
+        Fault::Blocked {
             reason: Reason::AccessDenied,
             message: format!(
-                "{} does not grant namespace {namespace} the organization {organization}: a cluster admin adds it to spec.access",
-                self.key
+                "{} does not grant namespace {} {asked}: a cluster admin adds it to spec.access",
+                self.key, self.handle.address.namespace
             ),
-        })
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! One live connection to ZITADEL: its client and what has been learned through it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ use crate::zitadel::{Answer, Client, CredentialError, Error, Organization, Organ
 
 /// Reconciles that may be in flight through one connection, so that a dead one never occupies all workers of a kind.
 const IN_FLIGHT: usize = 8;
+
+/// Beyond so many refusals the pause before the next try grows no more.
+const MOST_ASKING: u32 = 200;
 
 /// What a session was built from; another revision needs another session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +46,8 @@ pub struct Session {
     /// The certificates it trusts besides the system's, to notice a change.
     pub certificates: Option<Vec<u8>>,
     in_flight: Arc<Semaphore>,
+    tenants: Option<Arc<Semaphore>>,
+    refused: AtomicU32,
     known: Mutex<Known>,
 }
 
@@ -67,12 +73,20 @@ pub struct Parts {
     pub access: Option<Vec<AccessGrant>>,
     /// Its extra certificates.
     pub certificates: Option<Vec<u8>>,
+    /// What it shares with the connections of other tenants.
+    pub tenants: Option<Arc<Semaphore>>,
+}
+
+/// The right to one reconcile through a connection, for as long as it lives.
+pub struct Admission {
+    _own: OwnedSemaphorePermit,
+    _shared: Option<OwnedSemaphorePermit>,
 }
 
 impl Session {
     /// A session that has learned nothing yet.
     pub fn new(parts: Parts, client: Client) -> Self {
-        let Parts { key, revision, endpoint, access, certificates } = parts;
+        let Parts { key, revision, endpoint, access, certificates, tenants } = parts;
         Self {
             key,
             revision,
@@ -81,23 +95,36 @@ impl Session {
             client,
             certificates,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
+            tenants,
+            refused: AtomicU32::new(0),
             known: Mutex::default(),
         }
     }
 
-    /// Admits one reconcile, for as long as the permit lives; never waits.
+    /// Admits one reconcile; never waits.
     ///
     /// # Errors
-    /// [`Fault::NotAdmitted`] with the time after which to ask again.
-    pub fn admit(&self) -> Result<OwnedSemaphorePermit, Fault> {
+    /// [`Fault::NotAdmitted`] with the time after which to ask again, the longer the more are asking.
+    pub fn admit(&self) -> Result<Admission, Fault> {
         let delay = self.client.delay();
-        match self.in_flight.clone().try_acquire_owned() {
-            Ok(permit) if delay.is_zero() => Ok(permit),
-            _ => {
-                let again = Duration::from_millis(rand::rng().random_range(50..400));
-                Err(Fault::NotAdmitted(delay + again))
-            }
+        let admission = if delay.is_zero() { self.try_admit() } else { None };
+        if let Some(admission) = admission {
+            let asking = self.refused.load(Ordering::Relaxed);
+            self.refused.store(asking.saturating_sub(1), Ordering::Relaxed);
+            return Ok(admission);
         }
+        let asking = self.refused.fetch_add(1, Ordering::Relaxed).min(MOST_ASKING);
+        let again = Duration::from_millis(rand::rng().random_range(50..200)) * (1 + asking / 8);
+        Err(Fault::NotAdmitted(delay + again))
+    }
+
+    fn try_admit(&self) -> Option<Admission> {
+        let own = self.in_flight.clone().try_acquire_owned().ok()?;
+        let shared = match &self.tenants {
+            Some(tenants) => Some(tenants.clone().try_acquire_owned().ok()?),
+            None => None,
+        };
+        Some(Admission { _own: own, _shared: shared })
     }
 
     /// How long what was learned may be believed.

@@ -13,8 +13,8 @@ use super::claims::Claimant;
 use super::events::Note;
 use super::fault::Fault;
 use super::kind::{Kind, Report};
-use super::pending::{PROJECTION_LAG, PendingCreate};
-use super::plan::{Hold, Observed, Pending, Target};
+use super::pending::PendingCreate;
+use super::plan::{Hold, Name, Observed, Pending, Target};
 use super::resource::{MetadataChange, bounded};
 use super::run::{Bond, Run};
 use crate::api::annotation::CREATE_PENDING;
@@ -51,8 +51,11 @@ impl<K: Kind> Run<'_, K> {
             (true, []) => Observed::InSync,
             (true, _) => Observed::Differs,
         };
-        if self.target != Target::Bound {
-            self.find_holder(&report.id);
+        match self.target {
+            // What is bound and there is what the intent was for, or what was before it.
+            Target::Bound if owned => (self.intent, self.pending) = (None, Pending::No),
+            Target::Bound => {}
+            _ => self.find_holder(&report.id),
         }
         self.remote = Some(remote);
     }
@@ -60,7 +63,7 @@ impl<K: Kind> Run<'_, K> {
     fn find_holder(&mut self, id: &str) {
         let Some(reach) = &self.reach else { return };
         let claim = Self::claim_on(&reach.instance, id);
-        self.holder = self.engine.holder(&claim, self.handle.uid());
+        self.holder = self.engine.claims.held_by_other(&claim, self.handle.uid());
     }
 
     /// "Not there" counts only on the instance the resource was written to.
@@ -127,12 +130,13 @@ impl<K: Kind> Run<'_, K> {
         if let Some(intent) = &self.intent {
             desired = K::named(desired, &intent.name);
         }
+        self.engine.memo.sending(self.handle.uid());
         K::apply(self.context().map_err(refused)?, &desired, None).await
     }
 
     async fn name_is_in_use(&mut self) -> Result<(), Fault> {
         self.drop_intent().await?;
-        self.name_in_use = true;
+        self.name = Name::InUse;
         Ok(())
     }
 
@@ -158,7 +162,7 @@ impl<K: Kind> Run<'_, K> {
             Err(Error::AlreadyExists { .. }) => match self.find_created().await? {
                 Some(remote) => self.bind(remote, Origin::Created),
                 None if self.engine.memo.recovering_for(self.handle.uid())
-                    < PROJECTION_LAG.unsigned_abs() =>
+                    < self.engine.config.projection_lag =>
                 {
                     return Err(self.awaiting_list());
                 }
@@ -177,14 +181,12 @@ impl<K: Kind> Run<'_, K> {
             self.bind(remote, Origin::Created);
             return Ok(());
         }
-        let now = self.session()?.client.instance().await?.server_time.unwrap_or_else(Timestamp::now);
-        match &self.intent {
-            Some(intent) if !intent.is_settled_by(now) => Err(self.awaiting_list()),
-            _ => {
-                self.pending = Pending::No;
-                Ok(())
-            }
+        // Counted by our own clock: the time in the intent is tenant input, and a recovery may have sent again.
+        if self.engine.memo.quiet_for(self.handle.uid()) < self.engine.config.projection_lag {
+            return Err(self.awaiting_list());
         }
+        self.pending = Pending::No;
+        Ok(())
     }
 
     fn awaiting_list(&self) -> Fault {
@@ -204,7 +206,8 @@ impl<K: Kind> Run<'_, K> {
         for remote in self.named(&intent.name).await? {
             let report = K::report(&remote);
             let claim = Self::claim_on(&intent.instance, &report.id);
-            let free = self.engine.holder(&claim, self.handle.uid()).is_none();
+            let free = self.engine.claims.held_by_other(&claim, self.handle.uid()).is_none()
+                && self.holder_elsewhere(&report.id).await?.is_none();
             if free && intent.can_be(report.creation_date) {
                 return Ok(Some(remote));
             }
@@ -297,7 +300,7 @@ impl<K: Kind> Run<'_, K> {
             origin: Some(origin),
         };
         (self.target, self.target_id) = (Target::Bound, Some(id));
-        (self.recorded, self.pending, self.name_in_use) = (false, Pending::No, false);
+        (self.recorded, self.pending, self.name) = (false, Pending::No, Name::Free);
         self.engine.memo.recovered(self.handle.uid());
         self.claim_bond();
         self.saw(remote);
@@ -328,10 +331,16 @@ impl<K: Kind> Run<'_, K> {
         } else {
             self.notes.push(Note::normal("Updated", format!("changed {}", fields.join(", "))));
         }
-        if let Some(freed) = self.name_claim(old_name) {
-            self.engine.wake_waiting(&freed);
+        if fields.contains(&"name") {
+            self.wake_who_wants(old_name);
         }
         self.saw(remote);
+    }
+
+    fn wake_who_wants(&self, name: &str) {
+        if let Some(freed) = self.name_claim(name) {
+            self.engine.wakes.wake(self.engine.claims.take_waiting(&freed));
+        }
     }
 
     /// The same field repaired again and again is somebody else's field too.
@@ -364,9 +373,7 @@ impl<K: Kind> Run<'_, K> {
         }
         let Report { id, name, .. } = K::report(&remote);
         self.notes.push(Note::normal("Removed", format!("removed {} {id}", K::KIND)));
-        if let Some(freed) = self.name_claim(&name) {
-            self.engine.wake_waiting(&freed);
-        }
+        self.wake_who_wants(&name);
         Ok(())
     }
 

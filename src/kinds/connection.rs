@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use futures::{StreamExt, future};
+use futures::{StreamExt, TryStreamExt, future};
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config as ControllerConfig, Controller};
@@ -21,13 +21,13 @@ use crate::api::connection::{
 };
 use crate::api::{ConditionType, ConnectionKind, Reason, annotation};
 use crate::engine::connections::ConnectionKey;
-use crate::engine::controller::{WATCH_TIMEOUT_SECONDS, strip};
+use crate::engine::controller::{WATCH_TIMEOUT_SECONDS, guarded, strip};
 use crate::engine::events::Note;
 use crate::engine::fault::{Fault, Pace, Severity, Verdict};
 use crate::engine::resource::{Handle, MetadataChange};
 use crate::engine::session::Session;
 use crate::engine::status::{Outcome, conditions};
-use crate::engine::{Engine, Having};
+use crate::engine::{Engine, Having, malformed};
 use crate::runtime::admin::Readiness;
 use crate::zitadel::{CredentialError, Error};
 
@@ -92,10 +92,14 @@ pub async fn follow<K: AnyConnection>(
 ) {
     let Scope { engine, namespace, readiness, stop } = scope;
     let ready = readiness.register(K::NAME);
-    let config = watcher::Config::default().any_semantic().timeout(WATCH_TIMEOUT_SECONDS);
+    let config = watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS);
     let applied = watcher(api, config)
         .default_backoff()
         .modify(strip)
+        .inspect_ok({
+            let engine = engine.clone();
+            move |event| gone(&engine, event)
+        })
         .reflect(writer)
         .applied_objects()
         .predicate_filter(wants_attention::<K>, PredicateConfig::default());
@@ -115,6 +119,18 @@ pub async fn follow<K: AnyConnection>(
         }
     };
     future::join(controller, announce).await;
+}
+
+/// A connection that is gone leaves its session to those who still need it to go themselves, else to nobody.
+fn gone<K: AnyConnection>(engine: &Engine, event: &watcher::Event<DeserializeGuard<K>>) {
+    if let watcher::Event::Delete(object) = event {
+        let namespace = object.namespace().unwrap_or_default();
+        let key = ConnectionKey { kind: K::KIND, namespace, name: object.name_any() };
+        engine.forget(object.meta().uid.as_deref().unwrap_or_default());
+        if engine.resources(Having::Connection(&key)).is_empty() {
+            engine.connections.close(&key);
+        }
+    }
 }
 
 fn wants_attention<K: AnyConnection>(object: &DeserializeGuard<K>) -> Option<u64> {
@@ -137,18 +153,26 @@ async fn reconcile<K: AnyConnection>(
     object: Arc<DeserializeGuard<K>>,
     engine: Arc<Engine>,
 ) -> Result<Action, Infallible> {
-    // A connection that does not parse has no status to write; what uses it says so.
-    let Ok(connection) = &object.0 else {
-        return Ok(Action::await_change());
+    let namespace = object.namespace().unwrap_or_default();
+    let key = ConnectionKey { kind: K::KIND, namespace, name: object.name_any() };
+    let work = async {
+        match &object.0 {
+            Ok(connection) => probe(&engine, key, connection).await,
+            Err(invalid) => {
+                let unused = engine.resources(Having::Connection(&key)).is_empty();
+                malformed::tell::<K>(&engine, K::NAME, invalid, |_| unused).await
+            }
+        }
     };
+    Ok(guarded(&engine, K::NAME, object.meta(), work).await)
+}
+
+async fn probe<K: AnyConnection>(engine: &Engine, key: ConnectionKey, connection: &K) -> Action {
     let handle = Handle::new::<K>(engine.client.clone(), K::NAME, connection.meta());
-    let namespace = connection.namespace().unwrap_or_default();
-    let key = ConnectionKey { kind: K::KIND, namespace, name: connection.name_any() };
     let learned = connection.status().cloned().unwrap_or_default();
-    let mut probe = Probe { engine: &engine, connection, handle, key, learned };
+    let mut probe = Probe { engine, connection, handle, key, learned };
     let result = probe.run().await;
-    let delay = probe.finish(result).await;
-    Ok(delay.map_or_else(Action::await_change, Action::requeue))
+    probe.finish(result).await.map_or_else(Action::await_change, Action::requeue)
 }
 
 impl<K: AnyConnection> Probe<'_, K> {
@@ -162,7 +186,11 @@ impl<K: AnyConnection> Probe<'_, K> {
                 after: std::time::Duration::from_secs(5),
             });
         }
-        if self.handle.has_finalizer() != (users > 0) && self.engine.leadership.is_leader() {
+        if !self.engine.leadership.is_leader() {
+            return Err(Fault::Stale);
+        }
+        // Who follows only a part of the cluster cannot say that nobody uses it.
+        if users > 0 || deleting || !self.engine.config.is_partial() {
             let change = MetadataChange { finalizer: Some(users > 0), ..Default::default() };
             self.handle.change(&change).await?;
         }
@@ -194,13 +222,13 @@ impl<K: AnyConnection> Probe<'_, K> {
     /// A credential that is gone or unusable serves deletions only.
     async fn check_credential(&self, session: &Session) -> Result<(), Fault> {
         let read = session.client.reread_credential().await;
-        let withdrawn = match &read {
+        match &read {
+            Ok(()) => session.withdraw(None),
             Err(Error::Credential(error @ (CredentialError::Missing(_) | CredentialError::Invalid(_)))) => {
-                Some(error.clone())
+                session.withdraw(Some(error.clone()));
             }
-            _ => None,
-        };
-        session.withdraw(withdrawn);
+            Err(_) => {}
+        }
         Ok(read?)
     }
 

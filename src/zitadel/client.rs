@@ -118,7 +118,7 @@ impl Inner {
 
     async fn in_turn(&self, call: &Call) -> Result<Response<Bytes>, Error> {
         let _serial = match call.aggregate() {
-            Some(aggregate) => Some(self.locks.lock(aggregate).await),
+            Some(aggregate) => Some(self.locks.lock(&format!("{} {aggregate}", self.base)).await),
             None => None,
         };
         let repeats = if call.is_repeatable() { 2 } else { 0 };

@@ -16,6 +16,8 @@ use super::mint::{Grant, Minter};
 
 /// Neither a token nor the Secret behind it is renewed more often than this.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(5);
+/// A server may claim any number of seconds; a token is renewed after a month at the latest.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Bounds reading the Secret and minting together, below a call's own deadline.
 const RENEWAL_TIMEOUT: Duration = Duration::from_secs(10);
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
@@ -233,6 +235,7 @@ impl Renewer {
         let Grant { token, lifetime } = self.mint(&credential).await?;
         let at = Instant::now();
         let span = lifetime.map(|lifetime| {
+            let lifetime = lifetime.min(LONGEST_LIFETIME);
             let renewal = lifetime.mul_f64(rand::random_range(0.8..0.9)).max(SHORTEST_INTERVAL);
             (at + renewal, at + lifetime)
         });

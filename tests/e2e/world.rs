@@ -107,6 +107,7 @@ pub fn config(namespace: &str) -> Config {
     let growth = |base, cap| Growth { base: Duration::from_millis(base), cap: Duration::from_millis(cap) };
     Config {
         min_resync: Duration::from_millis(100),
+        projection_lag: Duration::from_secs(4),
         delays: Delays {
             transient: growth(200, 1000),
             dependency: growth(300, 1500),

@@ -15,7 +15,8 @@ fn every_case() -> impl Iterator<Item = Facts> {
         Observed::InSync,
         Observed::Differs,
     ];
-    let total = 3 * 3 * 4 * 6 * (1 << 10);
+    let names = [Name::Free, Name::Suspect, Name::InUse];
+    let total = 3 * 3 * 4 * 6 * 3 * (1 << 9);
     (0..total).map(move |mut n: usize| {
         let mut pick = |of: usize| {
             let chosen = n % of;
@@ -34,7 +35,7 @@ fn every_case() -> impl Iterator<Item = Facts> {
             finalizer: pick(2) == 1,
             recorded: pick(2) == 1,
             taken: pick(2) == 1,
-            name_in_use: pick(2) == 1,
+            name: names[pick(3)],
             searched: pick(2) == 1,
             adopt_by_name: pick(2) == 1,
         }
@@ -147,7 +148,7 @@ fn a_create_begins_only_without_a_target_or_after_confirmed_absence() {
         |f| {
             !f.deleting
                 && (f.observed == Observed::Absent && f.target == Target::Bound
-                    || f.target == Target::None && !f.name_in_use
+                    || f.target == Target::None && f.name != Name::InUse
                     || f.target != Target::Bound && f.pending == Pending::Begun)
         },
     );
