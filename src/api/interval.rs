@@ -1,0 +1,85 @@
+//! Durations as people write them in Kubernetes.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// The longest interval that means anything; more overflows clocks.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// A Go-style duration (`10s`, `5m`, `1h30m`), more than zero and at most a year.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interval(Duration);
+
+impl From<Duration> for Interval {
+    fn from(duration: Duration) -> Self {
+        Self(duration.min(LONGEST))
+    }
+}
+
+impl From<Interval> for Duration {
+    fn from(interval: Interval) -> Self {
+        interval.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Interval {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let parsed = text.parse::<SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok());
+        match parsed {
+            Some(duration) if !duration.is_zero() && duration <= LONGEST => Ok(Self(duration)),
+            _ => Err(de::Error::custom(format!("{text:?} is not a duration like 10s, 5m or 1h30m"))),
+        }
+    }
+}
+
+impl Serialize for Interval {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        kube::core::Duration::from(self.0).serialize(serializer)
+    }
+}
+
+impl JsonSchema for Interval {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Interval".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        // Bounded digits, and one that is not zero.
+        json_schema!({
+            "type": "string",
+            "maxLength": 32,
+            "pattern": r"^(0*[1-9][0-9]{0,5}(\.[0-9]{1,3})?|0+\.0{0,2}[1-9][0-9]{0,2})(ms|s|m|h)(0*[0-9]{1,6}(\.[0-9]{1,3})?(ms|s|m|h))*$",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Option<Duration> {
+        serde_json::from_value::<Interval>(text.into()).ok().map(Duration::from)
+    }
+
+    #[test]
+    fn durations_parse_as_people_write_them_and_nothing_overflows() {
+        assert_eq!(parse("10s"), Some(Duration::from_secs(10)));
+        assert_eq!(parse("1h30m"), Some(Duration::from_secs(5400)));
+        assert_eq!(parse("500ms"), Some(Duration::from_millis(500)));
+        assert_eq!(parse("0.5s"), Some(Duration::from_millis(500)));
+        for refused in ["", "10", "-5s", "0s", "1d2", "9999999999999999h", "5000000000000000h", "nonsense"] {
+            assert_eq!(parse(refused), None, "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn the_default_is_written_as_it_is_read() {
+        let ten_minutes = Interval::from(Duration::from_secs(600));
+        let written = serde_json::to_value(ten_minutes).unwrap();
+        assert_eq!(parse(written.as_str().unwrap()), Some(Duration::from_secs(600)));
+    }
+}
