@@ -5,6 +5,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod credentials;
 mod kstatus;
 mod lifecycle;
+mod outages;
+mod refusals;
+mod validation;
 mod world;
