@@ -2,7 +2,7 @@
 
 use super::fault::Fault;
 use super::kind::{Kind, Permission};
-use super::plan::Hold;
+use super::plan::{Hold, Target};
 use super::run::Run;
 use crate::api::{Reason, annotation};
 use crate::zitadel::Error;
@@ -19,8 +19,18 @@ impl<K: Kind> Run<'_, K> {
         }
         match error {
             Error::PermissionDenied { permission, .. } => self.denied(error, permission).await,
+            Error::OrganizationNotFound { .. } => self.homeless(&error),
             error => error.into(),
         }
+    }
+
+    /// Until it is bound a resource can be pointed elsewhere; what was bound went with its organization.
+    fn homeless(&self, error: &Error) -> Fault {
+        let remedy = match self.target {
+            Target::Bound => format!("delete this resource, its {} went with the organization", K::KIND),
+            _ => format!("correct spec.organization, or defaultOrganization of {}", self.key),
+        };
+        Fault::Blocked { reason: Reason::NotFound, message: format!("{error}: {remedy}") }
     }
 
     /// ZITADEL does not say which permission is missing; the list of those present does (contract §0.7).

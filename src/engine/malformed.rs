@@ -12,7 +12,7 @@ use super::Engine;
 use super::fault::{Fault, Pace, Severity, Verdict};
 use super::kind::Kind;
 use super::resource::{Handle, MetadataChange};
-use super::status::{Outcome, conditions};
+use super::status::{Outcome, conditions, ours};
 use crate::api::{CommonStatus, Reason, annotation};
 
 /// Says that the resource does not parse. A deletion goes through only where nothing is to be removed in ZITADEL.
@@ -63,7 +63,8 @@ async fn settle(
         engine.forget(handle.uid());
         return Ok(());
     }
-    let previous: CommonStatus = serde_json::from_value(raw.data["status"].clone()).unwrap_or_default();
+    let mut previous: CommonStatus = serde_json::from_value(raw.data["status"].clone()).unwrap_or_default();
+    previous.conditions = ours(&previous.conditions);
     let verdict = verdict(handle, invalid, deleting);
     let outcome = Outcome {
         verdict: &verdict,
@@ -75,7 +76,7 @@ async fn settle(
     let (conditions, observed_generation) =
         conditions(&previous.conditions, previous.observed_generation, &outcome);
     let next = CommonStatus { conditions, observed_generation, ..previous.clone() };
-    if next == previous { Ok(()) } else { handle.apply_status(&next).await }
+    if next == previous { Ok(()) } else { handle.merge_status(&raw.data, &next).await }
 }
 
 /// The status of a malformed resource, so far as that parses.
@@ -100,7 +101,10 @@ fn verdict(handle: &Handle, invalid: &InvalidObject, deleting: bool) -> Verdict 
         reason: Reason::InvalidSpec,
         severity: Severity::Stalled,
         pace: Pace::Resync,
-        message: format!("the resource does not parse, correct its spec: {}", invalid.error),
+        message: format!(
+            "the resource does not parse: {}; correct its spec by an edit or a patch, server-side apply refuses it",
+            invalid.error
+        ),
     };
     if deleting { verdict.blocking_deletion(&handle.free_command()) } else { verdict }
 }

@@ -7,11 +7,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::fault::Fault;
 use super::wake::Address;
-use crate::api::FINALIZER;
+use crate::api::{ConditionType, FINALIZER};
 
 /// The field manager of everything the operator applies.
 pub const FIELD_MANAGER: &str = "zitadel-operator";
@@ -113,6 +113,8 @@ impl Handle {
 
     /// Applies the status, the whole of what we own of it. A resource that is gone is fine.
     ///
+    /// A condition of ours that another field manager wrote too would outlive the apply: it is taken out.
+    ///
     /// # Errors
     /// [`Fault::Stale`] if another resource of that name took its place.
     pub async fn apply_status(&mut self, status: &impl Serialize) -> Result<(), Fault> {
@@ -125,10 +127,33 @@ impl Handle {
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(&body);
         match bounded(self.api.patch_status(&self.address.name, &params, &patch)).await {
-            Ok(object) => self.meta = object.metadata,
+            Ok(object) => {
+                self.meta = object.metadata;
+                if has_leftover(&object.data, &body) {
+                    self.merge_status(&object.data, &body["status"]).await?;
+                }
+            }
             Err(kube::Error::Api(status)) if status.code == 404 => {}
             Err(error) => return Err(error.into()),
         }
+        Ok(())
+    }
+
+    /// Merges the status into that of `current`, keeping the conditions of others.
+    ///
+    /// Server-side apply refuses every write to a resource that does not fit its schema; this does not.
+    ///
+    /// # Errors
+    /// [`Fault::Stale`] if the resource changed or went.
+    pub async fn merge_status(&mut self, current: &Value, status: &impl Serialize) -> Result<(), Fault> {
+        let mut status = serde_json::to_value(status).map_err(kube::Error::SerdeError)?;
+        if let Some(own) = status["conditions"].as_array_mut() {
+            own.extend(listed(current).filter(|condition| !is_ours(condition)).cloned());
+        }
+        let body = json!({ "metadata": { "resourceVersion": self.meta.resource_version }, "status": status });
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
+        let patch = Patch::Merge(&body);
+        self.meta = bounded(self.api.patch_status(&self.address.name, &params, &patch)).await?.metadata;
         Ok(())
     }
 
@@ -145,6 +170,21 @@ impl Handle {
     pub async fn read(&self) -> Result<Option<DynamicObject>, Fault> {
         Ok(bounded(self.api.get_opt(&self.address.name)).await?)
     }
+}
+
+fn listed(object: &Value) -> impl Iterator<Item = &Value> {
+    object["status"]["conditions"].as_array().into_iter().flatten()
+}
+
+fn is_ours(condition: &Value) -> bool {
+    use ConditionType::{Ready, Reconciling, Stalled, Synced};
+    [Ready, Synced, Stalled, Reconciling].iter().any(|kind| condition["type"] == kind.as_str())
+}
+
+/// Is there a condition of ours that was not applied?
+fn has_leftover(object: &Value, applied: &Value) -> bool {
+    let was_applied = |one: &Value| listed(applied).any(|other| other["type"] == one["type"]);
+    listed(object).any(|condition| is_ours(condition) && !was_applied(condition))
 }
 
 /// A call to the Kubernetes API within its deadline.

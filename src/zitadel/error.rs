@@ -32,7 +32,7 @@ pub enum Error {
         what: String,
     },
     /// 401: the token was refused, also after the credential was read again.
-    #[error("ZITADEL refused the token: {message}{}", suffix(.id.as_deref()))]
+    #[error("ZITADEL refused the token: {message}{}; put a valid one into the connection's Secret", suffix(.id.as_deref()))]
     Unauthorized {
         /// The error id, such as `AUTH-7fs1e`.
         id: Option<String>,
@@ -132,7 +132,7 @@ pub enum Error {
     #[error("no usable credential: {0}")]
     Credential(#[from] CredentialError),
     /// `/oauth/v2/token` refused the credential (4xx).
-    #[error("ZITADEL refused the credential: {message}")]
+    #[error("ZITADEL refused the credential: {message}; put a valid one into the connection's Secret")]
     TokenRefused {
         /// The OAuth error and its description.
         message: String,

@@ -5,7 +5,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod credentials;
 mod kstatus;
 mod lifecycle;
+mod outages;
 mod person;
+mod refusals;
+mod validation;
 mod world;

@@ -13,7 +13,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{CustomResourceExt, ResourceExt};
 use serde_json::{Value, json};
 use support::control_plane::ControlPlane;
-use support::zitadel::{Double, OrgWorld};
+use support::zitadel::{Double, Mark, OrgWorld};
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -130,7 +130,13 @@ impl World {
     pub async fn without_operator() -> Self {
         let control_plane = ControlPlane::shared().await;
         let client = client(control_plane).await;
-        CRDS.get_or_init(|| install_crds(client.clone())).await;
+        CRDS.get_or_init(|| install_crds(client)).await;
+        Self::on(control_plane).await
+    }
+
+    /// The same on a control plane that has the CRDs.
+    pub async fn on(control_plane: &'static ControlPlane) -> Self {
+        let client = client(control_plane).await;
         let zitadel = Double::start().await;
         let acme = zitadel.create_organization("acme");
         let namespace = format!("e2e-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -275,7 +281,12 @@ impl World {
                     Ok(watcher::Event::Apply(o) | watcher::Event::InitApply(o)) => {
                         last = serde_json::to_value(o).unwrap();
                     }
-                    Ok(watcher::Event::Delete(_) | watcher::Event::Init) => last = Value::Null,
+                    Ok(watcher::Event::Delete(_)) => last = Value::Null,
+                    // What there is comes next: only the end of the list says that it is not there.
+                    Ok(watcher::Event::Init) => {
+                        last = Value::Null;
+                        continue;
+                    }
                     Ok(watcher::Event::InitDone) => {}
                     Err(_) => continue,
                 }
@@ -347,6 +358,76 @@ impl World {
     }
 }
 
+/// What the tests of failures ask.
+impl World {
+    /// Waits until the `Project` has this reason in `Synced`.
+    pub async fn until_synced_reason(&self, name: &str, reason: &str) -> Value {
+        let what = format!("had Synced reason {reason}");
+        self.until("Project", name, &what, |p| condition(p, "Synced")["reason"] == reason).await
+    }
+
+    /// Asks for a reconcile as a person does; answers the value of the annotation.
+    pub async fn request_reconcile(&self, name: &str) -> String {
+        let now = self.zitadel.now().to_string();
+        self.annotate(name, "zitadel-operator.dev/reconcile-requested-at", now.as_str()).await;
+        now
+    }
+
+    /// Starts the operator as one of another namespace, whose Secrets need no label.
+    pub async fn start_operator_from(&mut self, operator_namespace: &str) {
+        let client = client(self.control_plane).await;
+        self.operator = Some(spawn(client, config(&self.namespace), operator_namespace));
+    }
+
+    /// Waits until half a second passed without a call to ZITADEL; answers the end of its ledger.
+    pub async fn until_quiet(&self) -> Mark {
+        let (ledger, deadline) = (self.zitadel.ledger(), tokio::time::Instant::now() + PATIENCE);
+        loop {
+            let mark = ledger.mark();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            if mark == ledger.mark() {
+                return mark;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "the calls to ZITADEL never end");
+        }
+    }
+
+    /// Asserts that calls to ZITADEL are few over three seconds: with the delays of [`config`] a state costs
+    /// at most some thirty, a hot loop hundreds.
+    pub async fn assert_calm(&self) {
+        let mark = self.zitadel.ledger().mark();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let calls = self.zitadel.ledger().since(mark);
+        let paths: Vec<String> = calls.iter().map(|call| format!("{} {}", call.method, call.path)).collect();
+        assert!(calls.len() <= 40, "{} calls in 3 s: {paths:?}", calls.len());
+    }
+
+    /// Asserts that the operator has written nothing to ZITADEL so far.
+    #[track_caller]
+    pub fn assert_nothing_written(&self) {
+        assert!(self.zitadel.ledger().writes().is_empty(), "{:?}", self.zitadel.ledger().writes());
+    }
+
+    /// Runs the kubectl command that a message ends with, as a person would paste it.
+    pub async fn run_command_of(&self, message: &str) {
+        let command = &message[message.find("kubectl ").expect("a command in the message")..];
+        let path = format!("{}:{}", self.control_plane.bin_dir().display(), std::env::var("PATH").unwrap());
+        let mut shell = tokio::process::Command::new("sh");
+        shell.args(["-c", command]).env("PATH", path);
+        let done = shell.env("KUBECONFIG", self.control_plane.kubeconfig_path()).output().await.unwrap();
+        assert!(done.status.success(), "{command}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+}
+
+/// Asserts that the message of a resource's `Ready`, or of `Synced` where that is the one that failed, has each word.
+#[track_caller]
+pub fn assert_message(object: &Value, words: &[&str]) {
+    let message = condition(object, "Synced")["message"].as_str().unwrap_or_default().to_owned();
+    for word in words {
+        assert!(message.contains(word), "no {word:?} in {message:?}");
+    }
+}
+
 /// The same spec through the world's own connection.
 pub fn through_connection(mut spec: Value) -> Value {
     spec["connectionRef"] = json!({ "kind": "Connection", "name": CONNECTION });
@@ -400,7 +481,7 @@ fn spawn(client: kube::Client, config: Config, namespace: &str) -> Operator {
     Operator { stop, task }
 }
 
-async fn install_crds(client: kube::Client) {
+pub async fn install_crds(client: kube::Client) {
     let api = Api::all(client);
     for definition in crd::all() {
         api.patch(&definition.name_any(), &person(), &Patch::Apply(&definition)).await.unwrap();
