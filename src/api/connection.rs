@@ -139,7 +139,7 @@ impl Default for RateLimit {
 #[serde(rename_all = "camelCase")]
 pub struct Endpoint {
     /// Where ZITADEL answers, without path: `https://zitadel.example.com`, or an in-cluster Service.
-    #[schemars(length(min = 8, max = 2048), regex(pattern = r"^https?://[^/?#@\s]+/?$"))]
+    #[schemars(length(min = 8, max = 2048), regex(pattern = r"^https?://[A-Za-z0-9._:\[\]-]+/?$"))]
     pub url: String,
     /// The instance's external domain (and port, if not the default one), when `url` is not under it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -160,7 +160,7 @@ pub struct Endpoint {
     /// The organization of resources that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_organization: Option<DefaultOrganization>,
-    /// How often each resource is compared with ZITADEL when nothing else asks for it, ±10 %: `10m`, `1h30m`.
+    /// How often each resource is compared with ZITADEL when nothing else asks for it, ±10 %: `90s`, `10m` (default), `1h30m`; more than 0s, at most 168h.
     #[serde(default = "default_resync")]
     #[schemars(schema_with = "duration_schema")]
     pub resync_interval: Duration,
@@ -181,13 +181,22 @@ fn default_resync() -> Duration {
 }
 
 fn duration_schema(_: &mut schemars::SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "maxLength": 32, "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$" })
+    json_schema!({
+        "type": "string",
+        "maxLength": 32,
+        // Few digits: a number too large for its unit makes the parser panic.
+        "pattern": r"^([0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h))+$",
+        "x-kubernetes-validations": [{
+            "rule": "duration(self) > duration('0s') && duration(self) <= duration('168h')",
+            "message": "must be longer than 0s and at most 168h",
+        }],
+    })
 }
 
 /// Which organizations a grant covers: exactly one of `id`, `name` and `all: true`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = ("[has(self.id), has(self.name), has(self.all)].filter(x, x).size() == 1",
-    "set exactly one of id, name and all"))]
+#[x_kube(validation = ("[has(self.id), has(self.name), has(self.all)].filter(x, x).size() == 1 && (!has(self.all) || self.all)",
+    "set exactly one of id, name and all: true"))]
 pub struct GrantedOrganization {
     /// The organization with this id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -197,7 +206,7 @@ pub struct GrantedOrganization {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 200))]
     pub name: Option<String>,
-    /// Every organization of the instance.
+    /// `true`: every organization of the instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all: Option<bool>,
 }

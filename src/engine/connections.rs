@@ -213,8 +213,8 @@ impl Connections {
             ConnectionKind::Connection => key.namespace.clone(),
             ConnectionKind::ClusterConnection => self.operator_namespace.clone(),
         };
-        let needs_label = namespace != self.operator_namespace;
-        Vault { client: self.client.clone(), namespace, needs_label }
+        let operator_namespace = self.operator_namespace.clone();
+        Vault { client: self.client.clone(), namespace, operator_namespace }
     }
 
     fn sessions(&self) -> std::sync::MutexGuard<'_, HashMap<ConnectionKey, Arc<Session>>> {

@@ -1,13 +1,12 @@
 //! The writes to a resource in Kubernetes, each guarded by its UID or resourceVersion. No other place writes one.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::fault::Fault;
 use super::wake::Address;
@@ -73,43 +72,39 @@ impl Handle {
 
     /// Changes finalizer and annotations in one patch that fails if anybody wrote meanwhile. No difference, no call.
     ///
+    /// Only what differs is named: the metadata known here lacks what was dropped from the store.
+    ///
     /// # Errors
     /// [`Fault::Stale`] if the resource changed or went.
     pub async fn change(&mut self, change: &MetadataChange) -> Result<(), Fault> {
-        let (finalizers, annotations) = self.changed(change);
-        let mut patch = vec![json!({
-            "op": "test", "path": "/metadata/resourceVersion", "value": self.meta.resource_version,
-        })];
-        if finalizers != self.meta.finalizers.clone().unwrap_or_default() {
-            patch.push(json!({ "op": "add", "path": "/metadata/finalizers", "value": finalizers }));
-        }
-        if annotations != self.meta.annotations.clone().unwrap_or_default() {
-            patch.push(json!({ "op": "add", "path": "/metadata/annotations", "value": annotations }));
-        }
-        if patch.len() == 1 {
+        let mut metadata = self.difference(change);
+        if metadata.is_empty() {
             return Ok(());
         }
-        let patch = serde_json::from_value(Value::Array(patch)).map_err(kube::Error::SerdeError)?;
+        metadata.insert("resourceVersion".into(), json!(self.meta.resource_version));
+        let patch = Patch::Merge(json!({ "metadata": metadata }));
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
-        let patch = Patch::<()>::Json(patch);
         self.meta = bounded(self.api.patch(&self.address.name, &params, &patch)).await?.metadata;
         Ok(())
     }
 
-    fn changed(&self, change: &MetadataChange) -> (Vec<String>, BTreeMap<String, String>) {
-        let mut finalizers = self.meta.finalizers.clone().unwrap_or_default();
-        if let Some(wanted) = change.finalizer {
+    /// The fields of the metadata that the change touches, as a merge patch has them.
+    fn difference(&self, change: &MetadataChange) -> Map<String, Value> {
+        let mut metadata = Map::new();
+        if let Some(wanted) = change.finalizer.filter(|wanted| *wanted != self.has_finalizer()) {
+            let mut finalizers = self.meta.finalizers.clone().unwrap_or_default();
             finalizers.retain(|f| f != FINALIZER);
             finalizers.extend(wanted.then(|| FINALIZER.to_owned()));
+            metadata.insert("finalizers".into(), json!(finalizers));
         }
-        let mut annotations = self.meta.annotations.clone().unwrap_or_default();
-        for (name, value) in &change.annotations {
-            match value {
-                Some(value) => annotations.insert((*name).into(), value.clone()),
-                None => annotations.remove(*name),
-            };
+        let differing =
+            change.annotations.iter().filter(|(name, value)| self.annotation(name) != value.as_deref());
+        let annotations: Map<String, Value> =
+            differing.map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        if !annotations.is_empty() {
+            metadata.insert("annotations".into(), Value::Object(annotations));
         }
-        (finalizers, annotations)
+        metadata
     }
 
     /// Applies the status, the whole of what we own of it. A resource that is gone is fine.
