@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::config::KubeConfigOptions;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
@@ -110,9 +111,13 @@ impl Cli {
 
 /// Every CustomResourceDefinition as a stream of YAML documents.
 pub fn crds_yaml() -> Result<String, String> {
-    let documents: Result<Vec<String>, _> = crd::all().iter().map(serde_saphyr::to_string).collect();
-    let documents = documents.map_err(|error| error.to_string())?;
-    Ok(documents.iter().map(|document| format!("---\n{document}")).collect())
+    crd::all().iter().map(crd_yaml).collect()
+}
+
+/// One CustomResourceDefinition as a YAML document, begun by its separator: the content of its file in `crds/`.
+pub fn crd_yaml(definition: &CustomResourceDefinition) -> Result<String, String> {
+    let document = serde_saphyr::to_string(definition).map_err(|error| error.to_string())?;
+    Ok(format!("---\n{document}"))
 }
 
 fn print(text: &str) -> Result<(), Error> {

@@ -96,10 +96,11 @@ pub struct ManagementSpec {
     /// The connection to reconcile through. Immutable once the resource is bound to an organization.
     #[serde(default)]
     pub connection_ref: ConnectionRef,
-    /// What deleting this resource does in ZITADEL. Unset: `Delete` for what the operator created, `Retain` for what was imported or adopted.
+    /// What deleting this resource does in ZITADEL: `Delete` removes what it owns there, `Retain` leaves it. Unset: `Delete` for what the operator created, `Retain` for what was imported or adopted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DeletionPolicy")]
     pub deletion_policy: Option<DeletionPolicy>,
-    /// `Manage` (default) or `Observe`.
+    /// `Manage` (default) makes ZITADEL follow the spec; `Observe` never writes there and reports the difference in `status.drift`.
     #[serde(default)]
     pub management_policy: ManagementPolicy,
 }
@@ -135,7 +136,7 @@ pub struct Drift {
     pub observed_at: Time,
 }
 
-/// The part of `status` that every kind shares.
+/// What the operator last saw and did.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CommonStatus {
@@ -154,11 +155,13 @@ pub struct CommonStatus {
     /// The ZITADEL instance this resource was written to (its `iamProjectId`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
-    /// How the object came to be owned.
+    /// How the object came to be owned: `Created` by the operator, or `Adopted`: it was there before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Origin")]
     pub origin: Option<Origin>,
     /// The deletion policy in effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DeletionPolicy")]
     pub deletion_policy: Option<DeletionPolicy>,
     /// ZITADEL's sequence of the object (uint64 as text); comparable only within one object.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,16 +1,17 @@
 //! The `Connection` and `ClusterConnection` kinds: where ZITADEL is and how to log in.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
-use kube::core::Duration;
 use kube::{CustomResource, KubeSchema};
-use schemars::{JsonSchema, Schema, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::interval::Interval;
 
 /// A key of a Secret that holds a personal access token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenSecret {
     /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
     /// Key in the Secret.
     #[serde(default = "token_key")]
@@ -26,7 +27,7 @@ fn token_key() -> String {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KeyFileSecret {
     /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
     /// Key in the Secret.
     #[serde(default = "key_file_key")]
@@ -43,7 +44,7 @@ fn key_file_key() -> String {
 #[serde(rename_all = "camelCase")]
 pub struct ClientCredentialsSecret {
     /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
     /// Key of the client id.
     #[serde(default = "client_id_key")]
@@ -67,7 +68,7 @@ fn client_secret_key() -> String {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KeyReference {
     /// Name of the Secret or ConfigMap.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
     /// Key in it.
     #[schemars(length(min = 1, max = 253))]
@@ -139,7 +140,7 @@ impl Default for RateLimit {
 #[serde(rename_all = "camelCase")]
 pub struct Endpoint {
     /// Where ZITADEL answers, without path: `https://zitadel.example.com`, or an in-cluster Service.
-    #[schemars(length(min = 8, max = 2048), regex(pattern = r"^https?://[^/?#@\s]+/?$"))]
+    #[schemars(length(min = 8, max = 2048), regex(pattern = r"^https?://[A-Za-z0-9._:\[\]-]+/?$"))]
     pub url: String,
     /// The instance's external domain (and port, if not the default one), when `url` is not under it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -160,10 +161,9 @@ pub struct Endpoint {
     /// The organization of resources that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_organization: Option<DefaultOrganization>,
-    /// How often each resource is compared with ZITADEL when nothing else asks for it, ±10 %: `10m`, `1h30m`.
+    /// How often each resource is compared with ZITADEL when nothing else asks for it, ±10 %: `90s`, `10m` (default), `1h30m`; more than 0s, at most 168h.
     #[serde(default = "default_resync")]
-    #[schemars(schema_with = "duration_schema")]
-    pub resync_interval: Duration,
+    pub resync_interval: Interval,
     /// The call budget.
     #[serde(default)]
     pub rate_limit: RateLimit,
@@ -176,18 +176,14 @@ pub struct Endpoint {
     pub previous_instances: Vec<String>,
 }
 
-fn default_resync() -> Duration {
+fn default_resync() -> Interval {
     std::time::Duration::from_secs(600).into()
-}
-
-fn duration_schema(_: &mut schemars::SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "maxLength": 32, "pattern": r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$" })
 }
 
 /// Which organizations a grant covers: exactly one of `id`, `name` and `all: true`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = ("[has(self.id), has(self.name), has(self.all)].filter(x, x).size() == 1",
-    "set exactly one of id, name and all"))]
+#[x_kube(validation = ("[has(self.id), has(self.name), has(self.all)].filter(x, x).size() == 1 && (!has(self.all) || self.all)",
+    "set exactly one of id, name and all: true"))]
 pub struct GrantedOrganization {
     /// The organization with this id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -197,7 +193,7 @@ pub struct GrantedOrganization {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 200))]
     pub name: Option<String>,
-    /// Every organization of the instance.
+    /// `true`: every organization of the instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all: Option<bool>,
 }

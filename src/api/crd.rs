@@ -103,6 +103,9 @@ fn drop_nullable(schema: &mut JSONSchemaProps) {
 }
 
 fn add_rules(root: &mut JSONSchemaProps, rules: &[(&str, &str)]) {
+    if rules.is_empty() {
+        return;
+    }
     let rules = rules.iter().map(|(rule, message)| ValidationRule {
         rule: (*rule).into(),
         message: Some((*message).into()),

@@ -6,10 +6,10 @@ use jiff::SignedDuration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// The longest interval that means anything; more overflows clocks.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+/// A week, as in the schema; far more would overflow clocks.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// A Go-style duration (`10s`, `5m`, `1h30m`), more than zero and at most a year.
+/// A Go-style duration (`10s`, `5m`, `1h30m`), more than zero and at most a week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval(Duration);
 
@@ -48,11 +48,14 @@ impl JsonSchema for Interval {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        // Bounded digits, and one that is not zero.
         json_schema!({
             "type": "string",
             "maxLength": 32,
-            "pattern": r"^(0*[1-9][0-9]{0,5}(\.[0-9]{1,3})?|0+\.0{0,2}[1-9][0-9]{0,2})(ms|s|m|h)(0*[0-9]{1,6}(\.[0-9]{1,3})?(ms|s|m|h))*$",
+                "pattern": r"^([0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h))+$",
+            "x-kubernetes-validations": [{
+                "rule": "duration(self) > duration('0s') && duration(self) <= duration('168h')",
+                "message": "must be longer than 0s and at most 168h",
+            }],
         })
     }
 }

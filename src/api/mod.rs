@@ -5,6 +5,7 @@ pub mod conditions;
 #[allow(clippy::duplicated_attributes)] // printcolumn repeats its keys by design
 pub mod connection;
 pub mod crd;
+pub mod interval;
 pub mod project;
 
 pub use common::{

@@ -60,13 +60,13 @@ pub struct ProjectSpec {
     /// Let a user in only when the user's organization has this project or a grant of it.
     #[serde(default)]
     pub has_project_check: bool,
-    /// Whose branding the login pages show.
+    /// Whose branding the login pages show: `Unspecified` (default) the instance's, `EnforceProjectResourceOwnerPolicy` always that of the project's organization, `AllowLoginUserResourceOwnerPolicy` that of the user's organization once the user is known.
     #[serde(default)]
     pub private_labeling_setting: PrivateLabelingSetting,
-    /// `Active` (default) or `Inactive`.
+    /// `Active` (default), or `Inactive`: it keeps its settings, and its applications cannot log in.
     #[serde(default)]
     pub state: ProjectState,
-    /// `Never` (default) or `ByName`.
+    /// What to do when the name is taken in ZITADEL: `Never` (default) reports a conflict, `ByName` takes over the project of that name in the resolved organization.
     #[serde(default)]
     pub adoption_policy: AdoptionPolicy,
 }

@@ -238,8 +238,8 @@ impl Connections {
             ConnectionKind::Connection => key.namespace.clone(),
             ConnectionKind::ClusterConnection => self.site.namespace.clone(),
         };
-        let needs_label = namespace != self.site.namespace;
-        Vault { client: self.client.clone(), namespace, needs_label }
+        let operator_namespace = self.site.namespace.clone();
+        Vault { client: self.client.clone(), namespace, operator_namespace }
     }
 
     fn sessions(&self) -> std::sync::MutexGuard<'_, HashMap<ConnectionKey, Arc<Session>>> {

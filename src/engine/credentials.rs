@@ -12,6 +12,10 @@ use crate::api::ALLOW_LABEL;
 use crate::api::connection::{CaBundle, Endpoint, KeyReference};
 use crate::zitadel::{Credential, CredentialError, CredentialSource};
 
+/// The ClusterRole that a namespace binds to let the operator read, and whom it binds it to: as the manifests name them.
+const SECRET_READER: &str = "zitadel-operator-secret-reader";
+const SERVICE_ACCOUNT: &str = "zitadel-operator";
+
 /// Where the Secrets and ConfigMaps of one connection are.
 #[derive(Clone)]
 pub struct Vault {
@@ -19,8 +23,8 @@ pub struct Vault {
     pub client: kube::Client,
     /// Their namespace: the connection's own, or the operator's for a `ClusterConnection`.
     pub namespace: String,
-    /// Whether a Secret must carry the allow label: everywhere but in the operator's own namespace.
-    pub needs_label: bool,
+    /// The operator's own namespace: only there a Secret needs no label to be read.
+    pub operator_namespace: String,
 }
 
 type Data = BTreeMap<String, ByteString>;
@@ -32,7 +36,7 @@ impl Vault {
             bounded(api.get_opt(name)).await.map_err(|error| self.unreadable("Secret", name, &error))?;
         let secret = secret.ok_or_else(|| self.missing("Secret", name))?;
         let allowed = secret.metadata.labels.iter().flatten().any(|(k, v)| k == ALLOW_LABEL && v == "true");
-        if self.needs_label && !allowed {
+        if self.namespace != self.operator_namespace && !allowed {
             let namespace = &self.namespace;
             return Err(CredentialError::Missing(format!(
                 "Secret {namespace}/{name} does not allow the operator to read it: kubectl label secret -n {namespace} {name} {ALLOW_LABEL}=true"
@@ -77,11 +81,11 @@ impl Vault {
     }
 
     fn unreadable(&self, kind: &str, name: &str, error: &kube::Error) -> CredentialError {
-        let namespace = &self.namespace;
+        let Self { namespace, operator_namespace, .. } = self;
         match error {
             kube::Error::Api(status) if status.code == 403 => CredentialError::Missing(format!(
-                "the operator may not read {kind} {namespace}/{name}: kubectl create rolebinding zitadel-operator-secret-reader -n {namespace} \
-                 --clusterrole=zitadel-operator-secret-reader --serviceaccount=<operator namespace>:zitadel-operator"
+                "the operator may not read {kind} {namespace}/{name}; to allow it: kubectl create rolebinding {SECRET_READER} -n {namespace} \
+                 --clusterrole={SECRET_READER} --serviceaccount={operator_namespace}:{SERVICE_ACCOUNT}"
             )),
             _ => CredentialError::Unavailable(format!("{kind} {namespace}/{name} cannot be read: {error}")),
         }

@@ -203,7 +203,10 @@ impl<K: Kind> Run<'_, K> {
     }
 
     fn with_report(&self, status: CommonStatus) -> CommonStatus {
-        let Some(remote) = self.remote.as_ref().filter(|_| self.observed != Observed::Foreign) else {
+        // What belongs to somebody else is not reported as if it were this resource's.
+        let reports = self.target == Target::Bound || !self.is_managed();
+        let Some(remote) = self.remote.as_ref().filter(|_| reports && self.observed != Observed::Foreign)
+        else {
             return status;
         };
         let report = K::report(remote);

@@ -1,13 +1,12 @@
 //! The writes to a resource in Kubernetes, each guarded by its UID or resourceVersion. No other place writes one.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::fault::Fault;
 use super::wake::Address;
@@ -73,42 +72,41 @@ impl Handle {
 
     /// Changes finalizer and annotations in one patch that fails if anybody wrote meanwhile. No difference, no call.
     ///
-    /// Only what changes is sent: our view of the metadata lacks what was stripped to save memory.
+    /// Only what differs is named: the metadata known here lacks what was dropped from the store.
     ///
     /// # Errors
     /// [`Fault::Stale`] if the resource changed or went.
     pub async fn change(&mut self, change: &MetadataChange) -> Result<(), Fault> {
-        let mut metadata = serde_json::Map::new();
-        if let Some(finalizers) = self.changed_finalizers(change.finalizer) {
-            metadata.insert("finalizers".into(), json!(finalizers));
-        }
-        let annotations: BTreeMap<_, _> = change
-            .annotations
-            .iter()
-            .filter(|(name, value)| self.annotation(name) != value.as_deref())
-            .cloned()
-            .collect();
-        if !annotations.is_empty() {
-            metadata.insert("annotations".into(), json!(annotations));
-        }
+        let mut metadata = self.difference(change);
         if metadata.is_empty() {
             return Ok(());
         }
-        // The API server answers 409 to a patch that names another resourceVersion than the stored one.
+        // The API server answers 409 to a patch that names another resourceVersion or UID than the stored one.
         metadata.insert("resourceVersion".into(), json!(self.meta.resource_version));
         metadata.insert("uid".into(), json!(self.meta.uid));
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
         let patch = Patch::Merge(json!({ "metadata": metadata }));
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
         self.meta = bounded(self.api.patch(&self.address.name, &params, &patch)).await?.metadata;
         Ok(())
     }
 
-    fn changed_finalizers(&self, wanted: Option<bool>) -> Option<Vec<String>> {
-        let wanted = wanted.filter(|wanted| *wanted != self.has_finalizer())?;
-        let mut finalizers = self.meta.finalizers.clone().unwrap_or_default();
-        finalizers.retain(|f| f != FINALIZER);
-        finalizers.extend(wanted.then(|| FINALIZER.to_owned()));
-        Some(finalizers)
+    /// The fields of the metadata that the change touches, as a merge patch has them.
+    fn difference(&self, change: &MetadataChange) -> Map<String, Value> {
+        let mut metadata = Map::new();
+        if let Some(wanted) = change.finalizer.filter(|wanted| *wanted != self.has_finalizer()) {
+            let mut finalizers = self.meta.finalizers.clone().unwrap_or_default();
+            finalizers.retain(|f| f != FINALIZER);
+            finalizers.extend(wanted.then(|| FINALIZER.to_owned()));
+            metadata.insert("finalizers".into(), json!(finalizers));
+        }
+        let differing =
+            change.annotations.iter().filter(|(name, value)| self.annotation(name) != value.as_deref());
+        let annotations: Map<String, Value> =
+            differing.map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        if !annotations.is_empty() {
+            metadata.insert("annotations".into(), Value::Object(annotations));
+        }
+        metadata
     }
 
     /// Applies the status, the whole of what we own of it. A resource that is gone is fine.

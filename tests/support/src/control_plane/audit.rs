@@ -12,8 +12,8 @@ use super::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AuditMark(u64);
 
-/// One write (`create`, `update`, `patch`, `delete`, `deletecollection`), accepted or refused: what tests ask
-/// of an `audit.k8s.io/v1` Event.
+/// One write (`create`, `update`, `patch`, `delete`, `deletecollection`), or anything that a service account of
+/// the namespace `zitadel-operator` asked for, accepted or refused: what tests ask of an `audit.k8s.io/v1` Event.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditEntry {

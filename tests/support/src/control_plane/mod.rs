@@ -226,7 +226,8 @@ impl ControlPlane {
         audit::mark(&self.site.path("audit.log"))
     }
 
-    /// The writes since then, of every user, in the order in which they were answered.
+    /// The writes since then, of every user, in the order in which they were answered; with the reads of the
+    /// service accounts of the namespace `zitadel-operator`.
     ///
     /// # Errors
     /// It runs without [`Builder::audit`], or the log cannot be read.

@@ -53,11 +53,12 @@ const CONTROLLER_MANAGER: &str = "--kubeconfig={dir}/admin.kubeconfig
 
 const CLIENT: &str = "--kubeconfig={dir}/admin.kubeconfig";
 
-/// Only what is meant to change something, once it is decided.
+/// Only what is meant to change something, once it is decided; and all that an installed operator asks for.
 const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
+- {level: Metadata, userGroups: ['system:serviceaccounts:zitadel-operator']}
 - {level: Metadata, verbs: [create, update, patch, delete, deletecollection]}
 - {level: None}
 ";

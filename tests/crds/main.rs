@@ -1,0 +1,11 @@
+//! The CustomResourceDefinitions: the committed files, their schema, and every rule on a real API server.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod binding;
+mod cluster;
+mod connections;
+mod files;
+mod people;
+mod projects;
+mod schema;

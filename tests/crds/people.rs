@@ -1,0 +1,107 @@
+//! What people see with kubectl.
+
+use serde_json::{Value, json};
+use zitadel_operator::api::crd;
+
+use crate::cluster::{Cluster, fresh_name, shared};
+
+async fn object(cluster: &Cluster, name: &str) -> Value {
+    serde_json::to_value(cluster.api("Project").get(name).await.unwrap()).unwrap()
+}
+
+fn header(table: &str) -> Vec<&str> {
+    table.lines().next().unwrap().split_whitespace().collect()
+}
+
+#[tokio::test]
+async fn a_new_resource_says_that_it_waits() {
+    let cluster = shared().await;
+    let name = fresh_name();
+    cluster.apply("Project", &name, &json!({}), false).await.unwrap();
+    let born = object(&cluster, &name).await;
+    let ready = &born["status"]["conditions"][0];
+    assert_eq!(
+        (&ready["type"], &ready["status"], &ready["reason"]),
+        (&json!("Ready"), &json!("Unknown"), &json!("Pending"))
+    );
+}
+
+#[tokio::test]
+async fn a_status_written_by_a_person_is_dropped() {
+    let cluster = shared().await;
+    let name = fresh_name();
+    let manifest = json!({
+        "apiVersion": "zitadel-operator.dev/v1alpha1", "kind": "Project",
+        "metadata": { "name": name, "namespace": "default" }, "spec": {},
+        "status": { "id": "1", "organizationId": "2", "instance": "3" },
+    });
+    for arguments in
+        [["apply", "-f", "-"].as_slice(), &["apply", "--server-side", "--force-conflicts", "-f", "-"]]
+    {
+        let output = cluster.pipe(arguments, &manifest.to_string());
+        assert!(output.status.success(), "{output:?}");
+        let stored = object(&cluster, &name).await;
+        assert_eq!(stored["status"].as_object().unwrap().keys().collect::<Vec<_>>(), ["conditions"]);
+    }
+}
+
+#[tokio::test]
+async fn kubectl_explain_describes_every_field_of_every_kind() {
+    let cluster = shared().await;
+    for plural in crd::all().into_iter().map(|crd| crd.spec.names.plural) {
+        let text = cluster.printed(&["explain", &format!("{plural}.spec"), "--recursive"]);
+        assert!(text.contains("GROUP:      zitadel-operator.dev"), "{text}");
+        let described = cluster.printed(&["explain", &format!("{plural}.spec")]);
+        assert!(!described.contains("<no description>"), "{described}");
+        let kind = cluster.printed(&["explain", &plural]);
+        assert!(!kind.contains("Auto-generated"), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn the_table_says_first_whether_it_is_ready_and_why() {
+    let cluster = shared().await;
+    let name = fresh_name();
+    cluster.apply("Project", &name, &json!({}), false).await.unwrap();
+    let table = cluster.printed(&["get", "zproj", &name]);
+    assert_eq!(header(&table), ["NAME", "READY", "REASON", "ID", "SEQUENCE", "CHANGED", "AGE"]);
+    let wide = cluster.printed(&["get", "zproj", &name, "-o", "wide"]);
+    assert_eq!(header(&wide), ["NAME", "READY", "REASON", "ID", "SEQUENCE", "CHANGED", "MESSAGE", "AGE"]);
+    let spec = json!({ "url": "https://zitadel.example.com", "personalAccessToken": { "name": "zitadel" } });
+    for (kind, short) in [("Connection", "zconn"), ("ClusterConnection", "zcconn")] {
+        cluster.apply(kind, &name, &spec, false).await.unwrap();
+        assert_eq!(
+            header(&cluster.printed(&["get", short, &name])),
+            ["NAME", "READY", "REASON", "URL", "USER", "AGE"]
+        );
+    }
+}
+
+#[tokio::test]
+async fn one_category_lists_them_all() {
+    let cluster = shared().await;
+    let listed = cluster.printed(&["api-resources", "--categories=zitadel", "-o", "name"]);
+    let mut listed: Vec<&str> = listed.lines().collect();
+    listed.sort_unstable();
+    let mut all: Vec<String> = crd::all().into_iter().map(|crd| crd.metadata.name.unwrap()).collect();
+    all.sort_unstable();
+    assert_eq!(listed, all);
+}
+
+#[tokio::test]
+async fn resources_can_be_selected_by_name_connection_and_id() {
+    let cluster = shared().await;
+    let (wanted, other) = (fresh_name(), fresh_name());
+    let spec = json!({ "name": "only-this", "connectionRef": { "name": "only-this" } });
+    cluster.apply("Project", &wanted, &spec, false).await.unwrap();
+    cluster.apply("Project", &other, &json!({ "name": "another" }), false).await.unwrap();
+    let status = r#"{"status":{"id":"only-this","organizationId":"only-this"}}"#;
+    cluster.printed(&["patch", "zproj", &wanted, "--subresource=status", "--type=merge", "-p", status]);
+    for field in ["spec.name", "spec.connectionRef.name", "status.id", "status.organizationId"] {
+        let selector = format!("--field-selector={field}=only-this");
+        assert_eq!(
+            cluster.printed(&["get", "zproj", &selector, "-o", "name"]).trim(),
+            format!("project.zitadel-operator.dev/{wanted}")
+        );
+    }
+}

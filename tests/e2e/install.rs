@@ -1,0 +1,291 @@
+//! The plain manifest and the binary, as somebody installs them.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::control_plane::{AuditEntry, AuditMark, ControlPlane};
+use support::zitadel::Double;
+use tokio::sync::OnceCell;
+
+use crate::world::PATIENCE;
+
+const NAMESPACE: &str = "zitadel-operator";
+const OPERATOR: &str = "system:serviceaccount:zitadel-operator:zitadel-operator";
+
+static INSTALLED: OnceCell<Cluster> = OnceCell::const_new();
+
+/// A control plane of its own, on which nothing is but what a person installed.
+struct Cluster(ControlPlane);
+
+async fn installed() -> &'static Cluster {
+    INSTALLED
+        .get_or_init(|| async {
+            let cluster = Cluster(ControlPlane::builder().audit(true).start().await.unwrap());
+            // As the README says it.
+            let arguments = ["apply", "-f", "crds/", "-f", "charts/plain/operator.yaml"];
+            cluster.kubectl(&arguments);
+            cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"]);
+            cluster
+        })
+        .await
+}
+
+impl Cluster {
+    fn try_kubectl(&self, arguments: &[&str]) -> Output {
+        self.0.kubectl().args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap()
+    }
+
+    /// What kubectl prints.
+    #[track_caller]
+    fn kubectl(&self, arguments: &[&str]) -> String {
+        let output = self.try_kubectl(arguments);
+        assert!(output.status.success(), "kubectl {arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// A command line as a person would paste it.
+    #[track_caller]
+    fn paste(&self, command: &str) {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        assert_eq!(words[0], "kubectl", "{command}");
+        self.kubectl(&words[1..]);
+    }
+
+    /// `kubectl apply`; answers its warnings.
+    #[track_caller]
+    fn apply(&self, object: &Value) -> String {
+        let mut kubectl = self.0.kubectl();
+        kubectl.args(["apply", "-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut kubectl = kubectl.spawn().unwrap();
+        kubectl.stdin.take().unwrap().write_all(object.to_string().as_bytes()).unwrap();
+        let output = kubectl.wait_with_output().unwrap();
+        assert!(output.status.success(), "{object}: {output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    #[track_caller]
+    fn wait_for_reason(&self, namespace: &str, resource: &str, reason: &str) -> String {
+        let path = r#"{.status.conditions[?(@.type=="Ready")].reason}"#;
+        let condition = format!("--for=jsonpath={path}={reason}");
+        let timeout = format!("--timeout={}s", PATIENCE.as_secs());
+        self.kubectl(&["wait", "-n", namespace, resource, &condition, &timeout]);
+        let path = r#"jsonpath={.status.conditions[?(@.type=="Ready")].message}"#;
+        self.kubectl(&["get", "-n", namespace, resource, "-o", path])
+    }
+
+    /// May this user do that?
+    fn can(&self, user: &str, what: &[&str]) -> bool {
+        let user = format!("--as={user}");
+        let arguments = [["auth", "can-i"].as_slice(), what, &[user.as_str()]].concat();
+        self.try_kubectl(&arguments).status.success()
+    }
+
+    /// What the operator asked for and was refused, as `verb resource namespace`.
+    fn refused(&self, since: AuditMark) -> Vec<String> {
+        let entries =
+            self.0.audit_since(since).unwrap().into_iter().filter(|entry| entry.user.username == OPERATOR);
+        let entries: Vec<AuditEntry> = entries.collect();
+        assert!(entries.iter().any(|entry| entry.verb == "list"), "its reads are in the log");
+        let refused = entries.into_iter().filter(|entry| entry.response_status.code == 403);
+        let named = |AuditEntry { verb, object_ref: object, .. }| {
+            format!("{verb} {} {}", object.resource, object.namespace)
+        };
+        refused.map(named).collect()
+    }
+
+    /// Starts the binary as the Deployment would, with a token of the ServiceAccount.
+    fn run_operator(&self) -> Operator {
+        let token = self.kubectl(&["create", "token", "zitadel-operator", "-n", NAMESPACE]);
+        let kubeconfig = self.0.kubeconfig_for("operator", token.trim()).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_zitadel-operator"));
+        command.args(["run", "--leader-election", "true", "--admin-address", "127.0.0.1:0"]);
+        command.env_clear().envs([("POD_NAMESPACE", NAMESPACE), ("LOG_FORMAT", "json")]);
+        command.env("KUBECONFIG", kubeconfig).stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let (sender, logs) = mpsc::channel();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Operator { process, logs }
+    }
+}
+
+/// The running binary.
+struct Operator {
+    process: Child,
+    logs: Receiver<String>,
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Operator {
+    /// The next line of the log; every one is a JSON object.
+    fn log_line(&self) -> Value {
+        let line = self.logs.recv_timeout(PATIENCE).expect("a line of log");
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    }
+
+    /// The address of the probes, from the line that says it.
+    fn admin(&self) -> String {
+        let starting = self.log_line();
+        assert_eq!((&starting["level"], &starting["message"]), (&json!("INFO"), &json!("starting")));
+        format!("http://{}", starting["admin"].as_str().unwrap())
+    }
+
+    /// SIGTERM, as the kubelet sends it.
+    async fn terminate(mut self) -> (std::process::ExitStatus, Vec<String>) {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let ended = async {
+            loop {
+                if let Some(status) = self.process.try_wait().unwrap() {
+                    return status;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let status = tokio::time::timeout(Duration::from_secs(10), ended).await.expect("it ends within 10 s");
+        (status, self.logs.iter().collect())
+    }
+}
+
+async fn until_ready(admin: &str) {
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let ready = async {
+        while http.get(format!("{admin}/readyz")).send().await.unwrap().status() != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, ready).await.expect("/readyz answers 200");
+}
+
+fn secret(namespace: &str, token: &str) -> Value {
+    let labels = json!({ "zitadel-operator.dev/allow": "true" });
+    let metadata = json!({ "name": "zitadel", "namespace": namespace, "labels": labels });
+    json!({ "apiVersion": "v1", "kind": "Secret", "stringData": { "token": token }, "metadata": metadata })
+}
+
+fn ours(kind: &str, namespace: &str, name: &str, spec: &Value) -> Value {
+    let metadata = json!({ "name": name, "namespace": namespace });
+    json!({ "apiVersion": "zitadel-operator.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec })
+}
+
+/// What a ClusterConnection and a Connection to this double have in common.
+fn endpoint(zitadel: &Double) -> Value {
+    json!({
+        "url": zitadel.url(),
+        "personalAccessToken": { "name": "zitadel" },
+        "defaultOrganization": { "name": "acme" },
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_installed_operator_works_with_the_rights_it_has() {
+    let (cluster, zitadel) = (installed().await, Double::start().await);
+    zitadel.create_organization("acme");
+    let (start, operator) = (cluster.0.audit_mark().unwrap(), cluster.run_operator());
+    let admin = operator.admin();
+
+    let mut shared = ours("ClusterConnection", "", "default", &endpoint(&zitadel));
+    shared["spec"]["access"] = json!([{ "namespaceSelector": {}, "organizations": [{ "name": "acme" }] }]);
+    cluster.apply(&secret(NAMESPACE, &zitadel.admin_token()));
+    cluster.apply(&shared);
+    cluster.apply(&ours("Project", "default", "web", &json!({ "projectRoleCheck": true })));
+    cluster.wait_for_reason("default", "zproj/web", "Available");
+    until_ready(&admin).await;
+    assert_apply_goes_on_working(cluster);
+    assert_eq!(cluster.refused(start), [""; 0]);
+
+    cluster.kubectl(&["create", "namespace", "tenant"]);
+    cluster.apply(&secret("tenant", &zitadel.admin_token()));
+    cluster.apply(&ours("Connection", "tenant", "own", &endpoint(&zitadel)));
+    let through_own = json!({ "connectionRef": { "kind": "Connection", "name": "own" } });
+    cluster.apply(&ours("Project", "tenant", "shop", &through_own));
+    let message = cluster.wait_for_reason("tenant", "zconn/own", "CredentialsUnavailable");
+    cluster.paste(&message[message.find("kubectl create rolebinding").expect("a command to paste")..]);
+    let request = "zitadel-operator.dev/reconcile-requested-at=now";
+    cluster.kubectl(&["annotate", "-n", "tenant", "zconn/own", request]);
+    cluster.wait_for_reason("tenant", "zproj/shop", "Available");
+
+    cluster.kubectl(&["delete", "-n", "tenant", "zproj/shop", "--timeout=30s"]);
+    let (status, log) = operator.terminate().await;
+    assert_eq!(status.code(), Some(0), "{log:#?}");
+    let refused = cluster.refused(start);
+    assert!(!refused.is_empty() && refused.iter().all(|what| what == "get secrets tenant"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_may_read_secrets_only_where_it_was_let() {
+    let cluster = installed().await;
+    assert!(cluster.can(OPERATOR, &["get", "secrets", "-n", NAMESPACE]));
+    for namespace in ["default", "kube-system"] {
+        for verb in ["get", "list", "watch", "create", "update", "patch", "delete"] {
+            assert!(!cluster.can(OPERATOR, &[verb, "secrets", "-n", namespace]), "{verb} in {namespace}");
+        }
+    }
+    assert!(!cluster.can(OPERATOR, &["list", "secrets", "-n", NAMESPACE]));
+    assert!(!cluster.can(OPERATOR, &["update", "leases.coordination.k8s.io/other", "-n", NAMESPACE]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_with_edit_write_resources_and_never_their_status() {
+    let cluster = installed().await;
+    for user in ["view", "edit"] {
+        let role = format!("--clusterrole={user}");
+        cluster.kubectl(&["create", "rolebinding", user, "-n", "default", &role, &format!("--user={user}")]);
+    }
+    let can = |user: &str, verb: &str, what: &str| cluster.can(user, &[verb, what, "-n", "default"]);
+    // The roles are put together by a controller.
+    let started = std::time::Instant::now();
+    while !(can("view", "list", "zproj") && can("edit", "create", "zproj")) {
+        assert!(started.elapsed() < PATIENCE, "the roles were not aggregated");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(can("edit", "delete", "zconn") && can("view", "get", "zconn"));
+    assert!(!can("view", "create", "zproj") && !can("edit", "create", "zcconn"));
+    assert!(!cluster.can("edit", &["patch", "zproj", "--subresource=status", "-n", "default"]));
+}
+
+/// `kubectl apply` keeps in an annotation what it tells by later which fields a person took away.
+fn assert_apply_goes_on_working(cluster: &Cluster) {
+    let warnings = cluster.apply(&ours("Project", "default", "web", &json!({})));
+    assert_eq!(warnings, "");
+    let path = "jsonpath={.spec.projectRoleCheck}";
+    assert_eq!(cluster.kubectl(&["get", "-n", "default", "zproj/web", "-o", path]), "false");
+}
+
+/// There is no kubelet here; but a Pod that Pod Security "restricted" refuses would not even exist.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pod_meets_the_restricted_pod_security_standard() {
+    let cluster = installed().await;
+    let enforced = cluster.kubectl(&["get", "namespace", NAMESPACE, "-o", "jsonpath={.metadata.labels}"]);
+    assert!(enforced.contains(r#""pod-security.kubernetes.io/enforce":"restricted""#), "{enforced}");
+    let timeout = format!("--timeout={}s", PATIENCE.as_secs());
+    cluster.kubectl(&[
+        "wait",
+        "--for=create",
+        "pod",
+        "-n",
+        NAMESPACE,
+        "-l",
+        "app.kubernetes.io/name=zitadel-operator",
+        &timeout,
+    ]);
+    let replicas = cluster.kubectl(&[
+        "get",
+        "deployment",
+        "zitadel-operator",
+        "-n",
+        NAMESPACE,
+        "-o",
+        "jsonpath={.status.replicas}",
+    ]);
+    assert_eq!(replicas, "1");
+}
