@@ -215,7 +215,10 @@ impl<'a, K: Kind> Run<'a, K> {
             self.engine.wakes.wake([self.key.address()]);
         }
         let admission = session.admit()?;
-        let instance = session.instance().await?;
+        let mut instance = session.instance().await?;
+        if !self.is_ours(&session, &instance) {
+            instance = session.confirm_instance().await?;
+        }
         let ours = self.is_ours(&session, &instance);
         let organization = if ours { self.organization(&session).await? } else { String::new() };
         self.reach = Some(Reach { session, instance, organization, _admission: admission });

@@ -18,21 +18,12 @@ use crate::zitadel::{Answer, Client, CredentialError, Error, Organization, Organ
 /// Reconciles that may be in flight through one connection, so that a dead one never occupies all workers of a kind.
 const IN_FLIGHT: usize = 8;
 
-/// What a session was built from; another revision needs another session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Revision {
-    /// UID of the connection.
-    pub uid: Option<String>,
-    /// Its generation.
-    pub generation: Option<i64>,
-}
-
 /// A connection in use.
 pub struct Session {
     /// The connection.
     pub key: ConnectionKey,
-    /// What it was built from.
-    pub revision: Revision,
+    /// The connection's UID.
+    pub uid: Option<String>,
     /// Its spec.
     pub endpoint: Endpoint,
     /// Its grants; `None` for a namespaced connection, which serves its own namespace only.
@@ -59,8 +50,8 @@ struct Known {
 pub struct Parts {
     /// The connection.
     pub key: ConnectionKey,
-    /// What it is built from.
-    pub revision: Revision,
+    /// The connection's UID.
+    pub uid: Option<String>,
     /// Its spec.
     pub endpoint: Endpoint,
     /// Its grants.
@@ -72,10 +63,10 @@ pub struct Parts {
 impl Session {
     /// A session that has learned nothing yet.
     pub fn new(parts: Parts, client: Client) -> Self {
-        let Parts { key, revision, endpoint, access, certificates } = parts;
+        let Parts { key, uid, endpoint, access, certificates } = parts;
         Self {
             key,
-            revision,
+            uid,
             endpoint,
             access,
             client,
@@ -83,6 +74,11 @@ impl Session {
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
             known: Mutex::default(),
         }
+    }
+
+    /// Does it serve this connection as it is now? The generation would not tell: a deletion moves it too.
+    pub fn is_of(&self, uid: Option<&str>, endpoint: &Endpoint, access: Option<&[AccessGrant]>) -> bool {
+        (self.uid.as_deref(), &self.endpoint, self.access.as_deref()) == (uid, endpoint, access)
     }
 
     /// Admits one reconcile, for as long as the permit lives; never waits.

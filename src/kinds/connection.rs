@@ -9,8 +9,7 @@ use futures::{StreamExt, future};
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config as ControllerConfig, Controller};
-use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{PredicateConfig, WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -27,6 +26,7 @@ use crate::engine::fault::{Fault, Pace, Severity, Verdict};
 use crate::engine::resource::{Handle, MetadataChange};
 use crate::engine::session::Session;
 use crate::engine::status::{Outcome, conditions};
+use crate::engine::watched::{Feed, Watched};
 use crate::engine::{Engine, Having};
 use crate::runtime::admin::Readiness;
 use crate::zitadel::{CredentialError, Error};
@@ -87,30 +87,29 @@ pub struct Scope {
 pub async fn follow<K: AnyConnection>(
     scope: Scope,
     api: Api<DeserializeGuard<K>>,
-    reader: Store<DeserializeGuard<K>>,
-    writer: Writer<DeserializeGuard<K>>,
+    reader: Watched<DeserializeGuard<K>>,
+    feed: Feed<DeserializeGuard<K>>,
 ) {
     let Scope { engine, namespace, readiness, stop } = scope;
     let ready = readiness.register(K::NAME);
     let config = watcher::Config::default().any_semantic().timeout(WATCH_TIMEOUT_SECONDS);
-    let applied = watcher(api, config)
-        .default_backoff()
-        .modify(strip)
-        .reflect(writer)
+    let watch = watcher(api, config).default_backoff().modify(strip);
+    let applied = feed
+        .reflect(watch)
         .applied_objects()
         .predicate_filter(wants_attention::<K>, PredicateConfig::default());
     let kicks = engine.wakes.listen(K::NAME, namespace).map(|address| match address.namespace.as_str() {
         "" => ObjectRef::new(&address.name),
         namespace => ObjectRef::new(&address.name).within(namespace),
     });
-    let controller = Controller::for_stream(applied, reader.clone())
+    let controller = Controller::for_stream(applied, reader.store.clone())
         .with_config(ControllerConfig::default().concurrency(engine.config.concurrency))
         .reconcile_on(kicks)
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(reconcile::<K>, |_, error, _| match *error {}, engine)
         .for_each(|_| future::ready(()));
     let announce = async {
-        if reader.wait_until_ready().await.is_ok() {
+        if reader.filled().await {
             ready.ready();
         }
     };
@@ -153,18 +152,19 @@ async fn reconcile<K: AnyConnection>(
 
 impl<K: AnyConnection> Probe<'_, K> {
     async fn run(&mut self) -> Result<(), Fault> {
-        let users = self.engine.resources(Having::Connection(&self.key)).len();
         let deleting = self.connection.meta().deletion_timestamp.is_some();
-        if deleting && users > 0 {
-            return Err(Fault::Soon {
-                reason: Reason::Deleting,
-                message: format!("{users} resources still use this connection"),
-                after: std::time::Duration::from_secs(5),
-            });
-        }
-        if self.handle.has_finalizer() != (users > 0) && self.engine.leadership.is_leader() {
-            let change = MetadataChange { finalizer: Some(users > 0), ..Default::default() };
-            self.handle.change(&change).await?;
+        match self.engine.users(&self.key, super::registry().len()) {
+            // Just started: whether anything uses it shows in a moment.
+            None if deleting => return Err(Fault::Stale),
+            None => {}
+            Some(users) if deleting && users > 0 => {
+                return Err(Fault::Soon {
+                    reason: Reason::Deleting,
+                    message: format!("{users} resources still use this connection"),
+                    after: std::time::Duration::from_secs(5),
+                });
+            }
+            Some(users) => self.protect(users > 0).await?,
         }
         if deleting {
             self.engine.connections.close(&self.key);
@@ -173,6 +173,14 @@ impl<K: AnyConnection> Probe<'_, K> {
         let session = self.session().await?;
         self.check_credential(&session).await?;
         self.learn(&session).await
+    }
+
+    async fn protect(&mut self, in_use: bool) -> Result<(), Fault> {
+        if self.handle.has_finalizer() != in_use && self.engine.leadership.is_leader() {
+            let change = MetadataChange { finalizer: Some(in_use), ..Default::default() };
+            self.handle.change(&change).await?;
+        }
+        Ok(())
     }
 
     /// The session, built anew where the certificates it trusts changed.

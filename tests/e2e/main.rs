@@ -5,6 +5,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod crash;
+mod deletion;
+mod drift;
+mod gate;
+mod instance;
 mod kstatus;
 mod lifecycle;
+mod ownership;
+mod scale;
+mod sides;
 mod world;

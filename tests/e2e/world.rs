@@ -51,15 +51,21 @@ pub struct Operator {
 
 impl Operator {
     /// Lets it end its work, as SIGTERM does.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.stop.cancel();
-        self.task.await.expect("the operator ends in peace");
+        (&mut self.task).await.expect("the operator ends in peace");
     }
 
     /// Ends it at once, wherever it is, as SIGKILL does.
-    pub async fn crash(self) {
+    pub async fn crash(mut self) {
         self.task.abort();
-        let _ = self.task.await;
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 
@@ -88,6 +94,7 @@ impl World {
 
     /// A world with a double, a namespace, a connection and no operator yet.
     pub async fn without_operator() -> Self {
+        show_log();
         let control_plane = ControlPlane::shared().await;
         let client = client(control_plane).await;
         CRDS.get_or_init(|| install_crds(client.clone())).await;
@@ -117,6 +124,11 @@ impl World {
     pub async fn start_operator_with(&mut self, config: Config) {
         let client = client(self.control_plane).await;
         self.operator = Some(spawn(client, config, &self.namespace));
+    }
+
+    /// Starts the operator with the settings of [`config`] and this way to the cluster.
+    pub fn start_operator_through(&mut self, client: kube::Client) {
+        self.operator = Some(spawn(client, config(&self.namespace), &self.namespace));
     }
 
     /// Ends the operator as SIGTERM does.
@@ -172,9 +184,20 @@ impl World {
 
     /// Applies a resource that may be refused.
     pub async fn try_apply(&self, kind: &str, name: &str, spec: Value) -> kube::Result<Value> {
+        self.try_apply_annotated(kind, name, json!({}), spec).await
+    }
+
+    /// Applies a resource with annotations that may be refused.
+    pub async fn try_apply_annotated(
+        &self,
+        kind: &str,
+        name: &str,
+        annotations: Value,
+        spec: Value,
+    ) -> kube::Result<Value> {
         let body = json!({
             "apiVersion": "zitadel-operator.dev/v1alpha1", "kind": kind,
-            "metadata": { "name": name }, "spec": spec,
+            "metadata": { "name": name, "annotations": annotations }, "spec": spec,
         });
         let applied = self.api(kind).patch(name, &person(), &Patch::Apply(body)).await?;
         Ok(serde_json::to_value(applied).unwrap())
@@ -228,8 +251,13 @@ impl World {
                     Ok(watcher::Event::Apply(o) | watcher::Event::InitApply(o)) => {
                         last = serde_json::to_value(o).unwrap();
                     }
-                    Ok(watcher::Event::Delete(_) | watcher::Event::Init) => last = Value::Null,
+                    Ok(watcher::Event::Delete(_)) => last = Value::Null,
                     Ok(watcher::Event::InitDone) => {}
+                    // Whether it is there is known only once the list has ended.
+                    Ok(watcher::Event::Init) => {
+                        last = Value::Null;
+                        continue;
+                    }
                     Err(_) => continue,
                 }
                 if holds(&last) {
@@ -316,6 +344,15 @@ pub async fn eventually<T: Debug>(what: &str, mut look: impl FnMut() -> (bool, T
         }
         assert!(tokio::time::Instant::now() < deadline, "never {what}: {seen:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// With `RUST_LOG` set, what the operators log is shown; best with one test only.
+fn show_log() {
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    if std::env::var_os("RUST_LOG").is_some() {
+        // An error means that another test of this process did it.
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
     }
 }
 
