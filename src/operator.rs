@@ -6,8 +6,7 @@ use std::sync::Arc;
 use futures::{FutureExt, StreamExt, future};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
-use kube::runtime::reflector::store::Writer;
-use kube::runtime::{WatchStreamExt, reflector, watcher};
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, ResourceExt};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +15,7 @@ use crate::api::{ClusterConnection, Connection};
 use crate::engine::connections::{Connections, Site, Stores, TransportFactory, http_transport};
 use crate::engine::controller::{WATCH_TIMEOUT_SECONDS, scoped, scopes, strip};
 use crate::engine::metrics::Metrics;
+use crate::engine::watched::{Feed, watched};
 use crate::engine::{Config, Engine, Having};
 use crate::kinds::connection::{AnyConnection, Scope};
 use crate::kinds::{self, connection};
@@ -70,10 +70,9 @@ pub struct Ended(&'static str);
 pub async fn run(client: kube::Client, options: Options, stop: CancellationToken) -> Result<(), Ended> {
     let Options { site, config, transport, leadership, readiness, metrics } = options;
     let scopes = scopes(&config);
-    let (namespaced, namespaced_writers): (Vec<_>, Vec<_>) =
-        scopes.iter().map(|_| reflector::store()).unzip();
-    let (cluster, cluster_writer) = reflector::store();
-    let (namespaces, namespaces_writer) = reflector::store();
+    let (namespaced, namespaced_feeds): (Vec<_>, Vec<_>) = scopes.iter().map(|_| watched()).unzip();
+    let (cluster, cluster_feed) = watched();
+    let (namespaces, namespaces_feed) = watched();
     let stores = Stores { namespaced: namespaced.clone(), cluster: cluster.clone() };
     let connections = Connections::new(client.clone(), site, stores, transport);
     let engine = Arc::new(Engine::new(client.clone(), config, connections, namespaces, metrics, leadership));
@@ -90,15 +89,14 @@ pub async fn run(client: kube::Client, options: Options, stop: CancellationToken
         readiness: readiness.clone(),
         stop: stop.clone(),
     };
-    for ((scope, reader), writer) in scopes.into_iter().zip(namespaced).zip(namespaced_writers) {
+    for ((scope, reader), feed) in scopes.into_iter().zip(namespaced).zip(namespaced_feeds) {
         let api = scoped(client.clone(), scope.as_deref());
-        spawn("Connection", Box::pin(connection::follow::<Connection>(follow(scope), api, reader, writer)));
+        spawn("Connection", Box::pin(connection::follow::<Connection>(follow(scope), api, reader, feed)));
     }
-    let all =
-        connection::follow::<ClusterConnection>(follow(None), Api::all(client), cluster, cluster_writer);
+    let all = connection::follow::<ClusterConnection>(follow(None), Api::all(client), cluster, cluster_feed);
     spawn("ClusterConnection", Box::pin(all));
     let (e, r, s) = (&engine, &readiness, &stop);
-    spawn("Namespace", Box::pin(follow_namespaces(e.clone(), namespaces_writer, s.clone())));
+    spawn("Namespace", Box::pin(follow_namespaces(e.clone(), namespaces_feed, s.clone())));
     for entry in kinds::registry() {
         spawn(entry.kind, (entry.follow)(e.clone(), r.clone(), s.clone()));
     }
@@ -120,15 +118,13 @@ async fn supervise(mut controllers: JoinSet<&'static str>, stop: &CancellationTo
 /// Keeps the labels of namespaces, and wakes the resources of one whose labels changed: grants may follow them.
 async fn follow_namespaces(
     engine: Arc<Engine>,
-    writer: Writer<PartialObjectMeta<Namespace>>,
+    feed: Feed<PartialObjectMeta<Namespace>>,
     stop: CancellationToken,
 ) {
     let config = watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS);
     let mut labels: HashMap<String, BTreeMap<String, String>> = HashMap::new();
-    watcher(Api::<PartialObjectMeta<Namespace>>::all(engine.client.clone()), config)
-        .default_backoff()
-        .modify(strip)
-        .reflect(writer)
+    let watch = watcher(Api::<PartialObjectMeta<Namespace>>::all(engine.client.clone()), config);
+    feed.reflect(watch.default_backoff().modify(strip))
         .applied_objects()
         .take_until(stop.cancelled())
         .filter_map(|event| {

@@ -8,13 +8,14 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use kube::core::DeserializeGuard;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
 use super::credentials::{SecretCredential, Vault};
 use super::fault::Fault;
-use super::session::{Parts, Revision, Session};
+use super::session::{Parts, Session};
 use super::wake::Address;
+use super::watched::Watched;
 use crate::api::connection::{AccessGrant, ClusterConnection, Connection, Endpoint};
 use crate::api::{ConnectionKind, ConnectionRef, FINALIZER, Reason};
 use crate::zitadel::{
@@ -75,7 +76,7 @@ impl fmt::Display for ConnectionKey {
 
 /// A connection as the cluster has it.
 struct Found {
-    revision: Revision,
+    uid: Option<String>,
     endpoint: Endpoint,
     access: Option<Vec<AccessGrant>>,
     protected: bool,
@@ -84,9 +85,9 @@ struct Found {
 /// Stores of both connection kinds, kept by their controllers.
 pub struct Stores {
     /// Of `Connection`, one for each namespace that is followed, or one for all.
-    pub namespaced: Vec<Store<DeserializeGuard<Connection>>>,
+    pub namespaced: Vec<Watched<DeserializeGuard<Connection>>>,
     /// Of `ClusterConnection`.
-    pub cluster: Store<DeserializeGuard<ClusterConnection>>,
+    pub cluster: Watched<DeserializeGuard<ClusterConnection>>,
 }
 
 /// Where the operator runs.
@@ -125,11 +126,11 @@ impl Connections {
 
     /// Resolves once both stores know the cluster.
     pub async fn wait_until_ready(&self) {
-        // An error means that the writer is gone: the process is ending.
-        for store in &self.stores.namespaced {
-            let _ = store.wait_until_ready().await;
+        // Fed no longer: the process is ending.
+        for watched in &self.stores.namespaced {
+            let _ = watched.filled().await;
         }
-        let _ = self.stores.cluster.wait_until_ready().await;
+        let _ = self.stores.cluster.filled().await;
     }
 
     /// The session of a connection, built anew when the connection changed.
@@ -145,7 +146,11 @@ impl Connections {
             found => found?,
         };
         match (found, present) {
-            (Some(found), Some(session)) if session.revision == found.revision => Ok(session),
+            (Some(found), Some(session))
+                if session.is_of(found.uid.as_deref(), &found.endpoint, found.access.as_deref()) =>
+            {
+                Ok(session)
+            }
             (Some(found), _) => self.open(key, found).await,
             (None, Some(session)) if deleting => Ok(session),
             (None, _) => Err(Fault::Waiting {
@@ -174,18 +179,18 @@ impl Connections {
         match key.kind {
             ConnectionKind::Connection => {
                 let reference = ObjectRef::new(&key.name).within(&key.namespace);
-                let object = self.stores.namespaced.iter().find_map(|store| store.get(&reference));
+                let object = self.stores.namespaced.iter().find_map(|watched| watched.store.get(&reference));
                 found(key, object.as_deref(), |c| (c.spec.endpoint.clone(), None))
             }
             ConnectionKind::ClusterConnection => {
-                let object = self.stores.cluster.get(&ObjectRef::new(&key.name));
+                let object = self.stores.cluster.store.get(&ObjectRef::new(&key.name));
                 found(key, object.as_deref(), |c| (c.spec.endpoint.clone(), Some(c.spec.access.clone())))
             }
         }
     }
 
     async fn open(&self, key: &ConnectionKey, found: Found) -> Result<Arc<Session>, Fault> {
-        let Found { revision, endpoint, access, .. } = found;
+        let Found { uid, endpoint, access, .. } = found;
         let invalid = |message: String| Fault::Blocked {
             reason: Reason::InvalidSpec,
             message: format!("{key}: {message}"),
@@ -215,15 +220,19 @@ impl Connections {
         let client =
             Client::new(config, transport, source, Arc::new(limiter), self.locks.clone()).map_err(invalid)?;
         let tenants = (key.kind == ConnectionKind::Connection).then(|| self.tenants.clone());
-        let parts = Parts { key: key.clone(), revision, endpoint, access, certificates, tenants };
+        let parts = Parts { key: key.clone(), uid, endpoint, access, certificates, tenants };
         Ok(self.install(Session::new(parts, client)))
     }
 
-    /// Of two sessions built at once for the same revision the first stays, with what it learns.
+    /// Of two sessions built at once for the same spec the first stays, with what it learns.
     fn install(&self, session: Session) -> Arc<Session> {
         let mut sessions = self.sessions();
         match sessions.get(&session.key) {
-            Some(present) if present.revision == session.revision => present.clone(),
+            Some(present)
+                if present.is_of(session.uid.as_deref(), &session.endpoint, session.access.as_deref()) =>
+            {
+                present.clone()
+            }
             _ => {
                 let session = Arc::new(session);
                 sessions.insert(session.key.clone(), session.clone());
@@ -260,9 +269,8 @@ fn found<K: Resource>(
         }),
         Some(Ok(connection)) => {
             let (endpoint, access) = spec(connection);
-            let revision = Revision { uid: connection.uid(), generation: connection.meta().generation };
             let protected = connection.finalizers().iter().any(|f| f == FINALIZER);
-            Ok(Some(Found { revision, endpoint, access, protected }))
+            Ok(Some(Found { uid: connection.uid(), endpoint, access, protected }))
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, future};
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::controller::{Action, Config as ControllerConfig, Controller};
-use kube::runtime::reflector::{ObjectRef, Store, store};
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{PredicateConfig, WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt, api::ObjectMeta};
 use tokio::sync::OnceCell;
@@ -22,6 +22,7 @@ use super::fault::Pace;
 use super::kind::Kind;
 use super::run::Run;
 use super::wake::Address;
+use super::watched::{Watched, watched};
 use super::{Config, Engine, Having, malformed, reconcile};
 use crate::api::{FINALIZER, ManagementPolicy, annotation};
 use crate::runtime::admin::Readiness;
@@ -36,22 +37,20 @@ type Guarded<K> = DeserializeGuard<K>;
 /// Follows one kind, in all namespaces or the configured ones, until `stop`; then lets running reconciles end.
 pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: CancellationToken) {
     let scopes = scopes(&engine.config);
-    let (readers, writers): (Vec<_>, Vec<_>) = scopes.iter().map(|_| store::<Guarded<K>>()).unzip();
+    let (readers, feeds): (Vec<_>, Vec<_>) = scopes.iter().map(|_| watched::<Guarded<K>>()).unzip();
     let kind = Arc::new(Followed { engine, readers, claims_known: OnceCell::new() });
-    kind.offer_resources();
     let ready = readiness.register(K::KIND);
     let mut controllers = Vec::new();
-    for ((scope, reader), writer) in scopes.into_iter().zip(kind.readers.clone()).zip(writers) {
+    for ((scope, reader), feed) in scopes.into_iter().zip(kind.readers.clone()).zip(feeds) {
         let watch = watch::<K>(&kind.engine, scope.as_deref());
         let (engine, followed) = (kind.engine.clone(), kind.clone());
-        let applied = watch
-            .inspect_ok(move |event| gone(&engine, event))
-            .reflect(writer)
+        let applied = feed
+            .reflect(watch.inspect_ok(move |event| gone(&engine, event)))
             .inspect_ok(move |event| followed.relisted(event))
             .applied_objects()
             .predicate_filter(wants_attention::<K>, PredicateConfig::default());
         let kicks = kind.engine.wakes.listen(K::KIND, scope);
-        let controller = Controller::for_stream(applied, reader)
+        let controller = Controller::for_stream(applied, reader.store)
             .with_config(ControllerConfig::default().concurrency(kind.engine.config.concurrency))
             .reconcile_on(kicks.map(|address| ObjectRef::new(&address.name).within(&address.namespace)))
             .graceful_shutdown_on(stop.clone().cancelled_owned())
@@ -64,6 +63,7 @@ pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: Ca
     }
     let announce = async {
         kind.learn_claims().await;
+        kind.clone().offer_resources();
         ready.ready();
     };
     future::join(future::join_all(controllers), announce).await;
@@ -107,7 +107,7 @@ pub fn strip<K: Resource>(object: &mut K) {
 /// One kind being followed.
 struct Followed<K: Kind> {
     engine: Arc<Engine>,
-    readers: Vec<Store<Guarded<K>>>,
+    readers: Vec<Watched<Guarded<K>>>,
     claims_known: OnceCell<()>,
 }
 
@@ -151,8 +151,8 @@ impl<K: Kind> Followed<K> {
                 self.engine.connections.wait_until_ready().await;
                 self.engine.namespaces_known().await;
                 for reader in &self.readers {
-                    // An error means that the writer is gone: the process is ending.
-                    let _ = reader.wait_until_ready().await;
+                    // Fed no longer: the process is ending.
+                    let _ = reader.filled().await;
                 }
                 let mut all = self.all();
                 all.sort_by_cached_key(|object| (object.creation_timestamp(), object.uid()));
@@ -178,13 +178,13 @@ impl<K: Kind> Followed<K> {
     }
 
     fn all(&self) -> Vec<Arc<Guarded<K>>> {
-        self.readers.iter().flat_map(Store::state).collect()
+        self.readers.iter().flat_map(|reader| reader.store.state()).collect()
     }
 
     fn offer_resources(&self) {
         let readers = self.readers.clone();
         self.engine.add_resources(Box::new(move |having| {
-            let all = readers.iter().flat_map(Store::state);
+            let all = readers.iter().flat_map(|reader| reader.store.state());
             all.filter(|object| has(object, having)).map(|object| address(&object)).collect()
         }));
     }

@@ -22,6 +22,7 @@ pub mod session;
 pub mod status;
 mod steps;
 pub mod wake;
+pub mod watched;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -29,7 +30,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 
 use backoff::{Backoff, Delays};
 use claims::Claims;
@@ -38,6 +39,7 @@ use events::Events;
 use memo::Memo;
 use metrics::Metrics;
 use wake::{Address, Wakes};
+use watched::Watched;
 
 use crate::runtime::lease::Leadership;
 
@@ -118,7 +120,7 @@ pub struct Engine {
     pub metrics: Metrics,
     /// Whether this process may write.
     pub leadership: Leadership,
-    namespaces: Store<PartialObjectMeta<Namespace>>,
+    namespaces: Watched<PartialObjectMeta<Namespace>>,
     resources: Mutex<Vec<Box<Resources>>>,
 }
 
@@ -128,7 +130,7 @@ impl Engine {
         client: kube::Client,
         config: Config,
         connections: Connections,
-        namespaces: Store<PartialObjectMeta<Namespace>>,
+        namespaces: Watched<PartialObjectMeta<Namespace>>,
         metrics: Metrics,
         leadership: Leadership,
     ) -> Self {
@@ -148,7 +150,7 @@ impl Engine {
         }
     }
 
-    /// Adds a way to list the resources of a kind.
+    /// Adds a way to list the resources of a kind, once they are known.
     pub fn add_resources(&self, list: Box<Resources>) {
         self.resources.lock().unwrap_or_else(PoisonError::into_inner).push(list);
     }
@@ -159,16 +161,22 @@ impl Engine {
         lists.iter().flat_map(|list| list(having)).collect()
     }
 
+    /// How many resources use a connection; `None` while not all of that many kinds are known.
+    pub fn users(&self, key: &ConnectionKey, kinds: usize) -> Option<usize> {
+        let known = self.resources.lock().unwrap_or_else(PoisonError::into_inner).len();
+        (known >= kinds).then(|| self.resources(Having::Connection(key)).len())
+    }
+
     /// The labels of a namespace; `None` while it is unknown, which is not the same as having none.
     pub fn namespace_labels(&self, name: &str) -> Option<BTreeMap<String, String>> {
-        let namespace = self.namespaces.get(&ObjectRef::new(name))?;
+        let namespace = self.namespaces.store.get(&ObjectRef::new(name))?;
         Some(namespace.metadata.labels.clone().unwrap_or_default())
     }
 
     /// Resolves once the namespaces' labels are known.
     pub async fn namespaces_known(&self) {
-        // An error means that the writer is gone: the process is ending.
-        let _ = self.namespaces.wait_until_ready().await;
+        // Fed no longer: the process is ending.
+        let _ = self.namespaces.filled().await;
     }
 
     fn release_claims(&self, uid: &str) {

@@ -164,6 +164,16 @@ impl Handle {
         )
     }
 
+    /// Takes over the metadata as they are now.
+    ///
+    /// # Errors
+    /// [`Fault::Stale`] if the resource is gone, or another took its name.
+    pub async fn refresh(&mut self) -> Result<(), Fault> {
+        let present = self.read().await?.filter(|object| object.metadata.uid == self.meta.uid);
+        self.meta = present.ok_or(Fault::Stale)?.metadata;
+        Ok(())
+    }
+
     /// Reads the resource as it is now; `None` if it is gone.
     pub async fn read(&self) -> Result<Option<DynamicObject>, Fault> {
         Ok(bounded(self.api.get_opt(&self.address.name)).await?)

@@ -22,21 +22,12 @@ const IN_FLIGHT: usize = 8;
 /// Beyond so many refusals the pause before the next try grows no more.
 const MOST_ASKING: u32 = 200;
 
-/// What a session was built from; another revision needs another session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Revision {
-    /// UID of the connection.
-    pub uid: Option<String>,
-    /// Its generation.
-    pub generation: Option<i64>,
-}
-
 /// A connection in use.
 pub struct Session {
     /// The connection.
     pub key: ConnectionKey,
-    /// What it was built from.
-    pub revision: Revision,
+    /// The connection's UID.
+    pub uid: Option<String>,
     /// Its spec.
     pub endpoint: Endpoint,
     /// Its grants; `None` for a namespaced connection, which serves its own namespace only.
@@ -65,8 +56,8 @@ struct Known {
 pub struct Parts {
     /// The connection.
     pub key: ConnectionKey,
-    /// What it is built from.
-    pub revision: Revision,
+    /// The connection's UID.
+    pub uid: Option<String>,
     /// Its spec.
     pub endpoint: Endpoint,
     /// Its grants.
@@ -86,10 +77,10 @@ pub struct Admission {
 impl Session {
     /// A session that has learned nothing yet.
     pub fn new(parts: Parts, client: Client) -> Self {
-        let Parts { key, revision, endpoint, access, certificates, tenants } = parts;
+        let Parts { key, uid, endpoint, access, certificates, tenants } = parts;
         Self {
             key,
-            revision,
+            uid,
             endpoint,
             access,
             client,
@@ -99,6 +90,11 @@ impl Session {
             refused: AtomicU32::new(0),
             known: Mutex::default(),
         }
+    }
+
+    /// Does it serve this connection as it is now? The generation would not tell: a deletion moves it too.
+    pub fn is_of(&self, uid: Option<&str>, endpoint: &Endpoint, access: Option<&[AccessGrant]>) -> bool {
+        (self.uid.as_deref(), &self.endpoint, self.access.as_deref()) == (uid, endpoint, access)
     }
 
     /// Admits one reconcile; never waits.

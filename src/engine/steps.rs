@@ -140,9 +140,18 @@ impl<K: Kind> Run<'_, K> {
         Ok(())
     }
 
+    /// What is settled must not be recovered later: somebody else's object could pass for the one that was refused.
+    /// So the intent goes also where the resource changed meanwhile; only then a new run sees that change.
     async fn drop_intent(&mut self) -> Result<(), Fault> {
         self.engine.memo.recovered(self.handle.uid());
-        self.change(MetadataChange { finalizer: None, annotations: vec![(CREATE_PENDING, None)] }).await?;
+        let dropped = || MetadataChange { finalizer: None, annotations: vec![(CREATE_PENDING, None)] };
+        if let Err(fault) = self.change(dropped()).await {
+            if matches!(fault, Fault::Stale) {
+                self.handle.refresh().await?;
+                self.change(dropped()).await?;
+            }
+            return Err(fault);
+        }
         (self.intent, self.pending) = (None, Pending::No);
         Ok(())
     }

@@ -9,8 +9,7 @@ use futures::{StreamExt, TryStreamExt, future};
 use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config as ControllerConfig, Controller};
-use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{PredicateConfig, WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -27,7 +26,8 @@ use crate::engine::fault::{Fault, Pace, Severity, Verdict};
 use crate::engine::resource::{Handle, MetadataChange};
 use crate::engine::session::Session;
 use crate::engine::status::{Outcome, conditions};
-use crate::engine::{Engine, Having, malformed};
+use crate::engine::watched::{Feed, Watched};
+use crate::engine::{Config, Engine, Having, malformed};
 use crate::runtime::admin::Readiness;
 use crate::zitadel::{CredentialError, Error};
 
@@ -87,34 +87,32 @@ pub struct Scope {
 pub async fn follow<K: AnyConnection>(
     scope: Scope,
     api: Api<DeserializeGuard<K>>,
-    reader: Store<DeserializeGuard<K>>,
-    writer: Writer<DeserializeGuard<K>>,
+    reader: Watched<DeserializeGuard<K>>,
+    feed: Feed<DeserializeGuard<K>>,
 ) {
     let Scope { engine, namespace, readiness, stop } = scope;
     let ready = readiness.register(K::NAME);
     let config = watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS);
-    let applied = watcher(api, config)
-        .default_backoff()
-        .modify(strip)
-        .inspect_ok({
-            let engine = engine.clone();
-            move |event| gone(&engine, event)
-        })
-        .reflect(writer)
+    let watch = watcher(api, config).default_backoff().modify(strip).inspect_ok({
+        let engine = engine.clone();
+        move |event| gone(&engine, event)
+    });
+    let applied = feed
+        .reflect(watch)
         .applied_objects()
         .predicate_filter(wants_attention::<K>, PredicateConfig::default());
     let kicks = engine.wakes.listen(K::NAME, namespace).map(|address| match address.namespace.as_str() {
         "" => ObjectRef::new(&address.name),
         namespace => ObjectRef::new(&address.name).within(namespace),
     });
-    let controller = Controller::for_stream(applied, reader.clone())
+    let controller = Controller::for_stream(applied, reader.store.clone())
         .with_config(ControllerConfig::default().concurrency(engine.config.concurrency))
         .reconcile_on(kicks)
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(reconcile::<K>, |_, error, _| match *error {}, engine)
         .for_each(|_| future::ready(()));
     let announce = async {
-        if reader.wait_until_ready().await.is_ok() {
+        if reader.filled().await {
             ready.ready();
         }
     };
@@ -127,10 +125,20 @@ fn gone<K: AnyConnection>(engine: &Engine, event: &watcher::Event<DeserializeGua
         let namespace = object.namespace().unwrap_or_default();
         let key = ConnectionKey { kind: K::KIND, namespace, name: object.name_any() };
         engine.forget(object.meta().uid.as_deref().unwrap_or_default());
-        if engine.resources(Having::Connection(&key)).is_empty() {
+        if users(engine, &key) == Some(0) {
             engine.connections.close(&key);
         }
     }
+}
+
+/// How many resources use the connection; `None` while not all kinds are known.
+fn users(engine: &Engine, key: &ConnectionKey) -> Option<usize> {
+    engine.users(key, super::registry().len())
+}
+
+/// Who follows only a part of the cluster cannot say that nobody uses a shared connection.
+fn sees_all_users<K: AnyConnection>(config: &Config) -> bool {
+    config.label_selector.is_none() && (K::KIND == ConnectionKind::Connection || config.namespaces.is_empty())
 }
 
 fn wants_attention<K: AnyConnection>(object: &DeserializeGuard<K>) -> Option<u64> {
@@ -159,7 +167,7 @@ async fn reconcile<K: AnyConnection>(
         match &object.0 {
             Ok(connection) => probe(&engine, key, connection).await,
             Err(invalid) => {
-                let unused = engine.resources(Having::Connection(&key)).is_empty();
+                let unused = users(&engine, &key) == Some(0);
                 malformed::tell::<K>(&engine, K::NAME, invalid, |_| unused).await
             }
         }
@@ -177,22 +185,19 @@ async fn probe<K: AnyConnection>(engine: &Engine, key: ConnectionKey, connection
 
 impl<K: AnyConnection> Probe<'_, K> {
     async fn run(&mut self) -> Result<(), Fault> {
-        let users = self.engine.resources(Having::Connection(&self.key)).len();
         let deleting = self.connection.meta().deletion_timestamp.is_some();
-        if deleting && users > 0 {
-            return Err(Fault::Soon {
-                reason: Reason::Deleting,
-                message: format!("{users} resources still use this connection"),
-                after: std::time::Duration::from_secs(5),
-            });
-        }
-        if !self.engine.leadership.is_leader() {
-            return Err(Fault::Stale);
-        }
-        // Who follows only a part of the cluster cannot say that nobody uses it.
-        if users > 0 || deleting || !self.engine.config.is_partial() {
-            let change = MetadataChange { finalizer: Some(users > 0), ..Default::default() };
-            self.handle.change(&change).await?;
+        match users(self.engine, &self.key) {
+            // Just started: whether anything uses it shows in a moment.
+            None if deleting => return Err(Fault::Stale),
+            None => {}
+            Some(users) if deleting && users > 0 => {
+                return Err(Fault::Soon {
+                    reason: Reason::Deleting,
+                    message: format!("{users} resources still use this connection"),
+                    after: std::time::Duration::from_secs(5),
+                });
+            }
+            Some(users) => self.protect(users > 0, deleting).await?,
         }
         if deleting {
             self.engine.connections.close(&self.key);
@@ -201,6 +206,16 @@ impl<K: AnyConnection> Probe<'_, K> {
         let session = self.session().await?;
         self.check_credential(&session).await?;
         self.learn(&session).await
+    }
+
+    async fn protect(&mut self, in_use: bool, deleting: bool) -> Result<(), Fault> {
+        if !self.engine.leadership.is_leader() {
+            return Err(Fault::Stale);
+        }
+        if !in_use && !deleting && !sees_all_users::<K>(&self.engine.config) {
+            return Ok(());
+        }
+        self.handle.change(&MetadataChange { finalizer: Some(in_use), ..Default::default() }).await
     }
 
     /// The session, built anew where the certificates it trusts changed.

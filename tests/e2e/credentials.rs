@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use support::zitadel::{Fingerprint, Mark, Request};
 
 use crate::kstatus::Kstatus;
-use crate::world::{CONNECTION, World, assert_kstatus, assert_message, condition, eventually};
+use crate::needs_double;
+use crate::waits::{assert_kstatus, assert_message, condition, eventually};
+use crate::world::{CONNECTION, World};
 
 /// The operator does not ask for another token sooner than this after the last.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(5);
@@ -40,6 +42,7 @@ fn mints(world: &World) -> Vec<Request> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_zitadel_refuses_is_unauthorized_until_the_secret_has_a_good_one() {
+    needs_double!();
     let mut world = World::without_operator().await;
     world.store_token("not-a-token").await;
     world.start_operator().await;
@@ -59,6 +62,7 @@ async fn a_token_that_zitadel_refuses_is_unauthorized_until_the_secret_has_a_goo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_token_is_replaced_from_the_secret_without_a_restart() {
+    needs_double!();
     let world = World::new().await;
     world.apply_project("web", json!({})).await;
     world.until_ready("web").await;
@@ -76,6 +80,7 @@ async fn a_revoked_token_is_replaced_from_the_secret_without_a_restart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_rotated_before_the_old_token_ends_costs_one_extra_call() {
+    needs_double!();
     let world = World::new().await;
     world.apply_project("web", json!({})).await;
     world.until_ready("web").await;
@@ -98,6 +103,7 @@ async fn a_secret_rotated_before_the_old_token_ends_costs_one_extra_call() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_secret_nothing_is_called_and_it_is_picked_up_when_it_comes() {
+    needs_double!();
     let mut world = World::without_operator().await;
     secrets(&world).delete(CONNECTION, &Default::default()).await.unwrap();
     world.start_operator().await;
@@ -113,6 +119,7 @@ async fn without_the_secret_nothing_is_called_and_it_is_picked_up_when_it_comes(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_does_not_allow_it_is_not_read_until_the_printed_command_was_run() {
+    needs_double!();
     let mut world = World::without_operator().await;
     patch_secret(&world, json!({ "metadata": { "labels": null } })).await;
     world.start_operator_from("default").await;
@@ -129,6 +136,7 @@ async fn a_secret_that_does_not_allow_it_is_not_read_until_the_printed_command_w
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_file_logs_in_and_its_token_serves_many_calls() {
+    needs_double!();
     let mut world = World::without_operator().await;
     use_key_file(&world).await;
     world.start_operator().await;
@@ -143,6 +151,7 @@ async fn a_key_file_logs_in_and_its_token_serves_many_calls() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_minted_token_that_expired_early_costs_one_extra_call_and_no_condition() {
+    needs_double!();
     let mut world = World::without_operator().await;
     use_key_file(&world).await;
     world.start_operator().await;
@@ -167,6 +176,7 @@ async fn a_minted_token_that_expired_early_costs_one_extra_call_and_no_condition
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_was_removed_says_so_and_a_new_key_file_is_picked_up() {
+    needs_double!();
     let mut world = World::without_operator().await;
     use_key_file(&world).await;
     world.zitadel.remove_machine_keys(&world.acme.owner.user);

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::kstatus::Kstatus;
-use crate::world::{World, assert_kstatus};
+use crate::waits::assert_kstatus;
+use crate::world::World;
 
 /// The project that the resource owns, as ZITADEL has it.
 async fn remote(world: &World, resource: &Value) -> Value {

@@ -5,12 +5,21 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod crash;
 mod credentials;
+mod deletion;
+mod drift;
+mod gate;
 mod install;
+mod instance;
 mod kstatus;
 mod lifecycle;
 mod outages;
+mod ownership;
 mod person;
 mod refusals;
+mod scale;
+mod sides;
 mod validation;
+mod waits;
 mod world;

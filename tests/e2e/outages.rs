@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use support::zitadel::{Double, Fault};
 
 use crate::kstatus::Kstatus;
-use crate::world::{World, assert_kstatus, assert_message, condition, config, eventually};
+use crate::needs_double;
+use crate::waits::{assert_kstatus, assert_message, condition, eventually};
+use crate::world::{World, config};
 
 /// Asserts that the outage shows in `Synced` only, and names it with these words.
 #[track_caller]
@@ -35,6 +37,7 @@ async fn is_unavailable_under(fault: Fault, words: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_zitadel_that_is_down_at_the_start_is_waited_for() {
+    needs_double!();
     let mut world = World::without_operator().await;
     world.zitadel.stop().await;
     world.start_operator().await;
@@ -48,6 +51,7 @@ async fn a_zitadel_that_is_down_at_the_start_is_waited_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ready_project_outlives_a_short_outage() {
+    needs_double!();
     let world = World::new().await;
     world.apply_project("web", json!({})).await;
     let before = world.until_ready("web").await;
@@ -64,6 +68,7 @@ async fn a_ready_project_outlives_a_short_outage() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_that_lasts_shows_in_ready_and_ends_by_itself() {
+    needs_double!();
     let mut world = World::without_operator().await;
     let outage_grace = Duration::from_secs(2);
     world
@@ -82,6 +87,7 @@ async fn an_outage_that_lasts_shows_in_ready_and_ends_by_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_during_an_outage_is_in_progress_and_follows_after_it() {
+    needs_double!();
     let world = World::new().await;
     world.apply_project("web", json!({ "name": "before" })).await;
     world.until_ready("web").await;
@@ -110,6 +116,7 @@ async fn pause_after(world: &World, limit: Fault) -> Duration {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_call_passes_before_the_time_that_retry_after_says() {
+    needs_double!();
     let world = World::new().await;
     let pause = pause_after(&world, Fault::limited().header("retry-after", "2")).await;
     assert!((2..5).contains(&pause.as_secs()), "{pause:?}");
@@ -117,6 +124,7 @@ async fn no_call_passes_before_the_time_that_retry_after_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_that_says_no_time_pauses_the_connection_for_some_seconds() {
+    needs_double!();
     let world = World::new().await;
     let pause = pause_after(&world, Fault::limited()).await;
     assert!((5..10).contains(&pause.as_secs()), "{pause:?}");
@@ -124,32 +132,38 @@ async fn a_limit_that_says_no_time_pauses_the_connection_for_some_seconds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_html_page_with_status_200_is_no_answer_of_zitadel() {
+    needs_double!();
     is_unavailable_under(Fault::html(), &["HTTP 200", "not one of ZITADEL", "HTML page"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_whose_connection_breaks_in_the_middle_is_no_answer() {
+    needs_double!();
     is_unavailable_under(Fault::truncated(), &["ZITADEL cannot be reached"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn json_that_is_cut_short_is_no_answer() {
+    needs_double!();
     let fault = Fault::answer(200).header("content-type", "application/json").body("{\"iamProjectId\":\"1");
     is_unavailable_under(fault, &["cut short"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_503_is_retried_at_a_measured_pace() {
+    needs_double!();
     is_unavailable_under(Fault::unavailable(), &["HTTP 503"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_is_cut_is_retried_at_a_measured_pace() {
+    needs_double!();
     is_unavailable_under(Fault::drop_before(), &["ZITADEL cannot be reached"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirect_is_not_followed_and_the_token_stays_here() {
+    needs_double!();
     let elsewhere = Double::start().await;
     let target = format!("{}/management/v1/iam", elsewhere.url());
     is_unavailable_under(Fault::redirect(&target), &["HTTP 302", "redirect", "not followed"]).await;
@@ -158,6 +172,7 @@ async fn a_redirect_is_not_followed_and_the_token_stays_here() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_is_no_absence_and_recreates_nothing() {
+    needs_double!();
     let world = World::new().await;
     world.apply_project("web", json!({})).await;
     let id = world.until_ready("web").await["status"]["id"].clone();

@@ -49,13 +49,6 @@ impl Person {
         self.done(Method::DELETE, "/management/v1/orgs/me", id, json!({})).await;
     }
 
-    /// A new project; its id.
-    pub async fn create_project(&self, organization: &str, name: &str) -> String {
-        let created =
-            self.done(Method::POST, "/management/v1/projects", organization, json!({ "name": name })).await;
-        created["id"].as_str().expect("an id").into()
-    }
-
     /// The project as ZITADEL has it; null if it has none.
     pub async fn project(&self, organization: &str, id: &str) -> Value {
         let path = format!("/management/v1/projects/{id}");
@@ -67,12 +60,6 @@ impl Person {
     /// Replaces all settings of a project.
     pub async fn update_project(&self, organization: &str, id: &str, settings: Value) {
         self.done(Method::PUT, &format!("/management/v1/projects/{id}"), organization, settings).await;
-    }
-
-    /// `_deactivate` or `_reactivate`.
-    pub async fn switch_project(&self, organization: &str, id: &str, action: &str) {
-        self.done(Method::POST, &format!("/management/v1/projects/{id}/{action}"), organization, json!({}))
-            .await;
     }
 
     pub async fn delete_project(&self, organization: &str, id: &str) {

@@ -4,10 +4,13 @@ use serde_json::json;
 use support::zitadel::{Behaviour, State};
 
 use crate::kstatus::Kstatus;
-use crate::world::{World, assert_kstatus, assert_message, condition};
+use crate::needs_double;
+use crate::waits::{assert_kstatus, assert_message, condition};
+use crate::world::World;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_learns_which_permission_and_role_a_create_needs() {
+    needs_double!();
     let mut world = World::without_operator().await;
     world.store_token(&world.acme.viewer.token).await;
     world.start_operator().await;
@@ -23,6 +26,7 @@ async fn a_viewer_learns_which_permission_and_role_a_create_needs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owner_made_viewer_learns_which_permission_and_role_a_change_needs() {
+    needs_double!();
     let mut world = World::without_operator().await;
     let owner = world.acme.owner.clone();
     world.store_token(&owner.token).await;
@@ -43,6 +47,7 @@ async fn an_owner_made_viewer_learns_which_permission_and_role_a_change_needs() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_without_any_membership_is_denied_and_its_404_proves_no_absence() {
+    needs_double!();
     let mut world = World::without_operator().await;
     let owner = world.acme.owner.clone();
     world.store_token(&owner.token).await;
@@ -63,6 +68,7 @@ async fn a_user_without_any_membership_is_denied_and_its_404_proves_no_absence()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_creates_nothing() {
+    needs_double!();
     let mut world = World::without_operator().await;
     world.store_token(&world.acme.nobody.token).await;
     world.start_operator().await;
@@ -78,6 +84,7 @@ async fn nobody_creates_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_organization_id_that_does_not_exist_is_named_and_can_be_corrected() {
+    needs_double!();
     let world = World::new().await;
     world.apply_project("web", json!({ "organization": { "id": "999" } })).await;
     let web = world.until_ready_reason("web", "NotFound").await;
@@ -91,6 +98,7 @@ async fn an_organization_id_that_does_not_exist_is_named_and_can_be_corrected() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_organization_name_that_nobody_has_is_found_once_it_exists() {
+    needs_double!();
     let world = World::new().await;
     world.apply_project("web", json!({ "organization": { "name": "Globex" } })).await;
     let web = world.until_ready_reason("web", "NotFound").await;
@@ -122,11 +130,13 @@ async fn never_creates_in_a_removed_organization(line: Behaviour) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_project_is_created_in_a_removed_organization_that_v4_still_answers_for() {
+    needs_double!();
     never_creates_in_a_removed_organization(Behaviour::v4()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_project_is_created_in_a_removed_organization_of_v3() {
+    needs_double!();
     never_creates_in_a_removed_organization(Behaviour::v3()).await;
 }
 
@@ -150,16 +160,19 @@ async fn survives_the_removal_of_its_organization(line: Behaviour) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_recreated_after_an_organization_went_and_deletion_releases_on_v4() {
+    needs_double!();
     survives_the_removal_of_its_organization(Behaviour::v4()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_recreated_after_an_organization_went_and_deletion_releases_on_v3() {
+    needs_double!();
     survives_the_removal_of_its_organization(Behaviour::v3()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_inactive_organization_is_fine() {
+    needs_double!();
     let mut world = World::without_operator().await;
     world.zitadel.set_organization_state(&world.acme.id, State::Inactive);
     world.start_operator().await;
@@ -170,6 +183,7 @@ async fn an_inactive_organization_is_fine() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_no_instance_has_is_said_and_proves_no_absence() {
+    needs_double!();
     let world = World::new().await;
     world.apply_project("web", json!({})).await;
     world.until_ready("web").await;

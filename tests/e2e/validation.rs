@@ -13,10 +13,9 @@ use zitadel_operator::engine::Config;
 use zitadel_operator::engine::backoff::{Delays, Growth};
 
 use crate::kstatus::{Kstatus, kstatus};
-use crate::world::{
-    CONNECTION, PATIENCE, World, assert_kstatus, assert_message, client, condition, config, install_crds,
-    through_connection,
-};
+use crate::needs_double;
+use crate::waits::{assert_kstatus, assert_message, condition};
+use crate::world::{CONNECTION, PATIENCE, World, client, config, install_crds, through_connection};
 
 /// CRDs are shared, so the tests that loosen them have a control plane of their own and take turns.
 static LOOSE: OnceCell<ControlPlane> = OnceCell::const_new();
@@ -81,6 +80,7 @@ async fn until_current(world: &World, name: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_that_zitadel_does_not_take_are_refused_at_once() {
+    needs_double!();
     let world = World::without_operator().await;
     for name in ["x".repeat(201), "bell\u{7}".into(), "two\nlines".into(), String::new()] {
         let spec = through_connection(json!({ "name": name }));
@@ -94,6 +94,7 @@ async fn names_that_zitadel_does_not_take_are_refused_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_stored_before_the_rules_are_never_sent() {
+    needs_double!();
     let mut world = loose_world().await;
     let specs = [("long", json!({ "name": "x".repeat(201) })), ("bell", json!({ "name": "bell\u{7}" }))];
     store_before_the_rules(&world, &specs).await;
@@ -113,6 +114,7 @@ async fn names_stored_before_the_rules_are_never_sent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_resource_that_does_not_parse_says_so_and_disturbs_nobody() {
+    needs_double!();
     let mut world = loose_world().await;
     store_before_the_rules(&world, &[("odd", json!({ "state": 7 }))]).await;
     world.start_operator().await;
@@ -131,6 +133,7 @@ async fn a_resource_that_does_not_parse_says_so_and_disturbs_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ready_project_that_no_longer_parses_keeps_its_object() {
+    needs_double!();
     let mut world = loose_world().await;
     world.start_operator().await;
     world.apply_project("web", json!({})).await;
@@ -147,6 +150,7 @@ async fn a_ready_project_that_no_longer_parses_keeps_its_object() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retained_resource_that_does_not_parse_can_be_deleted() {
+    needs_double!();
     let mut world = loose_world().await;
     world.start_operator().await;
     world.apply_project("web", json!({ "deletionPolicy": "Retain" })).await;
@@ -160,6 +164,7 @@ async fn a_retained_resource_that_does_not_parse_can_be_deleted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_deletion_of_what_does_not_parse_is_blocked_until_the_printed_patch_was_run() {
+    needs_double!();
     let mut world = loose_world().await;
     world.start_operator().await;
     world.apply_project("web", json!({})).await;
@@ -179,6 +184,7 @@ async fn the_deletion_of_what_does_not_parse_is_blocked_until_the_printed_patch_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_does_not_exist_wakes_its_users_when_it_is_created() {
+    needs_double!();
     let mut world = World::without_operator().await;
     let never = Growth { base: Duration::from_secs(3600), cap: Duration::from_secs(3600) };
     let short = config(&world.namespace);

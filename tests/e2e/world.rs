@@ -1,19 +1,16 @@
 //! A namespace, a ZITADEL and an operator for one test.
 
-use std::fmt::Debug;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::runtime::{WatchStreamExt, watcher};
 use kube::{CustomResourceExt, ResourceExt};
 use serde_json::{Value, json};
 use support::control_plane::ControlPlane;
-use support::zitadel::{Double, Mark, OrgWorld};
+use support::zitadel::{Double, OrgWorld};
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +19,6 @@ use zitadel_operator::engine::Config;
 use zitadel_operator::engine::backoff::{Delays, Growth};
 use zitadel_operator::operator::{self, Options};
 
-use crate::kstatus::{Kstatus, kstatus};
 use crate::person::Person;
 
 /// No wait of a test is longer.
@@ -73,15 +69,21 @@ pub struct Operator {
 
 impl Operator {
     /// Lets it end its work, as SIGTERM does.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.stop.cancel();
-        self.task.await.expect("the operator ends in peace");
+        (&mut self.task).await.expect("the operator ends in peace");
     }
 
     /// Ends it at once, wherever it is, as SIGKILL does.
-    pub async fn crash(self) {
+    pub async fn crash(mut self) {
         self.task.abort();
-        let _ = self.task.await;
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 
@@ -128,6 +130,7 @@ impl World {
 
     /// A world with a double, a namespace, a connection and no operator yet.
     pub async fn without_operator() -> Self {
+        show_log();
         let control_plane = ControlPlane::shared().await;
         let client = client(control_plane).await;
         CRDS.get_or_init(|| install_crds(client)).await;
@@ -170,6 +173,17 @@ impl World {
     pub async fn start_operator_with(&mut self, config: Config) {
         let client = client(self.control_plane).await;
         self.operator = Some(spawn(client, config, &self.namespace));
+    }
+
+    /// Starts the operator with the settings of [`config`] and this way to the cluster.
+    pub fn start_operator_through(&mut self, client: kube::Client) {
+        self.operator = Some(spawn(client, config(&self.namespace), &self.namespace));
+    }
+
+    /// Starts the operator as one of another namespace, whose Secrets need no label.
+    pub async fn start_operator_from(&mut self, operator_namespace: &str) {
+        let client = client(self.control_plane).await;
+        self.operator = Some(spawn(client, config(&self.namespace), operator_namespace));
     }
 
     /// Ends the operator as SIGTERM does.
@@ -225,9 +239,20 @@ impl World {
 
     /// Applies a resource that may be refused.
     pub async fn try_apply(&self, kind: &str, name: &str, spec: Value) -> kube::Result<Value> {
+        self.try_apply_annotated(kind, name, json!({}), spec).await
+    }
+
+    /// Applies a resource with annotations that may be refused.
+    pub async fn try_apply_annotated(
+        &self,
+        kind: &str,
+        name: &str,
+        annotations: Value,
+        spec: Value,
+    ) -> kube::Result<Value> {
         let body = json!({
             "apiVersion": "zitadel-operator.dev/v1alpha1", "kind": kind,
-            "metadata": { "name": name }, "spec": spec,
+            "metadata": { "name": name, "annotations": annotations }, "spec": spec,
         });
         let applied = self.api(kind).patch(name, &person(), &Patch::Apply(body)).await?;
         Ok(serde_json::to_value(applied).unwrap())
@@ -266,166 +291,6 @@ impl World {
     pub async fn delete_project(&self, name: &str) {
         self.api("Project").delete(name, &Default::default()).await.unwrap();
     }
-
-    /// Waits until a resource satisfies the condition; null stands for one that is gone.
-    ///
-    /// Panics with the last state seen when [`PATIENCE`] ends.
-    pub async fn until(&self, kind: &str, name: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
-        let mut last = Value::Null;
-        let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-        let watch = watcher(self.api(kind), config).default_backoff();
-        let seen = tokio::time::timeout(PATIENCE, async {
-            let mut watch = std::pin::pin!(watch);
-            while let Some(event) = watch.next().await {
-                match event {
-                    Ok(watcher::Event::Apply(o) | watcher::Event::InitApply(o)) => {
-                        last = serde_json::to_value(o).unwrap();
-                    }
-                    Ok(watcher::Event::Delete(_)) => last = Value::Null,
-                    // What there is comes next: only the end of the list says that it is not there.
-                    Ok(watcher::Event::Init) => {
-                        last = Value::Null;
-                        continue;
-                    }
-                    Ok(watcher::Event::InitDone) => {}
-                    Err(_) => continue,
-                }
-                if holds(&last) {
-                    return last.clone();
-                }
-            }
-            unreachable!("a watch with backoff never ends")
-        });
-        match seen.await {
-            Ok(object) => object,
-            Err(_) => {
-                panic!("{kind} {name} never {what}; it is {}", serde_json::to_string_pretty(&last).unwrap())
-            }
-        }
-    }
-
-    /// Waits until the `Project` has this reason in `Ready`, at its current generation.
-    pub async fn until_ready_reason(&self, name: &str, reason: &str) -> Value {
-        let what = format!("had Ready reason {reason}");
-        self.until("Project", name, &what, |p| {
-            let ready = condition(p, "Ready");
-            ready["reason"] == reason && ready["observedGeneration"] == p["metadata"]["generation"]
-        })
-        .await
-    }
-
-    /// Waits until the `Project` is as specified.
-    pub async fn until_ready(&self, name: &str) -> Value {
-        self.until_ready_reason(name, "Available").await
-    }
-
-    /// Waits until the `Project` is gone from Kubernetes.
-    pub async fn until_gone(&self, name: &str) {
-        self.until("Project", name, "went", Value::is_null).await;
-    }
-
-    /// Waits until ZITADEL lists exactly these projects in the organization; a list may be a moment late.
-    pub async fn until_listed(&self, expected: &[&str]) {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        loop {
-            let mut listed = self.person.listed_projects(&self.organization).await;
-            listed.sort();
-            if listed == expected {
-                return;
-            }
-            assert!(tokio::time::Instant::now() < deadline, "listed {listed:?}, not {expected:?}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-
-    /// The names of all live projects of acme.
-    pub fn project_names(&self) -> Vec<String> {
-        self.zitadel.projects(&self.acme.id).into_iter().map(|project| project.settings.name).collect()
-    }
-
-    /// Waits until an event about this resource has the reason; answers its note.
-    pub async fn until_event(&self, name: &str, reason: &str) -> String {
-        let api: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
-        let watch = watcher(api, watcher::Config::default()).default_backoff().applied_objects();
-        let about = |event: &Event| {
-            event.regarding.as_ref().is_some_and(|r| r.name.as_deref() == Some(name))
-                && event.reason.as_deref() == Some(reason)
-        };
-        let mut found = std::pin::pin!(watch.try_filter(|event| std::future::ready(about(event))));
-        let next = tokio::time::timeout(PATIENCE, found.next()).await;
-        let event = next.unwrap_or_else(|_| panic!("no event {reason} about {name}"));
-        event.unwrap().unwrap().note.unwrap_or_default()
-    }
-}
-
-/// What the tests of failures ask.
-impl World {
-    /// Waits until the `Project` has this reason in `Synced`.
-    pub async fn until_synced_reason(&self, name: &str, reason: &str) -> Value {
-        let what = format!("had Synced reason {reason}");
-        self.until("Project", name, &what, |p| condition(p, "Synced")["reason"] == reason).await
-    }
-
-    /// Asks for a reconcile as a person does; answers the value of the annotation.
-    pub async fn request_reconcile(&self, name: &str) -> String {
-        let now = self.zitadel.now().to_string();
-        self.annotate(name, "zitadel-operator.dev/reconcile-requested-at", now.as_str()).await;
-        now
-    }
-
-    /// Starts the operator as one of another namespace, whose Secrets need no label.
-    pub async fn start_operator_from(&mut self, operator_namespace: &str) {
-        let client = client(self.control_plane).await;
-        self.operator = Some(spawn(client, config(&self.namespace), operator_namespace));
-    }
-
-    /// Waits until half a second passed without a call to ZITADEL; answers the end of its ledger.
-    pub async fn until_quiet(&self) -> Mark {
-        let (ledger, deadline) = (self.zitadel.ledger(), tokio::time::Instant::now() + PATIENCE);
-        loop {
-            let mark = ledger.mark();
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            if mark == ledger.mark() {
-                return mark;
-            }
-            assert!(tokio::time::Instant::now() < deadline, "the calls to ZITADEL never end");
-        }
-    }
-
-    /// Asserts that calls to ZITADEL are few over three seconds: with the delays of [`config`] a state costs
-    /// at most some thirty, a hot loop hundreds.
-    pub async fn assert_calm(&self) {
-        let mark = self.zitadel.ledger().mark();
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        let calls = self.zitadel.ledger().since(mark);
-        let paths: Vec<String> = calls.iter().map(|call| format!("{} {}", call.method, call.path)).collect();
-        assert!(calls.len() <= 40, "{} calls in 3 s: {paths:?}", calls.len());
-    }
-
-    /// Asserts that the operator has written nothing to ZITADEL so far.
-    #[track_caller]
-    pub fn assert_nothing_written(&self) {
-        assert!(self.zitadel.ledger().writes().is_empty(), "{:?}", self.zitadel.ledger().writes());
-    }
-
-    /// Runs the kubectl command that a message ends with, as a person would paste it.
-    pub async fn run_command_of(&self, message: &str) {
-        let command = &message[message.find("kubectl ").expect("a command in the message")..];
-        let path = format!("{}:{}", self.control_plane.bin_dir().display(), std::env::var("PATH").unwrap());
-        let mut shell = tokio::process::Command::new("sh");
-        shell.args(["-c", command]).env("PATH", path);
-        let done = shell.env("KUBECONFIG", self.control_plane.kubeconfig_path()).output().await.unwrap();
-        assert!(done.status.success(), "{command}: {}", String::from_utf8_lossy(&done.stderr));
-    }
-}
-
-/// Asserts that the message of a resource's `Ready`, or of `Synced` where that is the one that failed, has each word.
-#[track_caller]
-pub fn assert_message(object: &Value, words: &[&str]) {
-    let message = condition(object, "Synced")["message"].as_str().unwrap_or_default().to_owned();
-    for word in words {
-        assert!(message.contains(word), "no {word:?} in {message:?}");
-    }
 }
 
 /// The same spec through the world's own connection.
@@ -434,30 +299,12 @@ pub fn through_connection(mut spec: Value) -> Value {
     spec
 }
 
-/// A condition of a resource; null if it is absent.
-pub fn condition(object: &Value, kind: &str) -> Value {
-    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
-    conditions.into_iter().find(|condition| condition["type"] == kind).unwrap_or_default()
-}
-
-/// Asserts what kstatus computes and that `Stalled` and `Reconciling` never stand together.
-#[track_caller]
-pub fn assert_kstatus(object: &Value, expected: Kstatus) {
-    assert_eq!(kstatus(object), expected, "{}", serde_json::to_string_pretty(object).unwrap());
-    let both = ["Stalled", "Reconciling"].iter().all(|kind| !condition(object, kind).is_null());
-    assert!(!both, "Stalled and Reconciling together: {object}");
-}
-
-/// Waits until a condition outside Kubernetes holds.
-pub async fn eventually<T: Debug>(what: &str, mut look: impl FnMut() -> (bool, T)) -> T {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        let (holds, seen) = look();
-        if holds {
-            return seen;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "never {what}: {seen:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+/// With `RUST_LOG` set, what the operators log is shown; best with one test only.
+fn show_log() {
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    if std::env::var_os("RUST_LOG").is_some() {
+        // An error means that another test of this process did it.
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
     }
 }
 

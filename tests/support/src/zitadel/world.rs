@@ -105,6 +105,12 @@ impl Double {
         }
     }
 
+    /// Gives the present instance another identity, as a restore or a migration can.
+    pub fn renew_identity(&self) {
+        let mut store = self.store();
+        store.instance.project = store.ids.id();
+    }
+
     /// `iamProjectId` of the present instance.
     pub fn instance_identity(&self) -> String {
         self.store().instance.project.clone()

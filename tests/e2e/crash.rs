@@ -1,0 +1,250 @@
+//! Lost answers and crashes: whatever the point, the end is that of an undisturbed run.
+
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, stream};
+use http::Method;
+use serde_json::{Value, json};
+use std::time::Duration;
+use support::zitadel::Fault;
+
+use crate::gate::{Gate, Side};
+use crate::needs_double;
+use crate::waits::{condition, eventually};
+use crate::world::{PATIENCE, World};
+
+const PROJECTS: &str = "/management/v1/projects";
+const PENDING: &str = "zitadel-operator.dev/create-pending";
+
+/// Worlds that crash at the same time.
+const AT_ONCE: usize = 4;
+
+/// What a person asks for while the operator runs towards its crash, and how the world must look in the end.
+#[derive(Clone, Copy)]
+struct Scenario {
+    prepare: fn(&World) -> BoxFuture<'_, ()>,
+    act: fn(&World) -> BoxFuture<'_, ()>,
+    ends: fn(&World) -> BoxFuture<'_, ()>,
+    lag: Duration,
+}
+
+const CREATE: Scenario = Scenario {
+    prepare: |_| async {}.boxed(),
+    act: |world| world.apply_project("web", json!({})).map(drop).boxed(),
+    ends: |world| made_once(world, "web").boxed(),
+    lag: Duration::ZERO,
+};
+
+const RENAME: Scenario = Scenario {
+    prepare: |world| async { drop(ready(world).await) }.boxed(),
+    act: |world| world.apply_project("web", json!({ "name": "renamed" })).map(drop).boxed(),
+    ends: |world| made_once(world, "renamed").boxed(),
+    lag: Duration::ZERO,
+};
+
+const DELETE: Scenario = Scenario {
+    prepare: |world| async { drop(ready(world).await) }.boxed(),
+    act: |world| world.delete_project("web").boxed(),
+    ends: |world| gone_on_both_sides(world).boxed(),
+    lag: Duration::ZERO,
+};
+
+async fn ready(world: &World) -> Value {
+    world.apply_project("web", json!({})).await;
+    world.until("Project", "web", "was settled", is_settled).await
+}
+
+/// Ready at its present generation, and nothing left of the create protocol.
+fn is_settled(project: &Value) -> bool {
+    let ready = condition(project, "Ready");
+    let annotations = &project["metadata"]["annotations"];
+    ready["reason"] == "Available"
+        && ready["observedGeneration"] == project["metadata"]["generation"]
+        && annotations["zitadel-operator.dev/id"] == project["status"]["id"]
+        && annotations[PENDING].is_null()
+}
+
+/// The requests that created a project.
+fn creations(world: &World) -> usize {
+    let made = |r: &&support::zitadel::Request| r.method == Method::POST && r.path == PROJECTS;
+    world.zitadel.ledger().writes().iter().filter(made).count()
+}
+
+async fn made_once(world: &World, name: &str) {
+    let web = world.until("Project", "web", "was settled", is_settled).await;
+    assert_eq!(world.project_names(), [name]);
+    assert_eq!(creations(world), 1);
+    assert!(world.remote(&web).is_some(), "its id is that of the project");
+    assert_eq!(web["status"]["origin"], "Created");
+    assert_eq!(web["status"]["deletionPolicy"], "Delete");
+}
+
+async fn gone_on_both_sides(world: &World) {
+    world.until_gone("web").await;
+    assert!(world.project_names().is_empty());
+    assert_eq!(creations(world), 1);
+}
+
+/// Where an operator is stopped for ever.
+enum Point {
+    Zitadel(Fault),
+    Kubernetes(Gate),
+}
+
+/// Crashes one world at the point, if it gets there, starts another operator and waits for the end.
+async fn crash_at(scenario: Scenario, point: Point) -> bool {
+    let mut world = World::without_operator().await;
+    world.zitadel.configure(|b| *b = b.clone().lagging(scenario.lag));
+    world.start_operator().await;
+    (scenario.prepare)(&world).await;
+    let reached: BoxFuture<'_, ()> = match point {
+        Point::Zitadel(fault) => {
+            let held = world.zitadel.inject(fault);
+            (scenario.act)(&world).await;
+            async move { held.reached(1).await }.boxed()
+        }
+        Point::Kubernetes(gate) => {
+            world.crash_operator().await;
+            (scenario.act)(&world).await;
+            let client = gate.client(world.control_plane).await;
+            world.start_operator_through(client);
+            async move { gate.reached().await }.boxed()
+        }
+    };
+    // The end may be seen before the answer that brought it; what comes after is a point too.
+    let undisturbed = async {
+        (scenario.ends)(&world).await;
+        world.until_quiet().await;
+    };
+    let crashed = tokio::select! {
+        () = reached => true,
+        () = undisturbed => false,
+    };
+    if crashed {
+        world.crash_operator().await;
+        world.start_operator().await;
+        (scenario.ends)(&world).await;
+    }
+    crashed
+}
+
+/// Crashes at the first, second, … request until a run needs no further one; answers how many there were.
+async fn crash_at_each(scenario: Scenario, point: impl Fn(usize) -> Point) -> usize {
+    let crashes = stream::iter(0..).map(|n| crash_at(scenario, point(n))).buffered(AT_ONCE);
+    crashes.take_while(|crashed| std::future::ready(*crashed)).count().await
+}
+
+async fn crash_around_zitadel(scenario: Scenario) {
+    let before = crash_at_each(scenario, |n| Point::Zitadel(Fault::hold().after(n).times(1))).await;
+    let after =
+        crash_at_each(scenario, |n| Point::Zitadel(Fault::hold_after_commit().after(n).times(1))).await;
+    println!("crashed before {before} and after {after} requests to ZITADEL");
+    assert!(before > 1 && after > 1, "{before} and {after}");
+}
+
+async fn crash_around_kubernetes(scenario: Scenario) {
+    let before = crash_at_each(scenario, |n| Point::Kubernetes(Gate::after(n, Side::Before))).await;
+    let after = crash_at_each(scenario, |n| Point::Kubernetes(Gate::after(n, Side::After))).await;
+    println!("crashed before {before} and after {after} writes to Kubernetes");
+    assert!(before > 0 && after > 0, "{before} and {after}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_survives_a_crash_around_every_request_to_zitadel() {
+    needs_double!();
+    crash_around_zitadel(CREATE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_survives_a_crash_around_every_write_to_kubernetes() {
+    needs_double!();
+    crash_around_kubernetes(CREATE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_survives_crashes_while_lists_lag_behind() {
+    needs_double!();
+    let lagging = Scenario { lag: Duration::from_millis(1500), ..CREATE };
+    crash_around_zitadel(lagging).await;
+    crash_around_kubernetes(lagging).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rename_survives_a_crash_around_every_request() {
+    needs_double!();
+    crash_around_zitadel(RENAME).await;
+    crash_around_kubernetes(RENAME).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_survives_a_crash_around_every_request() {
+    needs_double!();
+    crash_around_zitadel(DELETE).await;
+    crash_around_kubernetes(DELETE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_whose_answer_is_lost_ends_with_one_project_of_ours() {
+    needs_double!();
+    let world = World::new().await;
+    let lost = world.zitadel.inject(Fault::drop_after_commit().on(Method::POST).path(PROJECTS).times(1));
+    world.apply_project("web", json!({})).await;
+    made_once(&world, "web").await;
+    assert_eq!(lost.hits(), 1);
+    world.delete_project("web").await;
+    gone_on_both_sides(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rename_during_the_outage_that_lost_the_answer_ends_with_one_project_of_the_new_name() {
+    needs_double!();
+    let world = World::new().await;
+    let lost = world.zitadel.inject(Fault::hold_after_commit().on(Method::POST).path(PROJECTS).times(1));
+    world.apply_project("web", json!({})).await;
+    lost.reached(1).await;
+    world.zitadel.stop().await;
+    world.apply_project("web", json!({ "name": "renamed" })).await;
+    let told = |p: &Value| condition(p, "Ready")["reason"] == "Unavailable";
+    world.until("Project", "web", "told of the outage", told).await;
+    world.zitadel.resume().await.unwrap();
+    made_once(&world, "renamed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_whose_answer_is_lost_and_then_deleted_leaves_nothing() {
+    needs_double!();
+    for lag in [Duration::ZERO, Duration::from_millis(1500)] {
+        let mut world = World::new().await;
+        world.zitadel.configure(|b| *b = b.clone().lagging(lag));
+        let lost = world.zitadel.inject(Fault::hold_after_commit().on(Method::POST).path(PROJECTS).times(1));
+        world.apply_project("web", json!({})).await;
+        lost.reached(1).await;
+        world.crash_operator().await;
+        world.delete_project("web").await;
+        world.start_operator().await;
+        gone_on_both_sides(&world).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_that_never_arrived_and_then_deleted_is_never_sent_again() {
+    needs_double!();
+    let mut world = World::new().await;
+    let held = world.zitadel.inject(Fault::hold().on(Method::POST).path(PROJECTS).times(1));
+    world.apply_project("web", json!({})).await;
+    held.reached(1).await;
+    world.crash_operator().await;
+    world.delete_project("web").await;
+    world.start_operator().await;
+    let searches = || world.zitadel.ledger().count(&Method::POST, "/management/v1/projects/_search");
+    // Lists may lag for 30 s: so long it must look, and only then let go.
+    eventually("searched", || (searches() >= 3, searches())).await;
+    assert!(!world.project("web").await.is_null(), "released before the lists could tell");
+    let looking = async {
+        while !world.project("web").await.is_null() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE * 2, looking).await.expect("released once the lists can tell");
+    assert_eq!(creations(&world), 0);
+    assert!(world.project_names().is_empty());
+}

@@ -1,0 +1,212 @@
+//! What deleting a resource does in ZITADEL, and what can stand in its way.
+
+use std::time::Duration;
+
+use http::Method;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use kube::runtime::wait::await_condition;
+use serde_json::{Value, json};
+
+use crate::kstatus::Kstatus;
+use crate::needs_double;
+use crate::waits::{assert_kstatus, condition, eventually};
+use crate::world::{CONNECTION, PATIENCE, World};
+
+const FINALIZER: &str = "zitadel-operator.dev/finalizer";
+
+/// A world with one project that is ready, and that with this spec.
+async fn world_with(spec: Value) -> World {
+    let world = World::new().await;
+    world.apply_project("web", spec).await;
+    world.until_ready("web").await;
+    world
+}
+
+/// Waits until the deletion is blocked; answers the message.
+async fn until_blocked(world: &World) -> String {
+    let blocked = world.until_ready_reason("web", "DeletionBlocked").await;
+    assert_kstatus(&blocked, Kstatus::Terminating);
+    condition(&blocked, "Ready")["message"].as_str().unwrap().to_owned()
+}
+
+/// Takes the connection away from under its users, finalizer or not.
+async fn tear_out_connection(world: &World) {
+    let api = world.api("Connection");
+    api.delete(CONNECTION, &DeleteParams::default()).await.unwrap();
+    let bare = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+    api.patch(CONNECTION, &PatchParams::default(), &bare).await.unwrap();
+    world.until("Connection", CONNECTION, "went", Value::is_null).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retain_leaves_the_project() {
+    needs_double!();
+    let world = world_with(json!({ "deletionPolicy": "Retain" })).await;
+    assert_eq!(world.project("web").await["status"]["deletionPolicy"], "Retain");
+    world.delete_project("web").await;
+    world.until_gone("web").await;
+    assert_eq!(world.project_names(), ["web"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retain_needs_neither_a_working_credential_nor_a_connection() {
+    needs_double!();
+    let mut world = world_with(json!({ "deletionPolicy": "Retain" })).await;
+    world.apply_project("second", json!({ "deletionPolicy": "Retain" })).await;
+    world.until_ready("second").await;
+    world.zitadel.revoke_token(&world.zitadel.admin_token());
+    world.delete_project("web").await;
+    world.until_gone("web").await;
+    world.crash_operator().await;
+    tear_out_connection(&world).await;
+    world.start_operator().await;
+    world.delete_project("second").await;
+    world.until_gone("second").await;
+    assert_eq!(world.project_names(), ["web", "second"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_token_blocks_and_the_patch_of_the_message_frees() {
+    needs_double!();
+    let world = world_with(json!({})).await;
+    world.zitadel.revoke_token(&world.zitadel.admin_token());
+    world.delete_project("web").await;
+    let message = until_blocked(&world).await;
+    let patch = format!(
+        "kubectl patch projects.zitadel-operator.dev -n {} web --type merge -p '{{\"spec\":{{\"deletionPolicy\":\"Retain\"}}}}'",
+        world.namespace
+    );
+    assert!(message.ends_with(&patch), "{message}");
+    world.run_command_of(&message).await;
+    world.until_gone("web").await;
+    assert_eq!(world.project_names(), ["web"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_permission_blocks_until_it_is_given_back() {
+    needs_double!();
+    let world = World::new().await;
+    let owner = world.zitadel.create_user(&world.acme.id, "operator", &["ORG_OWNER"]);
+    world.store_token(&owner.token).await;
+    world.apply_project("web", json!({})).await;
+    world.until_ready("web").await;
+    world.zitadel.set_roles(&owner.user, &world.acme.id, &["ORG_OWNER_VIEWER"]);
+    world.delete_project("web").await;
+    let message = until_blocked(&world).await;
+    assert!(message.contains("project.delete") && message.contains("ORG_OWNER"), "{message}");
+    assert_eq!(world.project_names(), ["web"]);
+    world.zitadel.set_roles(&owner.user, &world.acme.id, &["ORG_OWNER"]);
+    world.until_gone("web").await;
+    assert!(world.project_names().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_gone_in_zitadel_already_is_released() {
+    needs_double!();
+    let world = world_with(json!({})).await;
+    let id = world.remote(&world.project("web").await).unwrap().id;
+    world.zitadel.delete_project(&id);
+    world.delete_project("web").await;
+    world.until_gone("web").await;
+    assert_eq!(world.zitadel.ledger().count(&Method::DELETE, "/management/v1/projects"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_went_with_its_organization_is_released() {
+    needs_double!();
+    for behaviour in [support::zitadel::Behaviour::v3(), support::zitadel::Behaviour::v4()] {
+        let world = world_with(json!({})).await;
+        world.zitadel.configure(|present| *present = behaviour);
+        world.zitadel.remove_organization(&world.acme.id);
+        world.delete_project("web").await;
+        world.until_gone("web").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_deletion_waits() {
+    needs_double!();
+    let world = world_with(json!({})).await;
+    world.annotate("web", "zitadel-operator.dev/paused", "true").await;
+    world.until("Project", "web", "was paused", |p| condition(p, "Synced")["reason"] == "Paused").await;
+    let mark = world.until_quiet().await;
+    world.delete_project("web").await;
+    // Nothing is to happen: longer than any delay of the tests.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(world.zitadel.ledger().since(mark).is_empty());
+    let waiting = world.project("web").await;
+    assert_eq!(condition(&waiting, "Synced")["reason"], "Paused");
+    assert_kstatus(&waiting, Kstatus::Terminating);
+    world.annotate("web", "zitadel-operator.dev/paused", Value::Null).await;
+    world.until_gone("web").await;
+    assert!(world.project_names().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_delays_a_deletion_and_does_not_block_it() {
+    needs_double!();
+    let world = world_with(json!({})).await;
+    world.zitadel.stop().await;
+    world.delete_project("web").await;
+    let waiting = world.until_ready_reason("web", "Deleting").await;
+    assert_eq!(condition(&waiting, "Synced")["reason"], "Unavailable");
+    assert_eq!(condition(&waiting, "Stalled"), Value::Null);
+    world.zitadel.resume().await.unwrap();
+    world.until_gone("web").await;
+    assert!(world.project_names().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_stays_until_its_users_are_gone_also_over_a_restart() {
+    needs_double!();
+    let mut world = world_with(json!({})).await;
+    let protected = |c: &Value| c["metadata"]["finalizers"] == json!([FINALIZER]);
+    world.until("Connection", CONNECTION, "was protected", protected).await;
+    world.api("Connection").delete(CONNECTION, &DeleteParams::default()).await.unwrap();
+    let told = |c: &Value| {
+        let ready = condition(c, "Ready");
+        ready["reason"] == "Deleting" && ready["message"].as_str().unwrap_or_default().contains("1 resource")
+    };
+    world.until("Connection", CONNECTION, "told that it is in use", told).await;
+    world.crash_operator().await;
+    world.start_operator().await;
+    world.apply_project("web", json!({ "name": "renamed" })).await;
+    world.until_ready("web").await;
+    assert_eq!(world.project_names(), ["renamed"]);
+    world.delete_project("web").await;
+    world.until_gone("web").await;
+    world.until("Connection", CONNECTION, "went", Value::is_null).await;
+    assert!(world.project_names().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_deleted_at_once_leaves_nothing_on_either_side() {
+    needs_double!();
+    let world = World::new().await;
+    for name in ["a", "b", "c"] {
+        world.apply_project(name, json!({})).await;
+        world.until_ready(name).await;
+    }
+    let namespaces: Api<Namespace> = Api::all(world.client.clone());
+    namespaces.delete(&world.namespace, &DeleteParams::default()).await.unwrap();
+    eventually("removed in ZITADEL", || (world.project_names().is_empty(), world.project_names())).await;
+    let gone = await_condition(namespaces, &world.namespace, |found: Option<&Namespace>| found.is_none());
+    tokio::time::timeout(PATIENCE, gone).await.expect("the namespace goes in time").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_secret_a_new_operator_says_that_the_deletion_is_blocked() {
+    needs_double!();
+    let mut world = world_with(json!({})).await;
+    world.crash_operator().await;
+    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), &world.namespace);
+    secrets.delete(CONNECTION, &DeleteParams::default()).await.unwrap();
+    world.delete_project("web").await;
+    world.start_operator().await;
+    let message = until_blocked(&world).await;
+    assert!(message.contains(&format!("Secret {}/{CONNECTION}", world.namespace)), "{message}");
+    world.store_token(&world.zitadel.admin_token()).await;
+    world.until_gone("web").await;
+    assert!(world.project_names().is_empty());
+}

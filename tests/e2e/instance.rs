@@ -1,0 +1,119 @@
+//! Another, empty ZITADEL behind the same URL.
+
+use http::Method;
+use serde_json::{Value, json};
+use support::zitadel::Fault;
+
+use crate::kstatus::Kstatus;
+use crate::needs_double;
+use crate::waits::{assert_kstatus, condition};
+use crate::world::World;
+
+/// A world with one project, looked at every 300 ms, whose ZITADEL was replaced.
+async fn replaced_world() -> (World, String) {
+    let mut world = World::without_operator().await;
+    world.patch_connection(json!({ "resyncInterval": "300ms" })).await;
+    world.start_operator().await;
+    world.apply_project("web", json!({})).await;
+    let instance = world.until_ready("web").await["status"]["instance"].as_str().unwrap().to_owned();
+    world.zitadel.replace_instance();
+    (world, instance)
+}
+
+fn projects_here(world: &World) -> usize {
+    let organizations = world.zitadel.organizations();
+    organizations.iter().map(|organization| world.zitadel.projects(&organization.id).len()).sum()
+}
+
+fn message(project: &Value) -> String {
+    condition(project, "Ready")["message"].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_instance_is_told_and_nothing_is_recreated_until_the_old_one_is_back() {
+    needs_double!();
+    let (world, instance) = replaced_world().await;
+    let mark = world.zitadel.ledger().mark();
+    let web = world.until_ready_reason("web", "InstanceChanged").await;
+    assert_kstatus(&web, Kstatus::Failed);
+    assert_eq!(web["status"]["instance"], instance);
+    let told = message(&web);
+    assert!(told.contains(&instance) && told.contains("previousInstances"), "{told}");
+    world.apply_project("new", json!({})).await;
+    world.apply_project("web", json!({ "name": "renamed" })).await;
+    world.until_ready_reason("web", "InstanceChanged").await;
+    world.until_ready_reason("new", "NotFound").await;
+    assert_eq!(projects_here(&world), 0);
+    assert!(world.writes_since(mark).is_empty());
+
+    world.zitadel.restore_instance();
+    assert_kstatus(&world.until_ready("web").await, Kstatus::Current);
+    world.until_ready("new").await;
+    assert_eq!(world.project_names(), ["renamed", "new"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_waits_for_the_old_instance() {
+    needs_double!();
+    let (world, instance) = replaced_world().await;
+    world.delete_project("web").await;
+    let web = world.until_ready_reason("web", "InstanceChanged").await;
+    assert_kstatus(&web, Kstatus::Terminating);
+    let told = message(&web);
+    assert!(told.contains(&format!("add {instance:?} to spec.previousInstances")), "{told}");
+    assert!(told.ends_with(r#"--type merge -p '{"spec":{"deletionPolicy":"Retain"}}'"#), "{told}");
+    world.zitadel.restore_instance();
+    world.until_gone("web").await;
+    assert!(world.project_names().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_patch_of_the_message_lets_a_deletion_through() {
+    needs_double!();
+    let (world, _) = replaced_world().await;
+    world.delete_project("web").await;
+    let web = world.until_ready_reason("web", "InstanceChanged").await;
+    world.run_command_of(&message(&web)).await;
+    world.until_gone("web").await;
+    world.zitadel.restore_instance();
+    assert_eq!(world.project_names(), ["web"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_instance_under_a_new_identity_is_accepted_once_the_connection_lists_the_old_one() {
+    needs_double!();
+    let mut world = World::without_operator().await;
+    world.patch_connection(json!({ "resyncInterval": "300ms" })).await;
+    world.start_operator().await;
+    world.apply_project("web", json!({})).await;
+    let before = world.until_ready("web").await;
+    world.zitadel.renew_identity();
+    world.until_ready_reason("web", "InstanceChanged").await;
+    world.patch_connection(json!({ "previousInstances": [before["status"]["instance"]] })).await;
+    let after = world.until_ready("web").await;
+    assert_eq!(after["status"]["id"], before["status"]["id"]);
+    assert_eq!(after["status"]["instance"], world.zitadel.instance_identity());
+    world.delete_project("web").await;
+    world.until_gone("web").await;
+    assert!(world.project_names().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unfinished_create_is_not_begun_again_in_another_instance() {
+    needs_double!();
+    let mut world = World::new().await;
+    let lost =
+        world.zitadel.inject(Fault::hold_after_commit().on(Method::POST).path("/management/v1/projects"));
+    world.apply_project("web", json!({})).await;
+    lost.reached(1).await;
+    world.crash_operator().await;
+    lost.remove();
+    world.zitadel.replace_instance();
+    world.start_operator().await;
+    let web = world.until_ready_reason("web", "InstanceChanged").await;
+    assert_kstatus(&web, Kstatus::Failed);
+    assert_eq!(projects_here(&world), 0);
+    world.zitadel.restore_instance();
+    world.until_ready("web").await;
+    assert_eq!(world.project_names(), ["web"]);
+}

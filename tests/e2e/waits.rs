@@ -1,0 +1,170 @@
+//! Waiting for what a test expects, and saying what was there instead.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::Api;
+use kube::runtime::{WatchStreamExt, watcher};
+use serde_json::Value;
+
+use crate::kstatus::{Kstatus, kstatus};
+use crate::world::{PATIENCE, World};
+
+impl World {
+    /// Waits until a resource satisfies the condition; null stands for one that is gone.
+    ///
+    /// Panics with the last state seen when [`PATIENCE`] ends.
+    pub async fn until(&self, kind: &str, name: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+        let watch = watcher(self.api(kind), config).default_backoff();
+        let seen = tokio::time::timeout(PATIENCE, async {
+            let mut watch = std::pin::pin!(watch);
+            while let Some(event) = watch.next().await {
+                match event {
+                    Ok(watcher::Event::Apply(o) | watcher::Event::InitApply(o)) => {
+                        last = serde_json::to_value(o).unwrap();
+                    }
+                    Ok(watcher::Event::Delete(_)) => last = Value::Null,
+                    Ok(watcher::Event::InitDone) => {}
+                    // Whether it is there is known only once the list has ended.
+                    Ok(watcher::Event::Init) => {
+                        last = Value::Null;
+                        continue;
+                    }
+                    Err(_) => continue,
+                }
+                if holds(&last) {
+                    return last.clone();
+                }
+            }
+            unreachable!("a watch with backoff never ends")
+        });
+        match seen.await {
+            Ok(object) => object,
+            Err(_) => {
+                panic!("{kind} {name} never {what}; it is {}", serde_json::to_string_pretty(&last).unwrap())
+            }
+        }
+    }
+
+    /// Waits until the `Project` has this reason in `Ready`, at its current generation.
+    pub async fn until_ready_reason(&self, name: &str, reason: &str) -> Value {
+        let what = format!("had Ready reason {reason}");
+        self.until("Project", name, &what, |p| {
+            let ready = condition(p, "Ready");
+            ready["reason"] == reason && ready["observedGeneration"] == p["metadata"]["generation"]
+        })
+        .await
+    }
+
+    /// Waits until the `Project` is as specified.
+    pub async fn until_ready(&self, name: &str) -> Value {
+        self.until_ready_reason(name, "Available").await
+    }
+
+    /// Waits until the `Project` is gone from Kubernetes.
+    pub async fn until_gone(&self, name: &str) {
+        self.until("Project", name, "went", Value::is_null).await;
+    }
+
+    /// Waits until ZITADEL lists exactly these projects in the organization; a list may be a moment late.
+    pub async fn until_listed(&self, expected: &[&str]) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let mut listed = self.person.listed_projects(&self.organization).await;
+            listed.sort();
+            if listed == expected {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "listed {listed:?}, not {expected:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// The names of all live projects of acme.
+    pub fn project_names(&self) -> Vec<String> {
+        self.zitadel.projects(&self.acme.id).into_iter().map(|project| project.settings.name).collect()
+    }
+
+    /// Waits until an event about this resource has the reason; answers its note.
+    pub async fn until_event(&self, name: &str, reason: &str) -> String {
+        let api: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
+        let watch = watcher(api, watcher::Config::default()).default_backoff().applied_objects();
+        let about = |event: &Event| {
+            event.regarding.as_ref().is_some_and(|r| r.name.as_deref() == Some(name))
+                && event.reason.as_deref() == Some(reason)
+        };
+        let mut found = std::pin::pin!(watch.try_filter(|event| std::future::ready(about(event))));
+        let next = tokio::time::timeout(PATIENCE, found.next()).await;
+        let event = next.unwrap_or_else(|_| panic!("no event {reason} about {name}"));
+        event.unwrap().unwrap().note.unwrap_or_default()
+    }
+
+    /// Waits until the `Project` has this reason in `Synced`.
+    pub async fn until_synced_reason(&self, name: &str, reason: &str) -> Value {
+        let what = format!("had Synced reason {reason}");
+        self.until("Project", name, &what, |p| condition(p, "Synced")["reason"] == reason).await
+    }
+
+    /// Asks for a reconcile as a person does; answers the value of the annotation.
+    pub async fn request_reconcile(&self, name: &str) -> String {
+        let now = self.zitadel.now().to_string();
+        self.annotate(name, "zitadel-operator.dev/reconcile-requested-at", now.as_str()).await;
+        now
+    }
+
+    /// Asserts that calls to ZITADEL are few over three seconds: with the delays of [`config`] a state costs
+    /// at most some thirty, a hot loop hundreds.
+    pub async fn assert_calm(&self) {
+        let mark = self.zitadel.ledger().mark();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let calls = self.zitadel.ledger().since(mark);
+        let paths: Vec<String> = calls.iter().map(|call| format!("{} {}", call.method, call.path)).collect();
+        assert!(calls.len() <= 40, "{} calls in 3 s: {paths:?}", calls.len());
+    }
+
+    /// Asserts that the operator has written nothing to ZITADEL so far.
+    #[track_caller]
+    pub fn assert_nothing_written(&self) {
+        assert!(self.zitadel.ledger().writes().is_empty(), "{:?}", self.zitadel.ledger().writes());
+    }
+}
+
+/// Asserts that the message of a resource's `Ready`, or of `Synced` where that is the one that failed, has each word.
+#[track_caller]
+pub fn assert_message(object: &Value, words: &[&str]) {
+    let message = condition(object, "Synced")["message"].as_str().unwrap_or_default().to_owned();
+    for word in words {
+        assert!(message.contains(word), "no {word:?} in {message:?}");
+    }
+}
+
+/// A condition of a resource; null if it is absent.
+pub fn condition(object: &Value, kind: &str) -> Value {
+    let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    conditions.into_iter().find(|condition| condition["type"] == kind).unwrap_or_default()
+}
+
+/// Asserts what kstatus computes and that `Stalled` and `Reconciling` never stand together.
+#[track_caller]
+pub fn assert_kstatus(object: &Value, expected: Kstatus) {
+    assert_eq!(kstatus(object), expected, "{}", serde_json::to_string_pretty(object).unwrap());
+    let both = ["Stalled", "Reconciling"].iter().all(|kind| !condition(object, kind).is_null());
+    assert!(!both, "Stalled and Reconciling together: {object}");
+}
+
+/// Waits until a condition outside Kubernetes holds.
+pub async fn eventually<T: Debug>(what: &str, mut look: impl FnMut() -> (bool, T)) -> T {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let (holds, seen) = look();
+        if holds {
+            return seen;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "never {what}: {seen:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
