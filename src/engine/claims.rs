@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kube::ResourceExt;
 
+use super::address::Address;
 use super::kind::Kind;
-use super::wake::Address;
 
 /// One thing in one ZITADEL instance that only one resource may own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

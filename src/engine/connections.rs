@@ -1,7 +1,6 @@
 //! The connections of the cluster and the sessions built from them.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -11,13 +10,13 @@ use kube::core::DeserializeGuard;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
+use super::address::ConnectionKey;
 use super::credentials::{SecretCredential, Vault};
 use super::fault::Fault;
 use super::session::{Parts, Session};
-use super::wake::Address;
 use super::watched::Watched;
 use crate::api::connection::{AccessGrant, ClusterConnection, Connection, Endpoint};
-use crate::api::{ConnectionKind, ConnectionRef, FINALIZER, Reason};
+use crate::api::{ConnectionKind, FINALIZER, Reason};
 use crate::zitadel::{
     AggregateLocks, Client, ClientConfig, Error, HttpTransport, HttpTransportConfig, Limiter, Transport,
     check_url, parse_base_url,
@@ -35,43 +34,6 @@ pub type TransportFactory = dyn Fn(&HttpTransportConfig) -> Result<Arc<dyn Trans
 /// The transport of production.
 pub fn http_transport(config: &HttpTransportConfig) -> Result<Arc<dyn Transport>, String> {
     Ok(Arc::new(HttpTransport::new(config)?))
-}
-
-/// Names one connection in the cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ConnectionKey {
-    /// Which kind.
-    pub kind: ConnectionKind,
-    /// The namespace of a `Connection`, empty for a `ClusterConnection`.
-    pub namespace: String,
-    /// The name.
-    pub name: String,
-}
-
-impl ConnectionKey {
-    /// The connection that a resource of this namespace refers to.
-    pub fn of(reference: &ConnectionRef, namespace: &str) -> Self {
-        let namespace = match reference.kind {
-            ConnectionKind::ClusterConnection => String::new(),
-            ConnectionKind::Connection => namespace.into(),
-        };
-        Self { kind: reference.kind, namespace, name: reference.name.clone() }
-    }
-
-    /// Where the connection's resource is.
-    pub fn address(&self) -> Address {
-        let kind = match self.kind {
-            ConnectionKind::ClusterConnection => "ClusterConnection",
-            ConnectionKind::Connection => "Connection",
-        };
-        Address { kind, namespace: self.namespace.clone(), name: self.name.clone() }
-    }
-}
-
-impl fmt::Display for ConnectionKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.address().fmt(f)
-    }
 }
 
 /// A connection as the cluster has it.

@@ -16,12 +16,12 @@ use kube::{Api, Resource, ResourceExt, api::ObjectMeta};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
+use super::address::Address;
+use super::address::ConnectionKey;
 use super::claims::Claimant;
-use super::connections::ConnectionKey;
 use super::fault::Pace;
 use super::kind::Kind;
 use super::run::Run;
-use super::wake::Address;
 use super::watched::{Watched, watched};
 use super::{Config, Engine, Having, malformed, reconcile};
 use crate::api::{FINALIZER, ManagementPolicy, annotation};

@@ -1,10 +1,12 @@
 //! The engine: reconciles any [`kind::Kind`] without knowing one.
 
 pub mod access;
+pub mod address;
 pub mod backoff;
 pub mod claims;
 pub mod connections;
 pub mod controller;
+mod creation;
 pub mod credentials;
 pub mod events;
 mod explain;
@@ -32,13 +34,14 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 
+use address::{Address, ConnectionKey};
 use backoff::{Backoff, Delays};
 use claims::Claims;
-use connections::{ConnectionKey, Connections};
+use connections::Connections;
 use events::Events;
 use memo::Memo;
 use metrics::Metrics;
-use wake::{Address, Wakes};
+use wake::Wakes;
 use watched::Watched;
 
 use crate::runtime::lease::Leadership;

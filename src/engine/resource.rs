@@ -8,8 +8,8 @@ use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::address::Address;
 use super::fault::Fault;
-use super::wake::Address;
 use crate::api::{ConditionType, FINALIZER};
 
 /// The field manager of everything the operator applies.

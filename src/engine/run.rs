@@ -7,8 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::Engine;
 use super::access::{self, granted, needs_name, selects};
+use super::address::ConnectionKey;
 use super::claims::{Claim, Claimant};
-use super::connections::ConnectionKey;
 use super::events::Note;
 use super::fault::Fault;
 use super::kind::{Context, Kind};

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::access::same_name;
-use super::connections::ConnectionKey;
+use super::address::ConnectionKey;
 use super::fault::Fault;
 use crate::api::Reason;
 use crate::api::connection::{AccessGrant, DefaultOrganization, Endpoint};

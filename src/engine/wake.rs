@@ -3,36 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::channel::mpsc;
-use kube::ResourceExt;
 
-use super::kind::Kind;
-
-/// Names a resource of a kind.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Address {
-    /// The kind.
-    pub kind: &'static str,
-    /// The namespace; empty for a cluster-scoped kind.
-    pub namespace: String,
-    /// The name.
-    pub name: String,
-}
-
-impl Address {
-    /// Where this resource is.
-    pub fn of<K: Kind>(object: &K) -> Self {
-        Self { kind: K::KIND, namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
-    }
-}
-
-impl std::fmt::Display for Address {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.namespace.as_str() {
-            "" => write!(f, "{} {}", self.kind, self.name),
-            namespace => write!(f, "{} {namespace}/{}", self.kind, self.name),
-        }
-    }
-}
+use super::address::Address;
 
 struct Listener {
     kind: &'static str,

@@ -19,7 +19,7 @@ use crate::api::connection::{
     ClusterConnection, Connection, ConnectionMembership, ConnectionStatus, ConnectionUser, Endpoint,
 };
 use crate::api::{ConditionType, ConnectionKind, Reason, annotation};
-use crate::engine::connections::ConnectionKey;
+use crate::engine::address::ConnectionKey;
 use crate::engine::controller::{WATCH_TIMEOUT_SECONDS, guarded, strip};
 use crate::engine::events::Note;
 use crate::engine::fault::{Fault, Pace, Severity, Verdict};

@@ -236,8 +236,8 @@ async fn a_create_that_never_arrived_and_then_deleted_is_never_sent_again() {
     world.delete_project("web").await;
     world.start_operator().await;
     let searches = || world.zitadel.ledger().count(&Method::POST, "/management/v1/projects/_search");
-    // Lists may lag for 30 s: so long it must look, and only then let go.
-    eventually("searched", || (searches() >= 3, searches())).await;
+    // Lists may lag: for `projection_lag` it must look, and only then let go.
+    eventually("searched", || (searches() >= 2, searches())).await;
     assert!(!world.project("web").await.is_null(), "released before the lists could tell");
     let looking = async {
         while !world.project("web").await.is_null() {

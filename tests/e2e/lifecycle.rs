@@ -114,3 +114,22 @@ async fn a_project_deleted_out_of_band_is_created_again() {
     assert_eq!(remote(&world, &again).await["name"], "web");
     world.until_listed(&["web"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_operator_finds_everything_as_it_left_it() {
+    let mut world = World::new().await;
+    world.apply_project("web", json!({})).await;
+    let before = world.until_ready("web").await;
+    world.stop_operator().await;
+    world.start_operator().await;
+    let asked = world.request_reconcile("web").await;
+    let after = world
+        .until("Project", "web", "was looked at again", |web| {
+            web["status"]["lastHandledReconcileAt"] == asked
+        })
+        .await;
+    for field in ["id", "sequence", "changeDate", "conditions"] {
+        assert_eq!(before["status"][field], after["status"][field], "{field}");
+    }
+    assert_eq!(remote(&world, &after).await["details"]["sequence"], after["status"]["sequence"]);
+}

@@ -18,7 +18,6 @@ mod outages;
 mod ownership;
 mod person;
 mod refusals;
-mod scale;
 mod sides;
 mod validation;
 mod waits;

@@ -1,4 +1,17 @@
-//! Five hundred projects at once.
+//! Five hundred projects at once, in a process of its own: no other test may load the machine meanwhile.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, missing_docs)]
+
+#[path = "../e2e/kstatus.rs"]
+mod kstatus;
+#[path = "../e2e/person.rs"]
+mod person;
+#[path = "../e2e/sides.rs"]
+mod sides;
+#[path = "../e2e/waits.rs"]
+mod waits;
+#[path = "../e2e/world.rs"]
+mod world;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +24,6 @@ use serde_json::{Value, json};
 use support::zitadel::Request;
 use tokio::time::Instant;
 
-use crate::needs_double;
 use crate::waits::{condition, eventually};
 use crate::world::{PATIENCE, World};
 

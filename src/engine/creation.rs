@@ -1,0 +1,187 @@
+//! Creating an object whose id the server assigns: at most one, whatever is lost on the way.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+use kube::api::{Api, ListParams};
+use kube::core::DeserializeGuard;
+
+use super::claims::Claimant;
+use super::fault::Fault;
+use super::kind::Kind;
+use super::pending::PendingCreate;
+use super::plan::{Name, Pending};
+use super::resource::{MetadataChange, bounded};
+use super::run::Run;
+use crate::api::annotation::CREATE_PENDING;
+use crate::api::{ManagementPolicy, Origin, Reason};
+use crate::zitadel::Error;
+
+/// Where a proxy drops the server's `Date`, our own clock with room for its error stands in.
+const CLOCK_DOUBT: SignedDuration = SignedDuration::from_secs(60);
+
+impl<K: Kind> Run<'_, K> {
+    /// Confirms instance and organization, then records the intent together with the finalizer.
+    pub(super) async fn begin_create(&mut self) -> Result<(), Fault> {
+        let Some(after) = self.confirm_ground().await? else {
+            return Ok(());
+        };
+        let reach = self.reach.as_ref().ok_or(Fault::Stale)?;
+        let intent = PendingCreate {
+            uid: self.handle.uid().into(),
+            name: K::name(self.desired()?).into(),
+            after,
+            organization: reach.organization.clone(),
+            instance: reach.instance.clone(),
+        };
+        let annotations = vec![intent.annotation()];
+        self.change(MetadataChange { finalizer: Some(true), annotations }).await?;
+        (self.intent, self.pending) = (Some(intent), Pending::Begun);
+        Ok(())
+    }
+
+    /// The server's time, if nothing forbids to create here; `None`: this is another instance.
+    async fn confirm_ground(&mut self) -> Result<Option<Timestamp>, Fault> {
+        if !self.reach().await? || !self.confirm_instance().await? {
+            return Ok(None);
+        }
+        let organization = self.context()?.organization.to_owned();
+        match self.session()?.clone().confirm_organization(&organization).await {
+            Ok(answer) => Ok(Some(answer.server_time.unwrap_or_else(|| Timestamp::now() - CLOCK_DOUBT))),
+            Err(Fault::Zitadel(error)) => Err(self.explain(error).await),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    pub(super) async fn create(&mut self) -> Result<(), Fault> {
+        match self.post().await {
+            Ok(remote) => self.bind(remote, Origin::Created),
+            Err(error) if error.outcome_unknown() => return Err(error.into()),
+            Err(Error::AlreadyExists { .. }) => self.name_is_in_use().await?,
+            Err(error) => {
+                self.drop_intent().await?;
+                return Err(self.explain(error).await);
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates under the name that was announced; a rename comes after.
+    async fn post(&self) -> Result<K::Remote, Error> {
+        let refused = |_| Error::Unreachable { message: "no way to ZITADEL was taken".into() };
+        let mut desired = self.desired().map_err(refused)?.clone();
+        if let Some(intent) = &self.intent {
+            desired = K::named(desired, &intent.name);
+        }
+        self.engine.memo.sending(self.handle.uid());
+        K::apply(self.context().map_err(refused)?, &desired, None).await
+    }
+
+    async fn name_is_in_use(&mut self) -> Result<(), Fault> {
+        self.drop_intent().await?;
+        self.name = Name::InUse;
+        Ok(())
+    }
+
+    /// What is settled must not be recovered later: somebody else's object could pass for the one that was refused.
+    /// So the intent goes also where the resource changed meanwhile; only then a new run sees that change.
+    async fn drop_intent(&mut self) -> Result<(), Fault> {
+        self.engine.memo.recovered(self.handle.uid());
+        let dropped = || MetadataChange { finalizer: None, annotations: vec![(CREATE_PENDING, None)] };
+        if let Err(fault) = self.change(dropped()).await {
+            if matches!(fault, Fault::Stale) {
+                self.handle.refresh().await?;
+                self.change(dropped()).await?;
+            }
+            return Err(fault);
+        }
+        (self.intent, self.pending) = (None, Pending::No);
+        Ok(())
+    }
+
+    /// Settles a create of which only the intent is known.
+    ///
+    /// Asking again under the same name cannot make a second object: the server keeps names unique (409 `V3-DKcYh`).
+    pub(super) async fn recover(&mut self) -> Result<(), Fault> {
+        if self.is_deleting() {
+            return self.recover_for_deletion().await;
+        }
+        if self.confirm_ground().await?.is_none() {
+            return Ok(());
+        }
+        match self.post().await {
+            Ok(remote) => self.bind(remote, Origin::Created),
+            Err(Error::AlreadyExists { .. }) => match self.find_created().await? {
+                Some(remote) => self.bind(remote, Origin::Created),
+                None if self.engine.memo.recovering_for(self.handle.uid())
+                    < self.engine.config.projection_lag =>
+                {
+                    return Err(self.awaiting_list());
+                }
+                None => self.name_is_in_use().await?,
+            },
+            Err(error) => return Err(self.explain(error).await),
+        }
+        Ok(())
+    }
+
+    async fn recover_for_deletion(&mut self) -> Result<(), Fault> {
+        if !self.reach().await? || !self.confirm_instance().await? {
+            return Ok(());
+        }
+        if let Some(remote) = self.find_created().await? {
+            self.bind(remote, Origin::Created);
+            return Ok(());
+        }
+        // Counted by our own clock: the time in the intent is tenant input, and a recovery may have sent again.
+        if self.engine.memo.quiet_for(self.handle.uid()) < self.engine.config.projection_lag {
+            return Err(self.awaiting_list());
+        }
+        self.pending = Pending::No;
+        Ok(())
+    }
+
+    fn awaiting_list(&self) -> Fault {
+        let reason = if self.is_deleting() { Reason::Deleting } else { Reason::Pending };
+        Fault::Soon {
+            reason,
+            message: "finding out whether an earlier create reached ZITADEL".into(),
+            after: Duration::from_secs(2),
+        }
+    }
+
+    /// The object that the unfinished create made: of that name, in this organization, not older, and nobody else's.
+    async fn find_created(&self) -> Result<Option<K::Remote>, Fault> {
+        let Some(intent) = self.intent.clone() else {
+            return Ok(None);
+        };
+        for remote in self.named(&intent.name).await? {
+            let report = K::report(&remote);
+            let claim = Self::claim_on(&intent.instance, &report.id);
+            let free = self.engine.claims.held_by_other(&claim, self.handle.uid()).is_none()
+                && self.holder_elsewhere(&report.id).await?.is_none();
+            if free && intent.can_be(report.creation_date) {
+                return Ok(Some(remote));
+            }
+        }
+        Ok(None)
+    }
+
+    /// An operator that follows a part of the cluster asks for the rest before it takes what it did not make.
+    pub(super) async fn holder_elsewhere(&self, id: &str) -> Result<Option<Claimant>, Fault> {
+        if !self.engine.config.is_partial() {
+            return Ok(None);
+        }
+        let api = Api::<DeserializeGuard<K>>::all(self.engine.client.clone());
+        let bound = bounded(api.list(&ListParams::default().fields(&format!("status.id={id}")))).await?;
+        let other = bound.items.iter().filter_map(|guard| guard.0.as_ref().ok()).find(|other| {
+            let status = other.status();
+            let instance = status.and_then(|status| status.instance.as_deref());
+            other.uid().as_deref() != Some(self.handle.uid())
+                && instance == self.reach.as_ref().map(|reach| reach.instance.as_str())
+                && other.common().management.management_policy == ManagementPolicy::Manage
+        });
+        Ok(other.map(Claimant::of))
+    }
+}
