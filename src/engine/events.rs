@@ -7,6 +7,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 
 /// The API server refuses notes of more bytes.
 const NOTE_LIMIT: usize = 1024;
+const ACTION_LIMIT: usize = 128;
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Publishes events as the operator.
@@ -24,17 +25,19 @@ pub struct Note {
     pub reason: &'static str,
     /// What a person reads.
     pub note: String,
+    /// What was done; events that differ in it are never merged into one.
+    pub action: String,
 }
 
 impl Note {
     /// A `Normal` event.
     pub fn normal(reason: &'static str, note: impl Into<String>) -> Self {
-        Self { warning: false, reason, note: note.into() }
+        Self { warning: false, reason, note: note.into(), action: "Reconcile".into() }
     }
 
     /// A `Warning` event.
     pub fn warning(reason: &'static str, note: impl Into<String>) -> Self {
-        Self { warning: true, reason, note: note.into() }
+        Self { warning: true, ..Self::normal(reason, note) }
     }
 }
 
@@ -50,8 +53,8 @@ impl Events {
         let event = Event {
             type_: if note.warning { EventType::Warning } else { EventType::Normal },
             reason: note.reason.into(),
-            note: Some(cut_bytes(&note.note)),
-            action: "Reconcile".into(),
+            note: Some(cut(&note.note, NOTE_LIMIT)),
+            action: cut(&note.action, ACTION_LIMIT),
             secondary: None,
         };
         match tokio::time::timeout(DEADLINE, self.recorder.publish(&event, about)).await {
@@ -62,6 +65,6 @@ impl Events {
     }
 }
 
-fn cut_bytes(note: &str) -> String {
-    note[..note.floor_char_boundary(NOTE_LIMIT)].into()
+fn cut(text: &str, bytes: usize) -> String {
+    text[..text.floor_char_boundary(bytes)].into()
 }

@@ -63,6 +63,9 @@ impl<K: Kind> Run<'_, K> {
             // Freed in between, or not in the list yet: worth another try soon.
             return Fault::Waiting { reason: Reason::Conflict, message: self.name_taken() };
         }
+        if hold == Hold::Taken && !self.is_taken_still() {
+            return Fault::Stale;
+        }
         let message = match hold {
             Hold::Paused => {
                 format!("paused by the annotation {}: nothing is read or written", annotation::PAUSED)
@@ -89,19 +92,18 @@ impl<K: Kind> Run<'_, K> {
         self.target_id.as_deref().unwrap_or_default()
     }
 
+    /// Waits for the claim first and looks again then: its holder may have gone in between.
+    fn is_taken_still(&self) -> bool {
+        let instance = self.bond.instance.as_ref().or(self.reach.as_ref().map(|reach| &reach.instance));
+        let Some(claim) = instance.map(|instance| Self::claim_on(instance, self.id())) else { return true };
+        self.engine.claims.wait(&claim, self.handle.address.clone());
+        self.engine.claims.held_by_other(&claim, self.handle.uid()).is_some()
+            || self.engine.config.is_partial()
+    }
+
     fn taken(&self) -> String {
-        if let Some(holder) = &self.holder
-            && let Some(instance) = self.bond.instance.as_ref().or(self.reach.as_ref().map(|r| &r.instance))
-        {
-            self.engine.claims.wait(&Self::claim_on(instance, self.id()), self.handle.address.clone());
-            let holder = self.describe(holder);
-            return format!(
-                "{} {} is owned by {holder}; nothing is touched, not even on deletion",
-                K::KIND,
-                self.id()
-            );
-        }
-        format!("{} {} is owned by another resource", K::KIND, self.id())
+        let holder = self.holder.as_ref().map_or("another resource".into(), |holder| self.describe(holder));
+        format!("{} {} is owned by {holder}; nothing is touched, not even on deletion", K::KIND, self.id())
     }
 
     fn name_taken(&self) -> String {

@@ -161,7 +161,8 @@ impl<K: Kind> Run<'_, K> {
             self.engine.memo.repaired(self.handle.uid(), fields);
             self.reverted = fields.to_vec();
             let note = format!("reverted what was changed outside: {}", fields.join(", "));
-            self.notes.push(Note::warning("DriftReverted", note));
+            let action = format!("Revert {}", fields.join(", "));
+            self.notes.push(Note { action, ..Note::warning("DriftReverted", note) });
         } else {
             self.notes.push(Note::normal("Updated", format!("changed {}", fields.join(", "))));
         }
