@@ -19,8 +19,8 @@ pub struct Address {
 }
 
 impl Address {
-    /// Where this resource is.
-    pub fn of<K: Kind>(object: &K) -> Self {
+    /// Where this resource of the kind `K` is, whether it parsed or not.
+    pub fn of<K: Kind>(object: &impl ResourceExt) -> Self {
         Self { kind: K::KIND, namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
     }
 }

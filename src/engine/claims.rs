@@ -27,9 +27,9 @@ pub struct Claimant {
 }
 
 impl Claimant {
-    /// This resource as a claimant.
-    pub fn of<K: Kind>(object: &K) -> Self {
-        Self { uid: object.uid().unwrap_or_default(), address: Address::of(object) }
+    /// This resource of the kind `K` as a claimant, whether it parsed or not.
+    pub fn of<K: Kind>(object: &impl ResourceExt) -> Self {
+        Self { uid: object.uid().unwrap_or_default(), address: Address::of::<K>(object) }
     }
 }
 

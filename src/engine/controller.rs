@@ -172,8 +172,7 @@ impl<K: Kind> Followed<K> {
         };
         if let Some((id, instance)) = status.and_then(|status| status.id.zip(status.instance)) {
             let claim = Run::<K>::claim_on(&instance, &id);
-            let claimant = Claimant { uid: object.uid().unwrap_or_default(), address: address(object) };
-            let _ = self.engine.claims.acquire(&claim, &claimant);
+            let _ = self.engine.claims.acquire(&claim, &Claimant::of::<K>(object));
         }
     }
 
@@ -185,7 +184,7 @@ impl<K: Kind> Followed<K> {
         let readers = self.readers.clone();
         self.engine.add_resources(Box::new(move |having| {
             let all = readers.iter().flat_map(|reader| reader.store.state());
-            all.filter(|object| has(object, having)).map(|object| address(&object)).collect()
+            all.filter(|object| has(object, having)).map(|object| Address::of::<K>(&*object)).collect()
         }));
     }
 
@@ -208,10 +207,6 @@ fn has<K: Kind>(object: &Guarded<K>, having: Having<'_>) -> bool {
         // Nobody can say which connection it will need.
         (Having::Connection(key), Err(_)) => key.namespace == namespace,
     }
-}
-
-fn address<K: Kind>(object: &Guarded<K>) -> Address {
-    Address { kind: K::KIND, namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
 }
 
 /// One reconcile; a panic in it is one failure of one resource, logged by the panic hook and counted.

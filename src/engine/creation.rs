@@ -182,6 +182,6 @@ impl<K: Kind> Run<'_, K> {
                 && instance == self.reach.as_ref().map(|reach| reach.instance.as_str())
                 && other.common().management.management_policy == ManagementPolicy::Manage
         });
-        Ok(other.map(Claimant::of))
+        Ok(other.map(|other| Claimant::of::<K>(other)))
     }
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use kube::api::DynamicObject;
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::Action;
@@ -54,11 +53,10 @@ async fn settle(
     };
     handle.meta = raw.metadata.clone();
     let deleting = handle.meta.deletion_timestamp.is_some();
-    let paused = handle.annotation(annotation::PAUSED) == Some("true");
     if deleting && !handle.has_finalizer() {
         return Ok(());
     }
-    if deleting && !paused && may_go(&raw) {
+    if deleting && !handle.is_paused() && may_go(&raw) {
         handle.change(&MetadataChange { finalizer: Some(false), ..Default::default() }).await?;
         engine.forget(handle.uid());
         return Ok(());
@@ -66,13 +64,7 @@ async fn settle(
     let mut previous: CommonStatus = serde_json::from_value(raw.data["status"].clone()).unwrap_or_default();
     previous.conditions = ours(&previous.conditions);
     let verdict = verdict(handle, invalid, deleting);
-    let outcome = Outcome {
-        verdict: &verdict,
-        generation: handle.meta.generation.unwrap_or_default(),
-        deleting,
-        outage_grace: engine.config.outage_grace,
-        now: Timestamp::now(),
-    };
+    let outcome = Outcome::of(&verdict, &handle.meta, engine.config.outage_grace);
     let (conditions, observed_generation) =
         conditions(&previous.conditions, previous.observed_generation, &outcome);
     let next = CommonStatus { conditions, observed_generation, ..previous.clone() };

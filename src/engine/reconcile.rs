@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::controller::Action;
 use tokio::time::Instant;
@@ -15,7 +14,7 @@ use super::kind::Kind;
 use super::plan::{Observed, Step, Target, plan};
 use super::resource::MetadataChange;
 use super::run::{Bond, Run};
-use super::status::{Outcome, conditions, ours};
+use super::status::{Outcome, conditions, now, ours};
 use crate::api::{CommonStatus, ConditionType, Drift, Reason, annotation};
 
 /// The longest plan is protect, look, adopt, record, update; more steps mean that the plan does not end.
@@ -42,7 +41,7 @@ pub(super) async fn reconcile<K: Kind>(engine: &Engine, object: Arc<K>) -> Actio
 
 impl<K: Kind> Run<'_, K> {
     async fn drive(&mut self) -> Result<Settled, Fault> {
-        if !self.is_deleting() && self.handle.annotation(annotation::PAUSED) != Some("true") {
+        if !self.is_deleting() && !self.handle.is_paused() {
             self.desired = Some(self.object.desire()?);
         }
         for _ in 0..MAX_STEPS {
@@ -182,13 +181,7 @@ impl<K: Kind> Run<'_, K> {
 
     fn next_status(&self, verdict: &Verdict) -> CommonStatus {
         let previous = self.status();
-        let outcome = Outcome {
-            verdict,
-            generation: self.object.meta().generation.unwrap_or_default(),
-            deleting: self.is_deleting(),
-            outage_grace: self.engine.config.outage_grace,
-            now: now(),
-        };
+        let outcome = Outcome::of(verdict, self.object.meta(), self.engine.config.outage_grace);
         let (conditions, observed_generation) =
             conditions(&previous.conditions, previous.observed_generation, &outcome);
         let handled = self.handle.annotation(annotation::RECONCILE_REQUESTED_AT).map(str::to_owned);
@@ -262,13 +255,6 @@ impl<K: Kind> Run<'_, K> {
             self.engine.events.publish(&about, note).await;
         }
     }
-}
-
-/// Whole seconds, as Kubernetes stamps.
-fn now() -> Timestamp {
-    let round = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Trunc);
-    let now = Timestamp::now();
-    now.round(round).unwrap_or(now)
 }
 
 /// Only what we own counts: a condition of somebody else is not ours to compare.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::address::Address;
 use super::fault::Fault;
-use crate::api::{ConditionType, FINALIZER};
+use crate::api::{ConditionType, FINALIZER, annotation};
 
 /// The field manager of everything the operator applies.
 pub const FIELD_MANAGER: &str = "zitadel-operator";
@@ -63,6 +63,11 @@ impl Handle {
     /// Is our finalizer on it?
     pub fn has_finalizer(&self) -> bool {
         self.meta.finalizers.iter().flatten().any(|f| f == FINALIZER)
+    }
+
+    /// Did a person pause it?
+    pub fn is_paused(&self) -> bool {
+        self.annotation(annotation::PAUSED) == Some("true")
     }
 
     /// The value of an annotation.

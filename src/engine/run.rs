@@ -120,7 +120,7 @@ impl<'a, K: Kind> Run<'a, K> {
             identity: K::IDENTITY,
             management: management.management_policy,
             deletion: self.deletion_policy(),
-            paused: self.handle.annotation(annotation::PAUSED) == Some("true"),
+            paused: self.handle.is_paused(),
             deleting: self.is_deleting(),
             finalizer: self.handle.has_finalizer(),
             pending: self.pending,
@@ -166,10 +166,6 @@ impl<'a, K: Kind> Run<'a, K> {
             .is_some_and(|c| c.status == "True" && c.observed_generation == self.object.meta().generation)
     }
 
-    pub(super) fn claimant(&self) -> Claimant {
-        Claimant { uid: self.handle.uid().into(), address: self.handle.address.clone() }
-    }
-
     pub(super) fn claim_on(instance: &str, id: &str) -> Claim {
         Claim { instance: instance.into(), target: format!("{}/{id}", K::KIND) }
     }
@@ -188,7 +184,7 @@ impl<'a, K: Kind> Run<'a, K> {
         };
         if self.is_managed() {
             let claim = Self::claim_on(instance, id);
-            self.holder = self.engine.claims.acquire(&claim, &self.claimant()).err();
+            self.holder = self.engine.claims.acquire(&claim, &Claimant::of::<K>(&*self.object)).err();
         }
     }
 

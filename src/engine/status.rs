@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 
 use super::fault::{Severity, Verdict};
 use crate::api::{ConditionType, Reason};
@@ -23,6 +23,26 @@ pub struct Outcome<'a> {
     pub outage_grace: Duration,
     /// The time to stamp changes with.
     pub now: Timestamp,
+}
+
+impl<'a> Outcome<'a> {
+    /// What this verdict makes of the resource with this metadata, now.
+    pub fn of(verdict: &'a Verdict, meta: &ObjectMeta, outage_grace: Duration) -> Self {
+        Self {
+            verdict,
+            generation: meta.generation.unwrap_or_default(),
+            deleting: meta.deletion_timestamp.is_some(),
+            outage_grace,
+            now: now(),
+        }
+    }
+}
+
+/// Whole seconds, as Kubernetes stamps.
+pub fn now() -> Timestamp {
+    let round = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Trunc);
+    let now = Timestamp::now();
+    now.round(round).unwrap_or(now)
 }
 
 /// The next conditions and observed generation. `lastTransitionTime` moves only when `status` flips.

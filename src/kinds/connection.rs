@@ -6,7 +6,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, future};
-use jiff::Timestamp;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config as ControllerConfig, Controller};
 use kube::runtime::reflector::ObjectRef;
@@ -25,7 +24,7 @@ use crate::engine::events::Note;
 use crate::engine::fault::{Fault, Pace, Severity, Verdict};
 use crate::engine::resource::{Handle, MetadataChange};
 use crate::engine::session::Session;
-use crate::engine::status::{Outcome, conditions};
+use crate::engine::status::{Outcome, conditions, ours};
 use crate::engine::watched::{Feed, Watched};
 use crate::engine::{Config, Engine, Having, malformed};
 use crate::runtime::admin::Readiness;
@@ -299,14 +298,13 @@ impl<K: AnyConnection> Probe<'_, K> {
 
     /// Writes the status; a change of usability wakes everything that uses the connection.
     async fn tell(&mut self, verdict: &Verdict) -> Result<(), Fault> {
-        let before = self.connection.status().cloned().unwrap_or_default();
-        let outcome = Outcome {
-            verdict,
-            generation: self.connection.meta().generation.unwrap_or_default(),
-            deleting: self.connection.meta().deletion_timestamp.is_some(),
-            outage_grace: self.engine.config.outage_grace,
-            now: Timestamp::now(),
-        };
+        if !self.engine.leadership.is_leader() {
+            return Err(Fault::Stale);
+        }
+        let mut before = self.connection.status().cloned().unwrap_or_default();
+        // A condition of somebody else is not ours to compare.
+        before.conditions = ours(&before.conditions);
+        let outcome = Outcome::of(verdict, self.connection.meta(), self.engine.config.outage_grace);
         let (conditions, observed_generation) =
             conditions(&before.conditions, before.observed_generation, &outcome);
         let handled = self.handle.annotation(annotation::RECONCILE_REQUESTED_AT).map(str::to_owned);
