@@ -75,7 +75,15 @@ pub async fn run(client: kube::Client, options: Options, stop: CancellationToken
     let (namespaces, namespaces_feed) = watched();
     let stores = Stores { namespaced: namespaced.clone(), cluster: cluster.clone() };
     let connections = Connections::new(client.clone(), site, stores, transport);
-    let engine = Arc::new(Engine::new(client.clone(), config, connections, namespaces, metrics, leadership));
+    let engine = Arc::new(Engine::new(
+        kinds::registry().len(),
+        client.clone(),
+        config,
+        connections,
+        namespaces,
+        metrics,
+        leadership,
+    ));
     let mut controllers = JoinSet::new();
     let mut spawn = |name, controller: future::BoxFuture<'static, ()>| {
         controllers.spawn(async move {

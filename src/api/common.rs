@@ -179,3 +179,18 @@ pub struct CommonStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<Drift>,
 }
+
+/// What the operator last saw and did.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Status<Own> {
+    /// What every kind shares.
+    #[serde(flatten)]
+    pub common: CommonStatus,
+    /// What this kind adds.
+    #[serde(flatten)]
+    pub own: Own,
+}
+
+/// The own part of a status that has none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Nothing {}

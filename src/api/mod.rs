@@ -10,7 +10,7 @@ pub mod project;
 
 pub use common::{
     CommonSpec, CommonStatus, ConnectionKind, ConnectionRef, DeletionPolicy, Drift, ManagementPolicy,
-    ManagementSpec, OrganizationSelector, Origin,
+    ManagementSpec, Nothing, OrganizationSelector, Origin, Status,
 };
 pub use conditions::{ConditionType, Reason};
 pub use connection::{ClusterConnection, Connection};
@@ -32,6 +32,10 @@ pub mod annotation {
     pub const RECONCILE_REQUESTED_AT: &str = "zitadel-operator.dev/reconcile-requested-at";
     /// The intent of a create that has not been confirmed yet; the operator's own.
     pub const CREATE_PENDING: &str = "zitadel-operator.dev/create-pending";
+    /// The value of `userLoginMustBeDomain` that a person lets the operator change to, although it renames every user.
+    pub const CONFIRM_USERNAME_REWRITE: &str = "zitadel-operator.dev/confirm-username-rewrite";
+    /// The id of an organization that somebody removed and a person wants to have made again.
+    pub const RECREATE: &str = "zitadel-operator.dev/recreate";
 }
 
 /// The label a Secret in a tenant's namespace carries so that the operator may read it.

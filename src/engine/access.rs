@@ -27,6 +27,11 @@ pub fn selects(access: &[AccessGrant], labels: &BTreeMap<String, String>) -> boo
     selected(access, labels).next().is_some()
 }
 
+/// Whether a namespace with these labels may create organizations.
+pub fn creates(access: &[AccessGrant], labels: &BTreeMap<String, String>) -> bool {
+    selected(access, labels).any(|grant| grant.create_organizations)
+}
+
 /// Whether a decision for this namespace needs the organization's name.
 pub fn needs_name(access: &[AccessGrant], labels: &BTreeMap<String, String>) -> bool {
     selected(access, labels)

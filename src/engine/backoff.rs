@@ -30,12 +30,19 @@ pub struct Delays {
     pub dependency: Growth,
     /// For what a person must bring about.
     pub slow: Growth,
+    /// For what another version of the server must bring about.
+    pub rare: Duration,
 }
 
 impl Default for Delays {
     fn default() -> Self {
         let growth = |base, cap| Growth { base: Duration::from_secs(base), cap: Duration::from_secs(cap) };
-        Self { transient: growth(1, 60), dependency: growth(5, 120), slow: growth(15, 600) }
+        Self {
+            transient: growth(1, 60),
+            dependency: growth(5, 120),
+            slow: growth(15, 600),
+            rare: Duration::from_secs(4 * 3600),
+        }
     }
 }
 
@@ -64,6 +71,7 @@ impl Backoff {
     pub fn next(&self, uid: &str, pace: Pace, resync: Duration) -> Duration {
         match pace {
             Pace::Resync => spread(resync.min(LONGEST_DELAY), 0.1),
+            Pace::Rare => spread(self.delays.rare, 0.25),
             Pace::After(delay) => spread(delay.min(LONGEST_DELAY).mul_f64(1.1), 0.09),
             Pace::Transient => self.grow(uid, self.delays.transient),
             Pace::Dependency => self.grow(uid, self.delays.dependency),

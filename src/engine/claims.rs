@@ -62,7 +62,24 @@ impl Claims {
 
     /// Who holds the claim, if it is not this resource.
     pub fn held_by_other(&self, claim: &Claim, uid: &str) -> Option<Claimant> {
-        self.index().holders.get(claim).filter(|holder| holder.uid != uid).cloned()
+        self.holder(claim).filter(|holder| holder.uid != uid)
+    }
+
+    /// Who holds the claim.
+    pub fn holder(&self, claim: &Claim) -> Option<Claimant> {
+        self.index().holders.get(claim).cloned()
+    }
+
+    /// Gives up one claim if this resource holds it; returns who waited for it.
+    pub fn give_up(&self, claim: &Claim, uid: &str) -> HashSet<Address> {
+        let mut index = self.index();
+        match index.holders.get(claim) {
+            Some(holder) if holder.uid == uid => {
+                index.holders.remove(claim);
+                index.waiting.remove(claim).unwrap_or_default()
+            }
+            _ => HashSet::new(),
+        }
     }
 
     /// UIDs of the resources of a kind that hold anything.

@@ -209,8 +209,13 @@ impl Connections {
             ConnectionKind::Connection => key.namespace.clone(),
             ConnectionKind::ClusterConnection => self.site.namespace.clone(),
         };
+        self.vault_of(&namespace)
+    }
+
+    /// The Secrets and ConfigMaps of a namespace.
+    pub fn vault_of(&self, namespace: &str) -> Vault {
         let operator_namespace = self.site.namespace.clone();
-        Vault { client: self.client.clone(), namespace, operator_namespace }
+        Vault { client: self.client.clone(), namespace: namespace.into(), operator_namespace }
     }
 
     fn sessions(&self) -> std::sync::MutexGuard<'_, HashMap<ConnectionKey, Arc<Session>>> {

@@ -20,11 +20,11 @@ use super::address::Address;
 use super::address::ConnectionKey;
 use super::claims::Claimant;
 use super::fault::Pace;
-use super::kind::Kind;
+use super::kind::{Kind, Scope};
 use super::run::Run;
 use super::watched::{Watched, watched};
-use super::{Config, Engine, Having, malformed, reconcile};
-use crate::api::{FINALIZER, ManagementPolicy, annotation};
+use super::{Config, Directory, Engine, Having, malformed, reconcile};
+use crate::api::{CommonStatus, FINALIZER, ManagementPolicy, annotation};
 use crate::runtime::admin::Readiness;
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -63,7 +63,7 @@ pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: Ca
     }
     let announce = async {
         kind.learn_claims().await;
-        kind.clone().offer_resources();
+        kind.offer_directory();
         ready.ready();
     };
     future::join(future::join_all(controllers), announce).await;
@@ -166,12 +166,11 @@ impl<K: Kind> Followed<K> {
     /// The oldest comes first and keeps what it has; a later one learns at its reconcile who holds it.
     async fn learn_claim(&self, object: &Guarded<K>) {
         let status = match &object.0 {
-            Ok(object) if object.common().management.management_policy == ManagementPolicy::Observe => return,
+            Ok(object) if object.management().management_policy == ManagementPolicy::Observe => return,
             Ok(object) => object.status().cloned(),
             Err(invalid) => malformed::status::<K>(&self.engine, invalid).await,
         };
-        if let Some((id, instance)) = status.and_then(|status| status.id.zip(status.instance)) {
-            let claim = Run::<K>::claim_on(&instance, &id);
+        for claim in status.iter().flat_map(Run::<K>::recorded_claims) {
             let _ = self.engine.claims.acquire(&claim, &Claimant::of::<K>(object));
         }
     }
@@ -180,12 +179,8 @@ impl<K: Kind> Followed<K> {
         self.readers.iter().flat_map(|reader| reader.store.state()).collect()
     }
 
-    fn offer_resources(&self) {
-        let readers = self.readers.clone();
-        self.engine.add_resources(Box::new(move |having| {
-            let all = readers.iter().flat_map(|reader| reader.store.state());
-            all.filter(|object| has(object, having)).map(|object| Address::of::<K>(&*object)).collect()
-        }));
+    fn offer_directory(&self) {
+        self.engine.add_directory(Box::new(Stores { readers: self.readers.clone() }));
     }
 
     /// A relist tells nothing of what went meanwhile: whoever is not listed any more holds nothing.
@@ -197,15 +192,49 @@ impl<K: Kind> Followed<K> {
     }
 }
 
+/// The stores of one kind.
+struct Stores<K: Kind> {
+    readers: Vec<Watched<Guarded<K>>>,
+}
+
+impl<K: Kind> Directory for Stores<K> {
+    fn list(&self, having: Having<'_>) -> Vec<Address> {
+        let all = self.readers.iter().flat_map(|reader| reader.store.state());
+        all.filter(|object| has(object, having)).map(|object| Address::of::<K>(&*object)).collect()
+    }
+
+    fn status(&self, address: &Address) -> Option<CommonStatus> {
+        let reference = ObjectRef::new(&address.name).within(&address.namespace);
+        let sought = self.readers.iter().filter(|_| address.kind == K::KIND);
+        let found = sought.filter_map(|reader| reader.store.get(&reference)).next()?;
+        Some(
+            found
+                .0
+                .as_ref()
+                .ok()
+                .and_then(|object| object.status())
+                .map_or_else(CommonStatus::default, |s| s.common.clone()),
+        )
+    }
+}
+
 fn has<K: Kind>(object: &Guarded<K>, having: Having<'_>) -> bool {
     let namespace = object.namespace().unwrap_or_default();
     match (having, &object.0) {
         (Having::Namespace(name), _) => namespace == name,
         (Having::Connection(key), Ok(object)) => {
-            *key == ConnectionKey::of(&object.common().management.connection_ref, &namespace)
+            *key == ConnectionKey::of(&object.management().connection_ref, &namespace)
         }
         // Nobody can say which connection it will need.
         (Having::Connection(key), Err(_)) => key.namespace == namespace,
+        (Having::Organization { address, id }, Ok(object)) => {
+            let observes = object.management().management_policy == ManagementPolicy::Observe;
+            let reference = object.organization().and_then(|selector| selector.r#ref.as_ref());
+            let named = reference.is_some_and(|r| r.name == address.name && namespace == address.namespace);
+            let bound = object.status().and_then(|status| status.common.organization_id.as_deref());
+            K::SCOPE == Scope::Organization && !observes && (named || id.is_some() && bound == id)
+        }
+        (Having::Organization { .. }, Err(_)) => false,
     }
 }
 
@@ -229,8 +258,11 @@ fn gone<K: Kind>(engine: &Engine, event: &watcher::Event<Guarded<K>>) {
         engine.forget(object.meta().uid.as_deref().unwrap_or_default());
         if let Ok(object) = &object.0 {
             let namespace = object.namespace().unwrap_or_default();
-            let key = ConnectionKey::of(&object.common().management.connection_ref, &namespace);
+            let key = ConnectionKey::of(&object.management().connection_ref, &namespace);
             engine.wakes.wake([key.address()]);
+            if let Some(status) = object.status() {
+                engine.wake_owner(&status.common);
+            }
             // The store still has the one that goes.
             if !engine.connections.exists(&key) && engine.resources(Having::Connection(&key)).len() <= 1 {
                 engine.connections.close(&key);
@@ -242,17 +274,18 @@ fn gone<K: Kind>(engine: &Engine, event: &watcher::Event<Guarded<K>>) {
 /// What a person can change and must be answered to; our own writes are not among it.
 fn wants_attention<K: Kind>(object: &Guarded<K>) -> Option<u64> {
     let meta = object.meta();
-    let bound = object.0.as_ref().ok().and_then(|o| o.status()).and_then(|s| s.id.as_deref());
+    let status = object.0.as_ref().ok().and_then(|o| o.status()).map(|status| &status.common);
+    let (id, bound) = (status.and_then(|s| s.id.as_deref()), status.is_some_and(K::is_bound));
     let protected = meta.finalizers.iter().flatten().any(|f| f == FINALIZER);
     let annotations = meta.annotations.iter().flatten().filter(|(name, value)| match name.as_str() {
         annotation::CREATE_PENDING => false,
-        annotation::ID => Some(value.as_str()) != bound,
+        annotation::ID => Some(value.as_str()) != id,
         _ => true,
     });
     let mut hasher = DefaultHasher::new();
     meta.generation.hash(&mut hasher);
     meta.deletion_timestamp.is_some().hash(&mut hasher);
-    (bound.is_some() && !protected).hash(&mut hasher);
+    (bound && !protected).hash(&mut hasher);
     object.0.is_err().hash(&mut hasher);
     for annotation in annotations {
         annotation.hash(&mut hasher);

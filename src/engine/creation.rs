@@ -8,18 +8,23 @@ use kube::api::{Api, ListParams};
 use kube::core::DeserializeGuard;
 
 use super::claims::Claimant;
+use super::events::Note;
 use super::fault::Fault;
-use super::kind::Kind;
+use super::kind::{Kind, Scope};
 use super::pending::PendingCreate;
-use super::plan::{Name, Pending};
+use super::plan::{Identity, Name, Observed, Pending};
 use super::resource::{MetadataChange, bounded};
 use super::run::Run;
 use crate::api::annotation::CREATE_PENDING;
-use crate::api::{ManagementPolicy, Origin, Reason};
-use crate::zitadel::Error;
+use crate::api::{ManagementPolicy, Origin, Reason, Status};
+use crate::zitadel::{Answer, Error};
 
 /// Where a proxy drops the server's `Date`, our own clock with room for its error stands in.
 const CLOCK_DOUBT: SignedDuration = SignedDuration::from_secs(60);
+
+fn server_time<T>(answer: &Answer<T>) -> Timestamp {
+    answer.server_time.unwrap_or_else(|| Timestamp::now() - CLOCK_DOUBT)
+}
 
 impl<K: Kind> Run<'_, K> {
     /// Confirms instance and organization, then records the intent together with the finalizer.
@@ -46,18 +51,30 @@ impl<K: Kind> Run<'_, K> {
         if !self.reach().await? || !self.confirm_instance().await? {
             return Ok(None);
         }
+        self.authorize_target().await?;
+        let session = self.session()?.clone();
+        if K::SCOPE == Scope::Instance {
+            return Ok(Some(server_time(&session.client.instance().await?)));
+        }
         let organization = self.context()?.organization.to_owned();
-        match self.session()?.clone().confirm_organization(&organization).await {
-            Ok(answer) => Ok(Some(answer.server_time.unwrap_or_else(|| Timestamp::now() - CLOCK_DOUBT))),
+        match session.confirm_organization(&organization).await {
+            Ok(answer) => Ok(Some(server_time(&answer))),
             Err(Fault::Zitadel(error)) => Err(self.explain(error).await),
             Err(fault) => Err(fault),
         }
     }
 
     pub(super) async fn create(&mut self) -> Result<(), Fault> {
+        if let Some(remote) = &self.remote {
+            self.object.permit(self.context()?, remote, self.desired.as_ref()).await?;
+        }
         match self.post().await {
+            Ok(remote) if K::IDENTITY == Identity::Setting => self.made(remote),
             Ok(remote) => self.bind(remote, Origin::Created),
             Err(error) if error.outcome_unknown() => return Err(error.into()),
+            Err(Error::AlreadyExists { .. }) if K::IDENTITY == Identity::Setting => {
+                self.observed = Observed::Unknown;
+            }
             Err(Error::AlreadyExists { .. }) => self.name_is_in_use().await?,
             Err(error) => {
                 self.drop_intent().await?;
@@ -65,6 +82,13 @@ impl<K: Kind> Run<'_, K> {
             }
         }
         Ok(())
+    }
+
+    /// The bond of a setting stands since before; only what it says is new.
+    fn made(&mut self, remote: K::Remote) {
+        let id = self.target_id.as_deref().unwrap_or_default();
+        self.notes.push(Note::normal("Created", format!("set the {} of organization {id}", K::KIND)));
+        self.saw(remote);
     }
 
     /// Creates under the name that was announced; a rename comes after.
@@ -173,15 +197,24 @@ impl<K: Kind> Run<'_, K> {
         if !self.engine.config.is_partial() {
             return Ok(None);
         }
+        let field = match K::IDENTITY {
+            Identity::Assigned => "status.id",
+            Identity::Setting => "status.organizationId",
+        };
         let api = Api::<DeserializeGuard<K>>::all(self.engine.client.clone());
-        let bound = bounded(api.list(&ListParams::default().fields(&format!("status.id={id}")))).await?;
+        let bound = bounded(api.list(&ListParams::default().fields(&format!("{field}={id}")))).await?;
         let other = bound.items.iter().filter_map(|guard| guard.0.as_ref().ok()).find(|other| {
-            let status = other.status();
-            let instance = status.and_then(|status| status.instance.as_deref());
             other.uid().as_deref() != Some(self.handle.uid())
-                && instance == self.reach.as_ref().map(|reach| reach.instance.as_str())
-                && other.common().management.management_policy == ManagementPolicy::Manage
+                && other.management().management_policy == ManagementPolicy::Manage
+                && other.status().is_some_and(|status| self.overlaps(status))
         });
         Ok(other.map(|other| Claimant::of::<K>(other)))
+    }
+
+    /// Does a resource with this status own in this instance what this one wants?
+    fn overlaps(&self, status: &Status<K::Own>) -> bool {
+        let instance = self.reach.as_ref().map(|reach| reach.instance.as_str());
+        let disjoint = K::PARTED && K::recorded(&status.own).is_disjoint(&self.parts);
+        K::is_bound(&status.common) && status.common.instance.as_deref() == instance && !disjoint
     }
 }

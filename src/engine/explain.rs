@@ -1,5 +1,6 @@
 //! Turns refusals and holds into sentences a person can act on.
 
+use super::claims::Claim;
 use super::fault::Fault;
 use super::kind::{Kind, Permission};
 use super::plan::{Hold, Target};
@@ -38,21 +39,25 @@ impl<K: Kind> Run<'_, K> {
         let Ok(cx) = self.context() else {
             return error.into();
         };
-        let Ok(present) = cx.client.permissions(cx.organization).await else {
-            return error.into();
+        let present = cx.client.permissions(cx.organization).await.ok();
+        let is_missing = |needed: &&Permission| match &present {
+            Some(present) => !present.contains(needed.name),
+            None => needed.name == permission,
         };
-        let missing: Vec<&Permission> =
-            K::PERMISSIONS.iter().filter(|needed| !present.contains(needed.name)).collect();
+        let missing: Vec<&Permission> = K::PERMISSIONS.iter().filter(is_missing).collect();
         let names: Vec<&str> = missing.iter().map(|p| p.name).collect();
         let role = missing.iter().find(|p| p.name == permission).or(missing.first()).map(|p| p.roles);
         let Some(role) = role else { return error.into() };
+        let place = match cx.organization {
+            "" => String::new(),
+            organization => format!(" in organization {organization}"),
+        };
         Fault::Blocked {
             reason: Reason::PermissionDenied,
             message: format!(
-                "the user of {} lacks {} in organization {}: give it the role {role} there ({error})",
+                "the user of {} lacks {}{place}: give it the role {role} ({error})",
                 self.key,
                 names.join(", "),
-                cx.organization
             ),
         }
     }
@@ -63,7 +68,8 @@ impl<K: Kind> Run<'_, K> {
             // Freed in between, or not in the list yet: worth another try soon.
             return Fault::Waiting { reason: Reason::Conflict, message: self.name_taken() };
         }
-        if hold == Hold::Taken && !self.is_taken_still() {
+        let waits = matches!(hold, Hold::Taken | Hold::PartsTaken);
+        if waits && !self.is_taken_still() {
             return Fault::Stale;
         }
         let message = match hold {
@@ -71,6 +77,17 @@ impl<K: Kind> Run<'_, K> {
                 format!("paused by the annotation {}: nothing is read or written", annotation::PAUSED)
             }
             Hold::Taken => self.taken(),
+            Hold::PartsTaken => self.describe_taken_parts(),
+            Hold::Gone => format!(
+                "{} {id} was removed in ZITADEL by somebody else: delete this resource, or have it made again with kubectl annotate {} -n {} {} {}={id}",
+                K::KIND,
+                K::crd_name(),
+                self.handle.address.namespace,
+                self.handle.address.name,
+                annotation::RECREATE,
+                id = self.id(),
+            ),
+            Hold::InUse => format!("it is still the organization of {}", self.describe_dependents()),
             Hold::NameInUse => self.name_taken(),
             Hold::NothingToImport => format!(
                 "there is no {} {} in the organization: correct or remove the annotation {}",
@@ -92,13 +109,29 @@ impl<K: Kind> Run<'_, K> {
         self.target_id.as_deref().unwrap_or_default()
     }
 
-    /// Waits for the claim first and looks again then: its holder may have gone in between.
+    /// Waits for the claims first and looks again then: a holder may have gone in between.
     fn is_taken_still(&self) -> bool {
         let instance = self.bond.instance.as_ref().or(self.reach.as_ref().map(|reach| &reach.instance));
-        let Some(claim) = instance.map(|instance| Self::claim_on(instance, self.id())) else { return true };
-        self.engine.claims.wait(&claim, self.handle.address.clone());
-        self.engine.claims.held_by_other(&claim, self.handle.uid()).is_some()
-            || self.engine.config.is_partial()
+        let Some(instance) = instance else { return true };
+        let part = |part: &String| Self::claim_on_part(instance, self.id(), part);
+        let claims: Vec<Claim> = match self.parts_taken.is_empty() {
+            true => vec![Self::claim_on(instance, self.id())],
+            false => self.parts_taken.keys().map(part).collect(),
+        };
+        let held = |claim: &Claim| {
+            self.engine.claims.wait(claim, self.handle.address.clone());
+            self.engine.claims.held_by_other(claim, self.handle.uid()).is_some()
+        };
+        claims.iter().all(held) || self.engine.config.is_partial()
+    }
+
+    fn describe_taken_parts(&self) -> String {
+        let taken = self.parts_taken.iter();
+        let taken: Vec<_> = taken.map(|(part, by)| format!("{part:?} by {}", self.describe(by))).collect();
+        format!(
+            "owned by others and left alone: {}; remove them here or there; the rest is as specified",
+            taken.join(", ")
+        )
     }
 
     fn taken(&self) -> String {

@@ -99,6 +99,8 @@ pub enum Pace {
     Slow,
     /// With medium delays, as the net under a wake-up.
     Dependency,
+    /// Hours: only another version of the server changes it.
+    Rare,
     /// Not before this has passed.
     After(Duration),
 }
@@ -187,15 +189,20 @@ fn of_zitadel(error: &zitadel::Error) -> (Reason, Severity, Pace) {
         E::AlreadyExists { .. } => (Reason::Conflict, Severity::Stalled, Pace::Slow),
         E::Unchanged { .. } => (Reason::Conflict, Severity::Transient, Pace::Transient),
         E::Invalid { .. } | E::TooLarge => (Reason::InvalidSpec, Severity::Stalled, Pace::Resync),
-        E::Unsupported { .. } => (Reason::Unsupported, Severity::Stalled, Pace::Resync),
+        E::Unsupported { .. } => (Reason::Unsupported, Severity::Stalled, Pace::Rare),
     }
 }
 
 fn of_hold(hold: Hold) -> (Reason, Severity, Pace) {
     match hold {
         Hold::Paused => (Reason::Paused, Severity::Paused, Pace::Resync),
-        Hold::Taken | Hold::NameInUse | Hold::Foreign => (Reason::Conflict, Severity::Stalled, Pace::Resync),
-        Hold::NothingToImport | Hold::NothingToObserve => (Reason::NotFound, Severity::Stalled, Pace::Slow),
+        Hold::Taken | Hold::PartsTaken | Hold::NameInUse | Hold::Foreign => {
+            (Reason::Conflict, Severity::Stalled, Pace::Resync)
+        }
+        Hold::NothingToImport | Hold::NothingToObserve | Hold::Gone => {
+            (Reason::NotFound, Severity::Stalled, Pace::Slow)
+        }
+        Hold::InUse => (Reason::DeletionBlocked, Severity::Stalled, Pace::Dependency),
         Hold::InstanceChanged => (Reason::InstanceChanged, Severity::Stalled, Pace::Slow),
         Hold::Drift => (Reason::DriftDetected, Severity::Stalled, Pace::Resync),
     }

@@ -1,5 +1,6 @@
 //! What a kind tells the engine. Everything else about reconciling is the engine's.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use jiff::Timestamp;
@@ -8,25 +9,39 @@ use kube::{CustomResourceExt, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::credentials::Vault;
 use super::fault::Fault;
 use super::plan::Identity;
-use crate::api::common::AdoptionPolicy;
-use crate::api::{CommonSpec, CommonStatus};
+use crate::api::common::{AdoptionPolicy, ManagementSpec, Status};
+use crate::api::{CommonStatus, DeletionPolicy, OrganizationSelector, Origin};
 use crate::zitadel::{Client, Error};
 
-/// What a kind needs to talk about one organization.
+/// Where a kind's objects live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// In the instance itself: organizations.
+    Instance,
+    /// In an organization.
+    Organization,
+}
+
+/// What a kind needs to talk about one object.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// The API.
     pub client: &'a Client,
-    /// The organization's id.
+    /// The id of the organization; empty for an object of the instance.
     pub organization: &'a str,
+    /// The resource's UID, from which a kind derives an id that it may choose.
+    pub uid: &'a str,
+    /// The parts of the setting that are this resource's: those of the spec, and those to be removed.
+    pub parts: &'a BTreeSet<String>,
 }
 
 /// What the status says of an object in ZITADEL.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
-    /// The object's id.
+    /// The object's id; empty for a setting.
     pub id: String,
     /// The organization that owns it, as the server says.
     pub owner: String,
@@ -51,8 +66,8 @@ pub struct Permission {
 
 /// One kind of resource.
 ///
-/// Contract: `observe` answers `None` only when the server said that the object is not there; `diff` is pure, and
-/// empty after a successful `apply` of the same `Desired`; `apply` and `remove` are safe to repeat.
+/// Contract: `observe` answers `None` only when the server said that the object is not there; `diff` is pure, and empty after a successful `apply` of the same `Desired`; `apply` and `remove`
+/// are safe to repeat.
 pub trait Kind:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + CustomResourceExt
@@ -68,35 +83,95 @@ pub trait Kind:
     type Desired: Clone + Send + Sync;
     /// The object as ZITADEL has it.
     type Remote: Send + Sync;
+    /// What its status says besides what every kind's says.
+    type Own: Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned + Send + Sync;
 
     /// The kind's name.
     const KIND: &'static str;
     /// How its objects get their identity.
     const IDENTITY: Identity;
-    /// What it needs to be allowed in the organization.
+    /// Where its objects live.
+    const SCOPE: Scope = Scope::Organization;
+    /// Whether resources share one setting, each owning the parts it names.
+    const PARTED: bool = false;
+    /// What it needs to be allowed.
     const PERMISSIONS: &'static [Permission];
 
-    /// The shared part of the spec.
-    fn common(&self) -> &CommonSpec;
-    /// The shared part of the status.
-    fn status(&self) -> Option<&CommonStatus>;
+    /// How the resource is managed.
+    fn management(&self) -> &ManagementSpec;
+    /// The organization that the spec names.
+    fn organization(&self) -> Option<&OrganizationSelector> {
+        None
+    }
+    /// The status.
+    fn status(&self) -> Option<&Status<Self::Own>>;
     /// Whether an object may be taken over by its name.
-    fn adoption(&self) -> AdoptionPolicy;
+    fn adoption(&self) -> AdoptionPolicy {
+        AdoptionPolicy::Never
+    }
+    /// What a deletion does where the spec does not say it.
+    fn default_deletion(origin: Option<Origin>) -> DeletionPolicy {
+        match origin {
+            Some(Origin::Adopted) if Self::IDENTITY == Identity::Assigned => DeletionPolicy::Retain,
+            _ => DeletionPolicy::Delete,
+        }
+    }
+    /// Whether the object is made again by itself when somebody removed it in ZITADEL.
+    fn recreates(&self) -> bool {
+        true
+    }
 
-    /// Resolves the spec. Never called for a resource that is being deleted.
-    fn desire(&self) -> Result<Self::Desired, Fault>;
+    /// Resolves the spec; `values` reads the Secrets and ConfigMaps of its namespace. Never called for a resource that
+    /// is being deleted.
+    fn desire(&self, values: &Vault) -> impl Future<Output = Result<Self::Desired, Fault>> + Send;
     /// The name that must be free to create the object.
-    fn name(desired: &Self::Desired) -> &str;
+    fn name(_desired: &Self::Desired) -> &str {
+        ""
+    }
     /// The same under another name.
-    fn named(desired: Self::Desired, name: &str) -> Self::Desired;
+    fn named(desired: Self::Desired, _name: &str) -> Self::Desired {
+        desired
+    }
 
-    /// Reads the object with certainty.
+    /// The parts that the spec names.
+    fn parts(_desired: &Self::Desired) -> BTreeSet<String> {
+        BTreeSet::new()
+    }
+    /// The same without the parts of others.
+    fn without(desired: Self::Desired, _taken: &BTreeSet<&str>) -> Self::Desired {
+        desired
+    }
+    /// The parts that the status proves.
+    fn recorded(_own: &Self::Own) -> BTreeSet<String> {
+        BTreeSet::new()
+    }
+    /// The status with these parts too, which are about to be written.
+    fn record(own: Self::Own, _parts: &BTreeSet<String>) -> Self::Own {
+        own
+    }
+
+    /// Reads the object with certainty; `id` is the organization's for a setting.
     fn observe(cx: Context<'_>, id: &str)
     -> impl Future<Output = Result<Option<Self::Remote>, Error>> + Send;
     /// Ids of objects that seem to have this name; may lag behind, proves nothing.
-    fn find(cx: Context<'_>, name: &str) -> impl Future<Output = Result<Vec<String>, Error>> + Send;
+    fn find(_cx: Context<'_>, _name: &str) -> impl Future<Output = Result<Vec<String>, Error>> + Send {
+        std::future::ready(Ok(Vec::new()))
+    }
     /// The spec fields in which the object differs.
-    fn diff(desired: &Self::Desired, remote: &Self::Remote) -> Vec<&'static str>;
+    fn diff(desired: &Self::Desired, remote: &Self::Remote) -> Vec<String>;
+    /// Whether this is only the default of a setting: nothing that a resource owns.
+    fn is_default(_remote: &Self::Remote) -> bool {
+        false
+    }
+    /// Refuses a write that a person must confirm first: to `desired`, or the removal.
+    fn permit(
+        &self,
+        _cx: Context<'_>,
+        _remote: &Self::Remote,
+        _desired: Option<&Self::Desired>,
+    ) -> impl Future<Output = Result<(), Fault>> + Send {
+        std::future::ready(Ok(()))
+    }
     /// Creates the object (`remote` is `None`) or brings it to the spec; answers what it is then.
     fn apply(
         cx: Context<'_>,
@@ -107,4 +182,16 @@ pub trait Kind:
     fn remove(cx: Context<'_>, remote: &Self::Remote) -> impl Future<Output = Result<(), Error>> + Send;
     /// What the status says of the object.
     fn report(remote: &Self::Remote) -> Report;
+    /// What the status says of it besides.
+    fn own(_remote: &Self::Remote) -> Self::Own {
+        Self::Own::default()
+    }
+
+    /// Does this status prove that the resource owns something?
+    fn is_bound(status: &CommonStatus) -> bool {
+        match Self::IDENTITY {
+            Identity::Assigned => status.id.is_some(),
+            Identity::Setting => status.organization_id.is_some() && status.origin.is_some(),
+        }
+    }
 }

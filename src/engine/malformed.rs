@@ -12,11 +12,11 @@ use super::fault::{Fault, Pace, Severity, Verdict};
 use super::kind::Kind;
 use super::resource::{Handle, MetadataChange};
 use super::status::{Outcome, conditions, ours};
-use crate::api::{CommonStatus, Reason, annotation};
+use crate::api::{CommonStatus, DeletionPolicy, Reason, Status, annotation};
 
 /// Says that the resource does not parse. A deletion goes through only where nothing is to be removed in ZITADEL.
 pub(super) async fn reconcile<K: Kind>(engine: &Engine, invalid: &InvalidObject) -> Action {
-    tell::<K>(engine, K::KIND, invalid, keeps_nothing).await
+    tell::<K>(engine, K::KIND, invalid, keeps_nothing::<K>).await
 }
 
 /// The same for any resource; `may_go` says whether a deletion may go through.
@@ -72,19 +72,24 @@ async fn settle(
 }
 
 /// The status of a malformed resource, so far as that parses.
-pub(super) async fn status<K: Kind>(engine: &Engine, invalid: &InvalidObject) -> Option<CommonStatus> {
+pub(super) async fn status<K: Kind>(engine: &Engine, invalid: &InvalidObject) -> Option<Status<K::Own>> {
     let handle = Handle::new::<K>(engine.client.clone(), K::KIND, &invalid.metadata);
     let raw = handle.read().await.ok()??;
     serde_json::from_value(raw.data["status"].clone()).ok()
 }
 
 /// Retained by spec or by origin, or never bound and never begun.
-fn keeps_nothing(raw: &DynamicObject) -> bool {
+fn keeps_nothing<K: Kind>(raw: &DynamicObject) -> bool {
     let begun = raw.annotations().contains_key(annotation::CREATE_PENDING);
-    let (spec, status) = (&raw.data["spec"], &raw.data["status"]);
-    match spec["deletionPolicy"].as_str() {
+    let Ok(status) = serde_json::from_value::<Option<CommonStatus>>(raw.data["status"].clone()) else {
+        return false;
+    };
+    let status = status.unwrap_or_default();
+    match raw.data["spec"]["deletionPolicy"].as_str() {
         Some(policy) => policy == "Retain",
-        None => status["origin"] == "Adopted" || (status["id"].is_null() && !begun),
+        None => {
+            K::default_deletion(status.origin) == DeletionPolicy::Retain || (!K::is_bound(&status) && !begun)
+        }
     }
 }
 

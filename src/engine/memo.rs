@@ -14,7 +14,7 @@ const FIGHT_WINDOW: Duration = Duration::from_secs(600);
 #[derive(Default)]
 struct Memory {
     written: Option<u64>,
-    repairs: HashMap<&'static str, Vec<Instant>>,
+    repairs: HashMap<String, Vec<Instant>>,
     recovering_since: Option<Instant>,
     sent: Option<Instant>,
 }
@@ -41,23 +41,25 @@ impl Memo {
     }
 
     /// Counts a repair of these fields.
-    pub fn repaired(&self, uid: &str, fields: &[&'static str]) {
+    pub fn repaired(&self, uid: &str, fields: &[String]) {
         let now = Instant::now();
         self.with(uid, |memory| {
             for field in fields {
-                memory.repairs.entry(field).or_default().push(now);
+                memory.repairs.entry(field.clone()).or_default().push(now);
             }
         });
     }
 
     /// The fields that were repaired too often of late: somebody else wants them otherwise.
-    pub fn contested(&self, uid: &str, fields: &[&'static str]) -> Vec<&'static str> {
+    pub fn contested(&self, uid: &str, fields: &[String]) -> Vec<String> {
         self.with(uid, |memory| {
-            for repairs in memory.repairs.values_mut() {
+            memory.repairs.retain(|_, repairs| {
                 repairs.retain(|at| at.elapsed() < FIGHT_WINDOW);
-            }
-            let often = |field: &&str| memory.repairs.get(*field).is_some_and(|r| r.len() >= FIGHT_REPAIRS);
-            fields.iter().copied().filter(often).collect()
+                !repairs.is_empty()
+            });
+            let often =
+                |field: &&String| memory.repairs.get(*field).is_some_and(|r| r.len() >= FIGHT_REPAIRS);
+            fields.iter().filter(often).cloned().collect()
         })
     }
 
@@ -111,13 +113,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn five_repairs_in_ten_minutes_are_a_fight() {
-        let memo = Memo::default();
+        let (memo, name) = (Memo::default(), ["name".to_owned()]);
         for _ in 0..5 {
-            assert!(memo.contested("a", &["name"]).is_empty());
-            memo.repaired("a", &["name"]);
+            assert!(memo.contested("a", &name).is_empty());
+            memo.repaired("a", &name);
         }
-        assert_eq!(memo.contested("a", &["name", "state"]), ["name"]);
+        assert_eq!(memo.contested("a", &["name".into(), "state".into()]), name);
         tokio::time::advance(FIGHT_WINDOW).await;
-        assert!(memo.contested("a", &["name"]).is_empty());
+        assert!(memo.contested("a", &name).is_empty());
     }
 }

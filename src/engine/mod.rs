@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod pending;
 pub mod plan;
 mod reconcile;
+mod references;
 pub mod resource;
 mod run;
 pub mod session;
@@ -27,7 +28,7 @@ pub mod wake;
 pub mod watched;
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -39,11 +40,13 @@ use backoff::{Backoff, Delays};
 use claims::Claims;
 use connections::Connections;
 use events::Events;
+use fault::Fault;
 use memo::Memo;
 use metrics::Metrics;
 use wake::Wakes;
 use watched::Watched;
 
+use crate::api::CommonStatus;
 use crate::runtime::lease::Leadership;
 
 /// The engine's settings.
@@ -96,10 +99,22 @@ pub enum Having<'a> {
     Connection(&'a ConnectionKey),
     /// They are in this namespace.
     Namespace(&'a str),
+    /// They live in an organization: bound to its id, or pointing at the `Organization` that owns it.
+    Organization {
+        /// The `Organization`.
+        address: &'a Address,
+        /// The organization's id, once there is one.
+        id: Option<&'a str>,
+    },
 }
 
-/// Lists the resources of a kind.
-type Resources = dyn Fn(Having<'_>) -> Vec<Address> + Send + Sync;
+/// The resources of a kind, as the cluster has them.
+pub trait Directory: Send + Sync {
+    /// Those that have this in common.
+    fn list(&self, having: Having<'_>) -> Vec<Address>;
+    /// The status of one; `None` where there is no such resource.
+    fn status(&self, address: &Address) -> Option<CommonStatus>;
+}
 
 /// Everything the controllers share.
 pub struct Engine {
@@ -124,12 +139,14 @@ pub struct Engine {
     /// Whether this process may write.
     pub leadership: Leadership,
     namespaces: Watched<PartialObjectMeta<Namespace>>,
-    resources: Mutex<Vec<Box<Resources>>>,
+    kinds: usize,
+    directories: Mutex<Vec<Box<dyn Directory>>>,
 }
 
 impl Engine {
-    /// An engine that knows nothing yet.
+    /// An engine of so many kinds that knows nothing yet.
     pub fn new(
+        kinds: usize,
         client: kube::Client,
         config: Config,
         connections: Connections,
@@ -148,26 +165,45 @@ impl Engine {
             memo: Memo::default(),
             metrics,
             namespaces,
-            resources: Mutex::default(),
+            kinds,
+            directories: Mutex::default(),
             leadership,
         }
     }
 
-    /// Adds a way to list the resources of a kind, once they are known.
-    pub fn add_resources(&self, list: Box<Resources>) {
-        self.resources.lock().unwrap_or_else(PoisonError::into_inner).push(list);
+    /// Adds the resources of a kind, once they are known.
+    pub fn add_directory(&self, directory: Box<dyn Directory>) {
+        self.directories().push(directory);
     }
 
     /// The resources of all kinds that have this in common.
     pub fn resources(&self, having: Having<'_>) -> Vec<Address> {
-        let lists = self.resources.lock().unwrap_or_else(PoisonError::into_inner);
-        lists.iter().flat_map(|list| list(having)).collect()
+        self.directories().iter().flat_map(|directory| directory.list(having)).collect()
     }
 
-    /// How many resources use a connection; `None` while not all of that many kinds are known.
-    pub fn users(&self, key: &ConnectionKey, kinds: usize) -> Option<usize> {
-        let known = self.resources.lock().unwrap_or_else(PoisonError::into_inner).len();
-        (known >= kinds).then(|| self.resources(Having::Connection(key)).len())
+    /// How many resources use a connection; `None` while not all kinds are known.
+    pub fn users(&self, key: &ConnectionKey) -> Option<usize> {
+        self.is_complete().then(|| self.resources(Having::Connection(key)).len())
+    }
+
+    /// The status of a resource of any kind; `None` where there is no such resource.
+    ///
+    /// # Errors
+    /// [`Fault::NotAdmitted`] while not all kinds are known.
+    pub fn status_of(&self, address: &Address) -> Result<Option<CommonStatus>, Fault> {
+        match self.is_complete() {
+            true => Ok(self.directories().iter().find_map(|directory| directory.status(address))),
+            false => Err(Fault::NotAdmitted(Duration::from_millis(200))),
+        }
+    }
+
+    /// Are the resources of all kinds known?
+    pub fn is_complete(&self) -> bool {
+        self.directories().len() >= self.kinds
+    }
+
+    fn directories(&self) -> MutexGuard<'_, Vec<Box<dyn Directory>>> {
+        self.directories.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The labels of a namespace; `None` while it is unknown, which is not the same as having none.

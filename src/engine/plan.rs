@@ -5,11 +5,9 @@ use crate::api::{DeletionPolicy, ManagementPolicy};
 /// How a kind's objects get their identity in ZITADEL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Identity {
-    /// The server assigns the id when it creates the object: needs the create protocol.
+    /// The answer to the create holds the id: needs the create protocol.
     Assigned,
-    /// The client chooses the id: creating twice is harmless.
-    Chosen,
-    /// A setting of something that exists: there is always exactly one.
+    /// A setting of an organization: there is always exactly one, so it is owned before it is written.
     Setting,
 }
 
@@ -88,6 +86,8 @@ pub struct Facts {
     pub recorded: bool,
     /// Another resource holds the claim on the target.
     pub taken: bool,
+    /// Other resources hold the claims on some of the target's parts.
+    pub parts_taken: bool,
     /// The last look.
     pub observed: Observed,
     /// What is known of the wanted name.
@@ -96,6 +96,10 @@ pub struct Facts {
     pub searched: bool,
     /// The resource may take over an object by its name.
     pub adopt_by_name: bool,
+    /// What somebody removed in ZITADEL may be made again.
+    pub recreate: bool,
+    /// Other resources live in the object.
+    pub in_use: bool,
 }
 
 /// The next thing to do. After every step but the last three the facts are gathered again.
@@ -136,6 +140,12 @@ pub enum Hold {
     Paused,
     /// Another resource owns the target.
     Taken,
+    /// Other resources own some of its parts; the rest is as specified.
+    PartsTaken,
+    /// Somebody removed the object in ZITADEL, and only a person may have it made again.
+    Gone,
+    /// Other resources live in the object that is to be removed.
+    InUse,
     /// The wanted name belongs to another object.
     NameInUse,
     /// The object to import is not there, or not in this organization.
@@ -173,6 +183,7 @@ fn plan_deletion(facts: &Facts) -> Step {
     match (facts.target, facts.observed) {
         (Target::Bound, Observed::Unknown) => Step::Look,
         (_, Observed::OtherInstance) => Step::Hold(Hold::InstanceChanged),
+        (Target::Bound, Observed::InSync | Observed::Differs) if facts.in_use => Step::Hold(Hold::InUse),
         (Target::Bound, Observed::InSync | Observed::Differs) => Step::Remove,
         _ if facts.pending != Pending::No => Step::Recover,
         _ => Step::Release,
@@ -184,8 +195,10 @@ fn plan_observation(facts: &Facts) -> Step {
         return Step::Release;
     }
     match (facts.target, facts.observed) {
-        (Target::None, _) if facts.searched => Step::Hold(Hold::NothingToObserve),
-        (Target::None, _) => Step::FindByName,
+        (Target::None, _) if facts.identity == Identity::Assigned && facts.searched => {
+            Step::Hold(Hold::NothingToObserve)
+        }
+        (Target::None, _) if facts.identity == Identity::Assigned => Step::FindByName,
         (_, Observed::Unknown) => Step::Look,
         (_, Observed::OtherInstance) => Step::Hold(Hold::InstanceChanged),
         (_, Observed::Foreign) => Step::Hold(Hold::NothingToImport),
@@ -199,10 +212,22 @@ fn plan_management(facts: &Facts) -> Step {
     match facts.target {
         _ if facts.observed == Observed::OtherInstance => Step::Hold(Hold::InstanceChanged),
         Target::Bound => plan_bound(facts),
+        _ if facts.identity == Identity::Setting => plan_setting(facts),
         _ if facts.pending != Pending::No => plan_creation(facts),
         Target::Requested => plan_import(facts),
         Target::Found => plan_adoption(facts),
         Target::None => plan_without_target(facts),
+    }
+}
+
+/// A setting is there by nature: it is taken as it is, then made as specified.
+fn plan_setting(facts: &Facts) -> Step {
+    match facts.observed {
+        _ if facts.taken => Step::Hold(Hold::Taken),
+        Observed::Unknown => Step::Look,
+        Observed::OtherInstance => Step::Hold(Hold::InstanceChanged),
+        Observed::Foreign => Step::Hold(Hold::Foreign),
+        Observed::Absent | Observed::InSync | Observed::Differs => adopt(facts),
     }
 }
 
@@ -221,10 +246,12 @@ fn plan_bound(facts: &Facts) -> Step {
         Observed::OtherInstance => Step::Hold(Hold::InstanceChanged),
         Observed::Foreign => Step::Hold(Hold::Foreign),
         Observed::Absent if facts.name == Name::InUse => Step::Hold(Hold::NameInUse),
+        Observed::Absent if !facts.recreate && facts.pending == Pending::No => Step::Hold(Hold::Gone),
         Observed::Absent => plan_creation(facts),
         _ if !facts.finalizer => Step::Protect,
         Observed::Differs if !facts.recorded => Step::Record,
         Observed::Differs => Step::Update,
+        Observed::InSync if facts.parts_taken => Step::Hold(Hold::PartsTaken),
         Observed::InSync => Step::Done,
     }
 }
@@ -256,9 +283,10 @@ fn adopt(facts: &Facts) -> Step {
 
 fn plan_creation(facts: &Facts) -> Step {
     match (facts.identity, facts.pending) {
-        (_, Pending::Unresolved) => Step::Recover,
+        (Identity::Assigned, Pending::Unresolved) => Step::Recover,
         (Identity::Assigned, Pending::No) => Step::BeginCreate,
         _ if !facts.finalizer => Step::Protect,
+        (Identity::Setting, _) if !facts.recorded => Step::Record,
         _ => Step::Create,
     }
 }

@@ -10,12 +10,12 @@ use tokio::time::Instant;
 use super::Engine;
 use super::events::Note;
 use super::fault::{Fault, Pace, Severity, Verdict};
-use super::kind::Kind;
-use super::plan::{Observed, Step, Target, plan};
+use super::kind::{Kind, Scope};
+use super::plan::{Identity, Observed, Step, Target, plan};
 use super::resource::MetadataChange;
 use super::run::{Bond, Run};
 use super::status::{Outcome, conditions, now, ours};
-use crate::api::{CommonStatus, ConditionType, Drift, Reason, annotation};
+use crate::api::{CommonStatus, ConditionType, Drift, Reason, Status, annotation};
 
 /// The longest plan is protect, look, adopt, record, update; more steps mean that the plan does not end.
 const MAX_STEPS: usize = 16;
@@ -42,7 +42,11 @@ pub(super) async fn reconcile<K: Kind>(engine: &Engine, object: Arc<K>) -> Actio
 impl<K: Kind> Run<'_, K> {
     async fn drive(&mut self) -> Result<Settled, Fault> {
         if !self.is_deleting() && !self.handle.is_paused() {
-            self.desired = Some(self.object.desire()?);
+            self.desire().await?;
+        }
+        if K::SCOPE == Scope::Instance && self.is_deleting() && !self.engine.is_complete() {
+            // Who lives in it is not known yet.
+            return Err(Fault::NotAdmitted(Duration::from_millis(200)));
         }
         for _ in 0..MAX_STEPS {
             let step = plan(&self.facts());
@@ -83,24 +87,35 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// The status as it was, with the bond of now. Whoever lost the claim records no bond: it would win the next restart.
-    fn bonded(&self) -> CommonStatus {
-        let lost = self.holder.is_some();
-        let bond =
-            if lost { Bond { id: None, origin: None, ..self.bond.clone() } } else { self.bond.clone() };
-        CommonStatus {
-            conditions: ours(&self.conditions()),
-            id: bond.id,
-            organization_id: bond.organization,
-            instance: bond.instance,
-            origin: bond.origin,
-            ..self.status()
+    fn bonded(&self) -> Status<K::Own> {
+        let Bond { id, organization, instance, origin } = match (&self.holder, K::IDENTITY) {
+            (None, _) => self.bond.clone(),
+            (Some(_), Identity::Assigned) => Bond { id: None, origin: None, ..self.bond.clone() },
+            (Some(_), Identity::Setting) => Bond::default(),
+        };
+        let Status { common, own } = self.status();
+        let owns = self.target == Target::Bound && self.is_managed();
+        Status {
+            common: CommonStatus {
+                conditions: ours(&common.conditions),
+                id,
+                organization_id: organization,
+                instance,
+                origin,
+                ..common
+            },
+            own: if owns { K::record(own, &self.parts) } else { own },
         }
     }
 
-    async fn write(&mut self, status: &CommonStatus) -> Result<(), Fault> {
+    async fn write(&mut self, status: &Status<K::Own>) -> Result<(), Fault> {
         self.handle.apply_status(status).await?;
         self.engine.memo.wrote(self.handle.uid(), self.handle.meta.resource_version.as_deref());
         self.recorded = self.target == Target::Bound;
+        self.own = status.own.clone();
+        if K::SCOPE == Scope::Instance {
+            self.engine.wake_inhabitants(&self.handle.address, status.common.id.as_deref());
+        }
         Ok(())
     }
 
@@ -172,6 +187,7 @@ impl<K: Kind> Run<'_, K> {
         if differs(&before, &next) {
             self.write(&next).await?;
         }
+        self.give_up_parts(&before, &next);
         self.tidy().await?;
         if let Some(verdict) = verdict {
             self.announce(&before, &next, verdict).await;
@@ -179,23 +195,34 @@ impl<K: Kind> Run<'_, K> {
         Ok(())
     }
 
-    fn next_status(&self, verdict: &Verdict) -> CommonStatus {
-        let previous = self.status();
+    /// What the status proves no longer is free for others.
+    fn give_up_parts(&self, before: &Status<K::Own>, next: &Status<K::Own>) {
+        let kept = Self::recorded_claims(next);
+        for claim in Self::recorded_claims(before).iter().filter(|claim| !kept.contains(claim)) {
+            self.engine.wakes.wake(self.engine.claims.give_up(claim, self.handle.uid()));
+        }
+    }
+
+    fn next_status(&self, verdict: &Verdict) -> Status<K::Own> {
+        let previous = self.status().common;
         let outcome = Outcome::of(verdict, self.object.meta(), self.engine.config.outage_grace);
         let (conditions, observed_generation) =
             conditions(&previous.conditions, previous.observed_generation, &outcome);
         let handled = self.handle.annotation(annotation::RECONCILE_REQUESTED_AT).map(str::to_owned);
         let paused = verdict.severity == Severity::Paused;
-        let base = self.with_report(CommonStatus { conditions, observed_generation, ..self.bonded() });
-        CommonStatus {
+        let Status { common, own } = self.with_report(self.bonded());
+        let common = CommonStatus {
+            conditions,
+            observed_generation,
             deletion_policy: Some(self.deletion_policy()),
             last_handled_reconcile_at: if paused { previous.last_handled_reconcile_at } else { handled },
             drift: self.drift(previous.drift),
-            ..base
-        }
+            ..common
+        };
+        Status { common, own }
     }
 
-    fn with_report(&self, status: CommonStatus) -> CommonStatus {
+    fn with_report(&self, status: Status<K::Own>) -> Status<K::Own> {
         // What belongs to somebody else is not reported as if it were this resource's.
         let reports = self.target == Target::Bound || !self.is_managed();
         let Some(remote) = self.remote.as_ref().filter(|_| reports && self.observed != Observed::Foreign)
@@ -203,18 +230,25 @@ impl<K: Kind> Run<'_, K> {
             return status;
         };
         let report = K::report(remote);
-        CommonStatus {
+        let common = CommonStatus {
             sequence: Some(report.sequence).filter(|s| !s.is_empty()),
             creation_date: report.creation_date.map(|date| date.to_string()),
             change_date: report.change_date.map(|date| date.to_string()),
-            ..status
-        }
+            ..status.common
+        };
+        // What was not written yet, or not removed yet, is still to be proved.
+        let own = if self.is_settled() { K::own(remote) } else { status.own };
+        Status { common, own }
+    }
+
+    /// Is ZITADEL as the spec wants it, or only looked at?
+    fn is_settled(&self) -> bool {
+        self.observed == Observed::InSync || !self.is_managed()
     }
 
     /// Under `Observe` the difference of now, else what was last reverted.
     fn drift(&self, previous: Option<Drift>) -> Option<Drift> {
-        let seen: &[&str] = if self.is_managed() { &self.reverted } else { &self.differing };
-        let fields: Vec<String> = seen.iter().map(ToString::to_string).collect();
+        let fields = if self.is_managed() { self.reverted.clone() } else { self.differing.clone() };
         match previous {
             previous if fields.is_empty() => previous.filter(|_| self.is_managed()),
             Some(previous) if previous.fields == fields && !self.is_managed() => Some(previous),
@@ -228,7 +262,7 @@ impl<K: Kind> Run<'_, K> {
             return Ok(());
         }
         let id = self.bond.id.clone();
-        let mut annotations = vec![(annotation::ID, id)];
+        let mut annotations = vec![(annotation::ID, id), (annotation::RECREATE, None)];
         if self.pending == super::plan::Pending::No {
             annotations.push((annotation::CREATE_PENDING, None));
         }
@@ -236,9 +270,9 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// Events: what was done, and a change of the reason.
-    async fn announce(&mut self, before: &CommonStatus, next: &CommonStatus, verdict: &Verdict) {
-        let reason = |status: &CommonStatus, kind: ConditionType| {
-            kind.find(&status.conditions).map(|c| c.reason.clone()).unwrap_or_default()
+    async fn announce(&mut self, before: &Status<K::Own>, next: &Status<K::Own>, verdict: &Verdict) {
+        let reason = |status: &Status<K::Own>, kind: ConditionType| {
+            kind.find(&status.common.conditions).map(|c| c.reason.clone()).unwrap_or_default()
         };
         if reason(before, ConditionType::Synced) != reason(next, ConditionType::Synced) {
             let note = Note::normal(verdict.reason.as_str(), &verdict.message);
@@ -258,7 +292,10 @@ impl<K: Kind> Run<'_, K> {
 }
 
 /// Only what we own counts: a condition of somebody else is not ours to compare.
-fn differs(before: &CommonStatus, next: &CommonStatus) -> bool {
-    let own = CommonStatus { conditions: ours(&before.conditions), ..before.clone() };
-    own != CommonStatus { conditions: ours(&next.conditions), ..next.clone() }
+fn differs<Own: Clone + PartialEq>(before: &Status<Own>, next: &Status<Own>) -> bool {
+    let ours = |status: &Status<Own>| Status {
+        common: CommonStatus { conditions: ours(&status.common.conditions), ..status.common.clone() },
+        own: status.own.clone(),
+    };
+    ours(before) != ours(next)
 }

@@ -1,27 +1,22 @@
 //! One reconcile of one resource: what is known so far, and how to learn more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::Engine;
-use super::access::{self, granted, needs_name, selects};
 use super::address::ConnectionKey;
 use super::claims::{Claim, Claimant};
 use super::events::Note;
 use super::fault::Fault;
-use super::kind::{Context, Kind};
+use super::kind::{Context, Kind, Scope};
 use super::pending::PendingCreate;
-use super::plan::{Facts, Name, Observed, Pending, Target};
+use super::plan::{Facts, Identity, Name, Observed, Pending, Target};
 use super::resource::Handle;
 use super::session::{Admission, Session};
-use crate::api::common::AdoptionPolicy;
-use crate::api::{
-    CommonStatus, ConditionType, DeletionPolicy, ManagementPolicy, OrganizationSelector, Origin, Reason,
-    annotation,
-};
-use crate::zitadel::Error;
+use crate::api::common::{AdoptionPolicy, Status};
+use crate::api::{CommonStatus, ConditionType, DeletionPolicy, ManagementPolicy, Origin, Reason, annotation};
 
 /// What ties a resource to its object; proved by the status alone.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -56,9 +51,12 @@ pub(super) struct Run<'a, K: Kind> {
     pub(super) desired: Option<K::Desired>,
     pub(super) remote: Option<K::Remote>,
     pub(super) observed: Observed,
-    pub(super) differing: Vec<&'static str>,
-    pub(super) reverted: Vec<&'static str>,
+    pub(super) differing: Vec<String>,
+    pub(super) reverted: Vec<String>,
     pub(super) holder: Option<Claimant>,
+    pub(super) parts: BTreeSet<String>,
+    pub(super) parts_taken: BTreeMap<String, Claimant>,
+    pub(super) own: K::Own,
     pub(super) name: Name,
     pub(super) searched: bool,
     pub(super) removed: bool,
@@ -68,25 +66,20 @@ pub(super) struct Run<'a, K: Kind> {
 impl<'a, K: Kind> Run<'a, K> {
     pub(super) fn new(engine: &'a Engine, object: Arc<K>) -> Self {
         let handle = Handle::new::<K>(engine.client.clone(), K::KIND, object.meta());
-        let status = object.status().cloned().unwrap_or_default();
+        let Status { common: status, own } = object.status().cloned().unwrap_or_default();
         let conflict = ConditionType::Synced
             .find(&status.conditions)
             .is_some_and(|c| c.reason == Reason::Conflict.as_str());
-        let reference = &object.common().management.connection_ref;
-        let key = ConnectionKey::of(reference, &handle.address.namespace);
-        let intent = PendingCreate::of(handle.annotation(annotation::CREATE_PENDING), handle.uid());
+        let key = ConnectionKey::of(&object.management().connection_ref, &handle.address.namespace);
+        let intent = PendingCreate::of(handle.annotation(annotation::CREATE_PENDING), handle.uid())
+            .filter(|_| K::IDENTITY == Identity::Assigned);
         let bond = Bond {
             id: status.id.clone(),
             organization: status.organization_id.clone(),
-            instance: status.instance,
+            instance: status.instance.clone(),
             origin: status.origin,
         };
-        let requested = handle.annotation(annotation::ID).filter(|id| !id.is_empty()).map(str::to_owned);
-        let (target, target_id) = match (status.id, requested) {
-            (Some(id), _) => (Target::Bound, Some(id)),
-            (None, Some(id)) => (Target::Requested, Some(id)),
-            (None, None) => (Target::None, None),
-        };
+        let (target, target_id) = target::<K>(&handle, &status);
         let mut run = Self {
             engine,
             object,
@@ -105,6 +98,9 @@ impl<'a, K: Kind> Run<'a, K> {
             differing: Vec::new(),
             reverted: Vec::new(),
             holder: None,
+            parts: K::recorded(&own),
+            parts_taken: BTreeMap::new(),
+            own,
             name: if conflict { Name::Suspect } else { Name::Free },
             searched: false,
             removed: false,
@@ -115,32 +111,36 @@ impl<'a, K: Kind> Run<'a, K> {
     }
 
     pub(super) fn facts(&self) -> Facts {
-        let management = &self.object.common().management;
         Facts {
             identity: K::IDENTITY,
-            management: management.management_policy,
+            management: self.object.management().management_policy,
             deletion: self.deletion_policy(),
             paused: self.handle.is_paused(),
             deleting: self.is_deleting(),
             finalizer: self.handle.has_finalizer(),
             pending: self.pending,
             target: self.target,
-            recorded: self.recorded,
+            recorded: self.is_recorded(),
             taken: self.holder.is_some(),
+            parts_taken: !self.parts_taken.is_empty(),
             observed: self.observed,
             name: self.name,
             searched: self.searched,
             adopt_by_name: self.object.adoption() == AdoptionPolicy::ByName,
+            recreate: self.object.recreates(),
+            in_use: K::SCOPE == Scope::Instance && self.is_deleting() && !self.dependents().is_empty(),
         }
+    }
+
+    /// Does the status prove all that the resource is about to own?
+    fn is_recorded(&self) -> bool {
+        self.recorded && self.parts.is_subset(&K::recorded(&self.own))
     }
 
     /// What the spec says, else what the origin of the object suggests.
     pub(super) fn deletion_policy(&self) -> DeletionPolicy {
-        let by_origin = match self.bond.origin {
-            Some(Origin::Adopted) => DeletionPolicy::Retain,
-            Some(Origin::Created) | None => DeletionPolicy::Delete,
-        };
-        self.object.common().management.deletion_policy.unwrap_or(by_origin)
+        let default = || K::default_deletion(self.bond.origin);
+        self.object.management().deletion_policy.unwrap_or_else(default)
     }
 
     pub(super) fn is_deleting(&self) -> bool {
@@ -148,15 +148,16 @@ impl<'a, K: Kind> Run<'a, K> {
     }
 
     pub(super) fn is_managed(&self) -> bool {
-        self.object.common().management.management_policy == ManagementPolicy::Manage
+        self.object.management().management_policy == ManagementPolicy::Manage
     }
 
-    pub(super) fn status(&self) -> CommonStatus {
+    /// The status as the resource had it when this began.
+    pub(super) fn status(&self) -> Status<K::Own> {
         self.object.status().cloned().unwrap_or_default()
     }
 
     pub(super) fn conditions(&self) -> Vec<Condition> {
-        self.status().conditions
+        self.status().common.conditions
     }
 
     /// Was the resource as specified at this very generation?
@@ -170,27 +171,70 @@ impl<'a, K: Kind> Run<'a, K> {
         Claim { instance: instance.into(), target: format!("{}/{id}", K::KIND) }
     }
 
+    pub(super) fn claim_on_part(instance: &str, id: &str, part: &str) -> Claim {
+        Claim { instance: instance.into(), target: format!("{}/{id}/{part}", K::KIND) }
+    }
+
     /// The claim that stands for a name; nobody holds it, those who want the name wait on it.
     pub(super) fn name_claim(&self, name: &str) -> Option<Claim> {
         let Reach { instance, organization, .. } = self.reach.as_ref()?;
+        let organization = if K::SCOPE == Scope::Instance { "" } else { organization };
         let target = format!("{} name/{organization}/{}", K::KIND, name.to_lowercase());
         Some(Claim { instance: instance.clone(), target })
     }
 
-    /// Takes the claim of the bond, or learns who holds it. An observer claims nothing.
+    /// Takes the claims of the bond, or learns who holds them. An observer claims nothing.
     pub(super) fn claim_bond(&mut self) {
-        let (Some(id), Some(instance)) = (&self.bond.id, &self.bond.instance) else {
-            return;
-        };
-        if self.is_managed() {
-            let claim = Self::claim_on(instance, id);
-            self.holder = self.engine.claims.acquire(&claim, &Claimant::of::<K>(&*self.object)).err();
+        let Bond { id, organization, instance, .. } = self.bond.clone();
+        let id = if K::IDENTITY == Identity::Setting { organization } else { id };
+        if let (Some(id), Some(instance)) = (id, instance) {
+            self.claim(&instance, &id);
         }
+    }
+
+    fn claim(&mut self, instance: &str, id: &str) {
+        if !self.is_managed() {
+            return;
+        }
+        let claimant = Claimant::of::<K>(&*self.object);
+        let acquire = |claim| self.engine.claims.acquire(&claim, &claimant).err();
+        if !K::PARTED {
+            self.holder = acquire(Self::claim_on(instance, id));
+            return;
+        }
+        let taken = |part: &String| Some((part.clone(), acquire(Self::claim_on_part(instance, id, part))?));
+        self.parts_taken.extend(self.parts.iter().filter_map(taken).collect::<Vec<_>>());
+        self.parts.retain(|part| !self.parts_taken.contains_key(part));
+        let lost: BTreeSet<&str> = self.parts_taken.keys().map(String::as_str).collect();
+        self.desired = self.desired.take().map(|desired| K::without(desired, &lost));
+    }
+
+    /// What a status proves to be its resource's.
+    pub(super) fn recorded_claims(status: &Status<K::Own>) -> Vec<Claim> {
+        let CommonStatus { id, organization_id, instance, .. } = &status.common;
+        let id = if K::IDENTITY == Identity::Setting { organization_id } else { id };
+        let (Some(id), Some(instance), true) = (id, instance, K::is_bound(&status.common)) else {
+            return Vec::new();
+        };
+        match K::PARTED {
+            true => K::recorded(&status.own).iter().map(|p| Self::claim_on_part(instance, id, p)).collect(),
+            false => vec![Self::claim_on(instance, id)],
+        }
+    }
+
+    /// Resolves the spec, and the parts it names besides those that are recorded.
+    pub(super) async fn desire(&mut self) -> Result<(), Fault> {
+        let namespace = &self.handle.address.namespace;
+        let desired = self.object.desire(&self.engine.connections.vault_of(namespace)).await?;
+        self.parts.extend(K::parts(&desired));
+        self.desired = Some(desired);
+        self.claim_bond();
+        Ok(())
     }
 
     pub(super) fn context(&self) -> Result<Context<'_>, Fault> {
         let Reach { session, organization, .. } = self.reach.as_ref().ok_or(Fault::Stale)?;
-        Ok(Context { client: &session.client, organization })
+        Ok(Context { client: &session.client, organization, uid: self.handle.uid(), parts: &self.parts })
     }
 
     pub(super) fn session(&self) -> Result<&Arc<Session>, Fault> {
@@ -221,7 +265,14 @@ impl<'a, K: Kind> Run<'a, K> {
             instance = session.confirm_instance().await?;
         }
         let ours = self.is_ours(&session, &instance);
-        let organization = if ours { self.organization(&session).await? } else { String::new() };
+        let organization =
+            if ours { self.organization_of(&session, &instance).await? } else { String::new() };
+        if ours && K::IDENTITY == Identity::Setting {
+            self.target_id = Some(organization.clone());
+            if self.target == Target::None {
+                self.claim(&instance, &organization);
+            }
+        }
         self.reach = Some(Reach { session, instance, organization, _admission: admission });
         if ours {
             self.follow_instance();
@@ -262,85 +313,19 @@ impl<'a, K: Kind> Run<'a, K> {
         }
         Ok(true)
     }
+}
 
-    async fn organization(&self, session: &Session) -> Result<String, Fault> {
-        let intended = self.intent.as_ref().map(|intent| intent.organization.clone());
-        let id = match self.bond.organization.clone().or(intended) {
-            Some(id) => id,
-            None => self.resolve_organization(session).await?,
-        };
-        self.authorize(session, &id).await?;
-        Ok(id)
+/// What the resource points at: what its status proves, else what a person asks to import.
+fn target<K: Kind>(handle: &Handle, status: &CommonStatus) -> (Target, Option<String>) {
+    let bound = K::is_bound(status);
+    if K::IDENTITY == Identity::Setting {
+        let organization = status.organization_id.clone().filter(|_| bound);
+        return (if bound { Target::Bound } else { Target::None }, organization);
     }
-
-    async fn resolve_organization(&self, session: &Session) -> Result<String, Fault> {
-        match &self.object.common().organization {
-            None => session.default_organization().await,
-            Some(OrganizationSelector { id: Some(id), .. }) => Ok(id.clone()),
-            Some(OrganizationSelector { name: Some(name), .. }) => session.organization_named(name).await,
-            Some(OrganizationSelector { r#ref: Some(reference), .. }) => Err(Fault::Waiting {
-                reason: Reason::ReferenceNotFound,
-                message: format!(
-                    "Organization {}/{} does not exist: this version has no Organization kind yet, name the organization by id or name",
-                    self.handle.address.namespace, reference.name
-                ),
-            }),
-            Some(_) => Err(Fault::Blocked {
-                reason: Reason::InvalidSpec,
-                message: "spec.organization names nothing: set id or name".into(),
-            }),
-        }
-    }
-
-    /// A namespace that no grant selects costs no call.
-    fn check_namespace(&self, session: &Session) -> Result<(), Fault> {
-        match &session.access {
-            Some(grants) if !selects(grants, &self.namespace_labels()?) => Err(self.not_granted()),
-            _ => Ok(()),
-        }
-    }
-
-    /// A shared connection serves a namespace only what it was granted; nothing granted, nothing sent.
-    async fn authorize(&self, session: &Session, organization: &str) -> Result<(), Fault> {
-        let Some(grants) = &session.access else { return Ok(()) };
-        let labels = self.namespace_labels()?;
-        let name = match needs_name(grants, &labels) {
-            true => match session.organization_name(organization).await {
-                Ok(name) => Some(name),
-                Err(Fault::Zitadel(Error::OrganizationNotFound { .. })) if self.is_deleting() => {
-                    return Ok(());
-                }
-                Err(fault) => return Err(fault),
-            },
-            false => None,
-        };
-        match granted(grants, &labels, access::Asked { id: organization, name: name.as_deref() }) {
-            true => Ok(()),
-            false => Err(self.not_granted()),
-        }
-    }
-
-    fn namespace_labels(&self) -> Result<BTreeMap<String, String>, Fault> {
-        let namespace = &self.handle.address.namespace;
-        self.engine.namespace_labels(namespace).ok_or_else(|| Fault::Waiting {
-            reason: Reason::AccessDenied,
-            message: format!("the labels of namespace {namespace} are not known yet"),
-        })
-    }
-
-    /// Names the organization as the spec does: what it resolved to is not for everybody.
-    fn not_granted(&self) -> Fault {
-        let asked = match &self.object.common().organization {
-            Some(OrganizationSelector { id: Some(id), .. }) => format!("the organization {id}"),
-            Some(OrganizationSelector { name: Some(name), .. }) => format!("the organization {name:?}"),
-            _ => "its default organization".into(),
-        };
-        Fault::Blocked {
-            reason: Reason::AccessDenied,
-            message: format!(
-                "{} does not grant namespace {} {asked}: a cluster admin adds it to spec.access",
-                self.key, self.handle.address.namespace
-            ),
-        }
+    let requested = handle.annotation(annotation::ID).filter(|id| !id.is_empty());
+    match (&status.id, requested) {
+        (Some(id), _) => (Target::Bound, Some(id.clone())),
+        (None, Some(id)) => (Target::Requested, Some(id.into())),
+        (None, None) => (Target::None, None),
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::access::same_name;
 use super::events::Note;
 use super::fault::Fault;
-use super::kind::{Kind, Report};
-use super::plan::{Hold, Name, Observed, Pending, Target};
+use super::kind::{Kind, Report, Scope};
+use super::plan::{Hold, Identity, Name, Observed, Pending, Target};
 use super::resource::MetadataChange;
 use super::run::{Bond, Run};
 use crate::api::{Origin, Reason};
@@ -15,34 +15,47 @@ use crate::zitadel::Error;
 impl<K: Kind> Run<'_, K> {
     /// Reads the target with certainty.
     pub(super) async fn look(&mut self) -> Result<(), Fault> {
-        let Some(id) = self.target_id.clone() else {
-            return Err(Fault::Stale);
-        };
-        if !self.reach().await? {
+        if !self.reach().await? || (K::IDENTITY == Identity::Setting && self.holder.is_some()) {
             return Ok(());
         }
+        if self.is_empty_handed() {
+            self.observed = Observed::Absent;
+            return Ok(());
+        }
+        self.authorize_target().await?;
+        let id = self.target_id.clone().ok_or(Fault::Stale)?;
         match K::observe(self.context()?, &id).await {
             Ok(Some(remote)) => self.saw(remote),
             Ok(None) => self.confirm_absence().await?,
-            Err(Error::OrganizationNotFound { .. }) if self.is_deleting() => self.confirm_absence().await?,
+            Err(Error::OrganizationNotFound { .. } | Error::Unsupported { .. }) if self.is_deleting() => {
+                self.confirm_absence().await?;
+            }
             Err(error) => return Err(self.explain(error).await),
         }
         Ok(())
     }
 
-    fn saw(&mut self, remote: K::Remote) {
+    /// A deletion with no part left has nothing to look for.
+    fn is_empty_handed(&self) -> bool {
+        K::PARTED && self.is_deleting() && self.parts.is_empty()
+    }
+
+    pub(super) fn saw(&mut self, remote: K::Remote) {
         let report = K::report(&remote);
-        let owned = self.reach.as_ref().is_some_and(|reach| reach.organization == report.owner);
+        let resides = || self.reach.as_ref().is_some_and(|reach| reach.organization == report.owner);
+        let owned = K::IDENTITY == Identity::Setting || K::SCOPE == Scope::Instance || resides();
         self.differing = self.desired.as_ref().map(|desired| K::diff(desired, &remote)).unwrap_or_default();
-        self.observed = match (owned, self.differing.as_slice()) {
-            (false, _) => Observed::Foreign,
-            (true, []) => Observed::InSync,
-            (true, _) => Observed::Differs,
+        self.observed = match self.differing.as_slice() {
+            _ if !owned => Observed::Foreign,
+            _ if self.is_managed() && K::is_default(&remote) => Observed::Absent,
+            [] => Observed::InSync,
+            _ => Observed::Differs,
         };
         match self.target {
             // What is bound and there is what the intent was for, or what was before it.
             Target::Bound if owned => (self.intent, self.pending) = (None, Pending::No),
             Target::Bound => {}
+            _ if K::IDENTITY == Identity::Setting => {}
             _ => self.find_holder(&report.id),
         }
         self.remote = Some(remote);
@@ -77,7 +90,8 @@ impl<K: Kind> Run<'_, K> {
         for id in ids {
             if let Some(remote) = K::observe(cx, &id).await? {
                 let report = K::report(&remote);
-                if report.owner == cx.organization && same_name(&report.name, name) {
+                let resides = K::SCOPE == Scope::Instance || report.owner == cx.organization;
+                if resides && same_name(&report.name, name) {
                     named.push(remote);
                 }
             }
@@ -106,6 +120,10 @@ impl<K: Kind> Run<'_, K> {
     }
 
     pub(super) async fn adopt(&mut self) -> Result<(), Fault> {
+        if K::IDENTITY == Identity::Setting {
+            return self.take_over().await;
+        }
+        self.authorize_target().await?;
         let Some(remote) = self.remote.take() else {
             return Err(Fault::Stale);
         };
@@ -121,23 +139,42 @@ impl<K: Kind> Run<'_, K> {
         Ok(())
     }
 
+    /// Takes a setting as it is; what it says is recorded before anything is written.
+    async fn take_over(&mut self) -> Result<(), Fault> {
+        let organization = self.context()?.organization.to_owned();
+        if let Some(holder) = self.holder_elsewhere(&organization).await? {
+            self.holder = Some(holder);
+            return Ok(());
+        }
+        let origin = match self.observed {
+            Observed::Absent => Origin::Created,
+            _ => Origin::Adopted,
+        };
+        if origin == Origin::Adopted {
+            let note = format!("took over the {} of organization {organization}", K::KIND);
+            self.notes.push(Note::normal("Adopted", note));
+        }
+        self.bind_to(None, organization, origin);
+        Ok(())
+    }
+
     pub(super) fn bind(&mut self, remote: K::Remote, origin: Origin) {
-        let Some(reach) = &self.reach else { return };
-        let id = K::report(&remote).id;
+        let Report { id, owner, .. } = K::report(&remote);
         if origin == Origin::Created && !self.is_deleting() {
             self.notes.push(Note::normal("Created", format!("created {} {id}", K::KIND)));
         }
-        self.bond = Bond {
-            id: Some(id.clone()),
-            organization: Some(reach.organization.clone()),
-            instance: Some(reach.instance.clone()),
-            origin: Some(origin),
-        };
-        (self.target, self.target_id) = (Target::Bound, Some(id));
+        self.bind_to(Some(id), owner, origin);
+        self.saw(remote);
+    }
+
+    fn bind_to(&mut self, id: Option<String>, organization: String, origin: Origin) {
+        self.target_id = Some(id.clone().unwrap_or_else(|| organization.clone()));
+        let instance = self.reach.as_ref().map(|reach| reach.instance.clone());
+        self.bond = Bond { id, organization: Some(organization), instance, origin: Some(origin) };
+        self.target = Target::Bound;
         (self.recorded, self.pending, self.name) = (false, Pending::No, Name::Free);
         self.engine.memo.recovered(self.handle.uid());
         self.claim_bond();
-        self.saw(remote);
     }
 
     pub(super) async fn update(&mut self) -> Result<(), Fault> {
@@ -146,9 +183,11 @@ impl<K: Kind> Run<'_, K> {
         };
         let fields = std::mem::take(&mut self.differing);
         self.check_fight(&fields)?;
+        self.object.permit(self.context()?, &remote, self.desired.as_ref()).await?;
+        let drifted = self.drifted(&remote);
         let old_name = K::report(&remote).name;
         match K::apply(self.context()?, self.desired()?, Some(remote)).await {
-            Ok(remote) => self.updated(remote, &fields, &old_name),
+            Ok(remote) => self.updated(remote, fields, &old_name, drifted),
             Err(Error::NotFound { .. }) => self.observed = Observed::Unknown,
             Err(Error::AlreadyExists { .. }) => return Err(self.held(Hold::NameInUse)),
             Err(error) => return Err(self.explain(error).await),
@@ -156,18 +195,25 @@ impl<K: Kind> Run<'_, K> {
         Ok(())
     }
 
-    fn updated(&mut self, remote: K::Remote, fields: &[&'static str], old_name: &str) {
-        if self.was_in_sync() {
-            self.engine.memo.repaired(self.handle.uid(), fields);
-            self.reverted = fields.to_vec();
+    /// Did somebody else write? It was as specified at this generation, and ZITADEL has counted on since.
+    fn drifted(&self, remote: &K::Remote) -> bool {
+        self.was_in_sync() && self.status().common.sequence != Some(K::report(remote).sequence)
+    }
+
+    fn updated(&mut self, remote: K::Remote, fields: Vec<String>, old_name: &str, drifted: bool) {
+        if drifted {
+            self.engine.memo.repaired(self.handle.uid(), &fields);
             let note = format!("reverted what was changed outside: {}", fields.join(", "));
             let action = format!("Revert {}", fields.join(", "));
             self.notes.push(Note { action, ..Note::warning("DriftReverted", note) });
         } else {
             self.notes.push(Note::normal("Updated", format!("changed {}", fields.join(", "))));
         }
-        if fields.contains(&"name") {
+        if fields.iter().any(|field| field == "name") {
             self.wake_who_wants(old_name);
+        }
+        if drifted {
+            self.reverted = fields;
         }
         self.saw(remote);
     }
@@ -179,9 +225,9 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// The same field repaired again and again is somebody else's field too.
-    fn check_fight(&self, fields: &[&'static str]) -> Result<(), Fault> {
+    fn check_fight(&self, fields: &[String]) -> Result<(), Fault> {
         let contested = self.engine.memo.contested(self.handle.uid(), fields);
-        let edited = self.status().observed_generation != self.object.meta().generation;
+        let edited = self.status().common.observed_generation != self.object.meta().generation;
         if contested.is_empty() || edited {
             return Ok(());
         }
@@ -202,11 +248,13 @@ impl<K: Kind> Run<'_, K> {
         let Some(remote) = self.remote.take() else {
             return Err(Fault::Stale);
         };
+        self.object.permit(self.context()?, &remote, None).await?;
         match K::remove(self.context()?, &remote).await {
             Ok(()) => self.observed = Observed::Unknown,
             Err(error) => return Err(self.explain(error).await),
         }
-        let Report { id, name, .. } = K::report(&remote);
+        let name = K::report(&remote).name;
+        let id = self.target_id.as_deref().unwrap_or_default();
         self.notes.push(Note::normal("Removed", format!("removed {} {id}", K::KIND)));
         self.wake_who_wants(&name);
         Ok(())

@@ -132,7 +132,7 @@ fn gone<K: AnyConnection>(engine: &Engine, event: &watcher::Event<DeserializeGua
 
 /// How many resources use the connection; `None` while not all kinds are known.
 fn users(engine: &Engine, key: &ConnectionKey) -> Option<usize> {
-    engine.users(key, super::registry().len())
+    engine.users(key)
 }
 
 /// Who follows only a part of the cluster cannot say that nobody uses a shared connection.

@@ -32,6 +32,11 @@ pub fn registry() -> Vec<Entry> {
     vec![entry::<Project>()]
 }
 
+/// Names of the fields that differ.
+fn differing<const N: usize>(fields: [(&str, bool); N]) -> Vec<String> {
+    fields.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field.to_owned()).collect()
+}
+
 fn entry<K: Kind>() -> Entry {
     Entry {
         kind: K::KIND,

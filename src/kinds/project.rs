@@ -1,8 +1,10 @@
 //! `Project`: one project of an organization, through management v1.
 
+use super::differing;
 use crate::api::common::AdoptionPolicy;
-use crate::api::project::{PrivateLabelingSetting, ProjectState};
-use crate::api::{CommonSpec, CommonStatus, Project, Reason};
+use crate::api::project::{PrivateLabelingSetting, ProjectState, ProjectStatus};
+use crate::api::{ManagementSpec, Nothing, OrganizationSelector, Project, Reason};
+use crate::engine::credentials::Vault;
 use crate::engine::fault::Fault;
 use crate::engine::kind::{Context, Kind, Permission, Report};
 use crate::engine::plan::Identity;
@@ -24,6 +26,7 @@ pub struct Desired {
 impl Kind for Project {
     type Desired = Desired;
     type Remote = zitadel::Project;
+    type Own = Nothing;
 
     const KIND: &'static str = "Project";
     const IDENTITY: Identity = Identity::Assigned;
@@ -35,11 +38,15 @@ impl Kind for Project {
         Permission { name: permission::PROJECT_DELETE, roles: MANAGERS },
     ];
 
-    fn common(&self) -> &CommonSpec {
-        &self.spec.common
+    fn management(&self) -> &ManagementSpec {
+        &self.spec.common.management
     }
 
-    fn status(&self) -> Option<&CommonStatus> {
+    fn organization(&self) -> Option<&OrganizationSelector> {
+        self.spec.common.organization.as_ref()
+    }
+
+    fn status(&self) -> Option<&ProjectStatus> {
         self.status.as_ref()
     }
 
@@ -47,7 +54,7 @@ impl Kind for Project {
         self.spec.adoption_policy
     }
 
-    fn desire(&self) -> Result<Desired, Fault> {
+    async fn desire(&self, _: &Vault) -> Result<Desired, Fault> {
         let name = self.spec.name.clone().unwrap_or_else(|| self.name_any());
         let settings = ProjectSettings {
             name: valid_name(name)?,
@@ -85,19 +92,16 @@ impl Kind for Project {
         Ok(found.into_iter().map(|project| project.id).collect())
     }
 
-    fn diff(desired: &Desired, remote: &zitadel::Project) -> Vec<&'static str> {
+    fn diff(desired: &Desired, remote: &zitadel::Project) -> Vec<String> {
         let Desired { settings, state } = desired;
-        [
+        differing([
             ("name", settings.name != remote.name),
             ("projectRoleAssertion", settings.project_role_assertion != remote.project_role_assertion),
             ("projectRoleCheck", settings.project_role_check != remote.project_role_check),
             ("hasProjectCheck", settings.has_project_check != remote.has_project_check),
             ("privateLabelingSetting", settings.private_labeling_setting != remote.private_labeling_setting),
             ("state", *state != remote.state),
-        ]
-        .into_iter()
-        .filter_map(|(field, differs)| differs.then_some(field))
-        .collect()
+        ])
     }
 
     async fn apply(

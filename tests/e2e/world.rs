@@ -113,6 +113,7 @@ pub fn config(namespace: &str) -> Config {
             transient: growth(200, 1000),
             dependency: growth(300, 1500),
             slow: growth(500, 2000),
+            rare: Duration::from_secs(1),
         },
         namespaces: vec![namespace.to_owned()],
         ..Config::default()

@@ -59,7 +59,7 @@ fn rows() -> Vec<(Error, Reason, Severity, Pace)> {
         (Error::Unchanged { id: id() }, Reason::Conflict, Transient, Pace::Transient),
         (Error::Invalid { id: None, message: text() }, Reason::InvalidSpec, Stalled, Pace::Resync),
         (Error::TooLarge, Reason::InvalidSpec, Stalled, Pace::Resync),
-        (Error::Unsupported { message: text() }, Reason::Unsupported, Stalled, Pace::Resync),
+        (Error::Unsupported { message: text() }, Reason::Unsupported, Stalled, Pace::Rare),
     ]
 }
 

@@ -4,7 +4,7 @@ use super::*;
 
 /// The whole input product.
 fn every_case() -> impl Iterator<Item = Facts> {
-    let identities = [Identity::Assigned, Identity::Chosen, Identity::Setting];
+    let identities = [Identity::Assigned, Identity::Setting];
     let pendings = [Pending::No, Pending::Begun, Pending::Unresolved];
     let targets = [Target::None, Target::Requested, Target::Found, Target::Bound];
     let looks = [
@@ -16,7 +16,7 @@ fn every_case() -> impl Iterator<Item = Facts> {
         Observed::Differs,
     ];
     let names = [Name::Free, Name::Suspect, Name::InUse];
-    let total = 3 * 3 * 4 * 6 * 3 * (1 << 9);
+    let total = 2 * 3 * 4 * 6 * 3 * (1 << 12);
     (0..total).map(move |mut n: usize| {
         let mut pick = |of: usize| {
             let chosen = n % of;
@@ -24,7 +24,7 @@ fn every_case() -> impl Iterator<Item = Facts> {
             chosen
         };
         Facts {
-            identity: identities[pick(3)],
+            identity: identities[pick(2)],
             pending: pendings[pick(3)],
             target: targets[pick(4)],
             observed: looks[pick(6)],
@@ -38,6 +38,9 @@ fn every_case() -> impl Iterator<Item = Facts> {
             name: names[pick(3)],
             searched: pick(2) == 1,
             adopt_by_name: pick(2) == 1,
+            parts_taken: pick(2) == 1,
+            recreate: pick(2) == 1,
+            in_use: pick(2) == 1,
         }
     })
 }
@@ -96,7 +99,13 @@ fn only_an_owned_object_that_is_there_is_removed_and_only_on_deletion_without_re
     always(
         "remove",
         |_, step| step == Step::Remove,
-        |f| f.deleting && f.deletion == DeletionPolicy::Delete && f.target == Target::Bound && present(f),
+        |f| {
+            f.deleting
+                && f.deletion == DeletionPolicy::Delete
+                && f.target == Target::Bound
+                && present(f)
+                && !f.in_use
+        },
     );
 }
 
@@ -163,7 +172,11 @@ fn a_create_begins_only_without_a_target_or_after_confirmed_absence() {
 fn an_unresolved_create_is_settled_before_anything_else_is_created_or_adopted() {
     always(
         "unresolved",
-        |f, _| f.pending == Pending::Unresolved && f.management == ManagementPolicy::Manage,
+        |f, _| {
+            f.pending == Pending::Unresolved
+                && f.identity == Identity::Assigned
+                && f.management == ManagementPolicy::Manage
+        },
         |f| !matches!(plan(f), Step::BeginCreate | Step::Create | Step::Adopt | Step::FindByName),
     );
 }
@@ -174,10 +187,37 @@ fn adoption_needs_a_request_or_the_policy_and_the_finalizer() {
         "adopt",
         |_, step| step == Step::Adopt,
         |f| {
-            f.finalizer
-                && present(f)
-                && (f.target == Target::Requested || f.target == Target::Found && f.adopt_by_name)
+            let asked = f.target == Target::Requested || f.target == Target::Found && f.adopt_by_name;
+            let named = f.identity == Identity::Setting && f.target != Target::Bound;
+            f.finalizer && (present(f) && asked || named && (present(f) || f.observed == Observed::Absent))
         },
+    );
+}
+
+#[test]
+fn a_setting_is_recorded_as_owned_before_it_is_first_written() {
+    always(
+        "setting",
+        |f, step| f.identity == Identity::Setting && writes_zitadel(step),
+        |f| f.deleting || f.recorded && f.target == Target::Bound,
+    );
+}
+
+#[test]
+fn what_may_not_be_made_again_by_itself_stays_gone() {
+    always(
+        "gone",
+        |f, step| f.target == Target::Bound && f.pending == Pending::No && step == Step::BeginCreate,
+        |f| f.recreate,
+    );
+}
+
+#[test]
+fn a_setting_with_parts_of_others_is_never_done() {
+    always(
+        "parts",
+        |f, step| step == Step::Done && f.parts_taken,
+        |f| f.deleting || f.management == ManagementPolicy::Observe,
     );
 }
 
