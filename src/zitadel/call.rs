@@ -14,8 +14,8 @@ use super::refusal::Asked;
 
 const SEGMENT: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// One call: method, path, the permission it needs, and what it sends.
-#[derive(Clone, Debug)]
+/// One call: method, path, the permission it needs, and what it sends. Without `Debug`: bodies hold secrets.
+#[derive(Clone)]
 pub(crate) struct Call {
     method: Method,
     path: String,
@@ -86,6 +86,11 @@ impl Call {
 
     pub(crate) fn is_repeatable(&self) -> bool {
         self.repeatable
+    }
+
+    /// Whether it is a search, whose page may be made smaller.
+    pub(crate) fn is_search(&self) -> bool {
+        self.repeatable && self.method == Method::POST
     }
 
     pub(crate) fn method(&self) -> &Method {

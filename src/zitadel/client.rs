@@ -19,7 +19,7 @@ use super::limit::{AggregateLocks, Limiter};
 use super::mint::Minter;
 use super::refusal::accept;
 use super::token::TokenSource;
-use super::transport::Transport;
+use super::transport::{Transport, TransportError};
 use super::url::audiences;
 
 /// Where ZITADEL is, and how long a call may take.
@@ -144,7 +144,10 @@ impl Inner {
     async fn send(&self, call: &Call, token: &SecretString) -> Result<Response<Bytes>, Error> {
         let request = call.request(&self.base, self.instance_host.as_ref(), token)?;
         self.limiter.admit(self.deadline).await?;
-        Ok(self.transport.send(request).await?)
+        self.transport.send(request).await.map_err(|error| match error {
+            TransportError::TooLarge { status: 200..300, .. } if call.is_search() => Error::TooLarge,
+            error => error.into(),
+        })
     }
 
     fn accept(

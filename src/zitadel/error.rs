@@ -23,7 +23,7 @@ pub enum Error {
         /// The bound that passed.
         after: Duration,
     },
-    /// An answer that is not ZITADEL's: HTML, cut JSON, a redirect, more than 4 MiB.
+    /// An answer that is not ZITADEL's: HTML, cut JSON, a redirect, more than 4 MiB (other than of a search).
     #[error("the answer (HTTP {status}) is not one of ZITADEL: {what}")]
     Malformed {
         /// The HTTP status.
@@ -113,7 +113,7 @@ pub enum Error {
         /// The error id (`LIMITS-…`, `QUOTA-…`).
         id: Option<String>,
     },
-    /// 429 code 8 of a gRPC message over 4 MiB: ask for, or send, less at once.
+    /// 429 code 8 of a gRPC message over 4 MiB, or a search's answer over 4 MiB: ask for, or send, less at once.
     #[error("the request or its answer is too large for ZITADEL")]
     TooLarge,
     /// 5xx and gRPC codes that pass by themselves, the conflict of two writes to one aggregate included.

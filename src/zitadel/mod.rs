@@ -7,9 +7,12 @@ mod answer;
 mod auth;
 mod call;
 mod client;
+mod domain_policy;
 mod error;
+mod feature;
 mod iam;
 mod limit;
+mod metadata;
 mod mint;
 mod organization;
 mod page;
@@ -26,9 +29,12 @@ mod tests;
 pub use self::answer::Answer;
 pub use self::auth::{Credential, CredentialError, CredentialSource, JwtProfile};
 pub use self::client::{Client, ClientConfig};
+pub use self::domain_policy::{DomainPolicy, DomainPolicySettings};
 pub use self::error::Error;
+pub use self::feature::OrganizationFeatures;
 pub use self::iam::{InstanceIdentity, Membership, User};
 pub use self::limit::{AggregateGuard, AggregateLocks, Limiter};
+pub use self::metadata::Metadata;
 pub use self::organization::{Organization, OrganizationState};
 pub use self::project::{Created, Details, PrivateLabelingSetting, Project, ProjectSettings, ProjectState};
 pub use self::token::TokenSource;
@@ -41,8 +47,26 @@ pub mod permission {
     pub const AUTHENTICATED: &str = "authenticated";
     /// Read the instance (`GET /admin/v1/instances/me`).
     pub const IAM_READ: &str = "iam.read";
+    /// Read domain policies.
+    pub const IAM_POLICY_READ: &str = "iam.policy.read";
+    /// Add or change an organization's domain policy.
+    pub const IAM_POLICY_WRITE: &str = "iam.policy.write";
+    /// Reset an organization's domain policy to the instance's.
+    pub const IAM_POLICY_DELETE: &str = "iam.policy.delete";
+    /// Create an organization.
+    pub const ORG_CREATE: &str = "org.create";
+    /// Delete an organization.
+    pub const ORG_DELETE: &str = "org.delete";
+    /// Read an organization's features.
+    pub const ORG_FEATURE_READ: &str = "org.feature.read";
+    /// Set an organization's features.
+    pub const ORG_FEATURE_WRITE: &str = "org.feature.write";
+    /// Reset an organization's features.
+    pub const ORG_FEATURE_DELETE: &str = "org.feature.delete";
     /// Read an organization and its metadata.
     pub const ORG_READ: &str = "org.read";
+    /// Change an organization or its metadata.
+    pub const ORG_WRITE: &str = "org.write";
     /// Create a project in an organization.
     pub const PROJECT_CREATE: &str = "project.create";
     /// Delete a project.
@@ -51,4 +75,6 @@ pub mod permission {
     pub const PROJECT_READ: &str = "project.read";
     /// Change, deactivate or reactivate a project.
     pub const PROJECT_WRITE: &str = "project.write";
+    /// List users.
+    pub const USER_READ: &str = "user.read";
 }

@@ -18,18 +18,28 @@ const MOST_PAGES: usize = 100;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Page<T> {
+pub(crate) struct Page<T> {
     /// Always sent, also with an empty result: an answer without it is not an empty list.
-    details: ListDetails,
+    pub(crate) details: ListDetails,
     #[serde(default = "Vec::new")]
-    result: Vec<T>,
+    pub(crate) result: Vec<T>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ListDetails {
+pub(crate) struct ListDetails {
     #[serde(default)]
     total_result: String,
+}
+
+impl ListDetails {
+    /// How many items there are, where the server counts just those that it shows.
+    pub(crate) fn count(&self) -> Result<usize, Error> {
+        match self.total_result.as_str() {
+            "" => Ok(0),
+            total => total.parse().map_err(|_| Error::malformed(200, "its total is not a number")),
+        }
+    }
 }
 
 /// An item of a list, told from others by its id.

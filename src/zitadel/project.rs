@@ -103,15 +103,17 @@ pub enum PrivateLabelingSetting {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Created {
     /// The id that the server gave.
+    #[serde(alias = "organizationId")]
     pub id: String,
     /// The write.
     #[serde(default)]
     pub details: Details,
 }
 
+/// The answer to any other write.
 #[derive(Deserialize)]
-struct Written {
-    details: Details,
+pub(crate) struct Written {
+    pub(crate) details: Details,
 }
 
 #[derive(Deserialize)]
@@ -136,11 +138,7 @@ impl Client {
         settings: &ProjectSettings,
     ) -> Result<Created, Error> {
         let call = Call::new(Method::POST, &PROJECTS, PROJECT_CREATE)?.in_organization(organization)?;
-        let created: Created = self.call(&call.body(settings)?).await?.value;
-        match created.id.as_str() {
-            "" => Err(Error::malformed(200, "it holds no project id")),
-            _ => Ok(created),
-        }
+        self.create(&call.body(settings)?).await
     }
 
     /// Replaces all settings of a project (`PUT /management/v1/projects/{id}`).
@@ -154,8 +152,7 @@ impl Client {
         id: &str,
         settings: &ProjectSettings,
     ) -> Result<Details, Error> {
-        self.write_project(project_call(Method::PUT, PROJECT_WRITE, organization, id, None)?.body(settings)?)
-            .await
+        self.write(&project_call(Method::PUT, PROJECT_WRITE, organization, id, None)?.body(settings)?).await
     }
 
     /// The project, read after every write before (`GET /management/v1/projects/{id}`).
@@ -188,7 +185,7 @@ impl Client {
     /// # Errors
     /// [`Error::NotFound`] (`COMMAND-3M9sd`) when there is none in this organization.
     pub async fn delete_project(&self, organization: &str, id: &str) -> Result<Details, Error> {
-        self.write_project(project_call(Method::DELETE, PROJECT_DELETE, organization, id, None)?).await
+        self.write(&project_call(Method::DELETE, PROJECT_DELETE, organization, id, None)?).await
     }
 
     /// Deactivates a project (`POST …/{id}/_deactivate`).
@@ -197,7 +194,7 @@ impl Client {
     /// [`Error::Unchanged`] (`COMMAND-mki55`), [`Error::NotFound`] (`COMMAND-112M9`).
     pub async fn deactivate_project(&self, organization: &str, id: &str) -> Result<Details, Error> {
         let call = project_call(Method::POST, PROJECT_WRITE, organization, id, Some("_deactivate"))?;
-        self.write_project(call.empty_body()?).await
+        self.write(&call.empty_body()?).await
     }
 
     /// Reactivates a project (`POST …/{id}/_reactivate`).
@@ -206,7 +203,7 @@ impl Client {
     /// [`Error::Unchanged`] (`COMMAND-5M9bs`), [`Error::NotFound`] (`COMMAND-3M9sd`).
     pub async fn reactivate_project(&self, organization: &str, id: &str) -> Result<Details, Error> {
         let call = project_call(Method::POST, PROJECT_WRITE, organization, id, Some("_reactivate"))?;
-        self.write_project(call.empty_body()?).await
+        self.write(&call.empty_body()?).await
     }
 
     async fn search_projects(&self, organization: &str, queries: &[Value]) -> Result<Vec<Project>, Error> {
@@ -215,8 +212,18 @@ impl Client {
             .await
     }
 
-    async fn write_project(&self, call: Call) -> Result<Details, Error> {
-        Ok(self.call::<Written>(&call).await?.value.details)
+    /// A create of an object that has an id of its own.
+    pub(crate) async fn create(&self, call: &Call) -> Result<Created, Error> {
+        let created: Created = self.call(call).await?.value;
+        match created.id.as_str() {
+            "" => Err(Error::malformed(200, "it holds no id")),
+            _ => Ok(created),
+        }
+    }
+
+    /// Any other write.
+    pub(crate) async fn write(&self, call: &Call) -> Result<Details, Error> {
+        Ok(self.call::<Written>(call).await?.value.details)
     }
 }
 

@@ -10,12 +10,12 @@ use super::{
 };
 
 /// A client that is answered with this JSON.
-fn answered(body: &Value) -> Result<Client, String> {
+pub(super) fn answered(body: &Value) -> Result<Client, String> {
     client(Fake::always(Reply::json(200, body)), Secret::pat("t"))
 }
 
 /// The recorded 200 answers of both server lines to one method and path (a prefix when it ends in `*`).
-fn answers(method: &Method, path: &str) -> Result<Vec<Value>, Box<dyn std::error::Error>> {
+pub(super) fn answers(method: &Method, path: &str) -> Result<Vec<Value>, Box<dyn std::error::Error>> {
     let steps = [recorded("v3")?, recorded("v4")?].concat();
     let fits = |step: &&Value| {
         let asked = step["path"].as_str().unwrap_or_default();

@@ -4,8 +4,11 @@ mod api;
 mod calls;
 mod canary;
 mod classification;
+mod double;
 mod limits;
+mod metadata;
 mod network;
+mod settings;
 mod tokens;
 mod urls;
 

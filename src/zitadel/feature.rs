@@ -1,0 +1,133 @@
+//! Features of an organization: `v2/features/organization/{id}`, or the same under `v2beta`.
+//!
+//! Every released server answers that they are not implemented: [`Error::Unsupported`].
+
+use std::collections::BTreeMap;
+
+use http::Method;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use super::call::Call;
+use super::client::Client;
+use super::error::Error;
+use super::permission::{ORG_FEATURE_DELETE, ORG_FEATURE_READ, ORG_FEATURE_WRITE};
+use super::project::{Details, Written};
+
+/// The features that an organization has set itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OrganizationFeatures {
+    /// The last write.
+    pub details: Details,
+    /// The flags set for the organization, none that is inherited, each as a write takes it: a bool, for
+    /// `improvedPerformance` a list, for others an object.
+    pub flags: BTreeMap<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct Found {
+    #[serde(default)]
+    details: Details,
+    #[serde(flatten)]
+    flags: BTreeMap<String, Value>,
+}
+
+impl Client {
+    /// The features of an organization, read after every write before (`GET`).
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] of every released server.
+    pub async fn organization_features(&self, organization: &str) -> Result<OrganizationFeatures, Error> {
+        let read = |version| feature_call(Method::GET, version, organization, ORG_FEATURE_READ);
+        let Found { details, flags } = self.either_version(read).await?;
+        Ok(OrganizationFeatures { details, flags: own_flags(flags) })
+    }
+
+    /// Sets these flags of an organization and leaves its others as they are (`PUT`).
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] of every released server; [`Error::Invalid`] (`COMMAND-Vigh1`) when the server
+    /// knows none of the flags.
+    pub async fn set_organization_features(
+        &self,
+        organization: &str,
+        flags: &BTreeMap<String, Value>,
+    ) -> Result<Details, Error> {
+        let write = |version| {
+            let call = feature_call(Method::PUT, version, organization, ORG_FEATURE_WRITE)?;
+            Ok(call.body(flags)?.serial(organization))
+        };
+        Ok(self.either_version::<Written>(write).await?.details)
+    }
+
+    /// Unsets every flag of an organization, also when none is set (`DELETE`).
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] of every released server.
+    pub async fn reset_organization_features(&self, organization: &str) -> Result<Details, Error> {
+        let write = |version| {
+            let call = feature_call(Method::DELETE, version, organization, ORG_FEATURE_DELETE)?;
+            Ok(call.serial(organization))
+        };
+        Ok(self.either_version::<Written>(write).await?.details)
+    }
+
+    /// Asks `v2`, and where that is not there or not implemented `v2beta`, which v5 removes.
+    async fn either_version<T: DeserializeOwned>(
+        &self,
+        declare: impl Fn(&'static str) -> Result<Call, Error>,
+    ) -> Result<T, Error> {
+        let missing = match self.call(&declare("v2")?).await {
+            Err(error @ (Error::Unsupported { .. } | Error::UnknownEndpoint { .. })) => error,
+            answer => return Ok(answer?.value),
+        };
+        match self.call(&declare("v2beta")?).await {
+            // v2beta asks for other permissions; what v2 said is about the feature itself.
+            Err(Error::UnknownEndpoint { .. } | Error::PermissionDenied { .. }) => Err(missing),
+            answer => Ok(answer?.value),
+        }
+    }
+}
+
+fn feature_call(
+    method: Method,
+    version: &str,
+    organization: &str,
+    permission: &'static str,
+) -> Result<Call, Error> {
+    let path = [version, "features", "organization", organization];
+    Call::new(method, &path, permission)?.in_organization(organization)
+}
+
+fn own_flags(sent: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    let own = |(name, flag): (String, Value)| own_flag(&name, flag).map(|flag| (name, flag));
+    sent.into_iter().filter_map(own).collect()
+}
+
+/// The flag as a write takes it, if it is the organization's own; zero values are not sent.
+fn own_flag(name: &str, flag: Value) -> Option<Value> {
+    let Value::Object(mut fields) = flag else {
+        return None;
+    };
+    if fields.remove("source")? != "SOURCE_ORGANIZATION" {
+        return None;
+    }
+    Some(match name {
+        "improvedPerformance" => fields.remove("executionPaths").unwrap_or_else(|| json!([])),
+        "loginV2" => {
+            fields.entry("required").or_insert(json!(false));
+            Value::Object(fields)
+        }
+        _ => switch(&fields).unwrap_or(Value::Object(fields)),
+    })
+}
+
+/// The value of a flag that is merely on or off.
+fn switch(fields: &Map<String, Value>) -> Option<Value> {
+    match fields.len() {
+        0 => Some(json!(false)),
+        1 => fields.get("enabled").cloned(),
+        _ => None,
+    }
+}

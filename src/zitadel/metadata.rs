@@ -1,0 +1,252 @@
+//! Metadata of an organization (`/management/v1/metadata`). Values may be secret: nothing here shows one.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::Method;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::call::Call;
+use super::client::Client;
+use super::error::Error;
+use super::page::Page;
+use super::permission::{ORG_READ, ORG_WRITE};
+use super::project::Details;
+
+const METADATA: [&str; 3] = ["management", "v1", "metadata"];
+/// The most entries a page, by the limits of v4.19.5.
+const LONGEST_PAGE: usize = 1000;
+/// A page whose values are smaller than this lets the next one be twice as long: both stay far below 4 MiB.
+const LIGHT_PAGE: usize = 1024 * 1024;
+/// How much is sent at once, in decoded bytes; the server takes 4 MiB.
+const CHUNK: usize = 3 * 1024 * 1024;
+/// How often a list is read that changes meanwhile.
+const READINGS: usize = 3;
+
+/// One entry; `Debug` does not show its value.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Metadata {
+    /// Its key: 1–200 characters, of any kind.
+    pub key: String,
+    /// Its value: 1–500,000 bytes.
+    #[serde(default, deserialize_with = "decoded")]
+    pub value: Vec<u8>,
+    /// Its last write; the sequence is the organization's.
+    #[serde(default)]
+    pub details: Details,
+}
+
+impl fmt::Debug for Metadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metadata")
+            .field("key", &self.key)
+            .field("value", &format_args!("[{} bytes]", self.value.len()))
+            .field("details", &self.details)
+            .finish()
+    }
+}
+
+/// The answer to a bulk write, whose details are of one entry at most: v4.13 skips what is so already.
+#[derive(Deserialize)]
+struct Accepted {}
+
+impl Client {
+    /// The entries of an organization whose key is `wanted`, read after every write before
+    /// (`POST /management/v1/metadata/_search`).
+    ///
+    /// Up to 1,000 entries in an answer of up to 4 MiB are one call, else pages shrink. A key that is missing from the result does not exist: a list
+    /// that is not complete, or changes while its pages are read, is an error. One deadline bounds all of it.
+    ///
+    /// # Errors
+    /// [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`); [`Error::Malformed`] for a list that keeps changing.
+    pub async fn metadata(
+        &self,
+        organization: &str,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<Metadata>, Error> {
+        let deadline = self.deadline();
+        timeout(deadline, self.read_metadata(organization, &wanted))
+            .await
+            .unwrap_or(Err(Error::Timeout { after: deadline }))
+    }
+
+    /// Sets entries, also to the values that they have (`POST /management/v1/metadata/{key}`, `_bulk`).
+    ///
+    /// One entry gives its own last write, several give none. Several go in chunks, each all or nothing: after
+    /// an error those before it are set.
+    ///
+    /// # Errors
+    /// [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`, `COMMAND-QXPGs`); [`Error::Invalid`] for an empty value or
+    /// one over 500,000 bytes.
+    pub async fn set_metadata(
+        &self,
+        organization: &str,
+        entries: &[(&str, &[u8])],
+    ) -> Result<Option<Details>, Error> {
+        if let [(key, value)] = entries
+            && is_path_safe(key)
+        {
+            let call =
+                metadata_call(Method::POST, key, organization, &json!({"value": STANDARD.encode(value)}))?;
+            return self.write(&call).await.map(Some);
+        }
+        for chunk in chunks(entries) {
+            let sent = |(key, value): &(&str, &[u8])| json!({"key": key, "value": STANDARD.encode(value)});
+            let sent: Vec<Value> = chunk.iter().map(sent).collect();
+            let call = metadata_call(Method::POST, "_bulk", organization, &json!({"metadata": sent}))?;
+            self.call::<Accepted>(&call).await?;
+        }
+        Ok(None)
+    }
+
+    /// Removes entries, all or none (`DELETE /management/v1/metadata/_bulk`).
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] (`META-2npds`) when one of them does not exist; [`Error::OrganizationNotFound`]
+    /// (`AUTH-Bs7Ds`, `COMMAND-QXPGs`).
+    pub async fn remove_metadata(&self, organization: &str, keys: &[&str]) -> Result<(), Error> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let call = metadata_call(Method::DELETE, "_bulk", organization, &json!({"keys": keys}))?;
+        self.call::<Accepted>(&call).await.map(drop)
+    }
+
+    async fn read_metadata(
+        &self,
+        organization: &str,
+        wanted: &impl Fn(&str) -> bool,
+    ) -> Result<Vec<Metadata>, Error> {
+        let mut limit = LONGEST_PAGE;
+        for _ in 0..READINGS {
+            if let Some(entries) = self.read_pages(organization, wanted, &mut limit).await? {
+                return Ok(entries);
+            }
+        }
+        Err(Error::malformed(200, "its list changes while it is read"))
+    }
+
+    /// One reading, `None` where the pages are not of one list. `limit` follows the size of the entries.
+    async fn read_pages(
+        &self,
+        organization: &str,
+        wanted: &impl Fn(&str) -> bool,
+        limit: &mut usize,
+    ) -> Result<Option<Vec<Metadata>>, Error> {
+        let mut reading = Reading::default();
+        loop {
+            let overlap = reading.overlap(*limit);
+            let call = page_call(organization, reading.known.len() - overlap, *limit)?;
+            let page = match self.call::<Page<Metadata>>(&call).await {
+                Err(Error::TooLarge) if *limit > 1 => {
+                    *limit /= 2;
+                    continue;
+                }
+                page => page?.value,
+            };
+            if page.result.iter().map(|entry| entry.value.len()).sum::<usize>() < LIGHT_PAGE {
+                *limit = LONGEST_PAGE.min(*limit * 2);
+            }
+            match reading.take(page, overlap, wanted)? {
+                Progress::More => {}
+                Progress::Complete => return Ok(Some(reading.kept)),
+                Progress::Changed => return Ok(None),
+            }
+        }
+    }
+}
+
+/// A list on its way from first to last page. Lists have no order, but keep theirs while nobody writes.
+#[derive(Default)]
+struct Reading {
+    known: HashSet<String>,
+    last: String,
+    total: Option<usize>,
+    kept: Vec<Metadata>,
+}
+
+enum Progress {
+    More,
+    Complete,
+    /// The pages are not of one list.
+    Changed,
+}
+
+impl Reading {
+    /// How many known entries the next page begins with, to see that they are still where they were.
+    fn overlap(&self, limit: usize) -> usize {
+        usize::from(!self.known.is_empty() && limit > 1)
+    }
+
+    fn take(
+        &mut self,
+        page: Page<Metadata>,
+        overlap: usize,
+        wanted: &impl Fn(&str) -> bool,
+    ) -> Result<Progress, Error> {
+        let (count, before) = (page.details.count()?, self.known.len());
+        let total = *self.total.get_or_insert(count);
+        let mut entries = page.result.into_iter();
+        let steady = entries.by_ref().take(overlap).all(|entry| entry.key == self.last);
+        let fresh = entries.all(|entry| self.add(entry, wanted));
+        let (now, grown) = (self.known.len(), self.known.len() > before);
+        Ok(match now.cmp(&total) {
+            _ if !steady || !fresh || count != total => Progress::Changed,
+            Ordering::Equal => Progress::Complete,
+            Ordering::Less if grown => Progress::More,
+            _ => Progress::Changed,
+        })
+    }
+
+    /// Whether the entry was new.
+    fn add(&mut self, entry: Metadata, wanted: &impl Fn(&str) -> bool) -> bool {
+        self.last.clone_from(&entry.key);
+        let fresh = self.known.insert(entry.key.clone());
+        if wanted(&entry.key) {
+            self.kept.push(entry);
+        }
+        fresh
+    }
+}
+
+fn page_call(organization: &str, offset: usize, limit: usize) -> Result<Call, Error> {
+    let body = json!({"query": {"offset": offset.to_string(), "limit": limit, "asc": true}});
+    Call::search(&[&METADATA[..], &["_search"]].concat(), ORG_READ, &body)?.in_organization(organization)
+}
+
+fn metadata_call(method: Method, key: &str, organization: &str, body: &Value) -> Result<Call, Error> {
+    let call = Call::new(method, &[&METADATA[..], &[key]].concat(), ORG_WRITE)?;
+    Ok(call.in_organization(organization)?.body(body)?.serial(organization))
+}
+
+/// Whether the server finds the key in a path: it refuses other characters, and some names are endpoints.
+fn is_path_safe(key: &str) -> bool {
+    let printable = key.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'/');
+    printable && !matches!(key, "" | "." | ".." | "_bulk" | "_search")
+}
+
+/// Parts of at most [`CHUNK`] bytes, or of one entry.
+fn chunks<'a, 'b>(mut entries: &'a [(&'b str, &'b [u8])]) -> Vec<&'a [(&'b str, &'b [u8])]> {
+    let mut chunks = Vec::new();
+    while !entries.is_empty() {
+        let mut size = 0;
+        let fits = |(key, value): &&(&str, &[u8])| {
+            size += key.len() + value.len();
+            size <= CHUNK
+        };
+        let (chunk, rest) = entries.split_at(entries.iter().take_while(fits).count().max(1));
+        chunks.push(chunk);
+        entries = rest;
+    }
+    chunks
+}
+
+fn decoded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    STANDARD.decode(text).map_err(|_| serde::de::Error::custom("not base64"))
+}

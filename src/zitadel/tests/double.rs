@@ -1,0 +1,203 @@
+//! The calls about organizations, metadata, policies and features against the double of both server lines.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use serde_json::json;
+use support::zitadel::{Behaviour, Double, OrganizationFeatures};
+
+use super::super::transport::BODY_LIMIT;
+use super::{
+    Client, DomainPolicySettings, Error, OrganizationState, Secret, TestResult, Transport, TransportError,
+    client_at,
+};
+
+/// The double as a transport, with the bound of the real one.
+struct Wire(Double);
+
+impl Transport for Wire {
+    fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+        async move {
+            let dropped = |_| TransportError::Unreachable("connection closed".to_owned());
+            let response = self.0.call(request).await.map_err(dropped)?;
+            match response.body().len() > BODY_LIMIT {
+                true => {
+                    Err(TransportError::TooLarge { status: response.status().as_u16(), limit: BODY_LIMIT })
+                }
+                false => Ok(response),
+            }
+        }
+        .boxed()
+    }
+}
+
+fn connect(behaviour: Behaviour) -> Result<(Double, Client), String> {
+    let double = Double::builder().behaviour(behaviour).build();
+    let client = connect_as(&double, &double.admin_token())?;
+    Ok((double, client))
+}
+
+fn connect_as(double: &Double, token: &str) -> Result<Client, String> {
+    client_at("http://localhost", None, Arc::new(Wire(double.clone())), Secret::pat(token))
+}
+
+fn lines() -> [Behaviour; 2] {
+    [Behaviour::v3(), Behaviour::v4()]
+}
+
+/// The id of a refusal of any class.
+fn id<T: std::fmt::Debug>(outcome: Result<T, Error>) -> String {
+    match outcome {
+        Err(
+            Error::NotFound { id, .. } | Error::Unchanged { id } | Error::OrganizationNotFound { id, .. },
+        ) => id,
+        Err(Error::AlreadyExists { id, .. } | Error::Invalid { id, .. }) => id.unwrap_or_default(),
+        other => format!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_organization_lives_and_ends() -> TestResult {
+    for behaviour in lines() {
+        let honours_ids = behaviour == Behaviour::v4();
+        let (double, client) = connect(behaviour)?;
+        let org = client.create_organization("Acme", "own-1").await?.id;
+        assert_eq!(org == "own-1", honours_ids, "{org}");
+        assert_eq!(id(client.create_organization("ACME", "own-2").await), "V3-DKcYh");
+        if honours_ids {
+            assert_eq!(id(client.create_organization("Other", "own-1").await), "ORG-laho2n");
+        }
+        let renamed = client.rename_organization(&org, "Acme Ltd").await?;
+        assert_eq!(client.organization(&org).await?.value.details.sequence, renamed.sequence);
+        assert_eq!(id(client.rename_organization(&org, "Acme Ltd").await), "ORG-4VSdf");
+        client.deactivate_organization(&org).await?;
+        assert_eq!(client.organization(&org).await?.value.state, OrganizationState::Inactive);
+        assert_eq!(id(client.deactivate_organization(&org).await), "EVENT-Dbs2g");
+        client.reactivate_organization(&org).await?;
+        assert_eq!(id(client.reactivate_organization(&org).await), "EVENT-bfnrh");
+        client.delete_organization(&org).await?;
+        assert_eq!(
+            id(client.delete_organization(&org).await),
+            if honours_ids { "COMMA-aps2n" } else { "AUTH-Bs7Ds" }
+        );
+        assert_eq!(id(client.delete_organization(&double.default_organization()).await), "COMMA-wG9p1");
+        assert_eq!(id(client.rename_organization("404", "Acme").await), "AUTH-Bs7Ds");
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn metadata_is_set_read_and_removed() -> TestResult {
+    for behaviour in lines() {
+        let (double, admin) = connect(behaviour)?;
+        let acme = double.create_organization("acme");
+        let client = connect_as(&double, &acme.owner.token)?;
+        let written = client.set_metadata(&acme.id, &[("tier", b"gold\0")]).await?.ok_or("no details")?;
+        let keys = ["a/b", "é ü", "_bulk", "_search", "50%", "a?b#c:d", ".."];
+        for key in keys {
+            client.set_metadata(&acme.id, &[(key, key.as_bytes())]).await?;
+        }
+        let read = client.metadata(&acme.id, |key| key != "50%").await?;
+        assert_eq!(read.len(), keys.len());
+        for entry in &read {
+            let expected = if entry.key == "tier" { b"gold\0".as_slice() } else { entry.key.as_bytes() };
+            assert_eq!(
+                (entry.value.as_slice(), entry.details.resource_owner.as_str()),
+                (expected, acme.id.as_str())
+            );
+        }
+        let tier = read.iter().find(|entry| entry.key == "tier").ok_or("no tier")?;
+        assert_eq!(tier.details.sequence, written.sequence);
+        assert_eq!(id(client.remove_metadata(&acme.id, &["tier", "absent"]).await), "META-2npds");
+        assert_eq!(double.metadata(&acme.id).len(), 8);
+        client.remove_metadata(&acme.id, &["tier", "a/b", "é ü"]).await?;
+        assert_eq!(client.metadata(&acme.id, |_| true).await?.len(), 5);
+        assert_eq!(id(client.metadata("404", |_| true).await), "AUTH-Bs7Ds");
+        assert_eq!(id(client.set_metadata(&acme.id, &[("k", b"")]).await), "");
+        double.remove_organization(&acme.id);
+        let gone = id(admin.set_metadata(&acme.id, &[("tier", b"gold")]).await);
+        assert!(["COMMAND-QXPGs", "AUTH-Bs7Ds"].contains(&gone.as_str()), "{gone}");
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_is_found_among_large_values() -> TestResult {
+    let (double, client) = connect(Behaviour::v4())?;
+    let org = double.add_organization("acme");
+    let (keys, value) = ((0..10).map(|i| format!("foreign-{i}")).collect::<Vec<_>>(), vec![b'v'; 500_000]);
+    let entries: Vec<(&str, &[u8])> = keys.iter().map(|key| (key.as_str(), value.as_slice())).collect();
+    assert_eq!(client.set_metadata(&org, &entries).await?, None);
+    client.set_metadata(&org, &[("tier", b"gold")]).await?;
+    let read = client.metadata(&org, |key| key == "tier").await?;
+    assert_eq!(read.iter().map(|entry| entry.value.as_slice()).collect::<Vec<_>>(), [b"gold"]);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_domain_policy_is_added_changed_and_reset() -> TestResult {
+    for behaviour in lines() {
+        let (double, client) = connect(behaviour)?;
+        let acme = double.create_organization("acme");
+        let org = acme.id.as_str();
+        let default = client.default_domain_policy().await?;
+        assert!(default.is_default && client.domain_policy(org).await? == default);
+        let mut settings = DomainPolicySettings { validate_org_domains: true, ..default.settings };
+        assert_eq!(id(client.update_domain_policy(org, settings).await), "ORG-2N9sd");
+        assert_eq!(id(client.reset_domain_policy(org).await), "ORG-Dvsh3");
+        let added = client.add_domain_policy(org, settings).await?;
+        let read = client.domain_policy(org).await?;
+        assert_eq!((read.settings, read.is_default), (settings, false));
+        assert_eq!(read.details.sequence, added.sequence);
+        assert_eq!(id(client.add_domain_policy(org, settings).await), "ORG-1M8ds");
+        assert_eq!(id(client.update_domain_policy(org, settings).await), "ORG-3M9ds");
+        settings.user_login_must_be_domain ^= true;
+        client.update_domain_policy(org, settings).await?;
+        let owner = connect_as(&double, &acme.owner.token)?;
+        assert_eq!(owner.domain_policy(org).await?.settings, settings);
+        assert_eq!(owner.user_count(org).await?, 4);
+        let denied = owner.reset_domain_policy(org).await;
+        assert!(
+            matches!(&denied, Err(Error::PermissionDenied { permission: "iam.policy.delete", .. })),
+            "{denied:?}"
+        );
+        client.reset_domain_policy(org).await?;
+        assert!(client.domain_policy(org).await?.is_default);
+        assert_eq!(id(client.domain_policy("404").await), "AUTH-Bs7Ds");
+        assert_eq!(id(client.add_domain_policy("404", settings).await), "AUTH-Bs7Ds");
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn features_are_unsupported_or_set_merged_and_reset() -> TestResult {
+    for behaviour in lines() {
+        let (double, client) = connect(behaviour)?;
+        let org = double.add_organization("acme");
+        let flags = BTreeMap::from([("loginDefaultOrg".to_owned(), json!(true))]);
+        let read = client.organization_features(&org).await;
+        assert!(matches!(read, Err(Error::Unsupported { .. })), "{read:?}");
+        let set = client.set_organization_features(&org, &flags).await;
+        assert!(matches!(set, Err(Error::Unsupported { .. })), "{set:?}");
+        let reset = client.reset_organization_features(&org).await;
+        assert!(matches!(reset, Err(Error::Unsupported { .. })), "{reset:?}");
+
+        double.configure(|behaviour| behaviour.organization_features = OrganizationFeatures::Implemented);
+        assert!(client.organization_features(&org).await?.flags.is_empty());
+        let written = client.set_organization_features(&org, &flags).await?;
+        let more = BTreeMap::from([("userSchema".to_owned(), json!(false))]);
+        assert_ne!(client.set_organization_features(&org, &more).await?.sequence, written.sequence);
+        let read = client.organization_features(&org).await?;
+        assert_eq!(json!(read.flags), json!({"loginDefaultOrg": true, "userSchema": false}));
+        assert_eq!(read.details.resource_owner, org);
+        assert_eq!(id(client.set_organization_features(&org, &BTreeMap::new()).await), "COMMAND-Vigh1");
+        client.reset_organization_features(&org).await?;
+        client.reset_organization_features(&org).await?;
+        assert!(client.organization_features(&org).await?.flags.is_empty());
+    }
+    Ok(())
+}
