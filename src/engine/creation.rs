@@ -12,7 +12,7 @@ use super::events::Note;
 use super::fault::Fault;
 use super::kind::{Kind, Scope};
 use super::pending::PendingCreate;
-use super::plan::{Identity, Name, Observed, Pending};
+use super::plan::{Identity, Name, Pending};
 use super::resource::{MetadataChange, bounded};
 use super::run::Run;
 use crate::api::annotation::CREATE_PENDING;
@@ -72,10 +72,7 @@ impl<K: Kind> Run<'_, K> {
             Ok(remote) if K::IDENTITY == Identity::Setting => self.made(remote),
             Ok(remote) => self.bind(remote, Origin::Created),
             Err(error) if error.outcome_unknown() => return Err(error.into()),
-            Err(Error::AlreadyExists { .. }) if K::IDENTITY == Identity::Setting => {
-                self.observed = Observed::Unknown;
-            }
-            Err(Error::AlreadyExists { .. }) => self.name_is_in_use().await?,
+            Err(Error::AlreadyExists { .. }) if K::IDENTITY == Identity::Assigned => self.name_is_in_use().await?,
             Err(error) => {
                 self.drop_intent().await?;
                 return Err(self.explain(error).await);

@@ -27,67 +27,114 @@ pub struct Vault {
     pub operator_namespace: String,
 }
 
-type Data = BTreeMap<String, ByteString>;
+/// The keys of a Secret or ConfigMap.
+pub type Data = BTreeMap<String, ByteString>;
+
+/// Why something cannot be read from Kubernetes; each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// The object, its label or the key is not there.
+    #[error("{0}")]
+    Missing(String),
+    /// The operator may not read it.
+    #[error("{0}")]
+    Forbidden(String),
+    /// The Kubernetes API failed.
+    #[error("cannot be read: {0}")]
+    Unavailable(Box<kube::Error>),
+}
+
+impl From<Unreadable> for CredentialError {
+    fn from(unreadable: Unreadable) -> Self {
+        match unreadable {
+            Unreadable::Missing(message) | Unreadable::Forbidden(message) => Self::Missing(message),
+            unavailable @ Unreadable::Unavailable(_) => Self::Unavailable(unavailable.to_string()),
+        }
+    }
+}
 
 impl Vault {
-    async fn secret(&self, name: &str) -> Result<Data, CredentialError> {
+    /// The keys of a Secret that carries the allow label, or is the operator's own.
+    ///
+    /// # Errors
+    /// Says the command that helps.
+    pub async fn secret(&self, name: &str) -> Result<Data, Unreadable> {
         let api = Api::<Secret>::namespaced(self.client.clone(), &self.namespace);
         let secret =
-            bounded(api.get_opt(name)).await.map_err(|error| self.unreadable("Secret", name, &error))?;
+            bounded(api.get_opt(name)).await.map_err(|error| self.unreadable("Secret", name, error))?;
         let secret = secret.ok_or_else(|| self.missing("Secret", name))?;
         let allowed = secret.metadata.labels.iter().flatten().any(|(k, v)| k == ALLOW_LABEL && v == "true");
         if self.namespace != self.operator_namespace && !allowed {
             let namespace = &self.namespace;
-            return Err(CredentialError::Missing(format!(
+            return Err(Unreadable::Missing(format!(
                 "Secret {namespace}/{name} does not allow the operator to read it: kubectl label secret -n {namespace} {name} {ALLOW_LABEL}=true"
             )));
         }
         Ok(secret.data.unwrap_or_default())
     }
 
-    async fn config_map(&self, reference: &KeyReference) -> Result<Vec<u8>, CredentialError> {
+    /// The keys of a ConfigMap, those of `binaryData` too.
+    ///
+    /// # Errors
+    /// Says the command that helps.
+    pub async fn config_map(&self, name: &str) -> Result<Data, Unreadable> {
         let api = Api::<ConfigMap>::namespaced(self.client.clone(), &self.namespace);
-        let name = &reference.name;
         let map =
-            bounded(api.get_opt(name)).await.map_err(|error| self.unreadable("ConfigMap", name, &error))?;
+            bounded(api.get_opt(name)).await.map_err(|error| self.unreadable("ConfigMap", name, error))?;
         let map = map.ok_or_else(|| self.missing("ConfigMap", name))?;
-        let text = map.data.unwrap_or_default().remove(&reference.key).map(String::into_bytes);
-        let bytes = || map.binary_data.unwrap_or_default().remove(&reference.key).map(|bytes| bytes.0);
-        text.or_else(bytes).ok_or_else(|| self.no_key("ConfigMap", name, &reference.key))
+        let text = map.data.unwrap_or_default().into_iter().map(|(k, v)| (k, ByteString(v.into_bytes())));
+        Ok(map.binary_data.unwrap_or_default().into_iter().chain(text).collect())
     }
 
-    fn take(&self, data: &mut Data, name: &str, key: &str) -> Result<Vec<u8>, CredentialError> {
-        data.remove(key).map(|bytes| bytes.0).ok_or_else(|| self.no_key("Secret", name, key))
+    /// The bytes under a key.
+    ///
+    /// # Errors
+    /// [`Unreadable::Missing`] without the key.
+    pub fn pick(
+        &self,
+        kind: &str,
+        data: Option<&Data>,
+        reference: &KeyReference,
+    ) -> Result<Vec<u8>, Unreadable> {
+        let KeyReference { name, key } = reference;
+        let bytes = data.and_then(|data| data.get(key)).map(|bytes| bytes.0.clone());
+        let missing = || format!("{kind} {}/{name} has no key {key:?}", self.namespace);
+        bytes.ok_or_else(|| Unreadable::Missing(missing()))
+    }
+
+    fn take(&self, data: &Data, name: &str, key: &str) -> Result<Vec<u8>, Unreadable> {
+        self.pick("Secret", Some(data), &KeyReference { name: name.into(), key: key.into() })
     }
 
     /// The PEM certificates of a `caBundle`.
     pub async fn certificates(&self, bundle: &CaBundle) -> Result<Vec<u8>, CredentialError> {
         match bundle {
             CaBundle { inline: Some(pem), .. } => Ok(pem.clone().into_bytes()),
-            CaBundle { config_map_key_ref: Some(reference), .. } => self.config_map(reference).await,
-            CaBundle { secret_key_ref: Some(KeyReference { name, key }), .. } => {
-                self.take(&mut self.secret(name).await?, name, key)
+            CaBundle { config_map_key_ref: Some(reference), .. } => {
+                Ok(self.pick("ConfigMap", Some(&self.config_map(&reference.name).await?), reference)?)
+            }
+            CaBundle { secret_key_ref: Some(reference), .. } => {
+                Ok(self.pick("Secret", Some(&self.secret(&reference.name).await?), reference)?)
             }
             _ => Err(CredentialError::Invalid("caBundle names no certificates".into())),
         }
     }
 
-    fn missing(&self, kind: &str, name: &str) -> CredentialError {
-        CredentialError::Missing(format!("{kind} {}/{name} does not exist", self.namespace))
+    fn missing(&self, kind: &str, name: &str) -> Unreadable {
+        Unreadable::Missing(format!("{kind} {}/{name} does not exist", self.namespace))
     }
 
-    fn no_key(&self, kind: &str, name: &str, key: &str) -> CredentialError {
-        CredentialError::Missing(format!("{kind} {}/{name} has no key {key:?}", self.namespace))
-    }
-
-    fn unreadable(&self, kind: &str, name: &str, error: &kube::Error) -> CredentialError {
+    fn unreadable(&self, kind: &str, name: &str, error: kube::Error) -> Unreadable {
         let Self { namespace, operator_namespace, .. } = self;
         match error {
-            kube::Error::Api(status) if status.code == 403 => CredentialError::Missing(format!(
+            kube::Error::Api(status) if status.code == 403 => Unreadable::Forbidden(format!(
                 "the operator may not read {kind} {namespace}/{name}; to allow it: kubectl create rolebinding {SECRET_READER} -n {namespace} \
                  --clusterrole={SECRET_READER} --serviceaccount={operator_namespace}:{SERVICE_ACCOUNT}"
             )),
-            _ => CredentialError::Unavailable(format!("{kind} {namespace}/{name} cannot be read: {error}")),
+            error => {
+                tracing::debug!(kind, namespace, name, %error, "not read");
+                Unreadable::Unavailable(Box::new(error))
+            }
         }
     }
 }
@@ -105,23 +152,19 @@ impl SecretCredential {
     async fn read(&self) -> Result<Credential, CredentialError> {
         let Endpoint { personal_access_token, jwt_profile, client_credentials, .. } = &self.endpoint;
         if let Some(secret) = personal_access_token {
-            let mut data = self.vault.secret(&secret.name).await?;
-            return Credential::personal_access_token(&self.vault.take(
-                &mut data,
-                &secret.name,
-                &secret.key,
-            )?);
+            let data = self.vault.secret(&secret.name).await?;
+            return Credential::personal_access_token(&self.vault.take(&data, &secret.name, &secret.key)?);
         }
         if let Some(secret) = jwt_profile {
-            let mut data = self.vault.secret(&secret.name).await?;
-            return Credential::jwt_profile(&self.vault.take(&mut data, &secret.name, &secret.key)?);
+            let data = self.vault.secret(&secret.name).await?;
+            return Credential::jwt_profile(&self.vault.take(&data, &secret.name, &secret.key)?);
         }
         let Some(secret) = client_credentials else {
             return Err(CredentialError::Invalid("the connection names no credential".into()));
         };
-        let mut data = self.vault.secret(&secret.name).await?;
-        let id = self.vault.take(&mut data, &secret.name, &secret.id_key)?;
-        Credential::client_credentials(&id, &self.vault.take(&mut data, &secret.name, &secret.secret_key)?)
+        let data = self.vault.secret(&secret.name).await?;
+        let id = self.vault.take(&data, &secret.name, &secret.id_key)?;
+        Credential::client_credentials(&id, &self.vault.take(&data, &secret.name, &secret.secret_key)?)
     }
 }
 

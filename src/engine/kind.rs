@@ -9,12 +9,12 @@ use kube::{CustomResourceExt, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::credentials::Vault;
 use super::fault::Fault;
 use super::plan::Identity;
+use super::values::Values;
 use crate::api::common::{AdoptionPolicy, ManagementSpec, Status};
 use crate::api::{CommonStatus, DeletionPolicy, OrganizationSelector, Origin};
-use crate::zitadel::{Client, Error};
+use crate::zitadel::{Client, Details, Error};
 
 /// Where a kind's objects live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,18 @@ pub struct Report {
     pub creation_date: Option<Timestamp>,
     /// When it last changed.
     pub change_date: Option<Timestamp>,
+}
+
+impl Report {
+    /// What ZITADEL says of any object's last write.
+    pub fn of(details: &Details) -> Self {
+        Self {
+            sequence: details.sequence.clone(),
+            creation_date: details.creation_date,
+            change_date: details.change_date,
+            ..Self::default()
+        }
+    }
 }
 
 /// A permission that a kind needs, and who has it.
@@ -123,7 +135,7 @@ pub trait Kind:
 
     /// Resolves the spec; `values` reads the Secrets and ConfigMaps of its namespace. Never called for a resource that
     /// is being deleted.
-    fn desire(&self, values: &Vault) -> impl Future<Output = Result<Self::Desired, Fault>> + Send;
+    fn desire(&self, values: &mut Values) -> impl Future<Output = Result<Self::Desired, Fault>> + Send;
     /// The name that must be free to create the object.
     fn name(_desired: &Self::Desired) -> &str {
         ""

@@ -24,6 +24,7 @@ mod run;
 pub mod session;
 pub mod status;
 mod steps;
+pub mod values;
 pub mod wake;
 pub mod watched;
 

@@ -15,6 +15,7 @@ use super::pending::PendingCreate;
 use super::plan::{Facts, Identity, Name, Observed, Pending, Target};
 use super::resource::Handle;
 use super::session::{Admission, Session};
+use super::values::Values;
 use crate::api::common::{AdoptionPolicy, Status};
 use crate::api::{CommonStatus, ConditionType, DeletionPolicy, ManagementPolicy, Origin, Reason, annotation};
 
@@ -53,6 +54,7 @@ pub(super) struct Run<'a, K: Kind> {
     pub(super) observed: Observed,
     pub(super) differing: Vec<String>,
     pub(super) reverted: Vec<String>,
+    pub(super) sent: Vec<String>,
     pub(super) holder: Option<Claimant>,
     pub(super) parts: BTreeSet<String>,
     pub(super) parts_taken: BTreeMap<String, Claimant>,
@@ -97,6 +99,7 @@ impl<'a, K: Kind> Run<'a, K> {
             observed: Observed::Unknown,
             differing: Vec::new(),
             reverted: Vec::new(),
+            sent: Vec::new(),
             holder: None,
             parts: K::recorded(&own),
             parts_taken: BTreeMap::new(),
@@ -225,7 +228,11 @@ impl<'a, K: Kind> Run<'a, K> {
     /// Resolves the spec, and the parts it names besides those that are recorded.
     pub(super) async fn desire(&mut self) -> Result<(), Fault> {
         let namespace = &self.handle.address.namespace;
-        let desired = self.object.desire(&self.engine.connections.vault_of(namespace)).await?;
+        let mut values = Values::new(self.engine.connections.vault_of(namespace));
+        let desired = self.object.desire(&mut values).await?;
+        if !self.is_managed() {
+            self.parts.clear();
+        }
         self.parts.extend(K::parts(&desired));
         self.desired = Some(desired);
         self.claim_bond();

@@ -14,7 +14,7 @@ use super::address::ConnectionKey;
 use super::fault::Fault;
 use crate::api::Reason;
 use crate::api::connection::{AccessGrant, DefaultOrganization, Endpoint};
-use crate::zitadel::{Answer, Client, CredentialError, Error, Organization, OrganizationState};
+use crate::zitadel::{Answer, Client, CredentialError, Error, Organization};
 
 /// Reconciles that may be in flight through one connection, so that a dead one never occupies all workers of a kind.
 const IN_FLIGHT: usize = 8;
@@ -167,15 +167,7 @@ impl Session {
     /// # Errors
     /// [`Error::OrganizationNotFound`] also for one that was removed.
     pub async fn confirm_organization(&self, id: &str) -> Result<Answer<Organization>, Fault> {
-        let answer = self.client.organization(id).await?;
-        if answer.value.state == OrganizationState::Removed {
-            return Err(Error::OrganizationNotFound {
-                organization: Some(id.into()),
-                id: "removed".into(),
-                message: "the organization was removed".into(),
-            }
-            .into());
-        }
+        let answer = self.client.living_organization(id).await?;
         self.known().organizations.insert(id.into(), (answer.value.clone(), Instant::now()));
         Ok(answer)
     }

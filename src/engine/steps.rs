@@ -25,7 +25,10 @@ impl<K: Kind> Run<'_, K> {
         self.authorize_target().await?;
         let id = self.target_id.clone().ok_or(Fault::Stale)?;
         match K::observe(self.context()?, &id).await {
-            Ok(Some(remote)) => self.saw(remote),
+            Ok(Some(remote)) => {
+                self.note_taken_over(&remote);
+                self.saw(remote);
+            }
             Ok(None) => self.confirm_absence().await?,
             Err(Error::OrganizationNotFound { .. } | Error::Unsupported { .. }) if self.is_deleting() => {
                 self.confirm_absence().await?;
@@ -33,6 +36,20 @@ impl<K: Kind> Run<'_, K> {
             Err(error) => return Err(self.explain(error).await),
         }
         Ok(())
+    }
+
+    /// Parts that are there already and that the status does not prove yet are taken over by naming them.
+    fn note_taken_over(&mut self, remote: &K::Remote) {
+        if !K::PARTED || !self.is_managed() || self.is_deleting() {
+            return;
+        }
+        let (there, proved) = (K::recorded(&K::own(remote)), K::recorded(&self.own));
+        let taken: Vec<&str> =
+            there.intersection(&self.parts).filter(|part| !proved.contains(*part)).map(String::as_str).collect();
+        if !taken.is_empty() {
+            let note = format!("took over what was there: {}", taken.join(", "));
+            self.notes.push(Note::normal("Adopted", note));
+        }
     }
 
     /// A deletion with no part left has nothing to look for.
@@ -150,7 +167,7 @@ impl<K: Kind> Run<'_, K> {
             Observed::Absent => Origin::Created,
             _ => Origin::Adopted,
         };
-        if origin == Origin::Adopted {
+        if origin == Origin::Adopted && !K::PARTED {
             let note = format!("took over the {} of organization {organization}", K::KIND);
             self.notes.push(Note::normal("Adopted", note));
         }
@@ -183,13 +200,16 @@ impl<K: Kind> Run<'_, K> {
         };
         let fields = std::mem::take(&mut self.differing);
         self.check_fight(&fields)?;
+        self.check_taken(&fields)?;
         self.object.permit(self.context()?, &remote, self.desired.as_ref()).await?;
         let drifted = self.drifted(&remote);
         let old_name = K::report(&remote).name;
         match K::apply(self.context()?, self.desired()?, Some(remote)).await {
             Ok(remote) => self.updated(remote, fields, &old_name, drifted),
             Err(Error::NotFound { .. }) => self.observed = Observed::Unknown,
-            Err(Error::AlreadyExists { .. }) => return Err(self.held(Hold::NameInUse)),
+            Err(Error::AlreadyExists { .. }) if K::IDENTITY == Identity::Assigned => {
+                return Err(self.held(Hold::NameInUse));
+            }
             Err(error) => return Err(self.explain(error).await),
         }
         Ok(())
@@ -222,6 +242,17 @@ impl<K: Kind> Run<'_, K> {
         if let Some(freed) = self.name_claim(name) {
             self.engine.wakes.wake(self.engine.claims.take_waiting(&freed));
         }
+    }
+
+    /// What was sent and still differs was not taken; sending it again would not help.
+    fn check_taken(&mut self, fields: &[String]) -> Result<(), Fault> {
+        if std::mem::replace(&mut self.sent, fields.to_vec()) != fields {
+            return Ok(());
+        }
+        Err(Fault::Blocked {
+            reason: Reason::InvalidSpec,
+            message: format!("ZITADEL accepted {} and does not show it: this version may not know it", fields.join(", ")),
+        })
     }
 
     /// The same field repaired again and again is somebody else's field too.

@@ -1,6 +1,10 @@
 //! The kinds, and the one list of them.
 
 pub mod connection;
+mod org_domain_policy;
+mod org_features;
+mod org_metadata;
+mod organization;
 mod project;
 
 use std::sync::Arc;
@@ -8,11 +12,16 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::Project;
+use crate::api::{OrgDomainPolicy, OrgFeatures, OrgMetadata, Organization, Project, Reason};
 use crate::engine::Engine;
 use crate::engine::controller::follow;
+use crate::engine::fault::Fault;
 use crate::engine::kind::{Kind, Permission};
 use crate::runtime::admin::Readiness;
+use crate::zitadel::{Details, Error};
+
+/// The longest name ZITADEL takes, in characters.
+const NAME_LIMIT: usize = 200;
 
 /// Starts the controller of a kind.
 type Follow = fn(Arc<Engine>, Readiness, CancellationToken) -> BoxFuture<'static, ()>;
@@ -29,7 +38,13 @@ pub struct Entry {
 
 /// Every workload kind: one line each.
 pub fn registry() -> Vec<Entry> {
-    vec![entry::<Project>()]
+    vec![
+        entry::<Organization>(),
+        entry::<Project>(),
+        entry::<OrgMetadata>(),
+        entry::<OrgDomainPolicy>(),
+        entry::<OrgFeatures>(),
+    ]
 }
 
 /// Names of the fields that differ.
@@ -42,5 +57,52 @@ fn entry<K: Kind>() -> Entry {
         kind: K::KIND,
         permissions: K::PERMISSIONS,
         follow: |engine, readiness, stop| Box::pin(follow::<K>(engine, readiness, stop)),
+    }
+}
+
+/// The CRD refuses these names too; an object may have been stored before it did.
+fn valid_name(what: &str, name: String) -> Result<String, Fault> {
+    let length = name.chars().count();
+    let problem = match name {
+        _ if !(1..=NAME_LIMIT).contains(&length) => {
+            format!("the {what} name has {length} characters; ZITADEL takes 1 to {NAME_LIMIT}: set spec.name")
+        }
+        _ if name.chars().any(char::is_control) => {
+            format!("the {what} name holds a control character: correct spec.name")
+        }
+        _ => return Ok(name),
+    };
+    Err(Fault::Blocked { reason: Reason::InvalidSpec, message: problem })
+}
+
+/// Takes sequence and date of a write; "it is so already" is success and brings none.
+fn written(details: &mut Details, outcome: Result<Details, Error>) -> Result<(), Error> {
+    match outcome {
+        Ok(Details { sequence, change_date, .. }) => {
+            details.sequence = sequence;
+            details.change_date = change_date.or(details.change_date);
+            Ok(())
+        }
+        Err(Error::Unchanged { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_zitadel_would_refuse_are_never_sent() {
+        for (name, fine) in [
+            ("é".repeat(200), true),
+            ("é".repeat(201), false),
+            (String::new(), false),
+            ("a\0b".into(), false),
+            ("a\nb".into(), false),
+            (" web ".into(), true),
+        ] {
+            assert_eq!(valid_name("project", name.clone()).is_ok(), fine, "{name:?}");
+        }
     }
 }

@@ -1,18 +1,15 @@
 //! `Project`: one project of an organization, through management v1.
 
-use super::differing;
+use super::{differing, valid_name, written};
 use crate::api::common::AdoptionPolicy;
 use crate::api::project::{PrivateLabelingSetting, ProjectState, ProjectStatus};
-use crate::api::{ManagementSpec, Nothing, OrganizationSelector, Project, Reason};
-use crate::engine::credentials::Vault;
+use crate::api::{ManagementSpec, Nothing, OrganizationSelector, Project};
 use crate::engine::fault::Fault;
 use crate::engine::kind::{Context, Kind, Permission, Report};
 use crate::engine::plan::Identity;
+use crate::engine::values::Values;
 use crate::zitadel::{self, Details, Error, ProjectSettings, permission};
 use kube::ResourceExt;
-
-/// The longest name ZITADEL takes, in characters.
-const NAME_LIMIT: usize = 200;
 
 const MANAGERS: &str = "ORG_OWNER or IAM_OWNER";
 
@@ -54,10 +51,10 @@ impl Kind for Project {
         self.spec.adoption_policy
     }
 
-    async fn desire(&self, _: &Vault) -> Result<Desired, Fault> {
+    async fn desire(&self, _: &mut Values) -> Result<Desired, Fault> {
         let name = self.spec.name.clone().unwrap_or_else(|| self.name_any());
         let settings = ProjectSettings {
-            name: valid_name(name)?,
+            name: valid_name("project", name)?,
             project_role_assertion: self.spec.project_role_assertion,
             project_role_check: self.spec.project_role_check,
             has_project_check: self.spec.has_project_check,
@@ -113,19 +110,19 @@ impl Kind for Project {
             return create(cx, &desired.settings).await;
         };
         if settings_of(&remote) != desired.settings {
-            let written = cx.client.update_project(cx.organization, &remote.id, &desired.settings).await;
+            let outcome = cx.client.update_project(cx.organization, &remote.id, &desired.settings).await;
             remote = with_settings(remote, &desired.settings);
-            note(&mut remote, written)?;
+            written(&mut remote.details, outcome)?;
         }
         if remote.state != desired.state {
-            let written = match desired.state {
+            let outcome = match desired.state {
                 zitadel::ProjectState::Inactive => {
                     cx.client.deactivate_project(cx.organization, &remote.id).await
                 }
                 _ => cx.client.reactivate_project(cx.organization, &remote.id).await,
             };
             remote.state = desired.state;
-            note(&mut remote, written)?;
+            written(&mut remote.details, outcome)?;
         }
         Ok(remote)
     }
@@ -138,33 +135,13 @@ impl Kind for Project {
     }
 
     fn report(remote: &zitadel::Project) -> Report {
-        let details = &remote.details;
         Report {
             id: remote.id.clone(),
-            owner: details.resource_owner.clone(),
+            owner: remote.details.resource_owner.clone(),
             name: remote.name.clone(),
-            sequence: details.sequence.clone(),
-            creation_date: details.creation_date,
-            change_date: details.change_date,
+            ..Report::of(&remote.details)
         }
     }
-}
-
-/// The CRD refuses these names too; an object may have been stored before it did.
-fn valid_name(name: String) -> Result<String, Fault> {
-    let length = name.chars().count();
-    let problem = match name {
-        _ if !(1..=NAME_LIMIT).contains(&length) => {
-            format!(
-                "the project name has {length} characters; ZITADEL takes 1 to {NAME_LIMIT}: set spec.name"
-            )
-        }
-        _ if name.chars().any(char::is_control) => {
-            "the project name holds a control character: correct spec.name".to_owned()
-        }
-        _ => return Ok(name),
-    };
-    Err(Fault::Blocked { reason: Reason::InvalidSpec, message: problem })
 }
 
 fn labeling(setting: PrivateLabelingSetting) -> zitadel::PrivateLabelingSetting {
@@ -214,19 +191,6 @@ fn with_settings(remote: zitadel::Project, settings: &ProjectSettings) -> zitade
     }
 }
 
-/// Takes sequence and date of a write; "it is so already" is success and brings none.
-fn note(remote: &mut zitadel::Project, written: Result<Details, Error>) -> Result<(), Error> {
-    match written {
-        Ok(details) => {
-            remote.details.sequence = details.sequence;
-            remote.details.change_date = details.change_date.or(remote.details.change_date);
-            Ok(())
-        }
-        Err(Error::Unchanged { .. }) => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,19 +226,5 @@ mod tests {
                 "state"
             ]
         );
-    }
-
-    #[test]
-    fn names_zitadel_would_refuse_are_never_sent() {
-        for (name, fine) in [
-            ("é".repeat(200), true),
-            ("é".repeat(201), false),
-            (String::new(), false),
-            ("a\0b".into(), false),
-            ("a\nb".into(), false),
-            (" web ".into(), true),
-        ] {
-            assert_eq!(valid_name(name.clone()).is_ok(), fine, "{name:?}");
-        }
     }
 }

@@ -65,6 +65,21 @@ impl Client {
         })
     }
 
+    /// The same, unless it was removed: v4 still answers for it.
+    ///
+    /// # Errors
+    /// [`Error::OrganizationNotFound`] also for one that was removed.
+    pub async fn living_organization(&self, id: &str) -> Result<Answer<Organization>, Error> {
+        self.organization(id).await?.try_map(|organization| match organization.state {
+            OrganizationState::Removed => Err(Error::OrganizationNotFound {
+                organization: Some(id.into()),
+                id: "removed".into(),
+                message: "the organization was removed".into(),
+            }),
+            _ => Ok(organization),
+        })
+    }
+
     /// Organizations that the user may read with this name in any letter case (`POST /v2/organizations/_search`).
     ///
     /// A stale projection: a hit is to be confirmed by [`Client::organization`], a miss proves nothing.

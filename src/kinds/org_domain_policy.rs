@@ -1,0 +1,176 @@
+//! `OrgDomainPolicy`: an organization's own domain policy, through admin v1 `orgs/{id}/policies/domain`.
+
+use kube::{CustomResourceExt, ResourceExt};
+
+use super::{differing, written};
+use crate::api::org_domain_policy::{self, DomainPolicyStatus, OrgDomainPolicyStatus};
+use crate::api::{ManagementSpec, OrgDomainPolicy, OrganizationSelector, Reason, annotation};
+use crate::engine::fault::Fault;
+use crate::engine::kind::{Context, Kind, Permission, Report};
+use crate::engine::plan::Identity;
+use crate::engine::values::Values;
+use crate::zitadel::{Details, DomainPolicy, DomainPolicySettings, Error, permission};
+
+impl Kind for OrgDomainPolicy {
+    type Desired = DomainPolicySettings;
+    type Remote = DomainPolicy;
+    type Own = DomainPolicyStatus;
+
+    const KIND: &'static str = "OrgDomainPolicy";
+    const IDENTITY: Identity = Identity::Setting;
+    const PERMISSIONS: &'static [Permission] = &[
+        Permission { name: permission::ORG_READ, roles: "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER" },
+        Permission { name: permission::USER_READ, roles: "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER" },
+        Permission { name: permission::IAM_POLICY_READ, roles: "IAM_OWNER or IAM_OWNER_VIEWER" },
+        Permission { name: permission::IAM_POLICY_WRITE, roles: "IAM_OWNER" },
+        Permission { name: permission::IAM_POLICY_DELETE, roles: "IAM_OWNER" },
+    ];
+
+    fn management(&self) -> &ManagementSpec {
+        &self.spec.common.management
+    }
+
+    fn organization(&self) -> Option<&OrganizationSelector> {
+        self.spec.common.organization.as_ref()
+    }
+
+    fn status(&self) -> Option<&OrgDomainPolicyStatus> {
+        self.status.as_ref()
+    }
+
+    async fn desire(&self, _: &mut Values) -> Result<DomainPolicySettings, Fault> {
+        let org_domain_policy::DomainPolicySettings {
+            user_login_must_be_domain,
+            validate_org_domains,
+            smtp_sender_address_matches_instance_domain,
+        } = self.spec.settings;
+        Ok(DomainPolicySettings {
+            user_login_must_be_domain,
+            validate_org_domains,
+            smtp_sender_address_matches_instance_domain,
+        })
+    }
+
+    async fn observe(cx: Context<'_>, organization: &str) -> Result<Option<DomainPolicy>, Error> {
+        cx.client.domain_policy(organization).await.map(Some)
+    }
+
+    fn is_default(remote: &DomainPolicy) -> bool {
+        remote.is_default
+    }
+
+    fn diff(desired: &DomainPolicySettings, remote: &DomainPolicy) -> Vec<String> {
+        let there = &remote.settings;
+        let smtp = desired.smtp_sender_address_matches_instance_domain
+            != there.smtp_sender_address_matches_instance_domain;
+        differing([
+            ("userLoginMustBeDomain", renames(*desired, remote)),
+            ("validateOrgDomains", desired.validate_org_domains != there.validate_org_domains),
+            ("smtpSenderAddressMatchesInstanceDomain", smtp),
+        ])
+    }
+
+    /// Flipping what is in effect renames every user of the organization.
+    async fn permit(
+        &self,
+        cx: Context<'_>,
+        remote: &DomainPolicy,
+        desired: Option<&DomainPolicySettings>,
+    ) -> Result<(), Fault> {
+        let wanted = match desired {
+            Some(desired) => *desired,
+            None => cx.client.default_domain_policy().await?.settings,
+        };
+        let flipped = wanted.user_login_must_be_domain;
+        let confirmation = self.annotations().get(annotation::CONFIRM_USERNAME_REWRITE);
+        if !renames(wanted, remote) || confirmation == Some(&flipped.to_string()) {
+            return Ok(());
+        }
+        match cx.client.user_count(cx.organization).await? {
+            users if users > u64::from(self.spec.confirm_above_users.unsigned_abs()) => {
+                Err(self.unconfirmed(flipped, users))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn apply(
+        cx: Context<'_>,
+        desired: &DomainPolicySettings,
+        remote: Option<DomainPolicy>,
+    ) -> Result<DomainPolicy, Error> {
+        let outcome = match &remote {
+            Some(_) => cx.client.update_domain_policy(cx.organization, *desired).await,
+            None => add(cx, *desired).await,
+        };
+        let mut details = Details::default();
+        written(&mut details, outcome)?;
+        match remote {
+            Some(before) if !renames(*desired, &before) && !details.sequence.is_empty() => {
+                let creation_date = before.details.creation_date;
+                let details = Details { creation_date, ..details };
+                Ok(DomainPolicy { details, settings: *desired, ..before })
+            }
+            // A create has one date, and where users were renamed the answer tells of one of them (contract §0.14).
+            _ => cx.client.domain_policy(cx.organization).await,
+        }
+    }
+
+    async fn remove(cx: Context<'_>, _: &DomainPolicy) -> Result<(), Error> {
+        match cx.client.reset_domain_policy(cx.organization).await {
+            Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn report(remote: &DomainPolicy) -> Report {
+        Report::of(&remote.details)
+    }
+
+    fn own(remote: &DomainPolicy) -> DomainPolicyStatus {
+        let DomainPolicySettings {
+            user_login_must_be_domain,
+            validate_org_domains,
+            smtp_sender_address_matches_instance_domain,
+        } = remote.settings;
+        let effective = org_domain_policy::DomainPolicySettings {
+            user_login_must_be_domain,
+            validate_org_domains,
+            smtp_sender_address_matches_instance_domain,
+        };
+        DomainPolicyStatus { is_default: Some(remote.is_default), effective: Some(effective) }
+    }
+}
+
+impl OrgDomainPolicy {
+    fn unconfirmed(&self, flipped: bool, users: u64) -> Fault {
+        Fault::Blocked {
+            reason: Reason::InvalidSpec,
+            message: format!(
+                "userLoginMustBeDomain would become {flipped}, which renames all {users} users of the organization (confirmAboveUsers is {}): \
+                 to confirm it, kubectl annotate {} -n {} {} --overwrite {}={flipped}",
+                self.spec.confirm_above_users,
+                Self::crd_name(),
+                self.namespace().unwrap_or_default(),
+                self.name_any(),
+                annotation::CONFIRM_USERNAME_REWRITE
+            ),
+        }
+    }
+}
+
+fn renames(desired: DomainPolicySettings, remote: &DomainPolicy) -> bool {
+    desired.user_login_must_be_domain != remote.settings.user_login_must_be_domain
+}
+
+/// The server would take it for an organization that was removed, too (contract §2).
+async fn add(cx: Context<'_>, desired: DomainPolicySettings) -> Result<Details, Error> {
+    cx.client.living_organization(cx.organization).await?;
+    match cx.client.add_domain_policy(cx.organization, desired).await {
+        // Somebody was faster.
+        Err(Error::AlreadyExists { id: Some(id), .. }) if id == "ORG-1M8ds" => {
+            cx.client.update_domain_policy(cx.organization, desired).await
+        }
+        added => added,
+    }
+}

@@ -1,0 +1,97 @@
+//! `OrgFeatures`: the feature flags of an organization, through `v2/features/organization/{id}`.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::api::org_features::OrgFeaturesStatus;
+use crate::api::{ManagementSpec, Nothing, OrgFeatures, OrganizationSelector};
+use crate::engine::fault::Fault;
+use crate::engine::kind::{Context, Kind, Permission, Report};
+use crate::engine::plan::Identity;
+use crate::engine::values::Values;
+use crate::zitadel::{Error, OrganizationFeatures, permission};
+
+const MANAGERS: &str = "ORG_OWNER, ORG_SETTINGS_MANAGER or IAM_OWNER";
+
+type Desired = BTreeMap<String, Value>;
+
+impl Kind for OrgFeatures {
+    type Desired = Desired;
+    type Remote = OrganizationFeatures;
+    type Own = Nothing;
+
+    const KIND: &'static str = "OrgFeatures";
+    const IDENTITY: Identity = Identity::Setting;
+    const PERMISSIONS: &'static [Permission] = &[
+        Permission { name: permission::ORG_READ, roles: "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER" },
+        Permission { name: permission::ORG_FEATURE_READ, roles: "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER" },
+        Permission { name: permission::ORG_FEATURE_WRITE, roles: MANAGERS },
+        Permission { name: permission::ORG_FEATURE_DELETE, roles: MANAGERS },
+    ];
+
+    fn management(&self) -> &ManagementSpec {
+        &self.spec.common.management
+    }
+
+    fn organization(&self) -> Option<&OrganizationSelector> {
+        self.spec.common.organization.as_ref()
+    }
+
+    fn status(&self) -> Option<&OrgFeaturesStatus> {
+        self.status.as_ref()
+    }
+
+    async fn desire(&self, _: &mut Values) -> Result<Desired, Fault> {
+        Ok(self.spec.features.flags())
+    }
+
+    async fn observe(cx: Context<'_>, organization: &str) -> Result<Option<OrganizationFeatures>, Error> {
+        cx.client.organization_features(organization).await.map(Some)
+    }
+
+    fn is_default(remote: &OrganizationFeatures) -> bool {
+        remote.flags.is_empty()
+    }
+
+    fn diff(desired: &Desired, remote: &OrganizationFeatures) -> Vec<String> {
+        let changed = desired.iter().filter(|(flag, value)| remote.flags.get(*flag) != Some(value));
+        let names = changed.map(|(flag, _)| flag).chain(surplus(desired, remote));
+        names.map(|flag| format!("features.{flag}")).collect()
+    }
+
+    async fn apply(
+        cx: Context<'_>,
+        desired: &Desired,
+        remote: Option<OrganizationFeatures>,
+    ) -> Result<OrganizationFeatures, Error> {
+        match &remote {
+            // The server looks at no organization.
+            None => drop(cx.client.living_organization(cx.organization).await?),
+            // There is no way to unset a single flag.
+            Some(remote) if surplus(desired, remote).next().is_some() => {
+                cx.client.reset_organization_features(cx.organization).await?;
+            }
+            Some(_) => {}
+        }
+        cx.client.set_organization_features(cx.organization, desired).await?;
+        // Flags that the server does not know are dropped without a word.
+        cx.client.organization_features(cx.organization).await
+    }
+
+    async fn remove(cx: Context<'_>, _: &OrganizationFeatures) -> Result<(), Error> {
+        match cx.client.reset_organization_features(cx.organization).await {
+            Ok(_) | Err(Error::NotFound { .. } | Error::Unsupported { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn report(remote: &OrganizationFeatures) -> Report {
+        Report::of(&remote.details)
+    }
+}
+
+/// The flags that are set and should not be.
+fn surplus<'a>(desired: &'a Desired, remote: &'a OrganizationFeatures) -> impl Iterator<Item = &'a String> {
+    remote.flags.keys().filter(|flag| !desired.contains_key(*flag))
+}

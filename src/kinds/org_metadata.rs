@@ -1,0 +1,171 @@
+//! `OrgMetadata`: the listed metadata of an organization, through management v1 `metadata`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::api::org_metadata::{EntryStatus, MetadataEntry, MetadataStatus, OrgMetadataStatus, ValueSource};
+use crate::api::{ManagementSpec, OrgMetadata, OrganizationSelector, Reason};
+use crate::engine::fault::Fault;
+use crate::engine::kind::{Context, Kind, Permission, Report};
+use crate::engine::plan::Identity;
+use crate::engine::values::Values;
+use crate::zitadel::{Details, Error, Metadata, permission};
+
+/// The most bytes ZITADEL takes for a value.
+const VALUE_LIMIT: usize = 500_000;
+
+/// The entries that the spec wants; never shown.
+type Desired = BTreeMap<String, Vec<u8>>;
+
+/// The entries of the resource, as ZITADEL has them.
+type Remote = BTreeMap<String, Metadata>;
+
+impl Kind for OrgMetadata {
+    type Desired = Desired;
+    type Remote = Remote;
+    type Own = MetadataStatus;
+
+    const KIND: &'static str = "OrgMetadata";
+    const IDENTITY: Identity = Identity::Setting;
+    const PARTED: bool = true;
+    const PERMISSIONS: &'static [Permission] = &[
+        Permission { name: permission::ORG_READ, roles: "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER" },
+        Permission { name: permission::ORG_WRITE, roles: "ORG_OWNER, ORG_SETTINGS_MANAGER or IAM_OWNER" },
+    ];
+
+    fn management(&self) -> &ManagementSpec {
+        &self.spec.common.management
+    }
+
+    fn organization(&self) -> Option<&OrganizationSelector> {
+        self.spec.common.organization.as_ref()
+    }
+
+    fn status(&self) -> Option<&OrgMetadataStatus> {
+        self.status.as_ref()
+    }
+
+    async fn desire(&self, values: &mut Values) -> Result<Desired, Fault> {
+        let mut desired = Desired::new();
+        for entry in &self.spec.entries {
+            desired.insert(entry.key.clone(), value(entry, values).await?);
+        }
+        Ok(desired)
+    }
+
+    fn parts(desired: &Desired) -> BTreeSet<String> {
+        desired.keys().cloned().collect()
+    }
+
+    fn without(mut desired: Desired, taken: &BTreeSet<&str>) -> Desired {
+        desired.retain(|key, _| !taken.contains(key.as_str()));
+        desired
+    }
+
+    fn recorded(own: &MetadataStatus) -> BTreeSet<String> {
+        own.entries.iter().map(|entry| entry.key.clone()).collect()
+    }
+
+    fn record(mut own: MetadataStatus, parts: &BTreeSet<String>) -> MetadataStatus {
+        let known = Self::recorded(&own);
+        let new = parts.difference(&known).cloned();
+        own.entries.extend(new.map(|key| EntryStatus { key, ..Default::default() }));
+        own.entries.sort_by(|a, b| a.key.cmp(&b.key));
+        own
+    }
+
+    async fn observe(cx: Context<'_>, organization: &str) -> Result<Option<Remote>, Error> {
+        let entries = cx.client.metadata(organization, |key| cx.parts.contains(key)).await?;
+        let remote: Remote = entries.into_iter().map(|entry| (entry.key.clone(), entry)).collect();
+        Ok(Some(remote).filter(|remote| cx.parts.is_empty() || !remote.is_empty()))
+    }
+
+    fn diff(desired: &Desired, remote: &Remote) -> Vec<String> {
+        let changed = changes(desired, remote).into_iter().map(|(key, _)| key);
+        changed.chain(dropped(desired, remote)).map(|key| format!("entries[{key}]")).collect()
+    }
+
+    async fn apply(cx: Context<'_>, desired: &Desired, remote: Option<Remote>) -> Result<Remote, Error> {
+        let mut remote = remote.unwrap_or_default();
+        let changed = changes(desired, &remote);
+        let details = cx.client.set_metadata(cx.organization, &changed).await?;
+        cx.client.remove_metadata(cx.organization, &dropped(desired, &remote)).await?;
+        remote.retain(|key, _| desired.contains_key(key));
+        match (changed.as_slice(), details) {
+            ([], _) => {}
+            ([(key, value)], Some(details)) => set(&mut remote, key, value, details),
+            // The answer to a bulk write has no sequence of its entries.
+            _ => remote = Self::observe(cx, cx.organization).await?.unwrap_or_default(),
+        }
+        Ok(remote)
+    }
+
+    async fn remove(cx: Context<'_>, remote: &Remote) -> Result<(), Error> {
+        let keys: Vec<&str> = remote.keys().map(String::as_str).collect();
+        match cx.client.remove_metadata(cx.organization, &keys).await {
+            // Somebody removed one of them meanwhile, and so none went: the next look shows the rest.
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn report(remote: &Remote) -> Report {
+        let newest = remote.values().max_by_key(|entry| entry.details.sequence.parse::<u64>().unwrap_or(0));
+        let report = newest.map(|entry| Report::of(&entry.details)).unwrap_or_default();
+        Report { creation_date: None, ..report }
+    }
+
+    fn own(remote: &Remote) -> MetadataStatus {
+        let status = |entry: &Metadata| EntryStatus {
+            key: entry.key.clone(),
+            sequence: Some(entry.details.sequence.clone()).filter(|sequence| !sequence.is_empty()),
+            change_date: entry.details.change_date.map(|date| date.to_string()),
+        };
+        MetadataStatus { entries: remote.values().map(status).collect() }
+    }
+}
+
+/// What has another value in ZITADEL, or none.
+fn changes<'a>(desired: &'a Desired, remote: &Remote) -> Vec<(&'a str, &'a [u8])> {
+    let differs = |key: &str, value: &[u8]| remote.get(key).is_none_or(|entry| entry.value != value);
+    let entries = desired.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
+    entries.filter(|(key, value)| differs(key, value)).collect()
+}
+
+/// What is the resource's and not in the spec any more.
+fn dropped<'a>(desired: &Desired, remote: &'a Remote) -> Vec<&'a str> {
+    remote.keys().filter(|key| !desired.contains_key(*key)).map(String::as_str).collect()
+}
+
+/// A write answers with one date; the next read shows it as the entry's change (contract §0.14).
+fn set(remote: &mut Remote, key: &str, value: &[u8], details: Details) {
+    let date = details.change_date.or(details.creation_date);
+    let details = Details { creation_date: date, change_date: date, ..details };
+    remote.insert(key.into(), Metadata { key: key.into(), value: value.into(), details });
+}
+
+async fn value(entry: &MetadataEntry, values: &mut Values) -> Result<Vec<u8>, Fault> {
+    let source = entry.value_from.as_ref();
+    let value = match (&entry.value, &entry.base64, source) {
+        (Some(text), ..) => text.reveal().as_bytes().to_vec(),
+        (_, Some(text), _) => STANDARD
+            .decode(text.reveal())
+            .map_err(|_| invalid(&entry.key, "its base64 is not standard base64 with padding"))?,
+        (.., Some(ValueSource { secret_key_ref: Some(reference), .. })) => values.secret(reference).await?,
+        (.., Some(ValueSource { config_map_key_ref: Some(reference), .. })) => {
+            values.config_map(reference).await?
+        }
+        _ => return Err(invalid(&entry.key, "it has no value: set value, base64 or valueFrom")),
+    };
+    let problem = |length| format!("its value has {length} bytes; ZITADEL takes 1 to {VALUE_LIMIT}");
+    match value.len() {
+        1..=VALUE_LIMIT => Ok(value),
+        length => Err(invalid(&entry.key, &problem(length))),
+    }
+}
+
+fn invalid(key: &str, problem: &str) -> Fault {
+    Fault::Blocked { reason: Reason::InvalidSpec, message: format!("entry {key:?}: {problem}") }
+}

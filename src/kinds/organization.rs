@@ -1,0 +1,174 @@
+//! `Organization`: one organization of the instance, through v2 `organizations` and management v1 `orgs/me`.
+
+use kube::ResourceExt;
+
+use super::{differing, valid_name, written};
+use crate::api::common::AdoptionPolicy;
+use crate::api::organization::{OrganizationState, OrganizationStatus};
+use crate::api::{DeletionPolicy, ManagementSpec, Nothing, Organization, Origin, Reason, annotation};
+use crate::engine::fault::Fault;
+use crate::engine::kind::{Context, Kind, Permission, Report, Scope};
+use crate::engine::plan::Identity;
+use crate::engine::values::Values;
+use crate::zitadel::{self, Details, Error, permission};
+
+/// An organization as the spec wants it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Desired {
+    name: String,
+    state: zitadel::OrganizationState,
+}
+
+impl Kind for Organization {
+    type Desired = Desired;
+    type Remote = zitadel::Organization;
+    type Own = Nothing;
+
+    const KIND: &'static str = "Organization";
+    /// Servers until v3 ignore the id that is asked for, so that the answer alone tells it.
+    const IDENTITY: Identity = Identity::Assigned;
+    const SCOPE: Scope = Scope::Instance;
+    const PERMISSIONS: &'static [Permission] = &[
+        Permission { name: permission::ORG_READ, roles: "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER" },
+        Permission { name: permission::ORG_CREATE, roles: "IAM_OWNER or IAM_ORG_MANAGER" },
+        Permission { name: permission::ORG_WRITE, roles: "ORG_OWNER or IAM_OWNER" },
+        Permission { name: permission::ORG_DELETE, roles: "ORG_OWNER or IAM_OWNER" },
+    ];
+
+    fn management(&self) -> &ManagementSpec {
+        &self.spec.management
+    }
+
+    fn status(&self) -> Option<&OrganizationStatus> {
+        self.status.as_ref()
+    }
+
+    fn adoption(&self) -> AdoptionPolicy {
+        self.spec.adoption_policy
+    }
+
+    /// Deleting an organization deletes its users.
+    fn default_deletion(_: Option<Origin>) -> DeletionPolicy {
+        DeletionPolicy::Retain
+    }
+
+    /// Its users went with it: only a person can want an empty one in its place.
+    fn recreates(&self) -> bool {
+        let bound = self.status.as_ref().and_then(|status| status.common.id.as_deref());
+        let asked = self.annotations().get(annotation::RECREATE).map(String::as_str);
+        asked.is_some() && asked == bound
+    }
+
+    async fn desire(&self, _: &mut Values) -> Result<Desired, Fault> {
+        let name = valid_name("organization", self.spec.name.clone().unwrap_or_else(|| self.name_any()))?;
+        if name.trim() != name {
+            // ZITADEL would cut them off, and the name would differ for ever.
+            return Err(Fault::Blocked {
+                reason: Reason::InvalidSpec,
+                message: "the organization name begins or ends with blanks: correct spec.name".into(),
+            });
+        }
+        let state = match self.spec.state {
+            OrganizationState::Active => zitadel::OrganizationState::Active,
+            OrganizationState::Inactive => zitadel::OrganizationState::Inactive,
+        };
+        Ok(Desired { name, state })
+    }
+
+    fn name(desired: &Desired) -> &str {
+        &desired.name
+    }
+
+    fn named(desired: Desired, name: &str) -> Desired {
+        Desired { name: name.into(), ..desired }
+    }
+
+    async fn observe(cx: Context<'_>, id: &str) -> Result<Option<zitadel::Organization>, Error> {
+        match cx.client.living_organization(id).await {
+            Ok(answer) => Ok(Some(answer.value)),
+            Err(Error::OrganizationNotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The id it would have by its UID comes first: unlike the list it is never late.
+    async fn find(cx: Context<'_>, name: &str) -> Result<Vec<String>, Error> {
+        let found = cx.client.organizations_named(name).await?;
+        let others = found.into_iter().map(|organization| organization.id).filter(|id| id != cx.uid);
+        Ok([cx.uid.to_owned()].into_iter().chain(others).collect())
+    }
+
+    fn diff(desired: &Desired, remote: &zitadel::Organization) -> Vec<String> {
+        differing([("name", desired.name != remote.name), ("state", desired.state != remote.state)])
+    }
+
+    async fn permit(
+        &self,
+        cx: Context<'_>,
+        remote: &zitadel::Organization,
+        desired: Option<&Desired>,
+    ) -> Result<(), Fault> {
+        if desired.is_some() || cx.client.instance().await?.value.default_org_id != remote.id {
+            return Ok(());
+        }
+        Err(Fault::Blocked {
+            reason: Reason::DeletionBlocked,
+            message: format!(
+                "{} is the default organization of the instance, which ZITADEL never deletes: make another one the default first",
+                remote.id
+            ),
+        })
+    }
+
+    async fn apply(
+        cx: Context<'_>,
+        desired: &Desired,
+        remote: Option<zitadel::Organization>,
+    ) -> Result<zitadel::Organization, Error> {
+        let Some(mut remote) = remote else {
+            return create(cx, &desired.name).await;
+        };
+        if remote.name != desired.name {
+            let outcome = cx.client.rename_organization(&remote.id, &desired.name).await;
+            written(&mut remote.details, outcome)?;
+            remote.name.clone_from(&desired.name);
+        }
+        if remote.state != desired.state {
+            let outcome = match desired.state {
+                zitadel::OrganizationState::Inactive => cx.client.deactivate_organization(&remote.id).await,
+                _ => cx.client.reactivate_organization(&remote.id).await,
+            };
+            written(&mut remote.details, outcome)?;
+            remote.state = desired.state;
+        }
+        Ok(remote)
+    }
+
+    async fn remove(cx: Context<'_>, remote: &zitadel::Organization) -> Result<(), Error> {
+        match cx.client.delete_organization(&remote.id).await {
+            Ok(_) | Err(Error::NotFound { .. } | Error::OrganizationNotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn report(remote: &zitadel::Organization) -> Report {
+        Report {
+            id: remote.id.clone(),
+            owner: remote.id.clone(),
+            name: remote.name.clone(),
+            ..Report::of(&remote.details)
+        }
+    }
+}
+
+/// A create answer has one date; the next GET shows it as both (contract §0.14).
+async fn create(cx: Context<'_>, name: &str) -> Result<zitadel::Organization, Error> {
+    let created = cx.client.create_organization(name, cx.uid).await?;
+    let date = created.details.creation_date.or(created.details.change_date);
+    Ok(zitadel::Organization {
+        id: created.id,
+        name: name.into(),
+        state: zitadel::OrganizationState::Active,
+        details: Details { creation_date: date, change_date: date, ..created.details },
+    })
+}
