@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::{AdoptionPolicy, CommonSpec, CommonStatus};
+use super::common::{AdoptionPolicy, CommonSpec, Nothing, Status};
 
 /// Which organization's branding the login pages of a project's applications show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -36,7 +36,7 @@ pub enum ProjectState {
     kind = "Project",
     namespaced,
     shortname = "zproj",
-    status = "CommonStatus",
+    status = "ProjectStatus",
     derive = "PartialEq",
     doc = "A project of a ZITADEL organization: created, kept as specified, renamed, deactivated and removed with this resource.",
     printcolumn(name = "ID", type_ = "string", json_path = ".status.id"),
@@ -70,3 +70,6 @@ pub struct ProjectSpec {
     #[serde(default)]
     pub adoption_policy: AdoptionPolicy,
 }
+
+/// What the operator last saw and did of a project.
+pub type ProjectStatus = Status<Nothing>;

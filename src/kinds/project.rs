@@ -40,7 +40,7 @@ impl Kind for Project {
     }
 
     fn status(&self) -> Option<&CommonStatus> {
-        self.status.as_ref()
+        self.status.as_ref().map(|status| &status.common)
     }
 
     fn adoption(&self) -> AdoptionPolicy {
