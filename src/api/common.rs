@@ -96,7 +96,7 @@ pub struct ManagementSpec {
     /// The connection to reconcile through. Immutable once the resource is bound to an organization.
     #[serde(default)]
     pub connection_ref: ConnectionRef,
-    /// What deleting this resource does in ZITADEL: `Delete` removes what it owns there, `Retain` leaves it. Unset: `Delete` for what the operator created, `Retain` for what was imported or adopted.
+    /// What deleting this resource does in ZITADEL: `Delete` removes what it owns there, `Retain` leaves it. Unset: `Retain` for every Organization (deleting one deletes its users) and for what was imported by id or adopted by name, `Delete` for everything else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "DeletionPolicy")]
     pub deletion_policy: Option<DeletionPolicy>,

@@ -7,7 +7,9 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt;
 use serde_json::json;
 
-use super::{ClusterConnection, Connection, Project};
+use super::{
+    ClusterConnection, Connection, OrgDomainPolicy, OrgFeatures, OrgMetadata, Organization, Project,
+};
 
 /// Binds target organization and connection once the resource is bound (design 2.1).
 const IMMUTABLE_BINDING: (&str, &str) = (
@@ -15,6 +17,13 @@ const IMMUTABLE_BINDING: (&str, &str) = (
      && has(self.spec.organization) == has(oldSelf.spec.organization) \
      && (!has(self.spec.organization) || self.spec.organization == oldSelf.spec.organization))",
     "organization and connectionRef are immutable once the resource is bound to an organization; delete it (with deletionPolicy Retain to keep the object in ZITADEL) and create another",
+);
+
+/// An organization stays where it was made.
+const IMMUTABLE_CONNECTION: (&str, &str) = (
+    "!has(oldSelf.status) || (!has(oldSelf.status.id) && !has(oldSelf.status.organizationId)) \
+     || self.spec.connectionRef == oldSelf.spec.connectionRef",
+    "connectionRef is immutable once the resource is bound to an organization; delete it (with deletionPolicy Retain to keep the organization in ZITADEL) and create another",
 );
 
 /// A Kubernetes name may be longer than ZITADEL's names.
@@ -28,7 +37,11 @@ pub fn all() -> Vec<CustomResourceDefinition> {
     vec![
         connection(Connection::crd()),
         connection(ClusterConnection::crd()),
-        workload(Project::crd(), &[IMMUTABLE_BINDING, NAME_FITS]),
+        workload(Organization::crd(), &[IMMUTABLE_CONNECTION, NAME_FITS]),
+        resident(Project::crd(), &[NAME_FITS]),
+        resident(OrgMetadata::crd(), &[]),
+        resident(OrgDomainPolicy::crd(), &[]),
+        resident(OrgFeatures::crd(), &[]),
     ]
 }
 
@@ -36,16 +49,22 @@ fn connection(crd: CustomResourceDefinition) -> CustomResourceDefinition {
     shared(crd, &[], &[])
 }
 
+/// What lives in an organization.
+fn resident(crd: CustomResourceDefinition, rules: &[(&str, &str)]) -> CustomResourceDefinition {
+    let rules = [&[IMMUTABLE_BINDING], rules].concat();
+    selectable_by(workload(crd, &rules), &[".status.organizationId"])
+}
+
 fn workload(crd: CustomResourceDefinition, rules: &[(&str, &str)]) -> CustomResourceDefinition {
     let columns =
         [("Sequence", "string", ".status.sequence", 0), ("Changed", "date", ".status.changeDate", 0)];
-    let mut crd = shared(crd, rules, &columns);
+    selectable_by(shared(crd, rules, &columns), &[".spec.connectionRef.name", ".status.id"])
+}
+
+fn selectable_by(mut crd: CustomResourceDefinition, paths: &[&str]) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         let fields = version.selectable_fields.get_or_insert_default();
-        fields.extend(
-            [".spec.connectionRef.name", ".status.id", ".status.organizationId"]
-                .map(|path| SelectableField { json_path: path.into() }),
-        );
+        fields.extend(paths.iter().map(|path| SelectableField { json_path: (*path).into() }));
     }
     crd
 }

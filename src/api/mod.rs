@@ -6,6 +6,10 @@ pub mod conditions;
 pub mod connection;
 pub mod crd;
 pub mod interval;
+pub mod org_domain_policy;
+pub mod org_features;
+pub mod org_metadata;
+pub mod organization;
 pub mod project;
 
 pub use common::{
@@ -14,6 +18,10 @@ pub use common::{
 };
 pub use conditions::{ConditionType, Reason};
 pub use connection::{ClusterConnection, Connection};
+pub use org_domain_policy::OrgDomainPolicy;
+pub use org_features::OrgFeatures;
+pub use org_metadata::OrgMetadata;
+pub use organization::Organization;
 pub use project::Project;
 
 /// The API group of every custom resource here.
@@ -32,9 +40,9 @@ pub mod annotation {
     pub const RECONCILE_REQUESTED_AT: &str = "zitadel-operator.dev/reconcile-requested-at";
     /// The intent of a create that has not been confirmed yet; the operator's own.
     pub const CREATE_PENDING: &str = "zitadel-operator.dev/create-pending";
-    /// The value of `userLoginMustBeDomain` that a person lets the operator change to, although it renames every user.
+    /// `"true"` or `"false"`: the value of `userLoginMustBeDomain` that may be put into effect although it renames many users.
     pub const CONFIRM_USERNAME_REWRITE: &str = "zitadel-operator.dev/confirm-username-rewrite";
-    /// The id of an organization that somebody removed and a person wants to have made again.
+    /// Asks for an organization that somebody removed in ZITADEL to be created again.
     pub const RECREATE: &str = "zitadel-operator.dev/recreate";
 }
 

@@ -72,7 +72,9 @@ impl<K: Kind> Run<'_, K> {
             Ok(remote) if K::IDENTITY == Identity::Setting => self.made(remote),
             Ok(remote) => self.bind(remote, Origin::Created),
             Err(error) if error.outcome_unknown() => return Err(error.into()),
-            Err(Error::AlreadyExists { .. }) if K::IDENTITY == Identity::Assigned => self.name_is_in_use().await?,
+            Err(Error::AlreadyExists { .. }) if K::IDENTITY == Identity::Assigned => {
+                self.name_is_in_use().await?
+            }
             Err(error) => {
                 self.drop_intent().await?;
                 return Err(self.explain(error).await);

@@ -44,8 +44,11 @@ impl<K: Kind> Run<'_, K> {
             return;
         }
         let (there, proved) = (K::recorded(&K::own(remote)), K::recorded(&self.own));
-        let taken: Vec<&str> =
-            there.intersection(&self.parts).filter(|part| !proved.contains(*part)).map(String::as_str).collect();
+        let taken: Vec<&str> = there
+            .intersection(&self.parts)
+            .filter(|part| !proved.contains(*part))
+            .map(String::as_str)
+            .collect();
         if !taken.is_empty() {
             let note = format!("took over what was there: {}", taken.join(", "));
             self.notes.push(Note::normal("Adopted", note));
@@ -251,7 +254,10 @@ impl<K: Kind> Run<'_, K> {
         }
         Err(Fault::Blocked {
             reason: Reason::InvalidSpec,
-            message: format!("ZITADEL accepted {} and does not show it: this version may not know it", fields.join(", ")),
+            message: format!(
+                "ZITADEL accepted {} and does not show it: this version may not know it",
+                fields.join(", ")
+            ),
         })
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::api::org_features::OrgFeaturesStatus;
-use crate::api::{ManagementSpec, Nothing, OrgFeatures, OrganizationSelector};
+use crate::api::{ManagementSpec, Nothing, OrgFeatures, OrganizationSelector, Reason};
 use crate::engine::fault::Fault;
 use crate::engine::kind::{Context, Kind, Permission, Report};
 use crate::engine::plan::Identity;
@@ -43,7 +43,14 @@ impl Kind for OrgFeatures {
     }
 
     async fn desire(&self, _: &mut Values) -> Result<Desired, Fault> {
-        Ok(self.spec.features.flags())
+        let flags = self.spec.features.flags();
+        match flags.is_empty() {
+            false => Ok(flags),
+            true => Err(Fault::Blocked {
+                reason: Reason::InvalidSpec,
+                message: "spec.features sets no flag: set one, or delete this resource".into(),
+            }),
+        }
     }
 
     async fn observe(cx: Context<'_>, organization: &str) -> Result<Option<OrganizationFeatures>, Error> {

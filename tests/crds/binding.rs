@@ -4,18 +4,26 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, fresh_name, shared};
+use crate::kinds::{RESIDENTS, with};
 
-/// A stored project of the organization `acme`.
-async fn stored(cluster: &Cluster) -> String {
+/// A stored resource of the organization `acme`.
+async fn stored(cluster: &Cluster, kind: &str) -> String {
     let name = fresh_name();
-    cluster.apply("Project", &name, &json!({ "organization": { "name": "acme" } }), false).await.unwrap();
+    let spec = with(kind, &json!({ "organization": { "name": "acme" } }));
+    cluster.apply(kind, &name, &spec, false).await.unwrap();
     name
 }
 
-/// Writes `status.organizationId`, as the operator does once it has resolved the organization.
-async fn bind(cluster: &Cluster, name: &str) {
-    let status = Patch::Merge(json!({ "status": { "organizationId": "1" } }));
-    cluster.api("Project").patch_status(name, &PatchParams::default(), &status).await.unwrap();
+/// Writes the status, as the operator does once it has resolved the organization.
+async fn bind(cluster: &Cluster, kind: &str, name: &str, status: Value) {
+    let status = Patch::Merge(json!({ "status": status }));
+    cluster.api(kind).patch_status(name, &PatchParams::default(), &status).await.unwrap();
+}
+
+async fn is_immutable(cluster: &Cluster, kind: &str, name: &str, change: &Value) {
+    let applied = cluster.apply(kind, name, &with(kind, change), true).await;
+    let refused = applied.expect_err(&format!("{kind} {change}")).to_string();
+    assert!(refused.contains("immutable once the resource is bound"), "{kind} {change}: {refused}");
 }
 
 fn moves() -> [Value; 6] {
@@ -33,42 +41,66 @@ fn moves() -> [Value; 6] {
 #[tokio::test]
 async fn before_a_typo_can_be_corrected() {
     let cluster = shared().await;
-    let name = stored(&cluster).await;
-    for spec in moves() {
-        cluster.apply("Project", &name, &spec, true).await.unwrap_or_else(|error| panic!("{spec}: {error}"));
+    for kind in RESIDENTS {
+        let name = stored(&cluster, kind).await;
+        for change in moves() {
+            let applied = cluster.apply(kind, &name, &with(kind, &change), true).await;
+            applied.unwrap_or_else(|error| panic!("{kind} {change}: {error}"));
+        }
     }
 }
 
 #[tokio::test]
 async fn after_neither_organization_nor_connection_can_change() {
     let cluster = shared().await;
-    let name = stored(&cluster).await;
-    bind(&cluster, &name).await;
-    for spec in moves() {
-        let refused =
-            cluster.apply("Project", &name, &spec, true).await.expect_err(&spec.to_string()).to_string();
-        assert!(refused.contains("immutable once the resource is bound"), "{spec}: {refused}");
+    for kind in RESIDENTS {
+        let name = stored(&cluster, kind).await;
+        bind(&cluster, kind, &name, json!({ "organizationId": "1" })).await;
+        for change in moves() {
+            is_immutable(&cluster, kind, &name, &change).await;
+        }
     }
 }
 
 #[tokio::test]
 async fn after_a_default_organization_cannot_become_another() {
     let cluster = shared().await;
-    let name = fresh_name();
-    cluster.apply("Project", &name, &json!({}), false).await.unwrap();
-    bind(&cluster, &name).await;
-    let spec = json!({ "organization": { "name": "acme" } });
-    let refused = cluster.apply("Project", &name, &spec, true).await.unwrap_err().to_string();
-    assert!(refused.contains("immutable once the resource is bound"), "{refused}");
+    for kind in RESIDENTS {
+        let name = fresh_name();
+        cluster.apply(kind, &name, &with(kind, &json!({})), false).await.unwrap();
+        bind(&cluster, kind, &name, json!({ "organizationId": "1" })).await;
+        is_immutable(&cluster, kind, &name, &json!({ "organization": { "name": "acme" } })).await;
+    }
 }
 
 #[tokio::test]
 async fn everything_else_can_change() {
+    let changes = [
+        ("Project", json!({ "name": "other", "state": "Inactive", "deletionPolicy": "Retain" })),
+        ("OrgMetadata", json!({ "entries": [{ "key": "other", "base64": "AA==" }] })),
+        ("OrgDomainPolicy", json!({ "userLoginMustBeDomain": true, "confirmAboveUsers": 5 })),
+        ("OrgFeatures", json!({ "features": { "userSchema": false } })),
+    ];
     let cluster = shared().await;
-    let name = stored(&cluster).await;
-    bind(&cluster, &name).await;
-    let changes = json!({
-        "organization": { "name": "acme" }, "name": "other", "state": "Inactive", "deletionPolicy": "Retain",
-    });
-    cluster.apply("Project", &name, &changes, true).await.unwrap();
+    for (kind, mut change) in changes {
+        let name = stored(&cluster, kind).await;
+        bind(&cluster, kind, &name, json!({ "organizationId": "1" })).await;
+        change["organization"] = json!({ "name": "acme" });
+        cluster.apply(kind, &name, &with(kind, &change), true).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_organization_stays_with_its_connection() {
+    let cluster = shared().await;
+    let elsewhere = json!({ "connectionRef": { "name": "other" } });
+    for status in [json!({ "id": "1" }), json!({ "organizationId": "1" })] {
+        let name = fresh_name();
+        cluster.apply("Organization", &name, &json!({}), false).await.unwrap();
+        cluster.apply("Organization", &name, &elsewhere, true).await.unwrap();
+        bind(&cluster, "Organization", &name, status).await;
+        is_immutable(&cluster, "Organization", &name, &elsewhere).await;
+        let renamed = json!({ "name": "Acme Inc", "state": "Inactive", "deletionPolicy": "Delete" });
+        cluster.apply("Organization", &name, &renamed, true).await.unwrap();
+    }
 }

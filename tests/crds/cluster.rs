@@ -99,6 +99,16 @@ impl Cluster {
         Ok(serde_json::to_value(applied).unwrap())
     }
 
+    /// Applies a status by server-side apply, as the operator does.
+    pub async fn apply_status(&self, kind: &str, name: &str, status: &Value) -> kube::Result<()> {
+        let mut object = object(kind, name, &Value::Null);
+        object.as_object_mut().unwrap().remove("spec");
+        object["status"] = status.clone();
+        let params = PatchParams::apply("zitadel-operator").force();
+        self.api(kind).patch_status(name, &params, &Patch::Apply(object)).await?;
+        Ok(())
+    }
+
     /// What would be stored if the object were created; nothing is.
     pub async fn try_create(&self, kind: &str, name: &str, spec: &Value) -> kube::Result<Value> {
         let params = PostParams { dry_run: true, ..PostParams::default() };

@@ -1,9 +1,12 @@
 //! What people see with kubectl.
 
+use kube::ResourceExt;
+use kube::api::ListParams;
 use serde_json::{Value, json};
 use zitadel_operator::api::crd;
 
 use crate::cluster::{Cluster, fresh_name, shared};
+use crate::kinds::{RESIDENTS, minimal, with};
 
 async fn object(cluster: &Cluster, name: &str) -> Value {
     serde_json::to_value(cluster.api("Project").get(name).await.unwrap()).unwrap()
@@ -67,6 +70,18 @@ async fn the_table_says_first_whether_it_is_ready_and_why() {
     assert_eq!(header(&table), ["NAME", "READY", "REASON", "ID", "SEQUENCE", "CHANGED", "AGE"]);
     let wide = cluster.printed(&["get", "zproj", &name, "-o", "wide"]);
     assert_eq!(header(&wide), ["NAME", "READY", "REASON", "ID", "SEQUENCE", "CHANGED", "MESSAGE", "AGE"]);
+    for (kind, short, identity) in [
+        ("Organization", "zorg", "ID"),
+        ("OrgMetadata", "zorgmeta", "ORGANIZATION"),
+        ("OrgDomainPolicy", "zorgdom", "ORGANIZATION"),
+        ("OrgFeatures", "zorgfeat", "ORGANIZATION"),
+    ] {
+        cluster.apply(kind, &name, &minimal(kind), false).await.unwrap();
+        assert_eq!(
+            header(&cluster.printed(&["get", short, &name])),
+            ["NAME", "READY", "REASON", identity, "SEQUENCE", "CHANGED", "AGE"]
+        );
+    }
     let spec = json!({ "url": "https://zitadel.example.com", "personalAccessToken": { "name": "zitadel" } });
     for (kind, short) in [("Connection", "zconn"), ("ClusterConnection", "zcconn")] {
         cluster.apply(kind, &name, &spec, false).await.unwrap();
@@ -104,4 +119,36 @@ async fn resources_can_be_selected_by_name_connection_and_id() {
             format!("project.zitadel-operator.dev/{wanted}")
         );
     }
+}
+
+#[tokio::test]
+async fn every_kind_can_be_selected_by_connection_and_id_and_residents_by_organization() {
+    let cluster = shared().await;
+    let (wanted, other) = (fresh_name(), fresh_name());
+    for kind in RESIDENTS.into_iter().chain(["Organization"]) {
+        let spec = with(kind, &json!({ "connectionRef": { "name": wanted } }));
+        cluster.apply(kind, &wanted, &spec, false).await.unwrap();
+        cluster.apply(kind, &other, &minimal(kind), false).await.unwrap();
+        let status = json!({ "id": wanted, "organizationId": wanted });
+        cluster.apply_status(kind, &wanted, &status).await.unwrap();
+        let organization = RESIDENTS.contains(&kind).then_some("status.organizationId");
+        for field in ["spec.connectionRef.name", "status.id"].into_iter().chain(organization) {
+            assert_eq!(selected(&cluster, kind, field, &wanted).await, [wanted.as_str()], "{kind} {field}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn organizations_can_be_selected_by_name() {
+    let cluster = shared().await;
+    let (wanted, other) = (fresh_name(), fresh_name());
+    cluster.apply("Organization", &wanted, &json!({ "name": wanted }), false).await.unwrap();
+    cluster.apply("Organization", &other, &json!({ "name": "another" }), false).await.unwrap();
+    assert_eq!(selected(&cluster, "Organization", "spec.name", &wanted).await, [wanted.as_str()]);
+}
+
+/// The names of the resources whose field has this value.
+async fn selected(cluster: &Cluster, kind: &str, field: &str, value: &str) -> Vec<String> {
+    let selector = ListParams::default().fields(&format!("{field}={value}"));
+    cluster.api(kind).list(&selector).await.unwrap().iter().map(ResourceExt::name_any).collect()
 }

@@ -1,0 +1,54 @@
+//! The `Organization` kind.
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::common::{AdoptionPolicy, ManagementSpec, Nothing, Status};
+
+/// Whether an organization is usable: an `Inactive` one keeps everything, its users cannot log in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OrganizationState {
+    /// Usable.
+    #[default]
+    Active,
+    /// Deactivated.
+    Inactive,
+}
+
+/// What an organization should be in ZITADEL.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "zitadel-operator.dev",
+    version = "v1alpha1",
+    kind = "Organization",
+    namespaced,
+    shortname = "zorg",
+    status = "OrganizationStatus",
+    derive = "PartialEq",
+    doc = "An organization of a ZITADEL instance: created, kept as specified, renamed and deactivated with this resource, and left there when it is deleted unless it says otherwise.",
+    printcolumn(name = "ID", type_ = "string", json_path = ".status.id"),
+    selectable = ".spec.name"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct OrganizationSpec {
+    /// How the resource is managed.
+    #[serde(flatten)]
+    pub management: ManagementSpec,
+    /// The organization's name, unique in the instance without regard to case; ZITADEL would cut blanks around it. Unset: `metadata.name`. A change renames the organization and its generated domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 200),
+        regex(pattern = r"^[^\x00-\x1F\x7F-\x9F\p{Z}]([^\x00-\x1F\x7F-\x9F]*[^\x00-\x1F\x7F-\x9F\p{Z}])?$")
+    )]
+    pub name: Option<String>,
+    /// `Active` (default), or `Inactive`: it keeps everything, and its users cannot log in.
+    #[serde(default)]
+    pub state: OrganizationState,
+    /// What to do when the name is taken in ZITADEL: `Never` (default) reports a conflict, `ByName` takes over the organization of that name.
+    #[serde(default)]
+    pub adoption_policy: AdoptionPolicy,
+}
+
+/// What the operator last saw and did of an organization.
+pub type OrganizationStatus = Status<Nothing>;

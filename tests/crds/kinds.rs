@@ -1,0 +1,27 @@
+//! The least that each kind needs.
+
+use serde_json::{Value, json};
+
+/// The kinds that live in an organization.
+pub const RESIDENTS: [&str; 4] = ["Project", "OrgMetadata", "OrgDomainPolicy", "OrgFeatures"];
+
+/// A spec with nothing that could be left out.
+pub fn minimal(kind: &str) -> Value {
+    match kind {
+        "Organization" | "Project" => json!({}),
+        "OrgMetadata" => json!({ "entries": [{ "key": "tier", "value": "gold" }] }),
+        "OrgDomainPolicy" => json!({
+            "userLoginMustBeDomain": false, "validateOrgDomains": true,
+            "smtpSenderAddressMatchesInstanceDomain": false,
+        }),
+        "OrgFeatures" => json!({ "features": { "loginDefaultOrg": true } }),
+        _ => panic!("{kind} has no minimal spec"),
+    }
+}
+
+/// The least that the kind needs, and these fields.
+pub fn with(kind: &str, more: &Value) -> Value {
+    let mut spec = minimal(kind);
+    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    spec
+}
