@@ -73,7 +73,7 @@ impl<K: Kind> Run<'_, K> {
             Ok(remote) => self.bind(remote, Origin::Created),
             Err(error) if error.outcome_unknown() => return Err(error.into()),
             Err(Error::AlreadyExists { .. }) if K::IDENTITY == Identity::Assigned => {
-                self.name_is_in_use().await?
+                self.name_is_in_use().await?;
             }
             Err(error) => {
                 self.drop_intent().await?;

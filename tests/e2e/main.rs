@@ -18,6 +18,7 @@ mod outages;
 mod ownership;
 mod person;
 mod refusals;
+mod resident;
 mod sides;
 mod validation;
 mod waits;

@@ -1,0 +1,96 @@
+//! Resources of any kind: the same steps that `World` has for projects.
+
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::waits::condition;
+use crate::world::{World, through_connection};
+
+/// One resource of a test.
+#[derive(Clone, Copy)]
+pub struct Resident<'a> {
+    pub world: &'a World,
+    pub kind: &'static str,
+    pub name: &'a str,
+}
+
+impl World {
+    /// A resource of this kind and name, which need not exist yet.
+    pub fn resident<'a>(&'a self, kind: &'static str, name: &'a str) -> Resident<'a> {
+        Resident { world: self, kind, name }
+    }
+}
+
+impl Resident<'_> {
+    /// Applies it through the world's connection, as a person does.
+    pub async fn apply(&self, spec: Value) -> Value {
+        self.world.apply(self.kind, self.name, through_connection(spec)).await
+    }
+
+    /// Merges a patch, as `kubectl patch` does.
+    pub async fn patch(&self, patch: Value) -> Value {
+        let api = self.world.api(self.kind);
+        let patched = api.patch(self.name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+        serde_json::to_value(patched).unwrap()
+    }
+
+    /// Sets an annotation, or removes it with null.
+    pub async fn annotate(&self, annotation: &str, value: impl Into<Value>) {
+        self.patch(json!({ "metadata": { "annotations": { annotation: value.into() } } })).await;
+    }
+
+    /// As it is now; null if it is gone.
+    pub async fn now(&self) -> Value {
+        serde_json::to_value(self.world.api(self.kind).get_opt(self.name).await.unwrap()).unwrap()
+    }
+
+    /// Asks for its deletion and returns at once.
+    pub async fn delete(&self) {
+        self.world.api(self.kind).delete(self.name, &Default::default()).await.unwrap();
+    }
+
+    /// Waits until it satisfies the condition; null stands for one that is gone.
+    pub async fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        self.world.until(self.kind, self.name, what, holds).await
+    }
+
+    /// Waits until it has this reason in `Ready`, at its current generation.
+    pub async fn until_reason(&self, reason: &str) -> Value {
+        let what = format!("had Ready reason {reason}");
+        self.until(&what, |object| {
+            let ready = condition(object, "Ready");
+            ready["reason"] == reason && ready["observedGeneration"] == object["metadata"]["generation"]
+        })
+        .await
+    }
+
+    /// Waits until it is as specified.
+    pub async fn until_ready(&self) -> Value {
+        self.until_reason("Available").await
+    }
+
+    /// Waits until it is gone from Kubernetes.
+    pub async fn until_gone(&self) {
+        self.until("went", Value::is_null).await;
+    }
+
+    /// Asks for a reconcile and waits until it was handled.
+    pub async fn reconciled(&self) -> Value {
+        let now = self.world.zitadel.now().to_string();
+        self.annotate("zitadel-operator.dev/reconcile-requested-at", now.as_str()).await;
+        self.until("was looked at again", |object| object["status"]["lastHandledReconcileAt"] == now).await
+    }
+
+    /// Asserts that another reconcile writes nothing to ZITADEL and nothing but the echo of the request here.
+    pub async fn assert_no_write(&self) {
+        let mark = self.world.zitadel.ledger().mark();
+        let before = self.now().await;
+        let after = self.reconciled().await;
+        let calls = self.world.zitadel.ledger().since(mark);
+        let writes: Vec<_> = calls.iter().filter(|call| call.committed > 0).collect();
+        assert!(writes.is_empty(), "{writes:?}");
+        for field in ["conditions", "sequence", "changeDate", "entries", "effective", "isDefault", "drift"] {
+            assert_eq!(before["status"][field], after["status"][field], "{field}");
+        }
+    }
+}
