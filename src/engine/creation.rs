@@ -65,8 +65,8 @@ impl<K: Kind> Run<'_, K> {
     }
 
     pub(super) async fn create(&mut self) -> Result<(), Fault> {
-        if let Some(remote) = &self.remote {
-            self.object.permit(self.context()?, remote, self.desired.as_ref()).await?;
+        if let Some(remote) = self.remote.take() {
+            self.permitted(&remote).await?;
         }
         match self.post().await {
             Ok(remote) if K::IDENTITY == Identity::Setting => self.made(remote),

@@ -261,8 +261,13 @@ impl<K: Kind> Run<'_, K> {
         if !self.is_managed() || !self.recorded || self.is_deleting() || self.holder.is_some() {
             return Ok(());
         }
-        let id = self.bond.id.clone();
-        let mut annotations = vec![(annotation::ID, id), (annotation::RECREATE, None)];
+        let mut annotations = Vec::new();
+        if K::IDENTITY == Identity::Assigned {
+            annotations.push((annotation::ID, self.bond.id.clone()));
+        }
+        if self.observed == Observed::InSync {
+            annotations.push((annotation::RECREATE, None));
+        }
         if self.pending == super::plan::Pending::No {
             annotations.push((annotation::CREATE_PENDING, None));
         }

@@ -9,7 +9,8 @@ use super::kind::{Kind, Report, Scope};
 use super::plan::{Hold, Identity, Name, Observed, Pending, Target};
 use super::resource::MetadataChange;
 use super::run::{Bond, Run};
-use crate::api::{Origin, Reason};
+use crate::api::common::AdoptionPolicy;
+use crate::api::{Origin, Reason, Status};
 use crate::zitadel::Error;
 
 impl<K: Kind> Run<'_, K> {
@@ -132,6 +133,9 @@ impl<K: Kind> Run<'_, K> {
         match found {
             Some(remote) => {
                 (self.target, self.target_id) = (Target::Found, Some(K::report(&remote).id));
+                if !self.is_managed() || self.object.adoption() == AdoptionPolicy::ByName {
+                    self.authorize_target().await?;
+                }
                 self.saw(remote);
             }
             None => self.searched = true,
@@ -143,7 +147,6 @@ impl<K: Kind> Run<'_, K> {
         if K::IDENTITY == Identity::Setting {
             return self.take_over().await;
         }
-        self.authorize_target().await?;
         let Some(remote) = self.remote.take() else {
             return Err(Fault::Stale);
         };
@@ -204,12 +207,15 @@ impl<K: Kind> Run<'_, K> {
         let fields = std::mem::take(&mut self.differing);
         self.check_fight(&fields)?;
         self.check_taken(&fields)?;
-        self.object.permit(self.context()?, &remote, self.desired.as_ref()).await?;
+        self.permitted(&remote).await?;
         let drifted = self.drifted(&remote);
         let old_name = K::report(&remote).name;
         match K::apply(self.context()?, self.desired()?, Some(remote)).await {
             Ok(remote) => self.updated(remote, fields, &old_name, drifted),
             Err(Error::NotFound { .. }) => self.observed = Observed::Unknown,
+            Err(Error::OrganizationNotFound { .. }) if K::SCOPE == Scope::Instance => {
+                self.observed = Observed::Unknown;
+            }
             Err(Error::AlreadyExists { .. }) if K::IDENTITY == Identity::Assigned => {
                 return Err(self.held(Hold::NameInUse));
             }
@@ -218,9 +224,11 @@ impl<K: Kind> Run<'_, K> {
         Ok(())
     }
 
-    /// Did somebody else write? It was as specified at this generation, and ZITADEL has counted on since.
+    /// Did somebody else write? It was as specified at this generation, and is not what was reported then.
     fn drifted(&self, remote: &K::Remote) -> bool {
-        self.was_in_sync() && self.status().common.sequence != Some(K::report(remote).sequence)
+        let Status { common, own } = self.status();
+        let reported = (common.sequence.unwrap_or_default(), own);
+        self.was_in_sync() && reported != (K::report(remote).sequence, K::own(remote))
     }
 
     fn updated(&mut self, remote: K::Remote, fields: Vec<String>, old_name: &str, drifted: bool) {
@@ -239,6 +247,14 @@ impl<K: Kind> Run<'_, K> {
             self.reverted = fields;
         }
         self.saw(remote);
+    }
+
+    /// Some writes a person must confirm first.
+    pub(super) async fn permitted(&mut self, remote: &K::Remote) -> Result<(), Fault> {
+        match self.object.permit(self.context()?, remote, self.desired.as_ref()).await {
+            Err(Fault::Zitadel(error)) => Err(self.explain(error).await),
+            permitted => permitted,
+        }
     }
 
     fn wake_who_wants(&self, name: &str) {
@@ -285,7 +301,7 @@ impl<K: Kind> Run<'_, K> {
         let Some(remote) = self.remote.take() else {
             return Err(Fault::Stale);
         };
-        self.object.permit(self.context()?, &remote, None).await?;
+        self.permitted(&remote).await?;
         match K::remove(self.context()?, &remote).await {
             Ok(()) => self.observed = Observed::Unknown,
             Err(error) => return Err(self.explain(error).await),
