@@ -7,10 +7,12 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
+use support::zitadel::Behaviour;
 
 use crate::kstatus::Kstatus;
 use crate::needs_double;
-use crate::waits::{assert_kstatus, condition, eventually};
+use crate::staff::User;
+use crate::waits::{assert_kstatus, condition, until_answered};
 use crate::world::{CONNECTION, PATIENCE, World};
 
 const FINALIZER: &str = "zitadel-operator.dev/finalizer";
@@ -21,6 +23,16 @@ async fn world_with(spec: Value) -> World {
     world.apply_project("web", spec).await;
     world.until_ready("web").await;
     world
+}
+
+/// The same, whose connection logs in as a user that can be dismissed.
+async fn owned_world_with(spec: Value) -> (World, User) {
+    let mut world = World::without_operator().await;
+    let owner = world.log_in_as("owner", Some("ORG_OWNER")).await;
+    world.start_operator().await;
+    world.apply_project("web", spec).await;
+    world.until_ready("web").await;
+    (world, owner)
 }
 
 /// Waits until the deletion is blocked; answers the message.
@@ -41,21 +53,19 @@ async fn tear_out_connection(world: &World) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retain_leaves_the_project() {
-    needs_double!();
     let world = world_with(json!({ "deletionPolicy": "Retain" })).await;
     assert_eq!(world.project("web").await["status"]["deletionPolicy"], "Retain");
     world.delete_project("web").await;
     world.until_gone("web").await;
-    assert_eq!(world.project_names(), ["web"]);
+    assert_eq!(world.project_names().await, ["web"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retain_needs_neither_a_working_credential_nor_a_connection() {
-    needs_double!();
-    let mut world = world_with(json!({ "deletionPolicy": "Retain" })).await;
+    let (mut world, owner) = owned_world_with(json!({ "deletionPolicy": "Retain" })).await;
     world.apply_project("second", json!({ "deletionPolicy": "Retain" })).await;
     world.until_ready("second").await;
-    world.zitadel.revoke_token(&world.zitadel.admin_token());
+    owner.revoke(&owner.token).await;
     world.delete_project("web").await;
     world.until_gone("web").await;
     world.crash_operator().await;
@@ -63,14 +73,13 @@ async fn retain_needs_neither_a_working_credential_nor_a_connection() {
     world.start_operator().await;
     world.delete_project("second").await;
     world.until_gone("second").await;
-    assert_eq!(world.project_names(), ["web", "second"]);
+    assert_eq!(world.project_names().await, ["web", "second"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_token_blocks_and_the_patch_of_the_message_frees() {
-    needs_double!();
-    let world = world_with(json!({})).await;
-    world.zitadel.revoke_token(&world.zitadel.admin_token());
+    let (world, owner) = owned_world_with(json!({})).await;
+    owner.revoke(&owner.token).await;
     world.delete_project("web").await;
     let message = until_blocked(&world).await;
     let patch = format!(
@@ -80,53 +89,65 @@ async fn a_refused_token_blocks_and_the_patch_of_the_message_frees() {
     assert!(message.ends_with(&patch), "{message}");
     world.run_command_of(&message).await;
     world.until_gone("web").await;
-    assert_eq!(world.project_names(), ["web"]);
+    assert_eq!(world.project_names().await, ["web"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_permission_blocks_until_it_is_given_back() {
-    needs_double!();
-    let world = World::new().await;
-    let owner = world.zitadel.create_user(&world.acme.id, "operator", &["ORG_OWNER"]);
-    world.store_token(&owner.token).await;
-    world.apply_project("web", json!({})).await;
-    world.until_ready("web").await;
-    world.zitadel.set_roles(&owner.user, &world.acme.id, &["ORG_OWNER_VIEWER"]);
+    let (world, owner) = owned_world_with(json!({})).await;
+    owner.change_role("ORG_OWNER_VIEWER").await;
     world.delete_project("web").await;
     let message = until_blocked(&world).await;
     assert!(message.contains("project.delete") && message.contains("ORG_OWNER"), "{message}");
-    assert_eq!(world.project_names(), ["web"]);
-    world.zitadel.set_roles(&owner.user, &world.acme.id, &["ORG_OWNER"]);
+    assert_eq!(world.project_names().await, ["web"]);
+    owner.change_role("ORG_OWNER").await;
     world.until_gone("web").await;
-    assert!(world.project_names().is_empty());
+    assert_eq!(world.project_names().await, [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_gone_in_zitadel_already_is_released() {
-    needs_double!();
     let world = world_with(json!({})).await;
-    let id = world.remote(&world.project("web").await).unwrap().id;
-    world.zitadel.delete_project(&id);
+    let web = world.project("web").await;
+    let mark = world.zitadel.ledger().mark();
+    world.person.delete_project(&world.organization, web["status"]["id"].as_str().unwrap()).await;
     world.delete_project("web").await;
     world.until_gone("web").await;
-    assert_eq!(world.zitadel.ledger().count(&Method::DELETE, "/management/v1/projects"), 0);
+    assert_eq!(
+        world.history().await,
+        ["project.added", "project.removed"],
+        "created, and removed by the person"
+    );
+    if world.ledger().is_some() {
+        assert!(world.calls_since(mark).iter().all(|call| call.method != Method::DELETE));
+    }
+}
+
+/// Removes the organization of a project, then the resource.
+async fn releases_what_went_with_its_organization(world: World) {
+    let beta = world.another_organization("beta").await;
+    world.apply_project("web", json!({ "organization": { "id": beta } })).await;
+    world.until_ready("web").await;
+    world.person.remove_organization(&beta).await;
+    world.delete_project("web").await;
+    world.until_gone("web").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_went_with_its_organization_is_released() {
-    needs_double!();
-    for behaviour in [support::zitadel::Behaviour::v3(), support::zitadel::Behaviour::v4()] {
-        let world = world_with(json!({})).await;
-        world.zitadel.configure(|present| *present = behaviour);
-        world.zitadel.remove_organization(&world.acme.id);
-        world.delete_project("web").await;
-        world.until_gone("web").await;
-    }
+    releases_what_went_with_its_organization(World::new().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_went_with_its_organization_is_released_by_v3() {
+    needs_double!("the choice of a server line");
+    let world = World::new().await;
+    world.zitadel.configure(|behaviour| *behaviour = Behaviour::v3());
+    releases_what_went_with_its_organization(world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_deletion_waits() {
-    needs_double!();
     let world = world_with(json!({})).await;
     world.annotate("web", "zitadel-operator.dev/paused", "true").await;
     world.until("Project", "web", "was paused", |p| condition(p, "Synced")["reason"] == "Paused").await;
@@ -134,18 +155,19 @@ async fn a_paused_deletion_waits() {
     world.delete_project("web").await;
     // Nothing is to happen: longer than any delay of the tests.
     tokio::time::sleep(Duration::from_secs(3)).await;
-    assert!(world.zitadel.ledger().since(mark).is_empty());
+    world.assert_no_call_since(mark);
+    assert_eq!(world.history().await, ["project.added"]);
     let waiting = world.project("web").await;
     assert_eq!(condition(&waiting, "Synced")["reason"], "Paused");
     assert_kstatus(&waiting, Kstatus::Terminating);
     world.annotate("web", "zitadel-operator.dev/paused", Value::Null).await;
     world.until_gone("web").await;
-    assert!(world.project_names().is_empty());
+    assert_eq!(world.project_names().await, [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_delays_a_deletion_and_does_not_block_it() {
-    needs_double!();
+    needs_double!("outages");
     let world = world_with(json!({})).await;
     world.zitadel.stop().await;
     world.delete_project("web").await;
@@ -154,12 +176,11 @@ async fn an_outage_delays_a_deletion_and_does_not_block_it() {
     assert_eq!(condition(&waiting, "Stalled"), Value::Null);
     world.zitadel.resume().await.unwrap();
     world.until_gone("web").await;
-    assert!(world.project_names().is_empty());
+    assert_eq!(world.project_names().await, [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_stays_until_its_users_are_gone_also_over_a_restart() {
-    needs_double!();
     let mut world = world_with(json!({})).await;
     let protected = |c: &Value| c["metadata"]["finalizers"] == json!([FINALIZER]);
     world.until("Connection", CONNECTION, "was protected", protected).await;
@@ -173,16 +194,15 @@ async fn a_connection_stays_until_its_users_are_gone_also_over_a_restart() {
     world.start_operator().await;
     world.apply_project("web", json!({ "name": "renamed" })).await;
     world.until_ready("web").await;
-    assert_eq!(world.project_names(), ["renamed"]);
+    assert_eq!(world.project_names().await, ["renamed"]);
     world.delete_project("web").await;
     world.until_gone("web").await;
     world.until("Connection", CONNECTION, "went", Value::is_null).await;
-    assert!(world.project_names().is_empty());
+    assert_eq!(world.project_names().await, [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_deleted_at_once_leaves_nothing_on_either_side() {
-    needs_double!();
     let world = World::new().await;
     for name in ["a", "b", "c"] {
         world.apply_project(name, json!({})).await;
@@ -190,14 +210,17 @@ async fn a_namespace_deleted_at_once_leaves_nothing_on_either_side() {
     }
     let namespaces: Api<Namespace> = Api::all(world.client.clone());
     namespaces.delete(&world.namespace, &DeleteParams::default()).await.unwrap();
-    eventually("removed in ZITADEL", || (world.project_names().is_empty(), world.project_names())).await;
+    until_answered("removed in ZITADEL", async || {
+        let names = world.project_names().await;
+        (names.is_empty(), names)
+    })
+    .await;
     let gone = await_condition(namespaces, &world.namespace, |found: Option<&Namespace>| found.is_none());
     tokio::time::timeout(PATIENCE, gone).await.expect("the namespace goes in time").unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_secret_a_new_operator_says_that_the_deletion_is_blocked() {
-    needs_double!();
     let mut world = world_with(json!({})).await;
     world.crash_operator().await;
     let secrets: Api<Secret> = Api::namespaced(world.client.clone(), &world.namespace);
@@ -206,7 +229,7 @@ async fn without_its_secret_a_new_operator_says_that_the_deletion_is_blocked() {
     world.start_operator().await;
     let message = until_blocked(&world).await;
     assert!(message.contains(&format!("Secret {}/{CONNECTION}", world.namespace)), "{message}");
-    world.store_token(&world.zitadel.admin_token()).await;
+    world.store_token(&world.good_token()).await;
     world.until_gone("web").await;
-    assert!(world.project_names().is_empty());
+    assert_eq!(world.project_names().await, [""; 0]);
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use http::{Method, Request, Response};
@@ -39,6 +40,18 @@ impl Gate {
     pub async fn reached(&self) {
         // Fails only once the sender is gone, which the gate owns.
         let _ = self.reached.subscribe().wait_for(|reached| *reached).await;
+    }
+
+    /// Waits until half a second passed without a further write.
+    pub async fn until_quiet(&self) {
+        let writes = || self.writes.load(Ordering::SeqCst);
+        loop {
+            let before = writes();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            if writes() == before {
+                return;
+            }
+        }
     }
 
     /// A client whose writes come through here.

@@ -6,11 +6,6 @@ use crate::kstatus::Kstatus;
 use crate::waits::assert_kstatus;
 use crate::world::World;
 
-/// The project that the resource owns, as ZITADEL has it.
-async fn remote(world: &World, resource: &Value) -> Value {
-    world.person.project(&world.organization, resource["status"]["id"].as_str().expect("an id")).await
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_created_project_is_ready_with_sequence_and_dates() {
     let world = World::new().await;
@@ -18,7 +13,7 @@ async fn a_created_project_is_ready_with_sequence_and_dates() {
     assert_kstatus(&born, Kstatus::InProgress);
     let web = world.until_ready("web").await;
     assert_kstatus(&web, Kstatus::Current);
-    let (status, remote) = (&web["status"], remote(&world, &web).await);
+    let (status, remote) = (&web["status"], world.remote(&web).await);
     assert_eq!((&remote["name"], &remote["projectRoleAssertion"]), (&json!("web"), &json!(true)));
     assert_eq!(status["organizationId"], world.organization);
     assert_eq!(status["instance"], world.person.instance().await);
@@ -39,7 +34,7 @@ async fn every_setting_follows_the_spec() {
     });
     world.apply_project("web", settings).await;
     let web = world.until_ready("web").await;
-    let remote = remote(&world, &web).await;
+    let remote = world.remote(&web).await;
     assert_eq!(web["status"]["sequence"], remote["details"]["sequence"]);
     let expected = json!({
         "name": "Web", "projectRoleAssertion": true, "projectRoleCheck": true, "hasProjectCheck": true,
@@ -59,7 +54,7 @@ async fn a_rename_keeps_the_id_and_never_makes_a_second_project() {
     world.apply_project("web", json!({ "name": "after" })).await;
     let after = world.until_ready("web").await;
     assert_eq!(before["status"]["id"], after["status"]["id"]);
-    assert_eq!(remote(&world, &after).await["name"], "after");
+    assert_eq!(world.remote(&after).await["name"], "after");
     world.until_listed(&["after"]).await;
 }
 
@@ -70,7 +65,7 @@ async fn deletion_removes_the_project_in_zitadel_before_the_resource_goes() {
     let web = world.until_ready("web").await;
     world.delete_project("web").await;
     world.until_gone("web").await;
-    assert_eq!(remote(&world, &web).await, Value::Null);
+    assert_eq!(world.remote(&web).await, Value::Null);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,10 +73,10 @@ async fn a_deactivated_project_can_be_activated_again() {
     let world = World::new().await;
     world.apply_project("web", json!({ "state": "Inactive" })).await;
     let web = world.until_ready("web").await;
-    assert_eq!(remote(&world, &web).await["state"], "PROJECT_STATE_INACTIVE");
+    assert_eq!(world.remote(&web).await["state"], "PROJECT_STATE_INACTIVE");
     world.apply_project("web", json!({ "state": "Active" })).await;
     world.until_ready("web").await;
-    assert_eq!(remote(&world, &web).await["state"], "PROJECT_STATE_ACTIVE");
+    assert_eq!(world.remote(&web).await["state"], "PROJECT_STATE_ACTIVE");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,7 +92,7 @@ async fn an_out_of_band_edit_is_reverted_and_an_event_names_the_fields() {
         .await;
     let note = world.until_event("web", "DriftReverted").await;
     assert!(note.contains("name") && note.contains("hasProjectCheck"), "{note}");
-    assert_eq!(remote(&world, &web).await["name"], "web");
+    assert_eq!(world.remote(&web).await["name"], "web");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,7 +106,7 @@ async fn a_project_deleted_out_of_band_is_created_again() {
     let again = world
         .until("Project", "web", "got another id", |web| !web.is_null() && web["status"]["id"] != id)
         .await;
-    assert_eq!(remote(&world, &again).await["name"], "web");
+    assert_eq!(world.remote(&again).await["name"], "web");
     world.until_listed(&["web"]).await;
 }
 
@@ -131,5 +126,5 @@ async fn a_restarted_operator_finds_everything_as_it_left_it() {
     for field in ["id", "sequence", "changeDate", "conditions"] {
         assert_eq!(before["status"][field], after["status"][field], "{field}");
     }
-    assert_eq!(remote(&world, &after).await["details"]["sequence"], after["status"]["sequence"]);
+    assert_eq!(world.remote(&after).await["details"]["sequence"], after["status"]["sequence"]);
 }

@@ -1,7 +1,7 @@
 //! The operator on a real API server, against the ZITADEL double or a real ZITADEL.
 //!
 //! With `ZITADEL_TEST_URL` and `ZITADEL_TEST_TOKEN` (an IAM_OWNER's) set, the tests run against that server; those
-//! that need the double's faults or ledger skip and say so.
+//! that need what only the double has, its faults or its ledger, skip and say so.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -20,6 +20,7 @@ mod person;
 mod refusals;
 mod resident;
 mod sides;
+mod staff;
 mod validation;
 mod waits;
 mod world;

@@ -7,7 +7,7 @@ use support::zitadel::{Double, Fault};
 
 use crate::kstatus::Kstatus;
 use crate::needs_double;
-use crate::waits::{assert_kstatus, assert_message, condition, eventually};
+use crate::waits::{assert_kstatus, assert_message, condition};
 use crate::world::{World, config};
 
 /// Asserts that the outage shows in `Synced` only, and names it with these words.
@@ -29,15 +29,14 @@ async fn is_unavailable_under(fault: Fault, words: &[&str]) {
     assert_kstatus(&web, Kstatus::InProgress);
     assert_message(&web, words);
     world.assert_calm().await;
-    world.assert_nothing_written();
     fault.remove();
     assert_kstatus(&world.until_ready("web").await, Kstatus::Current);
-    assert_eq!(world.project_names(), ["web"]);
+    assert_eq!(world.history().await, ["project.added"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_zitadel_that_is_down_at_the_start_is_waited_for() {
-    needs_double!();
+    needs_double!("outages");
     let mut world = World::without_operator().await;
     world.zitadel.stop().await;
     world.start_operator().await;
@@ -51,7 +50,7 @@ async fn a_zitadel_that_is_down_at_the_start_is_waited_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ready_project_outlives_a_short_outage() {
-    needs_double!();
+    needs_double!("outages");
     let world = World::new().await;
     world.apply_project("web", json!({})).await;
     let before = world.until_ready("web").await;
@@ -63,12 +62,12 @@ async fn a_ready_project_outlives_a_short_outage() {
     world.zitadel.resume().await.unwrap();
     let after = world.until_synced_reason("web", "Available").await;
     assert_eq!(condition(&after, "Ready"), condition(&before, "Ready"));
-    assert_eq!(world.zitadel.ledger().writes().len(), 1, "only the first create");
+    assert_eq!(world.history().await, ["project.added"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_that_lasts_shows_in_ready_and_ends_by_itself() {
-    needs_double!();
+    needs_double!("outages");
     let mut world = World::without_operator().await;
     let outage_grace = Duration::from_secs(2);
     world
@@ -87,7 +86,7 @@ async fn an_outage_that_lasts_shows_in_ready_and_ends_by_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_during_an_outage_is_in_progress_and_follows_after_it() {
-    needs_double!();
+    needs_double!("outages");
     let world = World::new().await;
     world.apply_project("web", json!({ "name": "before" })).await;
     world.until_ready("web").await;
@@ -96,7 +95,7 @@ async fn an_edit_during_an_outage_is_in_progress_and_follows_after_it() {
     assert_kstatus(&world.until_ready_reason("web", "Unavailable").await, Kstatus::InProgress);
     world.zitadel.resume().await.unwrap();
     world.until_ready("web").await;
-    assert_eq!(world.project_names(), ["after"]);
+    assert_eq!(world.project_names().await, ["after"]);
 }
 
 /// Limits one call of a Ready project; answers how long the operator then sent nothing.
@@ -116,7 +115,7 @@ async fn pause_after(world: &World, limit: Fault) -> Duration {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_call_passes_before_the_time_that_retry_after_says() {
-    needs_double!();
+    needs_double!("faults");
     let world = World::new().await;
     let pause = pause_after(&world, Fault::limited().header("retry-after", "2")).await;
     assert!((2..5).contains(&pause.as_secs()), "{pause:?}");
@@ -124,7 +123,7 @@ async fn no_call_passes_before_the_time_that_retry_after_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_that_says_no_time_pauses_the_connection_for_some_seconds() {
-    needs_double!();
+    needs_double!("faults");
     let world = World::new().await;
     let pause = pause_after(&world, Fault::limited()).await;
     assert!((5..10).contains(&pause.as_secs()), "{pause:?}");
@@ -132,38 +131,38 @@ async fn a_limit_that_says_no_time_pauses_the_connection_for_some_seconds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_html_page_with_status_200_is_no_answer_of_zitadel() {
-    needs_double!();
+    needs_double!("faults");
     is_unavailable_under(Fault::html(), &["HTTP 200", "not one of ZITADEL", "HTML page"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_whose_connection_breaks_in_the_middle_is_no_answer() {
-    needs_double!();
+    needs_double!("faults");
     is_unavailable_under(Fault::truncated(), &["ZITADEL cannot be reached"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn json_that_is_cut_short_is_no_answer() {
-    needs_double!();
+    needs_double!("faults");
     let fault = Fault::answer(200).header("content-type", "application/json").body("{\"iamProjectId\":\"1");
     is_unavailable_under(fault, &["cut short"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_503_is_retried_at_a_measured_pace() {
-    needs_double!();
+    needs_double!("faults");
     is_unavailable_under(Fault::unavailable(), &["HTTP 503"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_is_cut_is_retried_at_a_measured_pace() {
-    needs_double!();
+    needs_double!("faults");
     is_unavailable_under(Fault::drop_before(), &["ZITADEL cannot be reached"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirect_is_not_followed_and_the_token_stays_here() {
-    needs_double!();
+    needs_double!("faults");
     let elsewhere = Double::start().await;
     let target = format!("{}/management/v1/iam", elsewhere.url());
     is_unavailable_under(Fault::redirect(&target), &["HTTP 302", "redirect", "not followed"]).await;
@@ -172,7 +171,7 @@ async fn a_redirect_is_not_followed_and_the_token_stays_here() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_is_no_absence_and_recreates_nothing() {
-    needs_double!();
+    needs_double!("faults");
     let world = World::new().await;
     world.apply_project("web", json!({})).await;
     let id = world.until_ready("web").await["status"]["id"].clone();
@@ -183,6 +182,5 @@ async fn an_outage_is_no_absence_and_recreates_nothing() {
     world.assert_calm().await;
     fault.remove();
     assert_eq!(world.until_ready("web").await["status"]["id"], id);
-    eventually("it stayed the only one", || (world.project_names() == ["web"], world.project_names())).await;
-    assert_eq!(world.zitadel.ledger().writes().len(), 1);
+    assert_eq!(world.history().await, ["project.added"], "it stayed the only one");
 }

@@ -16,22 +16,33 @@ fn message(project: &Value) -> String {
     condition(project, "Ready")["message"].as_str().unwrap_or_default().to_owned()
 }
 
+/// Waits until a conflict is final: before, the object in the way may not be in the list yet.
+async fn until_conflict(world: &World, name: &str) -> Value {
+    let is_final = |p: &Value| {
+        let ready = condition(p, "Ready");
+        ready["reason"] == "Conflict"
+            && ready["observedGeneration"] == p["metadata"]["generation"]
+            && condition(p, "Stalled")["status"] == "True"
+    };
+    world.until("Project", name, "was in conflict for good", is_final).await
+}
+
 /// Two resources that want the name `shared`; the first has it.
 async fn rivals() -> World {
     let world = World::new().await;
     world.apply_project("first", json!({ "name": "shared" })).await;
     world.until_ready("first").await;
     world.apply_project("second", json!({ "name": "shared" })).await;
-    world.until_ready_reason("second", "Conflict").await;
+    until_conflict(&world, "second").await;
     world
 }
 
 /// Deletes a resource that owns nothing; nothing in ZITADEL may change by that.
 async fn deletes_nothing(world: &World, name: &str) {
-    let mark = world.zitadel.ledger().mark();
+    let before = world.history().await;
     world.delete_project(name).await;
     world.until_gone(name).await;
-    assert!(world.writes_since(mark).is_empty());
+    assert_eq!(world.history().await, before);
 }
 
 /// Nothing slower than a wake-up may explain that the resource became ready: retries of a conflict take minutes.
@@ -44,7 +55,6 @@ async fn is_ready_within_seconds(world: &World, name: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_second_resource_with_a_name_is_a_conflict_that_names_the_first_and_touches_nothing() {
-    needs_double!();
     let world = rivals().await;
     let second = world.project("second").await;
     let first = format!("Project {}/first", world.namespace);
@@ -53,33 +63,30 @@ async fn the_second_resource_with_a_name_is_a_conflict_that_names_the_first_and_
     assert_eq!(second["status"]["id"], Value::Null);
     assert_kstatus(&world.project("first").await, Kstatus::Current);
     deletes_nothing(&world, "second").await;
-    assert_eq!(world.project_names(), ["shared"]);
+    assert_eq!(world.project_names().await, ["shared"]);
     assert_kstatus(&world.project("first").await, Kstatus::Current);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_taken_name_is_had_within_seconds_once_its_owner_is_renamed() {
-    needs_double!();
     let world = rivals().await;
     world.apply_project("first", json!({ "name": "elsewhere" })).await;
     let second = is_ready_within_seconds(&world, "second").await;
     assert_eq!(second["status"]["origin"], "Created");
     world.until_ready("first").await;
-    assert_eq!(world.project_names(), ["elsewhere", "shared"]);
+    assert_eq!(world.project_names().await, ["elsewhere", "shared"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_taken_name_is_had_within_seconds_once_its_owner_is_deleted() {
-    needs_double!();
     let world = rivals().await;
     world.delete_project("first").await;
     is_ready_within_seconds(&world, "second").await;
-    assert_eq!(world.project_names(), ["shared"]);
+    assert_eq!(world.project_names().await, ["shared"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_resources_that_swap_names_need_a_third_name_in_between() {
-    needs_double!();
     let world = World::new().await;
     world.apply_project("a", json!({ "name": "one" })).await;
     let a = world.until_ready("a").await["status"]["id"].clone();
@@ -88,75 +95,69 @@ async fn two_resources_that_swap_names_need_a_third_name_in_between() {
     world.apply_project("a", json!({ "name": "two" })).await;
     world.apply_project("b", json!({ "name": "one" })).await;
     for name in ["a", "b"] {
-        let stuck = world.until_ready_reason(name, "Conflict").await;
+        let stuck = until_conflict(&world, name).await;
         assert!(message(&stuck).contains("third name"), "{}", message(&stuck));
         assert_kstatus(&stuck, Kstatus::Failed);
     }
-    assert_eq!(world.project_names(), ["one", "two"]);
+    assert_eq!(world.project_names().await, ["one", "two"]);
     world.apply_project("a", json!({ "name": "three" })).await;
     is_ready_within_seconds(&world, "b").await;
     world.apply_project("a", json!({ "name": "two" })).await;
     assert_eq!(world.until_ready("a").await["status"]["id"], a);
     assert_eq!(world.until_ready("b").await["status"]["id"], b);
-    assert_eq!(world.project_names(), ["two", "one"]);
+    assert_eq!(world.project_names().await, ["two", "one"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_differs_only_in_case_is_taken() {
-    needs_double!();
     let world = World::new().await;
     world.apply_project("first", json!({ "name": "Shared" })).await;
     world.until_ready("first").await;
     world.apply_project("second", json!({ "name": "sHARED" })).await;
-    let second = world.until_ready_reason("second", "Conflict").await;
+    let second = until_conflict(&world, "second").await;
     assert!(message(&second).contains("/first"), "{}", message(&second));
-    assert_eq!(world.project_names(), ["Shared"]);
+    assert_eq!(world.project_names().await, ["Shared"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn importing_what_another_resource_owns_changes_nothing() {
-    needs_double!();
     let world = World::new().await;
     world.apply_project("owner", json!({})).await;
     let owner = world.until_ready("owner").await;
     let id = owner["status"]["id"].as_str().unwrap();
-    let mark = world.zitadel.ledger().mark();
+    let before = world.history().await;
     world.import_project("thief", id, json!({ "projectRoleCheck": true, "deletionPolicy": "Delete" })).await;
-    let thief = world.until_ready_reason("thief", "Conflict").await;
+    let thief = until_conflict(&world, "thief").await;
     assert!(message(&thief).contains("/owner"), "{}", message(&thief));
     assert_eq!(thief["status"]["id"], Value::Null);
     assert_kstatus(&thief, Kstatus::Failed);
-    assert!(world.writes_since(mark).is_empty());
+    assert_eq!(world.history().await, before);
     deletes_nothing(&world, "thief").await;
     assert_eq!(world.project("owner").await["status"], owner["status"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn importing_from_another_organization_or_what_is_not_there_changes_nothing() {
-    needs_double!();
     let world = World::new().await;
-    let beta = world.zitadel.create_organization("beta");
-    let foreign = world.zitadel.create_project(&beta.id, "foreign");
+    let beta = world.another_organization("beta").await;
+    let foreign = world.person.create_project(&beta, "foreign").await;
     for (name, id) in [("foreign", foreign.as_str()), ("unknown", "123456789012345678")] {
-        let mark = world.zitadel.ledger().mark();
         world.import_project(name, id, json!({ "deletionPolicy": "Delete" })).await;
         let refused = world.until_ready_reason(name, "NotFound").await;
         let told = message(&refused);
         assert!(told.contains(id) && told.contains("zitadel-operator.dev/id"), "{told}");
         assert_kstatus(&refused, Kstatus::Failed);
-        assert!(world.writes_since(mark).is_empty());
+        world.assert_nothing_written().await;
         deletes_nothing(&world, name).await;
     }
-    assert_eq!(world.zitadel.project(&foreign).unwrap().settings.name, "foreign");
-    assert!(world.project_names().is_empty());
+    assert_eq!(world.person.history(&beta).await, ["project.added"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_id_annotation_of_a_bound_resource_moves_nothing() {
-    needs_double!();
     let world = World::new().await;
-    let beta = world.zitadel.create_organization("beta");
-    let foreign = world.zitadel.create_project(&beta.id, "foreign");
+    let beta = world.another_organization("beta").await;
+    let foreign = world.person.create_project(&beta, "foreign").await;
     world.apply_project("web", json!({})).await;
     world.apply_project("other", json!({})).await;
     let web = world.until_ready("web").await;
@@ -170,90 +171,90 @@ async fn the_id_annotation_of_a_bound_resource_moves_nothing() {
     world.annotate("web", "zitadel-operator.dev/id", foreign.as_str()).await;
     world.delete_project("web").await;
     world.until_gone("web").await;
-    assert_eq!(world.project_names(), ["other"]);
-    assert!(world.zitadel.project(&foreign).is_some());
+    assert_eq!(world.project_names().await, ["other"]);
+    assert_eq!(world.person.history(&beta).await, ["project.added"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_by_annotation_takes_over_follows_the_spec_and_is_retained() {
-    needs_double!();
     let world = World::new().await;
-    let id = world.zitadel.create_project(&world.acme.id, "old name");
+    let id = world.person.create_project(&world.organization, "old name").await;
     world.import_project("web", &id, json!({ "projectRoleAssertion": true })).await;
     let web = world.until_ready("web").await;
     assert_eq!(web["status"]["id"], id);
     assert_eq!(web["status"]["origin"], "Adopted");
     assert_eq!(web["status"]["deletionPolicy"], "Retain");
     assert!(world.until_event("web", "Adopted").await.contains(&id));
-    let remote = world.zitadel.project(&id).unwrap();
-    assert_eq!((remote.settings.name.as_str(), remote.settings.project_role_assertion), ("web", true));
+    let remote = world.remote(&web).await;
+    assert_eq!((&remote["name"], &remote["projectRoleAssertion"]), (&json!("web"), &json!(true)));
     deletes_nothing(&world, "web").await;
-    assert_eq!(world.project_names(), ["web"]);
+    assert_eq!(world.project_names().await, ["web"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_taken_name_can_be_adopted_where_the_resource_says_so_as_the_message_proposes() {
-    needs_double!();
     let world = World::new().await;
-    let id = world.zitadel.create_project(&world.acme.id, "web");
+    let id = world.person.create_project(&world.organization, "web").await;
+    world.until_listed(&["web"]).await;
     world.apply_project("web", json!({})).await;
-    let refused = world.until_ready_reason("web", "Conflict").await;
+    let refused = until_conflict(&world, "web").await;
     let told = message(&refused);
     assert!(
         told.contains("adoptionPolicy ByName") && told.contains(&format!("zitadel-operator.dev/id={id}")),
         "{told}"
     );
-    assert!(world.zitadel.ledger().writes().is_empty());
+    assert_eq!(world.history().await, ["project.added"], "the person's");
 
     world.apply_project("web", json!({ "adoptionPolicy": "ByName", "hasProjectCheck": true })).await;
     let adopted = world.until_ready("web").await;
     assert_eq!(adopted["status"]["id"], id);
     assert_eq!(adopted["status"]["origin"], "Adopted");
-    assert!(world.zitadel.project(&id).unwrap().settings.has_project_check);
+    assert_eq!(world.remote(&adopted).await["hasProjectCheck"], true);
     world.until_event("web", "Adopted").await;
     deletes_nothing(&world, "web").await;
-    assert_eq!(world.project_names(), ["web"]);
+    assert_eq!(world.project_names().await, ["web"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_create_never_makes_ours_what_a_person_made_meanwhile() {
-    needs_double!();
+    needs_double!("faults");
     let world = World::new().await;
-    let held = world.zitadel.inject(Fault::hold().on(Method::POST).path("/management/v1/projects").times(1));
+    let fault = Fault::hold().on(Method::POST).path("/management/v1/projects").when(world.is_operators());
+    let held = world.zitadel.inject(fault.times(1));
     world.apply_project("web", json!({})).await;
     held.reached(1).await;
-    let id = world.zitadel.create_project(&world.acme.id, "web");
+    world.person.create_project(&world.organization, "web").await;
     // The resource changes under the operator, so that it cannot note at once that the create was refused.
     world.annotate("web", "example.com/touched", "true").await;
     held.release();
-    let refused = world.until_ready_reason("web", "Conflict").await;
+    let refused = until_conflict(&world, "web").await;
     assert_eq!(refused["status"]["id"], Value::Null);
     deletes_nothing(&world, "web").await;
-    assert!(world.zitadel.project(&id).is_some());
+    assert_eq!(world.project_names().await, ["web"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn adoption_by_name_takes_nothing_that_another_resource_owns() {
-    needs_double!();
     let world = rivals().await;
     let by_name = json!({ "name": "shared", "adoptionPolicy": "ByName", "projectRoleCheck": true });
-    let mark = world.until_quiet().await;
+    let before = world.history().await;
     world.apply_project("second", by_name).await;
-    let second = world.until_ready_reason("second", "Conflict").await;
+    let second = until_conflict(&world, "second").await;
     assert!(message(&second).contains("/first"), "{}", message(&second));
     deletes_nothing(&world, "second").await;
-    assert!(world.writes_since(mark).is_empty());
+    assert_eq!(world.history().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn organization_and_connection_can_be_corrected_until_the_resource_is_bound() {
-    needs_double!();
     let world = World::new().await;
-    world.apply_project("web", json!({ "organization": { "name": "acmee" } })).await;
+    let name = world.person.organization_name(&world.organization).await;
+    let (mistaken, shouted) = (format!("{name}e"), name.to_uppercase());
+    world.apply_project("web", json!({ "organization": { "name": mistaken } })).await;
     world.until_ready_reason("web", "NotFound").await;
-    world.apply_project("web", json!({ "organization": { "name": "ACME" } })).await;
+    world.apply_project("web", json!({ "organization": { "name": shouted } })).await;
     world.until_ready("web").await;
-    for organization in [json!({ "name": "beta" }), json!({ "id": world.acme.id }), Value::Null] {
+    for organization in [json!({ "name": "beta" }), json!({ "id": world.organization }), Value::Null] {
         let mut spec = json!({ "connectionRef": { "kind": "Connection", "name": CONNECTION } });
         if !organization.is_null() {
             spec["organization"] = organization;
@@ -261,7 +262,7 @@ async fn organization_and_connection_can_be_corrected_until_the_resource_is_boun
         let refused = world.try_apply("Project", "web", spec).await.unwrap_err();
         assert!(refused.to_string().contains("organization"), "{refused}");
     }
-    let elsewhere = json!({ "organization": { "name": "ACME" }, "connectionRef": { "name": "default" } });
+    let elsewhere = json!({ "organization": { "name": shouted }, "connectionRef": { "name": "default" } });
     let refused = world.try_apply("Project", "web", elsewhere).await.unwrap_err();
     assert!(refused.to_string().contains("connectionRef"), "{refused}");
 }

@@ -1,7 +1,16 @@
 //! A person who works on ZITADEL behind the operator's back, over its API: on the double and on a real server alike.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
 use http::Method;
 use serde_json::{Value, json};
+
+const PROJECTS: &str = "/management/v1/projects";
+
+/// The settings that an update of a project replaces.
+const SETTINGS: [&str; 5] =
+    ["name", "projectRoleAssertion", "projectRoleCheck", "hasProjectCheck", "privateLabelingSetting"];
 
 /// Someone with an IAM_OWNER's token.
 #[derive(Clone)]
@@ -9,11 +18,27 @@ pub struct Person {
     http: reqwest::Client,
     url: String,
     token: String,
+    /// Those made and not yet removed.
+    organizations: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Person {
     pub fn new(url: &str, token: &str) -> Self {
-        Self { http: reqwest::Client::new(), url: url.trim_end_matches('/').into(), token: token.into() }
+        Self {
+            http: reqwest::Client::new(),
+            url: url.trim_end_matches('/').into(),
+            token: token.into(),
+            organizations: Arc::default(),
+        }
+    }
+
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Somebody else on the same server.
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: token.into(), ..self.clone() }
     }
 
     /// One call; status and body.
@@ -31,51 +56,132 @@ impl Person {
         (status, serde_json::from_str(&text).unwrap_or_default())
     }
 
-    async fn done(&self, method: Method, path: &str, organization: &str, body: Value) -> Value {
+    /// One call that must succeed.
+    pub async fn done(&self, method: Method, path: &str, organization: &str, body: Value) -> Value {
         let (status, answer) = self.call(method.clone(), path, organization, body).await;
         assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
         answer
-    }
-
-    /// A new organization; its id.
-    pub async fn create_organization(&self, name: &str) -> String {
-        let (status, created) =
-            self.call(Method::POST, "/v2/organizations", "", json!({ "name": name })).await;
-        assert_eq!(status, 201, "{created}");
-        created["organizationId"].as_str().expect("an id").into()
-    }
-
-    pub async fn remove_organization(&self, id: &str) {
-        self.done(Method::DELETE, "/management/v1/orgs/me", id, json!({})).await;
-    }
-
-    /// The project as ZITADEL has it; null if it has none.
-    pub async fn project(&self, organization: &str, id: &str) -> Value {
-        let path = format!("/management/v1/projects/{id}");
-        let (status, answer) = self.call(Method::GET, &path, organization, json!({})).await;
-        assert!(status == 200 || status == 404, "{status} {answer}");
-        answer["project"].clone()
-    }
-
-    /// Replaces all settings of a project.
-    pub async fn update_project(&self, organization: &str, id: &str, settings: Value) {
-        self.done(Method::PUT, &format!("/management/v1/projects/{id}"), organization, settings).await;
-    }
-
-    pub async fn delete_project(&self, organization: &str, id: &str) {
-        self.done(Method::DELETE, &format!("/management/v1/projects/{id}"), organization, json!({})).await;
-    }
-
-    /// Names of the organization's projects, as the list shows them: a moment late on a real server.
-    pub async fn listed_projects(&self, organization: &str) -> Vec<String> {
-        let found = self.done(Method::POST, "/management/v1/projects/_search", organization, json!({})).await;
-        let names = found["result"].as_array().cloned().unwrap_or_default();
-        names.iter().map(|project| project["name"].as_str().unwrap_or_default().into()).collect()
     }
 
     /// The identity of the instance.
     pub async fn instance(&self) -> String {
         let answer = self.done(Method::GET, "/management/v1/iam", "", Value::Null).await;
         answer["iamProjectId"].as_str().expect("an identity").into()
+    }
+}
+
+/// Organizations.
+impl Person {
+    /// A new organization; its id.
+    pub async fn create_organization(&self, name: &str) -> String {
+        let (status, created) =
+            self.call(Method::POST, "/v2/organizations", "", json!({ "name": name })).await;
+        assert_eq!(status, 201, "{created}");
+        let id: String = created["organizationId"].as_str().expect("an id").into();
+        self.organizations.lock().unwrap().insert(id.clone());
+        id
+    }
+
+    pub async fn organization_name(&self, id: &str) -> String {
+        let mine = self.done(Method::GET, "/management/v1/orgs/me", id, Value::Null).await;
+        mine["org"]["name"].as_str().expect("a name").into()
+    }
+
+    pub async fn deactivate_organization(&self, id: &str) {
+        self.done(Method::POST, "/management/v1/orgs/me/_deactivate", id, json!({})).await;
+    }
+
+    /// Removes an organization with everything in it.
+    pub async fn remove_organization(&self, id: &str) {
+        self.done(Method::DELETE, "/management/v1/orgs/me", id, json!({})).await;
+        self.organizations.lock().unwrap().remove(id);
+    }
+
+    /// Removes every organization that this person made; says which one stays.
+    pub async fn clean_up(&self) {
+        let made = std::mem::take(&mut *self.organizations.lock().unwrap());
+        for id in made {
+            let (status, answer) = self.call(Method::DELETE, "/management/v1/orgs/me", &id, json!({})).await;
+            if status != 200 {
+                eprintln!("the organization {id} was left behind: {answer}");
+            }
+        }
+    }
+}
+
+/// Projects.
+impl Person {
+    /// A project with default settings; its id.
+    pub async fn create_project(&self, organization: &str, name: &str) -> String {
+        let created = self.done(Method::POST, PROJECTS, organization, json!({ "name": name })).await;
+        created["id"].as_str().expect("an id").into()
+    }
+
+    /// The project as ZITADEL has it; null if it has none.
+    pub async fn project(&self, organization: &str, id: &str) -> Value {
+        let (status, answer) =
+            self.call(Method::GET, &format!("{PROJECTS}/{id}"), organization, json!({})).await;
+        assert!(status == 200 || status == 404, "{status} {answer}");
+        answer["project"].clone()
+    }
+
+    /// Replaces all settings of a project.
+    pub async fn update_project(&self, organization: &str, id: &str, settings: Value) {
+        self.done(Method::PUT, &format!("{PROJECTS}/{id}"), organization, settings).await;
+    }
+
+    /// Changes one setting of a project.
+    pub async fn edit_project(&self, organization: &str, id: &str, setting: &str, value: Value) {
+        let present = self.project(organization, id).await;
+        let mut settings = json!({});
+        for name in SETTINGS {
+            settings[name] = present[name].clone();
+        }
+        settings[setting] = value;
+        self.update_project(organization, id, settings).await;
+    }
+
+    pub async fn deactivate_project(&self, organization: &str, id: &str) {
+        self.done(Method::POST, &format!("{PROJECTS}/{id}/_deactivate"), organization, json!({})).await;
+    }
+
+    pub async fn delete_project(&self, organization: &str, id: &str) {
+        self.done(Method::DELETE, &format!("{PROJECTS}/{id}"), organization, json!({})).await;
+    }
+
+    /// Names of the organization's projects, as the list shows them: a moment late on a real server.
+    pub async fn listed_projects(&self, organization: &str) -> Vec<String> {
+        let found = self.done(Method::POST, &format!("{PROJECTS}/_search"), organization, json!({})).await;
+        let names = found["result"].as_array().cloned().unwrap_or_default();
+        names.iter().map(|project| project["name"].as_str().unwrap_or_default().into()).collect()
+    }
+
+    /// Everything that ever happened to projects of the organization, the oldest first. Unlike a list, it is never
+    /// late.
+    async fn events(&self, organization: &str) -> Vec<Value> {
+        let wanted = json!({
+            "resourceOwner": organization, "aggregateTypes": ["project"], "asc": true, "limit": 1000,
+        });
+        let found = self.done(Method::POST, "/admin/v1/events/_search", "", wanted).await;
+        found["events"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// The types of all events of the organization's projects: what was ever written there, by anybody.
+    pub async fn history(&self, organization: &str) -> Vec<String> {
+        let events = self.events(organization).await;
+        events.iter().map(|event| event["type"]["type"].as_str().expect("a type").into()).collect()
+    }
+
+    /// The organization's projects as they are now, in the order of their making.
+    pub async fn projects(&self, organization: &str) -> Vec<Value> {
+        let mut live = Vec::new();
+        for event in self.events(organization).await {
+            if event["type"]["type"] == "project.added" {
+                let id = event["aggregate"]["id"].as_str().expect("an id");
+                live.push(self.project(organization, id).await);
+            }
+        }
+        live.retain(|project| !project.is_null());
+        live
     }
 }

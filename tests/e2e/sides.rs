@@ -1,11 +1,12 @@
-//! What several tests ask of the two sides: imports, the ledger, and commands that messages give.
+//! What several tests ask of the two sides: imports, what ZITADEL has, the ledger, and commands that messages give.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::zitadel::{Mark, Project, Request};
+use support::zitadel::{Fingerprint, Ledger, Mark, Request};
 
-use crate::world::{PATIENCE, World, through_connection};
+use crate::waits::until_answered;
+use crate::world::{PATIENCE, World, real_zitadel, through_connection};
 
 impl World {
     /// Applies a `Project` that asks for the import of the object with this id.
@@ -14,17 +15,59 @@ impl World {
         self.try_apply_annotated("Project", name, annotations, through_connection(spec)).await.unwrap()
     }
 
-    /// What is in ZITADEL for this resource, by the id in its status.
-    pub fn remote(&self, project: &Value) -> Option<Project> {
-        self.zitadel.project(project["status"]["id"].as_str()?)
+    /// What is in ZITADEL for this resource, by the id in its status; null if nothing is.
+    pub async fn remote(&self, project: &Value) -> Value {
+        self.person.project(&self.organization, project["status"]["id"].as_str().expect("an id")).await
     }
 
-    /// The requests since the mark that changed something in ZITADEL.
-    pub fn writes_since(&self, mark: Mark) -> Vec<Request> {
-        self.zitadel.ledger().since(mark).into_iter().filter(|request| request.committed > 0).collect()
+    /// Waits until ZITADEL's project with this id satisfies the condition.
+    pub async fn until_remote(&self, id: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        until_answered(what, async || {
+            let project = self.person.project(&self.organization, id).await;
+            (holds(&project), project)
+        })
+        .await
     }
 
-    /// Waits until half a second passed without a call to ZITADEL; answers the end of its ledger.
+    /// The names of all projects of the organization, in the order of their making; never late.
+    pub async fn project_names(&self) -> Vec<String> {
+        let projects = self.person.projects(&self.organization).await;
+        projects.iter().map(|project| project["name"].as_str().expect("a name").into()).collect()
+    }
+
+    /// What was ever written to projects of the organization, by the operator or by the person.
+    pub async fn history(&self) -> Vec<String> {
+        self.person.history(&self.organization).await
+    }
+
+    /// Another organization of the test, removed with it; its id.
+    pub async fn another_organization(&self, name: &str) -> String {
+        self.person.create_organization(&format!("{}-{name}", self.namespace)).await
+    }
+
+    /// The ledger of the double; nobody counts the calls to a real server, which this says.
+    pub fn ledger(&self) -> Option<Ledger> {
+        if real_zitadel().is_some() {
+            let test = std::thread::current().name().unwrap_or_default().to_owned();
+            eprintln!("not counted: {test} goes on without the ledger, which only the double has");
+            return None;
+        }
+        Some(self.zitadel.ledger())
+    }
+
+    /// Whether a call to the double is not the person's.
+    pub fn is_operators(&self) -> impl Fn(&Request) -> bool + Send + Sync + 'static {
+        let person = Fingerprint::of_token(self.person.token());
+        move |request| request.credential != Some(person)
+    }
+
+    /// The operator's calls to the double since the mark.
+    pub fn calls_since(&self, mark: Mark) -> Vec<Request> {
+        let is_operators = self.is_operators();
+        self.zitadel.ledger().since(mark).into_iter().filter(|request| is_operators(request)).collect()
+    }
+
+    /// Waits until half a second passed without a call to the double; answers the end of its ledger.
     pub async fn until_quiet(&self) -> Mark {
         let (ledger, deadline) = (self.zitadel.ledger(), tokio::time::Instant::now() + PATIENCE);
         loop {
@@ -34,6 +77,13 @@ impl World {
                 return mark;
             }
             assert!(tokio::time::Instant::now() < deadline, "the calls to ZITADEL never end");
+        }
+    }
+
+    /// Asserts that the operator called nobody since the mark, where calls are counted.
+    pub fn assert_no_call_since(&self, mark: Mark) {
+        if self.ledger().is_some() {
+            assert_eq!(self.calls_since(mark).len(), 0);
         }
     }
 

@@ -9,7 +9,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{CustomResourceExt, ResourceExt};
 use serde_json::{Value, json};
 use support::control_plane::ControlPlane;
-use support::zitadel::{Double, OrgWorld};
+use support::zitadel::Double;
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -35,12 +35,13 @@ pub fn real_zitadel() -> Option<(String, String)> {
     Some((variable("ZITADEL_TEST_URL")?, variable("ZITADEL_TEST_TOKEN")?))
 }
 
-/// Ends a test that only the double can serve, where a real ZITADEL is to be used.
+/// Ends a test that only the double can serve, where a real ZITADEL is to be used, and says what it needs.
 #[macro_export]
 macro_rules! needs_double {
-    () => {
+    ($what:literal) => {
         if $crate::world::real_zitadel().is_some() {
-            eprintln!("skipped: needs the faults or the ledger of the double");
+            let test = std::thread::current().name().unwrap_or_default().to_owned();
+            eprintln!("skipped: {test} needs {}, which only the double has", $what);
             return;
         }
     };
@@ -55,7 +56,6 @@ pub struct World {
     /// The organization the connection defaults to: acme of the double, or a fresh one of the real server.
     pub organization: String,
     pub zitadel: Double,
-    pub acme: OrgWorld,
     pub namespace: String,
     pub operator: Option<Operator>,
 }
@@ -92,13 +92,15 @@ impl Drop for World {
         if real_zitadel().is_none() {
             return;
         }
-        let (person, organization) = (self.person.clone(), self.organization.clone());
+        // An operator at work could still make a project in what is about to go.
+        drop(self.operator.take());
+        let person = self.person.clone();
         let removing = std::thread::spawn(move || {
             let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-            runtime.block_on(person.remove_organization(&organization));
+            runtime.block_on(person.clean_up());
         });
         if removing.join().is_err() {
-            eprintln!("the organization {} was left behind", self.organization);
+            eprintln!("the organization {} may have been left behind", self.organization);
         }
     }
 }
@@ -141,16 +143,16 @@ impl World {
     pub async fn on(control_plane: &'static ControlPlane) -> Self {
         let client = client(control_plane).await;
         let zitadel = Double::start().await;
-        let acme = zitadel.create_organization("acme");
         let namespace = format!("e2e-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let (url, token) = real_zitadel().unwrap_or_else(|| (zitadel.url(), zitadel.admin_token()));
-        let person = Person::new(&url, &token);
+        // The ledger tells a person's calls from the operator's by the credential.
+        let another = || zitadel.issue_token(&zitadel.admin().user, None);
+        let person = Person::new(&url, &real_zitadel().map_or_else(another, |(_, token)| token));
         let organization = match real_zitadel() {
             Some(_) => person.create_organization(&namespace).await,
-            None => acme.id.clone(),
+            None => zitadel.add_organization("acme"),
         };
-        let world =
-            Self { control_plane, client, person, organization, zitadel, acme, namespace, operator: None };
+        let world = Self { control_plane, client, person, organization, zitadel, namespace, operator: None };
         world.create_namespace().await;
         world.store_token(&token).await;
         let spec = json!({
@@ -290,6 +292,11 @@ impl World {
     /// Asks for the deletion of a `Project` and returns at once.
     pub async fn delete_project(&self, name: &str) {
         self.api("Project").delete(name, &Default::default()).await.unwrap();
+    }
+
+    /// A token of an IAM_OWNER that the connection may use: the one it has at first.
+    pub fn good_token(&self) -> String {
+        real_zitadel().map_or_else(|| self.zitadel.admin_token(), |(_, token)| token)
     }
 }
 

@@ -8,6 +8,7 @@ use aws_lc_rs::signature::KeyPair as _;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::store::Store;
@@ -33,6 +34,8 @@ pub(super) struct Key {
 #[derive(Default)]
 pub(super) struct Credentials {
     pub(super) tokens: HashMap<String, Token>,
+    /// Personal access tokens that were given out over the API, by their id.
+    pub(super) personal: HashMap<String, String>,
     /// By key id.
     pub(super) keys: HashMap<String, Key>,
     /// By user id, with when it was made: a log-in finds it only once the projection has caught up.
@@ -55,7 +58,7 @@ impl Credentials {
 }
 
 /// A fresh 2048-bit RSA key: the private half as PKCS#1 PEM, the public half as PKCS#1 DER.
-pub(super) fn generate_key() -> (String, Vec<u8>) {
+fn generate_key() -> (String, Vec<u8>) {
     let pair = KeyPair::generate(KeySize::Rsa2048).expect("an RSA key");
     let pkcs8 = AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&pair).expect("an RSA key as PKCS#8");
     let pkcs1 = unwrap_pkcs8(pkcs8.as_ref()).expect("PKCS#8 around PKCS#1");
@@ -98,5 +101,20 @@ impl Store {
         let granted = Token { user: user.to_owned(), expires, for_api: true };
         self.credentials.tokens.insert(token.clone(), granted);
         token
+    }
+
+    /// A new machine key of the user: its id, and the key file as ZITADEL gives it out, once.
+    pub(super) fn issue_key(&mut self, user: &str) -> (String, String) {
+        let (private, public) = generate_key();
+        let id = self.ids.id();
+        self.credentials.keys.insert(id.clone(), Key { user: user.to_owned(), public });
+        let file = json!({
+            "type": "serviceaccount",
+            "keyId": id,
+            "key": private,
+            "expirationDate": "9999-12-31T23:59:59Z",
+            "userId": user,
+        });
+        (id, file.to_string())
     }
 }

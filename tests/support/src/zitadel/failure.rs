@@ -53,6 +53,8 @@ const KNOWN: &[(&str, u8, &str)] = &[
     ("ORG-laho2n", 6, "Errors.Org.AlreadyExisting"),
     ("ORG-mruNY", 3, "Organisation is invalid"),
     ("ORG-oL9nT", 5, "Organisation not found"),
+    ("ORG-poWwe", 6, "Errors.Org.Member.AlreadyExists"),
+    ("Org-D8JxR", 5, "Errors.NotFound"),
     ("QUERY-4M0fs", 3, "Limit exceeded"),
     ("QUERY-Dfbg2", 5, "User could not be found"),
     ("QUERY-K0Jr5", 5, "Errors.IAM.DomainPolicy.NotFound"),

@@ -5,12 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::json;
 use tokio::time::Instant;
 
 use super::api::{domain_policy, features, member, metadata, organization, project, user};
 use super::behaviour::Behaviour;
-use super::credentials::{Key, generate_key};
 use super::double::Double;
 use super::failure::Outcome;
 use super::model::{
@@ -207,18 +205,7 @@ impl Double {
 
     /// A new machine key of the user: the key file as ZITADEL gives it out, once.
     pub fn create_machine_key(&self, user: &str) -> String {
-        let (private, public) = generate_key();
-        let mut store = self.store();
-        let id = store.ids.id();
-        store.credentials.keys.insert(id.clone(), Key { user: user.to_owned(), public });
-        json!({
-            "type": "serviceaccount",
-            "keyId": id,
-            "key": private,
-            "expirationDate": "9999-12-31T23:59:59Z",
-            "userId": user,
-        })
-        .to_string()
+        self.store().issue_key(user).1
     }
 
     /// Makes every machine key of the user invalid; tokens minted with them stay.

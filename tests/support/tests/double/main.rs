@@ -5,6 +5,7 @@ mod lag;
 mod ledger;
 mod login;
 mod rules;
+mod staff;
 
 use bytes::Bytes;
 use http::{Method, Request, Response};

@@ -2,6 +2,7 @@
 
 use super::route::Route;
 
+pub(super) mod credential;
 pub(super) mod domain_policy;
 pub(super) mod events;
 pub(super) mod features;
@@ -19,7 +20,7 @@ pub(super) const TOKEN_PATH: &str = "/oauth/v2/token";
 
 /// Every JSON endpoint; where two match, the earlier one counts.
 pub(super) fn routes() -> impl Iterator<Item = &'static Route> {
-    let apis: [&'static [Route]; 9] = [
+    let apis: [&'static [Route]; 11] = [
         project::ROUTES,
         role::ROUTES,
         organization::ROUTES,
@@ -27,6 +28,8 @@ pub(super) fn routes() -> impl Iterator<Item = &'static Route> {
         domain_policy::ROUTES,
         features::ROUTES,
         user::ROUTES,
+        credential::ROUTES,
+        member::ROUTES,
         iam::ROUTES,
         events::ROUTES,
     ];

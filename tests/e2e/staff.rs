@@ -1,0 +1,151 @@
+//! Machine users that a person makes over ZITADEL's API, what they may do and what they log in with.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::person::Person;
+use crate::waits::until_answered;
+use crate::world::World;
+
+/// A personal access token.
+pub struct Token {
+    id: String,
+    pub secret: String,
+}
+
+/// A machine key.
+pub struct Key {
+    id: String,
+    /// As ZITADEL gives it out, once.
+    pub file: String,
+}
+
+/// A machine user of the world's organization.
+pub struct User {
+    person: Person,
+    organization: String,
+    pub id: String,
+    /// Its first token.
+    pub token: Token,
+}
+
+impl World {
+    /// A new machine user with this role in the organization, or with none.
+    pub async fn hire(&self, name: &str, role: Option<&str>) -> User {
+        let (person, organization) = (self.person.clone(), self.organization.clone());
+        // User names are unique in the instance.
+        let user = json!({ "userName": format!("{name}-{}", self.namespace), "name": name });
+        let made = person.done(Method::POST, "/management/v1/users/machine", &organization, user).await;
+        let id = text(&made, "userId");
+        let token = add_token(&person, &organization, &id).await;
+        let user = User { person, organization, id, token };
+        if let Some(role) = role {
+            user.grant(role).await;
+        }
+        user
+    }
+
+    /// Lets the connection log in as a new user with this role.
+    pub async fn log_in_as(&self, name: &str, role: Option<&str>) -> User {
+        let user = self.hire(name, role).await;
+        self.store_token(&user.token.secret).await;
+        user
+    }
+}
+
+impl User {
+    fn path(&self, what: &str) -> String {
+        format!("/management/v1/users/{}/{what}", self.id)
+    }
+
+    async fn done(&self, method: Method, path: &str, body: Value) -> Value {
+        self.person.done(method, path, &self.organization, body).await
+    }
+
+    /// Makes it a member of the organization.
+    pub async fn grant(&self, role: &str) {
+        let member = json!({ "userId": self.id, "roles": [role] });
+        self.done(Method::POST, "/management/v1/orgs/me/members", member).await;
+        self.until_permitted(role == "ORG_OWNER", false).await;
+    }
+
+    /// Gives the member another role.
+    pub async fn change_role(&self, role: &str) {
+        let path = format!("/management/v1/orgs/me/members/{}", self.id);
+        self.done(Method::PUT, &path, json!({ "roles": [role] })).await;
+        self.until_permitted(role == "ORG_OWNER", false).await;
+    }
+
+    /// Takes the membership away.
+    pub async fn dismiss(&self) {
+        let path = format!("/management/v1/orgs/me/members/{}", self.id);
+        self.done(Method::DELETE, &path, Value::Null).await;
+        self.until_permitted(false, true).await;
+    }
+
+    /// Waits until the server goes by the new role, which may take a moment.
+    async fn until_permitted(&self, to_write: bool, to_nothing: bool) {
+        let path = "/auth/v1/permissions/zitadel/me/_search";
+        let user = self.person.with_token(&self.token.secret);
+        until_answered("permitted", async || {
+            let (status, answer) = user.call(Method::POST, path, &self.organization, json!({})).await;
+            let all = answer["result"].as_array().cloned().unwrap_or_default();
+            let writes = all.contains(&json!("project.write"));
+            (status == 200 && writes == to_write && all.is_empty() == to_nothing, (status, answer))
+        })
+        .await;
+    }
+
+    /// A further token.
+    pub async fn add_token(&self) -> Token {
+        add_token(&self.person, &self.organization, &self.id).await
+    }
+
+    /// Makes a token invalid.
+    pub async fn revoke(&self, token: &Token) {
+        self.done(Method::DELETE, &self.path(&format!("pats/{}", token.id)), Value::Null).await;
+        let user = self.person.with_token(&token.secret);
+        until_answered("refused", async || {
+            let (status, _) = user.call(Method::GET, "/auth/v1/users/me", "", Value::Null).await;
+            (status == 401, status)
+        })
+        .await;
+    }
+
+    /// A new machine key.
+    pub async fn add_key(&self) -> Key {
+        let added = self.done(Method::POST, &self.path("keys"), json!({ "type": "KEY_TYPE_JSON" })).await;
+        let file = STANDARD.decode(text(&added, "keyDetails")).expect("base64");
+        Key { id: text(&added, "keyId"), file: String::from_utf8(file).expect("a key file") }
+    }
+
+    /// Makes a key invalid.
+    pub async fn remove_key(&self, key: &Key) {
+        let path = self.path(&format!("keys/{}", key.id));
+        self.done(Method::DELETE, &path, Value::Null).await;
+        until_answered("removed", async || {
+            let (status, _) = self.person.call(Method::GET, &path, &self.organization, Value::Null).await;
+            (status == 404, status)
+        })
+        .await;
+    }
+}
+
+async fn add_token(person: &Person, organization: &str, user: &str) -> Token {
+    let path = format!("/management/v1/users/{user}/pats");
+    let added = person.done(Method::POST, &path, organization, json!({})).await;
+    let token = Token { id: text(&added, "tokenId"), secret: text(&added, "token") };
+    let user = person.with_token(&token.secret);
+    until_answered("accepted", async || {
+        let (status, _) = user.call(Method::GET, "/auth/v1/users/me", "", Value::Null).await;
+        (status == 200, status)
+    })
+    .await;
+    token
+}
+
+fn text(answer: &Value, field: &str) -> String {
+    answer[field].as_str().unwrap_or_else(|| panic!("no {field} in {answer}")).into()
+}
