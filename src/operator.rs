@@ -15,6 +15,7 @@ use crate::api::{ClusterConnection, Connection};
 use crate::engine::connections::{Connections, Site, Stores, TransportFactory, http_transport};
 use crate::engine::controller::{WATCH_TIMEOUT_SECONDS, scoped, scopes, strip};
 use crate::engine::metrics::Metrics;
+use crate::engine::sources::{self, Sources};
 use crate::engine::watched::{Feed, watched};
 use crate::engine::{Config, Engine, Having};
 use crate::kinds::connection::{AnyConnection, Scope};
@@ -74,7 +75,8 @@ pub async fn run(client: kube::Client, options: Options, stop: CancellationToken
     let (cluster, cluster_feed) = watched();
     let (namespaces, namespaces_feed) = watched();
     let stores = Stores { namespaced: namespaced.clone(), cluster: cluster.clone() };
-    let connections = Connections::new(client.clone(), site, stores, transport);
+    let (sources, wanted) = Sources::new();
+    let connections = Connections::new(client.clone(), site, stores, transport, sources);
     let engine = Arc::new(Engine::new(
         kinds::registry().len(),
         client.clone(),
@@ -105,6 +107,7 @@ pub async fn run(client: kube::Client, options: Options, stop: CancellationToken
     spawn("ClusterConnection", Box::pin(all));
     let (e, r, s) = (&engine, &readiness, &stop);
     spawn("Namespace", Box::pin(follow_namespaces(e.clone(), namespaces_feed, s.clone())));
+    spawn("Source", Box::pin(sources::follow(e.clone(), wanted, s.clone())));
     for entry in kinds::registry() {
         spawn(entry.kind, (entry.follow)(e.clone(), r.clone(), s.clone()));
     }

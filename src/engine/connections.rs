@@ -14,6 +14,7 @@ use super::address::ConnectionKey;
 use super::credentials::{SecretCredential, Vault};
 use super::fault::Fault;
 use super::session::{Parts, Session};
+use super::sources::{Source, Sources, reads};
 use super::watched::Watched;
 use crate::api::connection::{AccessGrant, ClusterConnection, Connection, Endpoint};
 use crate::api::{ConnectionKind, FINALIZER, Reason};
@@ -70,11 +71,18 @@ pub struct Connections {
     locks: Arc<AggregateLocks>,
     tenants: Arc<Semaphore>,
     sessions: std::sync::Mutex<HashMap<ConnectionKey, Arc<Session>>>,
+    sources: Arc<Sources>,
 }
 
 impl Connections {
     /// No session yet; they are built when they are first used.
-    pub fn new(client: kube::Client, site: Site, stores: Stores, transport: Arc<TransportFactory>) -> Self {
+    pub fn new(
+        client: kube::Client,
+        site: Site,
+        stores: Stores,
+        transport: Arc<TransportFactory>,
+        sources: Arc<Sources>,
+    ) -> Self {
         Self {
             client,
             site,
@@ -83,6 +91,7 @@ impl Connections {
             locks: Arc::default(),
             tenants: Arc::new(Semaphore::new(TENANTS_IN_FLIGHT)),
             sessions: std::sync::Mutex::default(),
+            sources,
         }
     }
 
@@ -215,7 +224,31 @@ impl Connections {
     /// The Secrets and ConfigMaps of a namespace.
     pub fn vault_of(&self, namespace: &str) -> Vault {
         let operator_namespace = self.site.namespace.clone();
-        Vault { client: self.client.clone(), namespace: namespace.into(), operator_namespace }
+        let sources = self.sources.clone();
+        Vault { client: self.client.clone(), namespace: namespace.into(), operator_namespace, sources }
+    }
+
+    /// Where it is told what is read.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// The connections that read this Secret or ConfigMap.
+    pub fn using(&self, source: Source<'_>) -> Vec<ConnectionKey> {
+        let Source { kind, namespace, name } = source;
+        let namespaced = self.stores.namespaced.iter().flat_map(|watched| watched.store.state());
+        let own = namespaced.filter(|c| {
+            c.namespace().as_deref() == Some(namespace)
+                && c.0.as_ref().is_ok_and(|c| reads(&c.spec.endpoint, kind, name))
+        });
+        let shared = self.stores.cluster.store.state().into_iter().filter(|c| {
+            namespace == self.site.namespace
+                && c.0.as_ref().is_ok_and(|c| reads(&c.spec.endpoint, kind, name))
+        });
+        let key = |kind, namespace: &str, name| ConnectionKey { kind, namespace: namespace.into(), name };
+        own.map(|c| key(ConnectionKind::Connection, namespace, c.name_any()))
+            .chain(shared.map(|c| key(ConnectionKind::ClusterConnection, "", c.name_any())))
+            .collect()
     }
 
     fn sessions(&self) -> std::sync::MutexGuard<'_, HashMap<ConnectionKey, Arc<Session>>> {

@@ -234,7 +234,10 @@ fn has<K: Kind>(object: &Guarded<K>, having: Having<'_>) -> bool {
             let bound = object.status().and_then(|status| status.common.organization_id.as_deref());
             K::SCOPE == Scope::Organization && !observes && (named || id.is_some() && bound == id)
         }
-        (Having::Organization { .. }, Err(_)) => false,
+        (Having::Source(source), Ok(object)) => {
+            source.namespace == namespace && object.reads(source.kind, source.name)
+        }
+        (Having::Organization { .. } | Having::Source(_), Err(_)) => false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reads a connection's credential and certificates from Kubernetes, by name, when they are needed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use k8s_openapi::ByteString;
@@ -8,6 +9,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
 
 use super::resource::bounded;
+use super::sources::{SourceKind, Sources};
 use crate::api::ALLOW_LABEL;
 use crate::api::connection::{CaBundle, Endpoint, KeyReference};
 use crate::zitadel::{Credential, CredentialError, CredentialSource};
@@ -25,6 +27,8 @@ pub struct Vault {
     pub namespace: String,
     /// The operator's own namespace: only there a Secret needs no label to be read.
     pub operator_namespace: String,
+    /// Where it is told what is read.
+    pub sources: Arc<Sources>,
 }
 
 /// The keys of a Secret or ConfigMap.
@@ -59,12 +63,14 @@ impl Vault {
     /// # Errors
     /// Says the command that helps.
     pub async fn secret(&self, name: &str) -> Result<Data, Unreadable> {
+        let own = self.namespace == self.operator_namespace;
+        self.sources.reading(SourceKind::Secret, &self.namespace, own);
         let api = Api::<Secret>::namespaced(self.client.clone(), &self.namespace);
         let secret =
             bounded(api.get_opt(name)).await.map_err(|error| self.unreadable("Secret", name, error))?;
         let secret = secret.ok_or_else(|| self.missing("Secret", name))?;
         let allowed = secret.metadata.labels.iter().flatten().any(|(k, v)| k == ALLOW_LABEL && v == "true");
-        if self.namespace != self.operator_namespace && !allowed {
+        if !own && !allowed {
             let namespace = &self.namespace;
             return Err(Unreadable::Missing(format!(
                 "Secret {namespace}/{name} does not allow the operator to read it: kubectl label secret -n {namespace} {name} {ALLOW_LABEL}=true"
@@ -78,6 +84,8 @@ impl Vault {
     /// # Errors
     /// Says the command that helps.
     pub async fn config_map(&self, name: &str) -> Result<Data, Unreadable> {
+        let own = self.namespace == self.operator_namespace;
+        self.sources.reading(SourceKind::ConfigMap, &self.namespace, own);
         let api = Api::<ConfigMap>::namespaced(self.client.clone(), &self.namespace);
         let map =
             bounded(api.get_opt(name)).await.map_err(|error| self.unreadable("ConfigMap", name, error))?;

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::fault::Fault;
 use super::plan::Identity;
+use super::sources::SourceKind;
 use super::values::Values;
 use crate::api::common::{AdoptionPolicy, ManagementSpec, Status};
 use crate::api::{CommonStatus, DeletionPolicy, OrganizationSelector, Origin};
@@ -145,6 +146,10 @@ pub trait Kind:
         desired
     }
 
+    /// Whether the spec takes a value from this Secret or ConfigMap of its namespace.
+    fn reads(&self, _kind: SourceKind, _name: &str) -> bool {
+        false
+    }
     /// The parts that the spec names.
     fn parts(_desired: &Self::Desired) -> BTreeSet<String> {
         BTreeSet::new()

@@ -22,6 +22,7 @@ mod references;
 pub mod resource;
 mod run;
 pub mod session;
+pub mod sources;
 pub mod status;
 mod steps;
 pub mod values;
@@ -44,6 +45,7 @@ use events::Events;
 use fault::Fault;
 use memo::Memo;
 use metrics::Metrics;
+use sources::Source;
 use wake::Wakes;
 use watched::Watched;
 
@@ -100,6 +102,8 @@ pub enum Having<'a> {
     Connection(&'a ConnectionKey),
     /// They are in this namespace.
     Namespace(&'a str),
+    /// They take a value from this Secret or ConfigMap.
+    Source(Source<'a>),
     /// They live in an organization: bound to its id, or pointing at the `Organization` that owns it.
     Organization {
         /// The `Organization`.

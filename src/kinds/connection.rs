@@ -124,15 +124,10 @@ fn gone<K: AnyConnection>(engine: &Engine, event: &watcher::Event<DeserializeGua
         let namespace = object.namespace().unwrap_or_default();
         let key = ConnectionKey { kind: K::KIND, namespace, name: object.name_any() };
         engine.forget(object.meta().uid.as_deref().unwrap_or_default());
-        if users(engine, &key) == Some(0) {
+        if engine.users(&key) == Some(0) {
             engine.connections.close(&key);
         }
     }
-}
-
-/// How many resources use the connection; `None` while not all kinds are known.
-fn users(engine: &Engine, key: &ConnectionKey) -> Option<usize> {
-    engine.users(key)
 }
 
 /// Who follows only a part of the cluster cannot say that nobody uses a shared connection.
@@ -166,7 +161,7 @@ async fn reconcile<K: AnyConnection>(
         match &object.0 {
             Ok(connection) => probe(&engine, key, connection).await,
             Err(invalid) => {
-                let unused = users(&engine, &key) == Some(0);
+                let unused = engine.users(&key) == Some(0);
                 malformed::tell::<K>(&engine, K::NAME, invalid, |_| unused).await
             }
         }
@@ -185,7 +180,7 @@ async fn probe<K: AnyConnection>(engine: &Engine, key: ConnectionKey, connection
 impl<K: AnyConnection> Probe<'_, K> {
     async fn run(&mut self) -> Result<(), Fault> {
         let deleting = self.connection.meta().deletion_timestamp.is_some();
-        match users(self.engine, &self.key) {
+        match self.engine.users(&self.key) {
             // Just started: whether anything uses it shows in a moment.
             None if deleting => return Err(Fault::Stale),
             None => {}

@@ -10,6 +10,7 @@ use crate::api::{ManagementSpec, OrgMetadata, OrganizationSelector, Reason};
 use crate::engine::fault::Fault;
 use crate::engine::kind::{Context, Kind, Permission, Report};
 use crate::engine::plan::Identity;
+use crate::engine::sources::SourceKind;
 use crate::engine::values::Values;
 use crate::zitadel::{Details, Error, Metadata, permission};
 
@@ -53,6 +54,15 @@ impl Kind for OrgMetadata {
             desired.insert(entry.key.clone(), value(entry, values).await?);
         }
         Ok(desired)
+    }
+
+    fn reads(&self, kind: SourceKind, name: &str) -> bool {
+        let sources = self.spec.entries.iter().filter_map(|entry| entry.value_from.as_ref());
+        let references = sources.map(|source| match kind {
+            SourceKind::Secret => source.secret_key_ref.as_ref(),
+            SourceKind::ConfigMap => source.config_map_key_ref.as_ref(),
+        });
+        references.flatten().any(|reference| reference.name == name)
     }
 
     fn parts(desired: &Desired) -> BTreeSet<String> {

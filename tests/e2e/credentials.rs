@@ -82,7 +82,7 @@ async fn a_revoked_token_is_replaced_from_the_secret_without_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_rotated_before_the_old_token_ends_costs_one_extra_call() {
+async fn a_secret_rotated_before_the_old_token_ends_costs_at_most_one_refused_call() {
     let mut world = World::without_operator().await;
     let owner = world.log_in_as("owner", Some("ORG_OWNER")).await;
     world.start_operator().await;
@@ -102,10 +102,11 @@ async fn a_secret_rotated_before_the_old_token_ends_costs_one_extra_call() {
         // The wait for the old token to end asks who it is.
         let mut calls = world.calls_since(mark);
         calls.retain(|call| call.path != WHO_AM_I);
-        assert_eq!(calls[0].credential, Some(Fingerprint::of_token(&owner.token.secret)));
-        assert_eq!(calls[1].credential, Some(Fingerprint::of_token(&new.secret)));
-        assert_eq!(calls[0].path, calls[1].path);
-        assert_eq!(calls.iter().filter(|call| call.status == Some(401)).count(), 1);
+        let with_new = |call: &&Request| call.credential == Some(Fingerprint::of_token(&new.secret));
+        assert!(calls.iter().any(|call| with_new(&call)));
+        assert!(calls.iter().skip_while(|call| !with_new(call)).all(|call| with_new(&call)));
+        // None where the watch of the Secret was faster than the next call.
+        assert!(calls.iter().filter(|call| call.status == Some(401)).count() <= 1);
     }
 }
 

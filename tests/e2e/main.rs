@@ -20,6 +20,7 @@ mod person;
 mod refusals;
 mod resident;
 mod sides;
+mod sources;
 mod staff;
 mod validation;
 mod waits;
