@@ -23,8 +23,10 @@ pub struct Vault {
     pub client: kube::Client,
     /// Their namespace: the connection's own, or the operator's for a `ClusterConnection`.
     pub namespace: String,
-    /// The operator's own namespace: only there a Secret needs no label to be read.
+    /// The operator's own namespace.
     pub operator_namespace: String,
+    /// Whether a Secret is read without the label.
+    pub trusted: bool,
 }
 
 /// The keys of a Secret or ConfigMap.
@@ -54,7 +56,7 @@ impl From<Unreadable> for CredentialError {
 }
 
 impl Vault {
-    /// The keys of a Secret that carries the allow label, or is the operator's own.
+    /// The keys of a Secret that carries the allow label, or needs none.
     ///
     /// # Errors
     /// Says the command that helps.
@@ -64,7 +66,7 @@ impl Vault {
             bounded(api.get_opt(name)).await.map_err(|error| self.unreadable("Secret", name, error))?;
         let secret = secret.ok_or_else(|| self.missing("Secret", name))?;
         let allowed = secret.metadata.labels.iter().flatten().any(|(k, v)| k == ALLOW_LABEL && v == "true");
-        if self.namespace != self.operator_namespace && !allowed {
+        if !self.trusted && !allowed {
             let namespace = &self.namespace;
             return Err(Unreadable::Missing(format!(
                 "Secret {namespace}/{name} does not allow the operator to read it: kubectl label secret -n {namespace} {name} {ALLOW_LABEL}=true"

@@ -20,6 +20,7 @@ mod person;
 mod refusals;
 mod resident;
 mod sides;
+mod unowned;
 mod validation;
 mod waits;
 mod world;
