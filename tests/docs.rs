@@ -1,35 +1,147 @@
 //! The documents say what the code does.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, missing_docs)]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use zitadel_operator::api::Reason;
+use zitadel_operator::api::{Reason, crd};
+use zitadel_operator::kinds::registry;
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
 
 fn read(path: &str) -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+    std::fs::read_to_string(repository().join(path)).unwrap()
+}
+
+/// The Markdown files of a directory, as paths from the repository.
+fn documents(directory: &str) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(repository().join(directory)).unwrap();
+    let names = files.map(|file| Path::new(directory).join(file.unwrap().file_name()));
+    names.filter(|name| name.extension().is_some_and(|extension| extension == "md")).collect()
+}
+
+/// The rows of the first table after a heading, each as its cells without quotes of code.
+fn table(text: &str, heading: &str) -> Vec<Vec<String>> {
+    let section = text.split(heading).nth(1).unwrap();
+    let lines = section.lines().skip_while(|line| !line.starts_with("|---"));
+    let rows = lines.skip(1).take_while(|line| line.starts_with('|'));
+    let cell = |cell: &str| cell.trim().replace('`', "");
+    rows.map(|row| row.trim_matches('|').split('|').map(cell).collect()).collect()
+}
+
+fn sorted<T: Ord>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut items: Vec<T> = items.into_iter().collect();
+    items.sort_unstable();
+    items
 }
 
 #[test]
 fn the_readme_has_a_row_for_every_reason_and_for_no_other() {
+    let rows = table(&read("README.md"), "## Conditions").into_iter().map(|row| row[0].clone());
+    assert_eq!(sorted(rows), sorted(Reason::ALL.iter().map(|reason| reason.as_str().to_owned())));
+}
+
+#[test]
+fn the_readme_has_a_row_for_every_kind_with_its_short_name_and_its_page() {
+    let rows = table(&read("README.md"), "## Kinds").into_iter().map(|row| (row[0].clone(), row[1].clone()));
+    let rows = rows.map(|(link, short)| {
+        let (kind, page) = link.trim_start_matches('[').split_once("](docs/").unwrap();
+        assert!(
+            read(&format!("docs/{}", page.trim_end_matches(')'))).contains(&format!("`{kind}`")),
+            "{page}"
+        );
+        (kind.to_owned(), short)
+    });
+    let names = crd::all().into_iter().map(|crd| crd.spec.names);
+    let kinds = names.map(|names| (names.kind, names.short_names.unwrap().remove(0)));
+    assert_eq!(sorted(rows), sorted(kinds));
+}
+
+#[test]
+fn the_page_of_a_kind_names_every_field_of_its_spec() {
+    for definition in crd::all() {
+        let kind = definition.spec.names.kind;
+        let rows = table(&read("README.md"), "## Kinds");
+        let row = rows.iter().find(|row| row[0].starts_with(&format!("[{kind}]"))).unwrap();
+        let page = row[0].split_once("](").unwrap().1.trim_end_matches(')');
+        let schema = definition.spec.versions[0].schema.clone().unwrap().open_api_v3_schema.unwrap();
+        let spec = schema.properties.unwrap().remove("spec").unwrap().properties.unwrap();
+        let features = spec.get("features").and_then(|features| features.properties.clone());
+        for field in spec.keys().chain(features.iter().flat_map(|features| features.keys())) {
+            assert!(read(page).contains(&format!("`{field}`")), "{page} says nothing of {field}");
+        }
+    }
+}
+
+#[test]
+fn the_readme_lists_every_example() {
     let readme = read("README.md");
-    let table = readme.split("## Conditions").nth(1).unwrap().split("\n## ").next().unwrap();
-    let mut rows: Vec<&str> =
-        table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
-    let mut reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
-    rows.sort_unstable();
-    reasons.sort_unstable();
-    assert_eq!(rows, reasons);
+    for example in std::fs::read_dir(repository().join("examples")).unwrap() {
+        let name = example.unwrap().file_name().into_string().unwrap();
+        assert!(!name.ends_with(".yaml") || readme.contains(&format!("(examples/{name})")), "{name}");
+    }
+}
+
+#[test]
+fn the_permissions_are_those_that_the_kinds_state() {
+    let rows = table(&read("docs/permissions.md"), "# Permissions").into_iter().map(|row| {
+        assert!(row.len() == 4 && !row[3].is_empty(), "{row:?} says why");
+        row[..3].join(" | ")
+    });
+    let stated = registry().into_iter().flat_map(|entry| {
+        let row = move |p: &zitadel_operator::engine::kind::Permission| {
+            format!("{} | {} | {}", entry.kind, p.name, p.roles)
+        };
+        entry.permissions.iter().map(row)
+    });
+    assert_eq!(sorted(rows), sorted(stated));
+}
+
+/// Without tests; a page that is a quarter off misleads.
+#[test]
+fn the_stated_size_of_every_kind_is_about_right() {
+    let lines = |path: &str| read(path).split("\n#[cfg(test)]\n").next().unwrap().lines().count();
+    let rows = table(&read("docs/architecture.md"), "Lines, without tests");
+    assert_eq!(rows.len(), registry().len());
+    for row in rows {
+        let file = row[0].char_indices().map(|(at, letter)| match letter.is_uppercase() && at > 0 {
+            true => format!("_{}", letter.to_lowercase()),
+            false => letter.to_lowercase().to_string(),
+        });
+        let file: String = file.collect();
+        let counted = [lines(&format!("src/api/{file}.rs")), lines(&format!("src/kinds/{file}.rs"))];
+        let stated: Vec<usize> = row[1..].iter().map(|cell| cell.parse().unwrap()).collect();
+        assert_eq!(stated[0] + stated[1], stated[2], "{row:?}");
+        for (stated, counted) in stated.iter().zip(counted) {
+            assert!(stated.abs_diff(counted) * 4 <= counted, "{row:?}: counted {counted}");
+        }
+    }
 }
 
 #[test]
 fn every_relative_link_leads_somewhere() {
-    for document in ["README.md", "CONTRIBUTING.md", "SECURITY.md"] {
-        let text = read(document);
+    for document in documents("").into_iter().chain(documents("docs")) {
+        let text = read(document.to_str().unwrap());
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-        for link in links.filter(|link| !link.starts_with("http") && !link.starts_with('#')) {
-            let path = link.split('#').next().unwrap();
-            assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists(), "{document} links to {path}");
+        for link in links.filter(|link| !link.starts_with("http")) {
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = match path {
+                "" => document.clone(),
+                path => document.parent().unwrap().join(path),
+            };
+            assert!(repository().join(&target).exists(), "{document:?} links to {link}");
+            let has = |anchor: &str| read(target.to_str().unwrap()).lines().any(|line| names(line, anchor));
+            assert!(anchor.is_empty() || has(anchor), "{document:?} links to {link}");
         }
     }
+}
+
+/// Is the line the heading that this anchor stands for?
+fn names(line: &str, anchor: &str) -> bool {
+    let heading = line.strip_prefix('#').map(|rest| rest.trim_start_matches('#').trim().to_lowercase());
+    let kept = |letter: &char| letter.is_alphanumeric() || matches!(letter, ' ' | '-');
+    heading
+        .is_some_and(|heading| heading.chars().filter(kept).collect::<String>().replace(' ', "-") == anchor)
 }

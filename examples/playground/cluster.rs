@@ -1,6 +1,7 @@
-//! The Kubernetes side: definitions, manifests, what became of them, and what to try.
+//! The Kubernetes side: definitions, manifests, and what became of them.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use kube::Api;
@@ -11,8 +12,6 @@ use zitadel_operator::api::crd;
 use zitadel_operator::cli::crds_yaml;
 
 use super::Result;
-use super::examples::NAMESPACE;
-use super::zitadel::{Prepared, Zitadel};
 
 /// Where the operator would run, and where the Secrets of a `ClusterConnection` are.
 pub const OPERATOR_NAMESPACE: &str = "zitadel-operator";
@@ -75,48 +74,8 @@ impl<'a> Cluster<'a> {
         Ok(all)
     }
 
-    /// The ids in ZITADEL of everything the operator made or took over.
-    pub async fn project_ids(&self) -> Result<Vec<String>> {
-        let ids = self.resources().await?.into_iter();
-        Ok(ids.filter_map(|object| object.data["status"]["id"].as_str().map(str::to_owned)).collect())
-    }
-
-    /// What a person can do now.
-    pub fn welcome(&self, zitadel: &Zitadel, prepared: &Prepared) -> String {
-        let (kubeconfig, bin) = (self.control_plane.kubeconfig_path(), self.control_plane.bin_dir());
-        let (kubeconfig, bin) = (kubeconfig.display(), bin.display());
-        let Zitadel { url, shown_token, .. } = zitadel;
-        let organization = &prepared.organization;
-        format!(
-            r#"
-The examples are applied. In another terminal:
-
-  export KUBECONFIG={kubeconfig}
-  export PATH={bin}:$PATH
-
-Look:
-  kubectl get zitadel -A                        # everything; -o wide shows the messages
-  kubectl describe zproj -n {NAMESPACE} web
-  kubectl explain project.spec
-Rename a project, here and in ZITADEL:
-  kubectl patch zproj -n {NAMESPACE} web --type merge -p '{{"spec":{{"name":"Web shop"}}}}'
-Change it in ZITADEL behind the operator's back; it is put right within 30 s, and an event names the field:
-  ID=$(kubectl get zproj -n {NAMESPACE} web -o jsonpath='{{.status.id}}')
-  curl -X PUT {url}/management/v1/projects/$ID -H "Authorization: Bearer {shown_token}" \
-    -H 'x-zitadel-orgid: {organization}' -H 'Content-Type: application/json' -d '{{"name":"Changed by hand"}}'
-  kubectl get events -n {NAMESPACE} --field-selector reason=DriftReverted
-Not to wait for that:
-  kubectl annotate zproj -n {NAMESPACE} web zitadel-operator.dev/reconcile-requested-at="$(date)" --overwrite
-Let the operator stand back, and take over again:
-  kubectl annotate zproj -n {NAMESPACE} web zitadel-operator.dev/paused=true
-  kubectl annotate zproj -n {NAMESPACE} web zitadel-operator.dev/paused-
-Make a mistake, read in the table what it says about it, and correct it:
-  kubectl patch zproj -n {NAMESPACE} archive --type merge -p '{{"spec":{{"name":"Storefront"}}}}'
-  kubectl patch zproj -n {NAMESPACE} archive --type merge -p '{{"spec":{{"name":"Archive"}}}}'
-Remove a project, in ZITADEL too:
-  kubectl delete zproj -n {NAMESPACE} web
-
-Ctrl-C ends everything here. The table below is printed again when it changes."#
-        )
+    /// The kubeconfig, and the directory of kubectl.
+    pub fn paths(&self) -> (PathBuf, &Path) {
+        (self.control_plane.kubeconfig_path(), self.control_plane.bin_dir())
     }
 }

@@ -16,17 +16,31 @@ pub const ORGANIZATION: &str = "acme";
 pub const IMPORTED: &str = "Legacy portal";
 pub const OBSERVED: &str = "Payments";
 
-/// The reason of `Ready` that each example reaches: `Available`, with these exceptions.
-const EXPECTED: &[(&str, &str, &str)] = &[("Project", "payments", "DriftDetected")];
+/// The reason of `Ready` that an example should reach, and why it is right where it is not `Available`.
+#[derive(Clone, Copy)]
+pub struct Expected {
+    pub reason: &'static str,
+    pub because: Option<&'static str>,
+}
+
+/// The examples that are not to become `Available`.
+const EXCEPTIONS: &[(&str, &str, &str, &str)] = &[
+    ("Project", "payments", "DriftDetected", "it only compares"),
+    ("OrgFeatures", "acme", "Unsupported", "no released ZITADEL implements feature flags of organizations"),
+];
 
 /// What a reader has to replace: the URL, the token and the id of the project to import.
 const URL: &str = "url: https://zitadel.example.com";
 const TOKEN: &str = "paste-a-personal-access-token";
 const IMPORTED_ID: &str = "312909075211944345";
 
-/// The reason of `Ready` that this resource should reach.
-pub fn expected_reason(kind: &str, name: &str) -> &'static str {
-    EXPECTED.iter().find(|(k, n, _)| (*k, *n) == (kind, name)).map_or("Available", |(_, _, reason)| reason)
+/// What this resource should become.
+pub fn expected(kind: &str, name: &str) -> Expected {
+    let exception = EXCEPTIONS.iter().find(|(k, n, ..)| (*k, *n) == (kind, name));
+    exception.map_or(Expected { reason: "Available", because: None }, |(.., reason, because)| Expected {
+        reason,
+        because: Some(because),
+    })
 }
 
 /// Name and content of every example, in the order of their names as `kubectl apply -f examples/` takes them.

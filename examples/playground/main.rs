@@ -5,7 +5,9 @@
 
 mod cluster;
 mod examples;
+mod removal;
 mod table;
+mod welcome;
 mod zitadel;
 
 use std::error::Error;
@@ -22,6 +24,7 @@ use zitadel_operator::runtime::{shutdown, telemetry};
 
 use cluster::{Cluster, OPERATOR_NAMESPACE};
 use table::Table;
+use welcome::welcome;
 use zitadel::{Prepared, Zitadel};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -76,7 +79,7 @@ async fn play(arguments: Arguments) -> Result<()> {
     let prepared = zitadel.prepare().await?;
     let played = session(&arguments, &cluster, &zitadel, &prepared, &stop).await;
     if double.is_none() {
-        zitadel.clean_up(&prepared, &cluster.project_ids().await?).await?;
+        zitadel.clean_up(&prepared, &cluster.resources().await?).await?;
     }
     played
 }
@@ -99,7 +102,7 @@ async fn session(
             cluster.apply(&manifest).map_err(|error| format!("examples/{file}: {error}"))?;
         }
         if !arguments.once {
-            println!("{}", cluster.welcome(zitadel, prepared));
+            println!("{}", welcome(cluster, zitadel, prepared));
         }
         follow(arguments, cluster, started, stop).await
     };

@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
-use super::examples::expected_reason;
+use super::examples::{Expected, expected};
 
 const HEADER: [&str; 5] = ["KIND", "NAME", "READY", "REASON", "MESSAGE"];
 
@@ -16,7 +16,7 @@ pub struct Table(Vec<Row>);
 struct Row {
     cells: [String; 5],
     is_current: bool,
-    expected: &'static str,
+    expected: Expected,
 }
 
 impl Table {
@@ -37,11 +37,16 @@ impl Row {
         let ready = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
         let ready = ready.cloned().unwrap_or_default();
         let text = |field: &str| ready[field].as_str().unwrap_or_default().to_owned();
-        let expected = expected_reason(&kind, &resource.name_any());
+        let expected = expected(&kind, &resource.name_any());
+        let (reason, message) = (text("reason"), text("message"));
+        let message = match expected.because.filter(|_| reason == expected.reason) {
+            Some(because) => format!("as expected, {because}: {message}"),
+            None => message,
+        };
         let name =
             resource.namespace().into_iter().chain([resource.name_any()]).collect::<Vec<_>>().join("/");
         Self {
-            cells: [kind, name, text("status"), text("reason"), text("message")],
+            cells: [kind, name, text("status"), reason, message],
             is_current: ready["observedGeneration"].as_i64() == resource.metadata.generation
                 && ready["observedGeneration"] != Value::Null,
             expected,
@@ -49,12 +54,15 @@ impl Row {
     }
 
     fn is_expected(&self) -> bool {
-        self.is_current && self.cells[3] == self.expected
+        self.is_current && self.cells[3] == self.expected.reason
     }
 
     fn complaint(&self) -> String {
         let [kind, name, ready, reason, message] = &self.cells;
-        format!("{kind} {name} should be {}, but Ready is {ready} ({reason}): {message}", self.expected)
+        format!(
+            "{kind} {name} should be {}, but Ready is {ready} ({reason}): {message}",
+            self.expected.reason
+        )
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use kube::api::DynamicObject;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::Result;
 use super::examples::{IMPORTED, OBSERVED, ORGANIZATION};
+use super::removal::Removal;
 
 /// A new organization shows in searches after a while.
 const VISIBLE_WITHIN: Duration = Duration::from_secs(30);
@@ -41,11 +43,16 @@ impl Zitadel {
     }
 
     /// Makes the organization and the two projects, where they are not there yet.
+    ///
+    /// Fails where the examples would overwrite settings of an organization that is there.
     pub async fn prepare(&self) -> Result<Prepared> {
         let known = self.find_organization().await?;
         let made_organization = known.is_none();
         let organization = match known {
-            Some(id) => id,
+            Some(id) => {
+                self.check_untouched(&id).await?;
+                id
+            }
             None => self.make_organization().await?,
         };
         let imported = self.project(&organization, IMPORTED).await?;
@@ -53,25 +60,48 @@ impl Zitadel {
         Ok(Prepared { organization, made_organization, imported, observed })
     }
 
-    /// Removes what was made here, by this program and by the operator.
-    pub async fn clean_up(&self, prepared: &Prepared, projects: &[String]) -> Result<()> {
-        let organization = Some(prepared.organization.as_str());
+    async fn check_untouched(&self, organization: &str) -> Result<()> {
+        let organization = Some(organization);
+        let policy = self.call(Method::GET, "/management/v1/policies/domain", organization, None).await?;
+        let one = json!({ "query": { "limit": 1 } });
+        let found =
+            self.call(Method::POST, "/management/v1/metadata/_search", organization, Some(one)).await?;
+        let what = match (&policy["policy"]["isDefault"], &found["result"]) {
+            (Value::Bool(true), Value::Null) => return Ok(()),
+            (Value::Bool(true), _) => "metadata",
+            _ => "a domain policy",
+        };
+        let place = format!("organization {ORGANIZATION} of {}", self.url);
+        Err(format!("{place} has {what} of its own, which the examples might overwrite: remove it first")
+            .into())
+    }
+
+    /// Removes what was made here, by this program and by the operator; what was only taken over stays.
+    pub async fn clean_up(&self, prepared: &Prepared, resources: &[DynamicObject]) -> Result<()> {
+        let mut removals: Vec<Removal> = resources.iter().rev().flat_map(Removal::of_resource).collect();
+        let needed = [&prepared.imported, &prepared.observed].into_iter().filter(|needed| needed.made);
+        removals.extend(needed.map(|needed| Removal::of_project(&prepared.organization, &needed.id)));
         if prepared.made_organization {
-            self.call(Method::DELETE, "/management/v1/orgs/me", organization, None).await?;
-            return Ok(());
+            removals.push(Removal::of_organization(&prepared.organization));
         }
-        let needed = [&prepared.imported, &prepared.observed];
-        let made = needed.iter().filter(|needed| needed.made).map(|needed| &needed.id);
-        let kept: Vec<&String> =
-            needed.iter().filter(|needed| !needed.made).map(|needed| &needed.id).collect();
-        for id in projects.iter().filter(|id| !kept.contains(id)).chain(made) {
-            let path = format!("/management/v1/projects/{id}");
-            let (status, answer) = self.send(Method::DELETE, &path, organization, None).await?;
-            if !status.is_success() && status != StatusCode::NOT_FOUND {
-                return Err(format!("DELETE {path}: {status}: {answer}").into());
-            }
+        let mut failures = Vec::new();
+        for removal in removals {
+            failures.extend(self.remove(removal).await.err().map(|error| error.to_string()));
         }
-        Ok(())
+        match failures.is_empty() {
+            true => Ok(()),
+            false => Err(format!("not everything was removed:\n{}", failures.join("\n")).into()),
+        }
+    }
+
+    /// What is gone already, alone or with its organization, is fine.
+    async fn remove(&self, Removal { path, organization, body }: Removal) -> Result<()> {
+        let (status, answer) = self.send(Method::DELETE, &path, Some(&organization), body).await?;
+        let gone = status == StatusCode::NOT_FOUND || answer["details"][0]["id"] == "AUTH-Bs7Ds";
+        match status.is_success() || gone {
+            true => Ok(()),
+            false => Err(format!("DELETE {path} in organization {organization}: {status}: {answer}").into()),
+        }
     }
 
     async fn find_organization(&self) -> Result<Option<String>> {

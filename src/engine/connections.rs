@@ -218,14 +218,17 @@ impl Connections {
             ConnectionKind::Connection => key.namespace.clone(),
             ConnectionKind::ClusterConnection => self.site.namespace.clone(),
         };
-        self.vault_of(&namespace)
+        // Who may write a connection there is trusted with its Secrets.
+        let trusted = namespace == self.site.namespace;
+        Vault { trusted, ..self.vault_of(&namespace) }
     }
 
-    /// The Secrets and ConfigMaps of a namespace.
+    /// The Secrets with the label and the ConfigMaps of a namespace.
     pub fn vault_of(&self, namespace: &str) -> Vault {
         let operator_namespace = self.site.namespace.clone();
         let sources = self.sources.clone();
-        Vault { client: self.client.clone(), namespace: namespace.into(), operator_namespace, sources }
+        let (client, namespace) = (self.client.clone(), namespace.into());
+        Vault { client, namespace, operator_namespace, trusted: false, sources }
     }
 
     /// Where it is told what is read.

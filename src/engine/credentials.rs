@@ -25,10 +25,12 @@ pub struct Vault {
     pub client: kube::Client,
     /// Their namespace: the connection's own, or the operator's for a `ClusterConnection`.
     pub namespace: String,
-    /// The operator's own namespace: only there a Secret needs no label to be read.
+    /// The operator's own namespace.
     pub operator_namespace: String,
     /// Where it is told what is read.
     pub sources: Arc<Sources>,
+    /// Whether a Secret is read without the label.
+    pub trusted: bool,
 }
 
 /// The keys of a Secret or ConfigMap.
@@ -58,19 +60,18 @@ impl From<Unreadable> for CredentialError {
 }
 
 impl Vault {
-    /// The keys of a Secret that carries the allow label, or is the operator's own.
+    /// The keys of a Secret that carries the allow label, or needs none.
     ///
     /// # Errors
     /// Says the command that helps.
     pub async fn secret(&self, name: &str) -> Result<Data, Unreadable> {
-        let own = self.namespace == self.operator_namespace;
-        self.sources.reading(SourceKind::Secret, &self.namespace, own);
         let api = Api::<Secret>::namespaced(self.client.clone(), &self.namespace);
         let secret =
             bounded(api.get_opt(name)).await.map_err(|error| self.unreadable("Secret", name, error))?;
+        self.sources.read(SourceKind::Secret, &self.namespace, self.trusted);
         let secret = secret.ok_or_else(|| self.missing("Secret", name))?;
         let allowed = secret.metadata.labels.iter().flatten().any(|(k, v)| k == ALLOW_LABEL && v == "true");
-        if !own && !allowed {
+        if !self.trusted && !allowed {
             let namespace = &self.namespace;
             return Err(Unreadable::Missing(format!(
                 "Secret {namespace}/{name} does not allow the operator to read it: kubectl label secret -n {namespace} {name} {ALLOW_LABEL}=true"
@@ -84,11 +85,10 @@ impl Vault {
     /// # Errors
     /// Says the command that helps.
     pub async fn config_map(&self, name: &str) -> Result<Data, Unreadable> {
-        let own = self.namespace == self.operator_namespace;
-        self.sources.reading(SourceKind::ConfigMap, &self.namespace, own);
         let api = Api::<ConfigMap>::namespaced(self.client.clone(), &self.namespace);
         let map =
             bounded(api.get_opt(name)).await.map_err(|error| self.unreadable("ConfigMap", name, error))?;
+        self.sources.read(SourceKind::ConfigMap, &self.namespace, self.trusted);
         let map = map.ok_or_else(|| self.missing("ConfigMap", name))?;
         let text = map.data.unwrap_or_default().into_iter().map(|(k, v)| (k, ByteString(v.into_bytes())));
         Ok(map.binary_data.unwrap_or_default().into_iter().chain(text).collect())

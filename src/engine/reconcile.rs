@@ -93,7 +93,8 @@ impl<K: Kind> Run<'_, K> {
             (Some(_), Identity::Assigned) => Bond { id: None, origin: None, ..self.bond.clone() },
             (Some(_), Identity::Setting) => Bond::default(),
         };
-        let Status { common, own } = self.status();
+        let Status { common, own: seen } = self.status();
+        let own = if self.is_managed() { self.own.clone() } else { seen };
         let owns = self.target == Target::Bound && self.is_managed();
         Status {
             common: CommonStatus {

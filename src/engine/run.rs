@@ -82,6 +82,8 @@ impl<'a, K: Kind> Run<'a, K> {
             origin: status.origin,
         };
         let (target, target_id) = target::<K>(&handle, &status);
+        // What was only seen under Observe proves nothing.
+        let own = if target == Target::Bound { own } else { K::Own::default() };
         let mut run = Self {
             engine,
             object,

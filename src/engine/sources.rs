@@ -51,8 +51,8 @@ pub struct Source<'a> {
 pub struct Place {
     kind: SourceKind,
     namespace: String,
-    /// The operator's own: its Secrets need no label to be read.
-    own: bool,
+    /// Its Secrets are read without the label.
+    trusted: bool,
 }
 
 /// Where something was read, and since when that is followed.
@@ -69,9 +69,9 @@ impl Sources {
         (Arc::new(Self { wanted, followed: Mutex::default() }), receiver)
     }
 
-    /// Something is about to be read there: its next change is to be noticed.
-    pub fn reading(&self, kind: SourceKind, namespace: &str, own: bool) {
-        let place = Place { kind, namespace: namespace.into(), own };
+    /// Something was looked for there, and the namespace allowed it: the next change is to be noticed.
+    pub fn read(&self, kind: SourceKind, namespace: &str, trusted: bool) {
+        let place = Place { kind, namespace: namespace.into(), trusted };
         let mut followed = self.followed();
         if followed.get(&place).is_none_or(|again| again.is_some_and(|again| again <= Instant::now())) {
             followed.insert(place.clone(), None);
@@ -119,7 +119,7 @@ where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Send + 'static,
 {
     let config = watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS);
-    let config = match (place.kind, place.own) {
+    let config = match (place.kind, place.trusted) {
         (SourceKind::Secret, false) => config.labels(&format!("{ALLOW_LABEL}=true")),
         _ => config,
     };
@@ -197,7 +197,7 @@ impl Engine {
     }
 
     fn is_used(&self, place: &Place) -> bool {
-        place.own || !self.resources(Having::Namespace(&place.namespace)).is_empty()
+        place.trusted || !self.resources(Having::Namespace(&place.namespace)).is_empty()
     }
 }
 

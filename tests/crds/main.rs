@@ -14,4 +14,5 @@ mod organizations;
 mod people;
 mod projects;
 mod residents;
+mod roles;
 mod schema;

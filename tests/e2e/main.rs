@@ -22,6 +22,7 @@ mod resident;
 mod sides;
 mod sources;
 mod staff;
+mod unowned;
 mod validation;
 mod waits;
 mod world;

@@ -1,0 +1,62 @@
+//! The roles of the plain manifest grant every kind what it needs, and nothing besides.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use serde_json::Value;
+use zitadel_operator::api::{GROUP, crd};
+use zitadel_operator::kinds::registry;
+
+/// The resources that a role of the manifest grants in our API group, by verb.
+fn granted(role: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/plain/operator.yaml");
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&fs::read_to_string(manifest).unwrap()).unwrap();
+    let is_it = |object: &&Value| object["kind"] == "ClusterRole" && object["metadata"]["name"] == role;
+    let object = documents.iter().find(is_it).expect("the manifest has the role");
+    let role: ClusterRole = serde_json::from_value(object.clone()).unwrap();
+    let rules = role.rules.unwrap().into_iter();
+    let mut granted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for rule in rules.filter(|rule| rule.api_groups.iter().flatten().any(|group| group == GROUP)) {
+        for verb in rule.verbs {
+            granted.entry(verb).or_default().extend(rule.resources.iter().flatten().cloned());
+        }
+    }
+    granted
+}
+
+/// The plural names of all kinds, or of those in namespaces.
+fn plurals(cluster_scoped_too: bool) -> BTreeSet<String> {
+    let wanted = crd::all().into_iter().filter(|crd| cluster_scoped_too || crd.spec.scope == "Namespaced");
+    wanted.map(|crd| crd.spec.names.plural).collect()
+}
+
+fn each(verbs: &[&str], resources: &BTreeSet<String>) -> BTreeMap<String, BTreeSet<String>> {
+    verbs.iter().map(|verb| ((*verb).to_owned(), resources.clone())).collect()
+}
+
+#[test]
+fn a_kind_of_the_registry_has_a_definition_and_no_other_has_but_the_connections() {
+    let defined: BTreeSet<String> = crd::all().into_iter().map(|crd| crd.spec.names.kind).collect();
+    let registered = registry().into_iter().map(|entry| entry.kind);
+    let expected = registered.chain(["Connection", "ClusterConnection"]).map(str::to_owned).collect();
+    assert_eq!(defined, expected);
+}
+
+#[test]
+fn the_operator_follows_and_patches_every_kind_and_writes_nothing_but_patches_of_it() {
+    let kinds = plurals(true);
+    let mut expected = each(&["get", "list", "watch", "patch"], &kinds);
+    let statuses = kinds.iter().map(|plural| format!("{plural}/status"));
+    expected.entry("patch".into()).or_default().extend(statuses);
+    assert_eq!(granted("zitadel-operator"), expected);
+}
+
+#[test]
+fn people_read_and_write_every_kind_of_a_namespace_and_never_its_status() {
+    let kinds = plurals(false);
+    assert_eq!(granted("zitadel-operator-view"), each(&["get", "list", "watch"], &kinds));
+    let writes = ["create", "delete", "deletecollection", "patch", "update"];
+    assert_eq!(granted("zitadel-operator-edit"), each(&writes, &kinds));
+}
