@@ -65,9 +65,7 @@ impl<K: Kind> Run<'_, K> {
     }
 
     pub(super) async fn create(&mut self) -> Result<(), Fault> {
-        if let Some(remote) = self.remote.take() {
-            self.permitted(&remote).await?;
-        }
+        self.permit().await?;
         match self.post().await {
             Ok(remote) if K::IDENTITY == Identity::Setting => self.made(remote),
             Ok(remote) => self.bind(remote, Origin::Created),

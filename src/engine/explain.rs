@@ -21,6 +21,11 @@ impl<K: Kind> Run<'_, K> {
         match error {
             Error::PermissionDenied { permission, .. } => self.denied(error, permission).await,
             Error::OrganizationNotFound { .. } => self.homeless(&error),
+            Error::Unsupported { message } => Fault::Zitadel(Error::Unsupported {
+                message: format!(
+                    "{message}; nothing is written, and it is asked again every few hours: once ZITADEL implements it, this works by itself"
+                ),
+            }),
             error => error.into(),
         }
     }
@@ -41,14 +46,15 @@ impl<K: Kind> Run<'_, K> {
         };
         let present = cx.client.permissions(cx.organization).await.ok();
         let is_missing = |needed: &&Permission| match &present {
-            Some(present) => !present.contains(needed.name),
-            None => needed.name == permission,
+            Some(present) if self.is_managed() => !present.contains(needed.name),
+            // Whoever only observes needs nothing more.
+            _ => needed.name == permission,
         };
         let missing: Vec<&Permission> = K::PERMISSIONS.iter().filter(is_missing).collect();
         let names: Vec<&str> = missing.iter().map(|p| p.name).collect();
-        let role = missing.iter().find(|p| p.name == permission).or(missing.first()).map(|p| p.roles);
-        let Some(role) = role else { return error.into() };
+        let Some(role) = missing.last().map(|p| p.roles) else { return error.into() };
         let place = match cx.organization {
+            _ if names.iter().all(|name| name.starts_with("iam.")) => " in the instance".into(),
             "" => String::new(),
             organization => format!(" in organization {organization}"),
         };

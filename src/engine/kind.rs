@@ -107,7 +107,7 @@ pub trait Kind:
     const SCOPE: Scope = Scope::Organization;
     /// Whether resources share one setting, each owning the parts it names.
     const PARTED: bool = false;
-    /// What it needs to be allowed.
+    /// What it needs to be allowed, the last with the strongest role.
     const PERMISSIONS: &'static [Permission];
 
     /// How the resource is managed.

@@ -11,9 +11,21 @@ const FIGHT_REPAIRS: usize = 5;
 /// … within this time are a fight with somebody else.
 const FIGHT_WINDOW: Duration = Duration::from_secs(600);
 
+/// What a write left as it was: these fields, of the object with this sequence, for the spec of this generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// The spec's generation.
+    pub generation: Option<i64>,
+    /// The object's sequence after the write.
+    pub sequence: Option<String>,
+    /// The fields that were sent and still differ.
+    pub fields: Vec<String>,
+}
+
 #[derive(Default)]
 struct Memory {
     written: Option<u64>,
+    left: Option<(Left, Instant)>,
     repairs: HashMap<String, Vec<Instant>>,
     recovering_since: Option<Instant>,
     sent: Option<Instant>,
@@ -63,6 +75,17 @@ impl Memo {
         })
     }
 
+    /// Remembers what a write left as it was.
+    pub fn left(&self, uid: &str, left: Left) {
+        self.with(uid, |memory| memory.left = Some((left, Instant::now())));
+    }
+
+    /// Did the very same write change nothing less than `within` ago?
+    pub fn was_left(&self, uid: &str, left: &Left, within: Duration) -> bool {
+        let known = self.memories().get(uid).and_then(|memory| memory.left.clone());
+        known.is_some_and(|(known, at)| known == *left && at.elapsed() < within)
+    }
+
     /// How long the recovery of a create has been under way, from the first time this was asked.
     pub fn recovering_for(&self, uid: &str) -> Duration {
         self.with(uid, |memory| memory.recovering_since.get_or_insert_with(Instant::now).elapsed())
@@ -109,6 +132,24 @@ mod tests {
         assert!(memo.is_stale("a", Some("9")));
         assert!(!memo.is_stale("a", Some("10")));
         assert!(!memo.is_stale("a", None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_changed_nothing_is_remembered_until_spec_or_object_change_or_hours_pass() {
+        let (memo, hours) = (Memo::default(), Duration::from_secs(3600));
+        let left = Left { generation: Some(1), sequence: Some("7".into()), fields: vec!["name".into()] };
+        assert!(!memo.was_left("a", &left, hours));
+        memo.left("a", left.clone());
+        assert!(memo.was_left("a", &left, hours));
+        for other in [
+            Left { generation: Some(2), ..left.clone() },
+            Left { sequence: Some("8".into()), ..left.clone() },
+            Left { fields: vec!["name".into(), "state".into()], ..left.clone() },
+        ] {
+            assert!(!memo.was_left("a", &other, hours), "{other:?}");
+        }
+        tokio::time::advance(hours).await;
+        assert!(!memo.was_left("a", &left, hours));
     }
 
     #[tokio::test(start_paused = true)]

@@ -237,8 +237,8 @@ impl<K: Kind> Run<'_, K> {
             change_date: report.change_date.map(|date| date.to_string()),
             ..status.common
         };
-        // What was not written yet, or not removed yet, is still to be proved.
-        let own = if self.is_settled() { K::own(remote) } else { status.own };
+        // A part that was not written yet, or not removed yet, is still to be proved.
+        let own = if self.is_settled() || !K::PARTED { K::own(remote) } else { status.own };
         Status { common, own }
     }
 

@@ -6,6 +6,7 @@ use super::access::same_name;
 use super::events::Note;
 use super::fault::Fault;
 use super::kind::{Kind, Report, Scope};
+use super::memo::Left;
 use super::plan::{Hold, Identity, Name, Observed, Pending, Target};
 use super::resource::MetadataChange;
 use super::run::{Bond, Run};
@@ -200,14 +201,23 @@ impl<K: Kind> Run<'_, K> {
         self.claim_bond();
     }
 
+    /// Asks the kind whether a person must confirm the write first: to the spec, or under deletion the removal.
+    pub(super) async fn permit(&mut self) -> Result<(), Fault> {
+        let Some(remote) = &self.remote else { return Ok(()) };
+        match self.object.permit(self.context()?, remote, self.desired.as_ref()).await {
+            Err(Fault::Zitadel(error)) => Err(self.explain(error).await),
+            permitted => permitted,
+        }
+    }
+
     pub(super) async fn update(&mut self) -> Result<(), Fault> {
-        let Some(remote) = self.remote.take() else {
-            return Err(Fault::Stale);
-        };
         let fields = std::mem::take(&mut self.differing);
         self.check_fight(&fields)?;
         self.check_taken(&fields)?;
-        self.permitted(&remote).await?;
+        self.permit().await?;
+        let Some(remote) = self.remote.take() else {
+            return Err(Fault::Stale);
+        };
         let drifted = self.drifted(&remote);
         let old_name = K::report(&remote).name;
         match K::apply(self.context()?, self.desired()?, Some(remote)).await {
@@ -231,7 +241,13 @@ impl<K: Kind> Run<'_, K> {
         self.was_in_sync() && reported != (K::report(remote).sequence, K::own(remote))
     }
 
-    fn updated(&mut self, remote: K::Remote, fields: Vec<String>, old_name: &str, drifted: bool) {
+    fn updated(&mut self, remote: K::Remote, mut fields: Vec<String>, old_name: &str, drifted: bool) {
+        self.saw(remote);
+        // What differs still was not changed.
+        fields.retain(|field| !self.differing.contains(field));
+        if fields.is_empty() {
+            return;
+        }
         if drifted {
             self.engine.memo.repaired(self.handle.uid(), &fields);
             let note = format!("reverted what was changed outside: {}", fields.join(", "));
@@ -246,15 +262,6 @@ impl<K: Kind> Run<'_, K> {
         if drifted {
             self.reverted = fields;
         }
-        self.saw(remote);
-    }
-
-    /// Some writes a person must confirm first.
-    pub(super) async fn permitted(&mut self, remote: &K::Remote) -> Result<(), Fault> {
-        match self.object.permit(self.context()?, remote, self.desired.as_ref()).await {
-            Err(Fault::Zitadel(error)) => Err(self.explain(error).await),
-            permitted => permitted,
-        }
     }
 
     fn wake_who_wants(&self, name: &str) {
@@ -263,15 +270,23 @@ impl<K: Kind> Run<'_, K> {
         }
     }
 
-    /// What was sent and still differs was not taken; sending it again would not help.
+    /// What was sent and still differs was not taken; sending it again would not help until the server is another.
     fn check_taken(&mut self, fields: &[String]) -> Result<(), Fault> {
-        if std::mem::replace(&mut self.sent, fields.to_vec()) != fields {
+        let (memo, uid, rare) = (&self.engine.memo, self.handle.uid(), self.engine.config.delays.rare);
+        let left = Left {
+            generation: self.object.meta().generation,
+            sequence: self.remote.as_ref().map(|remote| K::report(remote).sequence),
+            fields: fields.to_vec(),
+        };
+        if std::mem::replace(&mut self.sent, fields.to_vec()) == fields {
+            memo.left(uid, left);
+        } else if !memo.was_left(uid, &left, rare) {
             return Ok(());
         }
         Err(Fault::Blocked {
             reason: Reason::InvalidSpec,
             message: format!(
-                "ZITADEL accepted {} and does not show it: this version may not know it",
+                "ZITADEL accepted {} and does not show it: this version may not know it; remove it from the spec, or wait for an upgrade: it is sent again every few hours",
                 fields.join(", ")
             ),
         })
@@ -298,12 +313,14 @@ impl<K: Kind> Run<'_, K> {
                 after: Duration::from_secs(2),
             });
         }
+        self.permit().await?;
         let Some(remote) = self.remote.take() else {
             return Err(Fault::Stale);
         };
-        self.permitted(&remote).await?;
         match K::remove(self.context()?, &remote).await {
             Ok(()) => self.observed = Observed::Unknown,
+            // Nobody can remove it there: no reason to hold on to the resource.
+            Err(Error::Unsupported { .. }) => return self.confirm_absence().await,
             Err(error) => return Err(self.explain(error).await),
         }
         let name = K::report(&remote).name;

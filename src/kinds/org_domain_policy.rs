@@ -52,7 +52,12 @@ impl Kind for OrgDomainPolicy {
     }
 
     async fn observe(cx: Context<'_>, organization: &str) -> Result<Option<DomainPolicy>, Error> {
-        cx.client.domain_policy(organization).await.map(Some)
+        let policy = cx.client.domain_policy(organization).await?;
+        if policy.is_default {
+            // The server has it for an organization that was removed, too, and would let it be replaced (contract §2).
+            cx.client.living_organization(organization).await?;
+        }
+        Ok(Some(policy))
     }
 
     fn is_default(remote: &DomainPolicy) -> bool {
@@ -99,27 +104,22 @@ impl Kind for OrgDomainPolicy {
         desired: &DomainPolicySettings,
         remote: Option<DomainPolicy>,
     ) -> Result<DomainPolicy, Error> {
-        let outcome = match &remote {
-            Some(_) => cx.client.update_domain_policy(cx.organization, *desired).await,
-            None => add(cx, *desired).await,
-        };
+        let Some(before) = remote else { return add(cx, *desired).await };
         let mut details = Details::default();
-        written(&mut details, outcome)?;
-        match remote {
-            Some(before) if !renames(*desired, &before) && !details.sequence.is_empty() => {
-                let creation_date = before.details.creation_date;
-                let details = Details { creation_date, ..details };
-                Ok(DomainPolicy { details, settings: *desired, ..before })
-            }
-            // A create has one date, and where users were renamed the answer tells of one of them (contract §0.14).
-            _ => cx.client.domain_policy(cx.organization).await,
+        let outcome = cx.client.update_domain_policy(cx.organization, *desired).await;
+        written(&mut details, outcome.map_err(colliding))?;
+        if renames(*desired, &before) || details.sequence.is_empty() {
+            // Where users were renamed the answer tells of one of them (contract §0.14).
+            return cx.client.domain_policy(cx.organization).await;
         }
+        let details = Details { creation_date: before.details.creation_date, ..details };
+        Ok(DomainPolicy { details, settings: *desired, ..before })
     }
 
     async fn remove(cx: Context<'_>, _: &DomainPolicy) -> Result<(), Error> {
         match cx.client.reset_domain_policy(cx.organization).await {
             Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error),
+            Err(error) => Err(colliding(error)),
         }
     }
 
@@ -163,14 +163,25 @@ fn renames(desired: DomainPolicySettings, remote: &DomainPolicy) -> bool {
     desired.user_login_must_be_domain != remote.settings.user_login_must_be_domain
 }
 
-/// The server would take it for an organization that was removed, too (contract §2).
-async fn add(cx: Context<'_>, desired: DomainPolicySettings) -> Result<Details, Error> {
-    cx.client.living_organization(cx.organization).await?;
+/// Answers what is in force then: where somebody was faster, theirs, which may need a confirmation that the default did not.
+async fn add(cx: Context<'_>, desired: DomainPolicySettings) -> Result<DomainPolicy, Error> {
     match cx.client.add_domain_policy(cx.organization, desired).await {
-        // Somebody was faster.
-        Err(Error::AlreadyExists { id: Some(id), .. }) if id == "ORG-1M8ds" => {
-            cx.client.update_domain_policy(cx.organization, desired).await
-        }
-        added => added,
+        Ok(_) => {}
+        Err(Error::AlreadyExists { id: Some(id), .. }) if id == "ORG-1M8ds" => {}
+        Err(error) => return Err(colliding(error)),
+    }
+    cx.client.domain_policy(cx.organization).await
+}
+
+/// Only a user's new name can be taken (`V3-DKcYh`).
+fn colliding(error: Error) -> Error {
+    match error {
+        Error::AlreadyExists { id, message } => Error::AlreadyExists {
+            id,
+            message: format!(
+                "userLoginMustBeDomain renames every user, and one of the new names is taken: rename that user first; {message}"
+            ),
+        },
+        error => error,
     }
 }

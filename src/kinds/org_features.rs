@@ -54,7 +54,12 @@ impl Kind for OrgFeatures {
     }
 
     async fn observe(cx: Context<'_>, organization: &str) -> Result<Option<OrganizationFeatures>, Error> {
-        cx.client.organization_features(organization).await.map(Some)
+        let features = cx.client.organization_features(organization).await?;
+        if features.flags.is_empty() {
+            // The server looks at no organization.
+            cx.client.living_organization(organization).await?;
+        }
+        Ok(Some(features))
     }
 
     fn is_default(remote: &OrganizationFeatures) -> bool {
@@ -72,14 +77,9 @@ impl Kind for OrgFeatures {
         desired: &Desired,
         remote: Option<OrganizationFeatures>,
     ) -> Result<OrganizationFeatures, Error> {
-        match &remote {
-            // The server looks at no organization.
-            None => drop(cx.client.living_organization(cx.organization).await?),
+        if remote.is_some_and(|remote| surplus(desired, &remote).next().is_some()) {
             // There is no way to unset a single flag.
-            Some(remote) if surplus(desired, remote).next().is_some() => {
-                cx.client.reset_organization_features(cx.organization).await?;
-            }
-            Some(_) => {}
+            cx.client.reset_organization_features(cx.organization).await?;
         }
         cx.client.set_organization_features(cx.organization, desired).await?;
         // Flags that the server does not know are dropped without a word.
@@ -88,7 +88,7 @@ impl Kind for OrgFeatures {
 
     async fn remove(cx: Context<'_>, _: &OrganizationFeatures) -> Result<(), Error> {
         match cx.client.reset_organization_features(cx.organization).await {
-            Ok(_) | Err(Error::NotFound { .. } | Error::Unsupported { .. }) => Ok(()),
+            Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -7,7 +7,7 @@ use super::transport::TransportError;
 
 /// Why a call gave no result.
 ///
-/// `id` is ZITADEL's error id (`COMMAND-2M0fs`), `message` its parsed text: localized, at most 300
+/// `id` is ZITADEL's error id (`COMMAND-2M0fs`), `message` its parsed text without the id: localized, at most 300
 /// characters, without control characters. Never holds a header, a raw body or a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {

@@ -58,7 +58,14 @@ impl Client {
             let call = feature_call(Method::PUT, version, organization, ORG_FEATURE_WRITE)?;
             Ok(call.body(flags)?.serial(organization))
         };
-        Ok(self.either_version::<Written>(write).await?.details)
+        match self.either_version::<Written>(write).await {
+            Err(Error::Invalid { id: Some(id), .. }) if id == "COMMAND-Vigh1" => {
+                let names: Vec<&str> = flags.keys().map(String::as_str).collect();
+                let message = format!("this version knows none of the flags {}", names.join(", "));
+                Err(Error::Invalid { id: Some(id), message })
+            }
+            written => Ok(written?.details),
+        }
     }
 
     /// Unsets every flag of an organization, also when none is set (`DELETE`).
@@ -84,9 +91,19 @@ impl Client {
         };
         match self.call(&declare("v2beta")?).await {
             // v2beta asks for other permissions; what v2 said is about the feature itself.
-            Err(Error::UnknownEndpoint { .. } | Error::PermissionDenied { .. }) => Err(missing),
-            answer => Ok(answer?.value),
+            Err(Error::UnknownEndpoint { .. } | Error::PermissionDenied { .. }) => Err(unreleased(missing)),
+            answer => Ok(answer.map_err(unreleased)?.value),
         }
+    }
+}
+
+/// Says of what is not implemented that no other server does it either.
+fn unreleased(error: Error) -> Error {
+    match error {
+        Error::Unsupported { message } => Error::Unsupported {
+            message: format!("no released ZITADEL implements the feature flags of organizations ({message})"),
+        },
+        error => error,
     }
 }
 

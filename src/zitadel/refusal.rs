@@ -112,11 +112,13 @@ impl Refusal {
             Some(text) if !text.is_empty() => quote(text, MESSAGE_LIMIT),
             _ => format!("HTTP {status} without a ZITADEL error"),
         };
+        let id = error_id(&body.details).map(|id| quote(id, ID_LIMIT));
+        let repeated = id.as_ref().and_then(|id| message.strip_suffix(&format!(" ({id})")));
         Self {
             status,
             code: grpc_code(&body.code),
-            id: error_id(&body.details).map(|id| quote(id, ID_LIMIT)),
-            message,
+            message: repeated.unwrap_or(&message).to_owned(),
+            id,
             retry_after: retry_after(response.headers()),
         }
     }

@@ -14,6 +14,8 @@ mod install;
 mod instance;
 mod kstatus;
 mod lifecycle;
+mod org_domain_policy;
+mod org_features;
 mod outages;
 mod ownership;
 mod person;

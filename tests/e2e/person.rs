@@ -185,3 +185,18 @@ impl Person {
         live
     }
 }
+
+/// Domain policies of organizations.
+impl Person {
+    /// The policy in force in an organization.
+    pub async fn domain_policy(&self, organization: &str) -> Value {
+        let path = "/management/v1/policies/domain";
+        self.done(Method::GET, path, organization, Value::Null).await["policy"].clone()
+    }
+
+    /// Gives an organization its own policy with `POST`, changes it with `PUT`, resets it with `DELETE`.
+    pub async fn write_domain_policy(&self, method: Method, organization: &str, settings: Value) {
+        let path = format!("/admin/v1/orgs/{organization}/policies/domain");
+        self.done(method, &path, organization, settings).await;
+    }
+}

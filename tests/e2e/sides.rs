@@ -67,6 +67,19 @@ impl World {
         self.zitadel.ledger().since(mark).into_iter().filter(|request| is_operators(request)).collect()
     }
 
+    /// The operator's calls that changed something in the double after the mark.
+    pub fn writes_since(&self, mark: Mark) -> Vec<Request> {
+        self.calls_since(mark).into_iter().filter(|call| call.committed > 0).collect()
+    }
+
+    /// Asserts in the ledger that the operator has changed nothing in the double so far.
+    #[track_caller]
+    pub fn assert_no_writes(&self) {
+        let is_operators = self.is_operators();
+        let writes: Vec<_> = self.zitadel.ledger().writes().into_iter().filter(is_operators).collect();
+        assert!(writes.is_empty(), "{writes:?}");
+    }
+
     /// Waits until half a second passed without a call to the double; answers the end of its ledger.
     pub async fn until_quiet(&self) -> Mark {
         let (ledger, deadline) = (self.zitadel.ledger(), tokio::time::Instant::now() + PATIENCE);

@@ -146,7 +146,7 @@ fn a_denial_names_permission_and_organization() -> TestResult {
         permission: "project.write",
         organization: Some("123".to_owned()),
         id: Some("AUTH-5mWD2".to_owned()),
-        message: "text (AUTH-5mWD2)".to_owned(),
+        message: "text".to_owned(),
     };
     assert_eq!(error, expected);
     assert!(

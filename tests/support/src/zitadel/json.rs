@@ -112,10 +112,6 @@ impl Body {
         self.fields.iter().map(|(name, field)| proto_size(name, field)).sum()
     }
 
-    pub(super) fn fields(&self) -> &Map<String, Value> {
-        &self.fields
-    }
-
     pub(super) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }

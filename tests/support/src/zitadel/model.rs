@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 /// Sequence, dates and owner of an object, as its `details` show them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,8 +150,8 @@ pub struct DomainPolicy {
 /// The feature flags set on an organization, where the double implements them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Features {
-    /// Flag name as on the wire, and its value.
-    pub flags: BTreeMap<String, bool>,
+    /// Flag name as on the wire, and its value as a write takes it.
+    pub flags: BTreeMap<String, Value>,
     /// Of the feature aggregate named after the organization.
     pub stamp: Stamp,
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::api::{domain_policy, features, member, metadata, organization, project, user};
@@ -355,7 +356,7 @@ impl Double {
     }
 
     /// Replaces the organization's feature flags.
-    pub fn set_features(&self, organization: &str, flags: BTreeMap<String, bool>) {
+    pub fn set_features(&self, organization: &str, flags: BTreeMap<String, Value>) {
         self.by(Self::person, |store| features::write(store, organization, flags));
     }
 }

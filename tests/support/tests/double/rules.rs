@@ -87,6 +87,24 @@ async fn organization_features_can_work() {
 }
 
 #[tokio::test]
+async fn features_that_are_no_switch_are_shown_in_their_own_shape_and_unknown_ones_are_dropped() {
+    let features = OrganizationFeatures::Implemented;
+    let bench = Bench::new(Behaviour { organization_features: features, ..Behaviour::v4() });
+    let path = format!("/v2/features/organization/{}", bench.acme.id);
+    let flags = json!({"loginV2": {"baseUri": "https://l"}, "improvedPerformance": ["A"], "nope": true});
+    assert_eq!(bench.call(Method::PUT, &path, flags).await.0, 200);
+    let (_, read) = bench.call(Method::GET, &path, Value::Null).await;
+    assert_eq!(read["loginV2"], json!({"baseUri": "https://l", "source": "SOURCE_ORGANIZATION"}));
+    assert_eq!(
+        read["improvedPerformance"],
+        json!({"executionPaths": ["A"], "source": "SOURCE_ORGANIZATION"})
+    );
+    assert_eq!(read["nope"], Value::Null);
+    assert_eq!(bench.call(Method::PUT, &path, json!({"nope": true})).await.0, 400);
+    assert_eq!(bench.call(Method::PUT, &path, json!({"userSchema": "yes"})).await.0, 400);
+}
+
+#[tokio::test]
 async fn an_organization_id_is_chosen_where_the_line_allows() {
     let cases =
         [(OwnIds::Ignored, None), (OwnIds::OrgId, Some("old")), (OwnIds::OrganizationId, Some("new"))];

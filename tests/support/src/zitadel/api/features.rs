@@ -8,13 +8,31 @@ use serde_json::{Value, json};
 use crate::zitadel::access::Access::{Authenticated, Needs};
 use crate::zitadel::behaviour::OrganizationFeatures;
 use crate::zitadel::failure::{Failure, Outcome};
-use crate::zitadel::json::{changed, message};
+use crate::zitadel::json::{Body, changed, message};
 use crate::zitadel::model::{Features, Stamp};
 use crate::zitadel::route::{Call, Reply, Route, length, route};
 use crate::zitadel::store::{Aggregate, Store};
 
 const V2: &str = "/v2/features/organization/{}";
 const V2_BETA: &str = "/v2beta/features/organization/{}";
+
+/// Every flag that is merely on or off, of all versions.
+const SWITCHES: &[&str] = &[
+    "loginDefaultOrg",
+    "oidcTriggerIntrospectionProjections",
+    "oidcLegacyIntrospection",
+    "userSchema",
+    "oidcTokenExchange",
+    "actions",
+    "webKey",
+    "debugOidcParentError",
+    "oidcSingleV1SessionTermination",
+    "disableUserTokenEvent",
+    "enableBackChannelLogout",
+    "permissionCheckV2",
+    "consoleUseV2UserApi",
+    "enableRelationalTables",
+];
 
 pub(super) const ROUTES: &[Route] = &[
     route(Method::PUT, V2, Needs("org.feature.write"), set),
@@ -48,7 +66,7 @@ fn never_set(organization: &str, call: &Call<'_>) -> Features {
 pub(in crate::zitadel) fn write(
     store: &mut Store,
     organization: &str,
-    flags: BTreeMap<String, bool>,
+    flags: BTreeMap<String, Value>,
 ) -> Outcome<Features> {
     let event =
         if flags.is_empty() { "feature.organization.v2.reset" } else { "feature.organization.v2.set" };
@@ -61,10 +79,38 @@ pub(in crate::zitadel) fn write(
     Ok(features)
 }
 
+/// The flags of a request; a name that is no flag is ignored, as everywhere in protojson.
+fn known_flags(body: &Body) -> Outcome<BTreeMap<String, Value>> {
+    let mut flags = BTreeMap::new();
+    for name in SWITCHES.iter().filter(|name| body.has(name)) {
+        flags.insert((*name).to_owned(), json!(body.flag(name)?));
+    }
+    if body.has("loginV2") {
+        let login = body.child("loginV2");
+        let login = json!({"required": login.flag("required")?, "baseUri": login.string("baseUri")?});
+        flags.insert("loginV2".to_owned(), message(login));
+    }
+    let paths = body.strings("improvedPerformance");
+    if !paths.is_empty() {
+        flags.insert("improvedPerformance".to_owned(), json!(paths));
+    }
+    Ok(flags)
+}
+
+/// A flag as a read shows it.
+fn shown(value: &Value) -> Value {
+    let mut fields = match value {
+        Value::Object(fields) => json!(fields),
+        Value::Array(paths) => json!({"executionPaths": paths}),
+        switch => message(json!({"enabled": switch})),
+    };
+    fields["source"] = json!("SOURCE_ORGANIZATION");
+    fields
+}
+
 fn set(call: &mut Call<'_>) -> Outcome<Reply> {
     let organization = target(call, "Set")?;
-    let sent = call.body.fields().iter().filter_map(|(name, value)| Some((name.clone(), value.as_bool()?)));
-    let sent: BTreeMap<String, bool> = sent.collect();
+    let sent = known_flags(&call.body)?;
     if sent.is_empty() {
         return Err(Failure::of("COMMAND-Vigh1"));
     }
@@ -95,8 +141,8 @@ fn get(call: &mut Call<'_>) -> Outcome<Reply> {
     let features =
         tables.features.get(&organization).cloned().unwrap_or_else(|| never_set(&organization, call));
     let mut answer = changed(&features.stamp);
-    for (name, enabled) in &features.flags {
-        answer[name] = message(json!({"enabled": enabled, "source": "SOURCE_ORGANIZATION"}));
+    for (name, value) in &features.flags {
+        answer[name] = shown(value);
     }
     if call.query.contains("inheritance=true") && answer.get("loginDefaultOrg").is_none_or(Value::is_null) {
         answer["loginDefaultOrg"] = json!({"enabled": true, "source": "SOURCE_INSTANCE"});
