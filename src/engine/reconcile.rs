@@ -113,9 +113,6 @@ impl<K: Kind> Run<'_, K> {
         self.engine.memo.wrote(self.handle.uid(), self.handle.meta.resource_version.as_deref());
         self.recorded = self.target == Target::Bound;
         self.own = status.own.clone();
-        if K::SCOPE == Scope::Instance {
-            self.engine.wake_inhabitants(&self.handle.address, status.common.id.as_deref());
-        }
         Ok(())
     }
 
@@ -262,7 +259,11 @@ impl<K: Kind> Run<'_, K> {
             return Ok(());
         }
         let id = self.bond.id.clone();
-        let mut annotations = vec![(annotation::ID, id), (annotation::RECREATE, None)];
+        let mut annotations = vec![(annotation::ID, id)];
+        if matches!(self.observed, Observed::InSync | Observed::Differs) {
+            // Before it is there again the request stands.
+            annotations.push((annotation::RECREATE, None));
+        }
         if self.pending == super::plan::Pending::No {
             annotations.push((annotation::CREATE_PENDING, None));
         }

@@ -132,6 +132,9 @@ impl<K: Kind> Run<'_, K> {
         match found {
             Some(remote) => {
                 (self.target, self.target_id) = (Target::Found, Some(K::report(&remote).id));
+                if !self.is_managed() {
+                    self.authorize_target().await?;
+                }
                 self.saw(remote);
             }
             None => self.searched = true,
