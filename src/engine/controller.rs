@@ -1,10 +1,10 @@
 //! The wiring of one kind: one watch, one store, one queue.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, future};
@@ -21,10 +21,11 @@ use super::address::ConnectionKey;
 use super::claims::Claimant;
 use super::fault::Pace;
 use super::kind::{Kind, Scope};
+use super::references::ORGANIZATION;
 use super::run::Run;
 use super::watched::{Watched, watched};
 use super::{Config, Directory, Engine, Having, malformed, reconcile};
-use crate::api::{CommonStatus, FINALIZER, ManagementPolicy, annotation};
+use crate::api::{CommonStatus, ConditionType, FINALIZER, ManagementPolicy, annotation};
 use crate::runtime::admin::Readiness;
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -38,15 +39,16 @@ type Guarded<K> = DeserializeGuard<K>;
 pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: CancellationToken) {
     let scopes = scopes(&engine.config);
     let (readers, feeds): (Vec<_>, Vec<_>) = scopes.iter().map(|_| watched::<Guarded<K>>()).unzip();
-    let kind = Arc::new(Followed { engine, readers, claims_known: OnceCell::new() });
+    let homes = Mutex::default();
+    let kind = Arc::new(Followed { engine, readers, claims_known: OnceCell::new(), homes });
     let ready = readiness.register(K::KIND);
     let mut controllers = Vec::new();
     for ((scope, reader), feed) in scopes.into_iter().zip(kind.readers.clone()).zip(feeds) {
         let watch = watch::<K>(&kind.engine, scope.as_deref());
-        let (engine, followed) = (kind.engine.clone(), kind.clone());
+        let followed = kind.clone();
         let applied = feed
-            .reflect(watch.inspect_ok(move |event| gone(&engine, event)))
-            .inspect_ok(move |event| followed.relisted(event))
+            .reflect(watch)
+            .inspect_ok(move |event| followed.heard(event))
             .applied_objects()
             .predicate_filter(wants_attention::<K>, PredicateConfig::default());
         let kicks = kind.engine.wakes.listen(K::KIND, scope);
@@ -109,7 +111,11 @@ struct Followed<K: Kind> {
     engine: Arc<Engine>,
     readers: Vec<Watched<Guarded<K>>>,
     claims_known: OnceCell<()>,
+    homes: Mutex<HashMap<Address, Home>>,
 }
+
+/// What those who live in an organization, or wait to, need to know of its resource: the id, and whether it is ready.
+type Home = (Option<String>, bool);
 
 impl<K: Kind> Followed<K> {
     async fn handle(self: Arc<Self>, object: Arc<Guarded<K>>) -> Result<Action, Infallible> {
@@ -183,11 +189,45 @@ impl<K: Kind> Followed<K> {
         self.engine.add_directory(Box::new(Stores { readers: self.readers.clone() }));
     }
 
+    /// Tells others what the store knows by now.
+    fn heard(&self, event: &watcher::Event<Guarded<K>>) {
+        match event {
+            watcher::Event::Apply(object) => self.tell_inhabitants(object, true),
+            watcher::Event::Delete(object) => {
+                self.tell_inhabitants(object, false);
+                gone(&self.engine, object);
+            }
+            watcher::Event::InitDone => self.relisted(),
+            watcher::Event::Init | watcher::Event::InitApply(_) => {}
+        }
+    }
+
     /// A relist tells nothing of what went meanwhile: whoever is not listed any more holds nothing.
-    fn relisted(&self, event: &watcher::Event<Guarded<K>>) {
-        if matches!(event, watcher::Event::InitDone) {
-            let live: HashSet<String> = self.all().iter().filter_map(|object| object.uid()).collect();
-            self.engine.forget_all_but(K::KIND, &live);
+    fn relisted(&self) {
+        let all = self.all();
+        let live: HashSet<String> = all.iter().filter_map(|object| object.uid()).collect();
+        self.engine.forget_all_but(K::KIND, &live);
+        all.iter().for_each(|object| self.tell_inhabitants(object, true));
+    }
+
+    /// Wakes who lives in an organization, or waits to, when it comes or goes, or becomes ready or not.
+    fn tell_inhabitants(&self, object: &Guarded<K>, is_there: bool) {
+        if K::SCOPE == Scope::Organization {
+            return;
+        }
+        let address = Address::of::<K>(object);
+        let status = object.0.as_ref().ok().and_then(|object| object.status()).map(|status| &status.common);
+        let id = status.and_then(|status| status.id.clone());
+        let ready = status.and_then(|status| ConditionType::Ready.find(&status.conditions));
+        let home = (id.clone(), ready.is_some_and(|ready| ready.status == "True"));
+        let mut homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = match is_there {
+            true => homes.insert(address.clone(), home.clone()),
+            false => homes.remove(&address).and(None),
+        };
+        drop(homes);
+        if known != Some(home) {
+            self.engine.wake_inhabitants(&address, id.as_deref());
         }
     }
 }
@@ -255,22 +295,20 @@ pub async fn guarded(
     })
 }
 
-/// A resource that is gone holds nothing any more; its connection may have waited for that.
-fn gone<K: Kind>(engine: &Engine, event: &watcher::Event<Guarded<K>>) {
-    if let watcher::Event::Delete(object) = event {
-        engine.forget(object.meta().uid.as_deref().unwrap_or_default());
-        if let Ok(object) = &object.0 {
-            let namespace = object.namespace().unwrap_or_default();
-            let key = ConnectionKey::of(&object.management().connection_ref, &namespace);
-            engine.wakes.wake([key.address()]);
-            if let Some(status) = object.status() {
-                engine.wake_owner(&status.common);
-            }
-            // The store still has the one that goes.
-            if !engine.connections.exists(&key) && engine.resources(Having::Connection(&key)).len() <= 1 {
-                engine.connections.close(&key);
-            }
-        }
+/// A resource that is gone holds nothing any more; its connection and its organization may have waited for that.
+fn gone<K: Kind>(engine: &Engine, object: &Guarded<K>) {
+    engine.forget(object.meta().uid.as_deref().unwrap_or_default());
+    let Ok(object) = &object.0 else { return };
+    let namespace = object.namespace().unwrap_or_default();
+    let key = ConnectionKey::of(&object.management().connection_ref, &namespace);
+    engine.wakes.wake([key.address()]);
+    if let Some(status) = object.status() {
+        engine.wake_owner(&status.common);
+    }
+    let reference = object.organization().and_then(|selector| selector.r#ref.as_ref());
+    engine.wakes.wake(reference.map(|r| Address { kind: ORGANIZATION, namespace, name: r.name.clone() }));
+    if !engine.connections.exists(&key) && engine.resources(Having::Connection(&key)).is_empty() {
+        engine.connections.close(&key);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::claims::Claim;
 use super::fault::Fault;
-use super::kind::{Kind, Permission};
+use super::kind::{Kind, Permission, Scope};
 use super::plan::{Hold, Target};
 use super::run::Run;
 use crate::api::{Reason, annotation};
@@ -33,7 +33,11 @@ impl<K: Kind> Run<'_, K> {
     /// Until it is bound a resource can be pointed elsewhere; what was bound went with its organization.
     fn homeless(&self, error: &Error) -> Fault {
         let remedy = match self.target {
-            Target::Bound => format!("delete this resource, its {} went with the organization", K::KIND),
+            Target::Bound => {
+                let remade = self.home().map(|home| format!(", or have {home} make it again"));
+                let remade = remade.unwrap_or_default();
+                format!("delete this resource, its {} went with the organization{remade}", K::KIND)
+            }
             _ => format!("correct spec.organization, or defaultOrganization of {}", self.key),
         };
         Fault::Blocked { reason: Reason::NotFound, message: format!("{error}: {remedy}") }
@@ -85,7 +89,7 @@ impl<K: Kind> Run<'_, K> {
             Hold::Taken => self.taken(),
             Hold::PartsTaken => self.describe_taken_parts(),
             Hold::Gone => format!(
-                "{} {id} was removed in ZITADEL by somebody else: delete this resource, or have it made again with kubectl annotate {} -n {} {} {}={id}",
+                "{} {id} was removed in ZITADEL by somebody else: delete this resource, or have it made again with kubectl annotate {} -n {} {} --overwrite {}={id}",
                 K::KIND,
                 K::crd_name(),
                 self.handle.address.namespace,
@@ -96,9 +100,10 @@ impl<K: Kind> Run<'_, K> {
             Hold::InUse => format!("it is still the organization of {}", self.describe_dependents()),
             Hold::NameInUse => self.name_taken(),
             Hold::NothingToImport => format!(
-                "there is no {} {} in the organization: correct or remove the annotation {}",
+                "there is no {} {} in the {}: correct or remove the annotation {}",
                 K::KIND,
-                self.target_id.as_deref().unwrap_or_default(),
+                self.id(),
+                Self::place(),
                 annotation::ID
             ),
             Hold::Foreign => format!("{} {} belongs to another organization", K::KIND, self.id()),
@@ -150,6 +155,11 @@ impl<K: Kind> Run<'_, K> {
         if let Some(claim) = self.name_claim(name) {
             self.engine.claims.wait(&claim, self.handle.address.clone());
         }
+        if let (Some(_), Some(reach)) = (&self.holder, &self.reach) {
+            // It may leave the object, name and all, to whoever adopts it.
+            let claim = Self::claim_on(&reach.instance, self.id());
+            self.engine.claims.wait(&claim, self.handle.address.clone());
+        }
         let by = match (&self.holder, &self.target_id) {
             (Some(holder), _) => {
                 format!("{}: choose another name, or rename that one", self.describe(holder))
@@ -164,7 +174,15 @@ impl<K: Kind> Run<'_, K> {
                 K::KIND
             ),
         };
-        format!("the name {name:?} is in use in the organization by {by}")
+        format!("the name {name:?} is in use in the {} by {by}", Self::place())
+    }
+
+    /// Where names are unique and ids are looked for.
+    fn place() -> &'static str {
+        match K::SCOPE {
+            Scope::Instance => "instance",
+            Scope::Organization => "organization",
+        }
     }
 
     /// Other namespaces are none of a tenant's business.

@@ -114,9 +114,6 @@ impl<K: Kind> Run<'_, K> {
         self.engine.memo.wrote(self.handle.uid(), self.handle.meta.resource_version.as_deref());
         self.recorded = self.target == Target::Bound;
         self.own = status.own.clone();
-        if K::SCOPE == Scope::Instance {
-            self.engine.wake_inhabitants(&self.handle.address, status.common.id.as_deref());
-        }
         Ok(())
     }
 
@@ -266,7 +263,8 @@ impl<K: Kind> Run<'_, K> {
         if K::IDENTITY == Identity::Assigned {
             annotations.push((annotation::ID, self.bond.id.clone()));
         }
-        if self.observed == Observed::InSync {
+        if matches!(self.observed, Observed::InSync | Observed::Differs) {
+            // Before it is there again the request stands.
             annotations.push((annotation::RECREATE, None));
         }
         if self.pending == super::plan::Pending::No {

@@ -18,6 +18,9 @@ use crate::zitadel::Error;
 /// The kind whose resources own organizations.
 pub const ORGANIZATION: &str = "Organization";
 
+/// So many of those who live in an organization are named.
+const NAMED: usize = 3;
+
 impl Engine {
     /// Wakes what lives in an organization, or waits to.
     pub(super) fn wake_inhabitants(&self, organization: &Address, id: Option<&str>) {
@@ -86,9 +89,7 @@ impl<K: Kind> Run<'_, K> {
 
     /// What is bound stays where it is: a reference that leads elsewhere now is a person's mistake.
     fn check_reference(&self, bound: &str) -> Result<(), Fault> {
-        let reference = self.object.organization().and_then(|selector| selector.r#ref.as_ref());
-        let Some(reference) = reference.filter(|_| !self.is_deleting()) else { return Ok(()) };
-        let address = self.neighbour(&reference.name);
+        let Some(address) = self.home().filter(|_| !self.is_deleting()) else { return Ok(()) };
         match self.engine.status_of(&address)?.and_then(|status| status.id) {
             Some(id) if id != bound => Err(Fault::Blocked {
                 reason: Reason::Conflict,
@@ -98,6 +99,12 @@ impl<K: Kind> Run<'_, K> {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// The `Organization` that the spec refers to.
+    pub(super) fn home(&self) -> Option<Address> {
+        let reference = self.object.organization()?.r#ref.as_ref()?;
+        Some(self.neighbour(&reference.name))
     }
 
     fn neighbour(&self, name: &str) -> Address {
@@ -136,7 +143,7 @@ impl<K: Kind> Run<'_, K> {
         }
     }
 
-    /// An organization that an `Organization` of this namespace created counts as granted.
+    /// An organization that an `Organization` of this namespace created through this connection counts as granted.
     ///
     /// Where both are deleted at once it may be gone first; that the status was bound by the reference proves it.
     fn lives_with_its_own(
@@ -157,7 +164,10 @@ impl<K: Kind> Run<'_, K> {
         let Some(owner) = owner.filter(|owner| owner.namespace == self.handle.address.namespace) else {
             return Ok(false);
         };
-        Ok(self.engine.status_of(&owner)?.is_some_and(|status| status.origin == Some(Origin::Created)))
+        // Through a connection of its own a tenant can have a server that claims anything.
+        let through_this = self.engine.resources(Having::Connection(&self.key)).contains(&owner);
+        let created = |status: CommonStatus| status.origin == Some(Origin::Created);
+        Ok(through_this && self.engine.status_of(&owner)?.is_some_and(created))
     }
 
     /// The same for an organization itself: one of its own, one that is granted, or the right to create any.
@@ -208,13 +218,17 @@ impl<K: Kind> Run<'_, K> {
         self.engine.resources(Having::Organization { address, id })
     }
 
-    /// Names those of this namespace; other namespaces are none of a tenant's business.
+    /// Names some of this namespace, so that the message has room for its remedy; other namespaces are none of a tenant's business.
     pub(super) fn describe_dependents(&self) -> String {
-        let (near, far): (Vec<_>, Vec<_>) = self
+        let (mut near, far): (Vec<_>, Vec<_>) = self
             .dependents()
             .into_iter()
             .partition(|dependent| dependent.namespace == self.handle.address.namespace);
-        let mut named: Vec<String> = near.iter().map(ToString::to_string).collect();
+        near.sort();
+        let mut named: Vec<String> = near.iter().take(NAMED).map(ToString::to_string).collect();
+        if near.len() > NAMED {
+            named.push(format!("{} more of this namespace", near.len() - NAMED));
+        }
         if !far.is_empty() {
             named.push(format!("{} of other namespaces", far.len()));
         }

@@ -184,8 +184,13 @@ impl World {
 
     /// Starts the operator as one of another namespace, whose Secrets need no label.
     pub async fn start_operator_from(&mut self, operator_namespace: &str) {
+        self.start_operator_of(config(&self.namespace), operator_namespace).await;
+    }
+
+    /// The same with these settings.
+    pub async fn start_operator_of(&mut self, config: Config, operator_namespace: &str) {
         let client = client(self.control_plane).await;
-        self.operator = Some(spawn(client, config(&self.namespace), operator_namespace));
+        self.operator = Some(spawn(client, config, operator_namespace));
     }
 
     /// Ends the operator as SIGTERM does.

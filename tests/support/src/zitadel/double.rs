@@ -83,7 +83,7 @@ impl Builder {
             instance,
             former: Vec::new(),
             frozen: None,
-            writer: Writer { editor, meanwhile: 0..0 },
+            writer: Writer { editor, first: 0, meanwhile: 0..0 },
             domains: self.domains,
             scheme: self.scheme,
         };
@@ -231,7 +231,7 @@ impl Double {
         }
         let mut store = self.store();
         let first = store.events_written();
-        store.writer.meanwhile = began.min(first)..first;
+        (store.writer.first, store.writer.meanwhile) = (first, began.min(first)..first);
         let mut response = respond(&mut store, seen);
         let written: Vec<String> = store.events_since(first);
         if !written.is_empty() {

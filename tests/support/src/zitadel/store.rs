@@ -100,10 +100,11 @@ impl Instance {
     }
 }
 
-/// Who writes, and which events others wrote since the write began.
+/// Who writes, how many events there were before, and which of them others wrote since the write began.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     pub(super) editor: Editor,
+    pub(super) first: usize,
     pub(super) meanwhile: Range<usize>,
 }
 
@@ -211,9 +212,11 @@ impl Store {
         Ok(moment)
     }
 
+    /// All events of one write have one time, that of its database statement.
     fn next_moment(&self) -> Timestamp {
         let now = self.clock.now();
         match self.instance.events.last() {
+            Some(last) if self.instance.events.len() > self.writer.first => last.moment.at,
             Some(last) if last.moment.at >= now => last.moment.at + Span::new().microseconds(1),
             _ => now,
         }

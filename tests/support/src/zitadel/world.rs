@@ -131,7 +131,7 @@ impl Double {
     /// Writes as somebody, outside of any request.
     fn by<T>(&self, editor: fn(&Store) -> Editor, write: impl FnOnce(&mut Store) -> Outcome<T>) -> T {
         let mut store = self.store();
-        store.writer.meanwhile = 0..0;
+        (store.writer.first, store.writer.meanwhile) = (store.events_written(), 0..0);
         store.writer.editor = editor(&store);
         let written = write(&mut store);
         store.settle();

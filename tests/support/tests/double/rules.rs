@@ -122,6 +122,21 @@ async fn an_organization_id_is_chosen_where_the_line_allows() {
     }
 }
 
+/// Its organization comes with four events; ZITADEL stamps a write once, with the time of its database statement.
+#[tokio::test]
+async fn the_events_of_one_write_have_one_time() {
+    let bench = Bench::new(Behaviour::v4());
+    let body = json!({"name": "own"});
+    let create = request(&Method::POST, "/v2/organizations", &bench.double.admin().token, "", &body);
+    let answer = parsed(&bench.double.call(create).await.expect("an answer"));
+    let organization = bench.double.organization(answer["organizationId"].as_str().expect("an id"));
+    let stamp = organization.expect("an organization").stamp;
+    assert_eq!((stamp.sequence, stamp.created), (4, stamp.changed));
+    bench.double.rename_organization(&stamp.owner, "renamed");
+    let renamed = bench.double.organization(&stamp.owner).expect("an organization").stamp;
+    assert!(renamed.changed > renamed.created, "another write, another time");
+}
+
 #[tokio::test]
 async fn removal_of_an_organization_takes_everything_in_it() {
     let bench = Bench::new(Behaviour::v4());

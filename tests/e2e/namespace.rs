@@ -1,0 +1,195 @@
+//! A namespace with everything in it is deleted: what was owned goes from ZITADEL, and the namespace goes too.
+
+use futures::{StreamExt, stream};
+use http::Method;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::api::{Api, DeleteParams};
+use kube::runtime::wait::await_condition;
+use serde_json::{Value, json};
+use support::zitadel::{Fault, OrganizationFeatures};
+
+use crate::kstatus::Kstatus;
+use crate::needs_double;
+use crate::organization::{ORGANIZATION, id_of, names};
+use crate::organization_grants::{HOME, settle, shared, unshare};
+use crate::organization_ref::{ALL, NOTHING, by_reference, every_kind, possessions, residents};
+use crate::resident::Resident;
+use crate::waits::{assert_kstatus, assert_message, condition};
+use crate::world::{CONNECTION, PATIENCE, World};
+
+/// Worlds that go at the same time.
+const AT_ONCE: usize = 3;
+
+/// A world with an `Organization` of this deletion policy and every kind in it; the id of the organization.
+async fn inhabited(policy: &str) -> (World, String) {
+    let mut world = World::without_operator().await;
+    world.zitadel.configure(|behaviour| {
+        behaviour.organization_features = OrganizationFeatures::Implemented;
+    });
+    world.start_operator().await;
+    let globex = world.resident(ORGANIZATION, "globex");
+    globex.apply(json!({ "deletionPolicy": policy })).await;
+    for (resident, (_, spec)) in residents(&world).into_iter().zip(every_kind()) {
+        resident.apply(by_reference(spec)).await;
+    }
+    for resident in residents(&world) {
+        resident.until_ready().await;
+    }
+    let id = id_of(&globex.until_ready().await);
+    assert_eq!(possessions(&world, &id), ALL);
+    let protected = |connection: &Value| !connection["metadata"]["finalizers"].is_null();
+    world.until("Connection", CONNECTION, "was protected", protected).await;
+    (world, id)
+}
+
+async fn delete_namespace(world: &World) {
+    let namespaces: Api<Namespace> = Api::all(world.client.clone());
+    namespaces.delete(&world.namespace, &DeleteParams::default()).await.unwrap();
+}
+
+async fn until_namespace_gone(world: &World) {
+    let namespaces: Api<Namespace> = Api::all(world.client.clone());
+    let gone =
+        await_condition(namespaces.clone(), &world.namespace, |found: Option<&Namespace>| found.is_none());
+    if tokio::time::timeout(PATIENCE, gone).await.is_err() {
+        let mut left: Vec<Value> = vec![world.resident(ORGANIZATION, "globex").now().await];
+        for resident in residents(world) {
+            left.push(resident.now().await);
+        }
+        left.iter_mut().for_each(|object| object["metadata"]["managedFields"] = Value::Null);
+        panic!("the namespace stays, and with it {left:#?}");
+    }
+}
+
+/// What is left in ZITADEL of an organization that was to be deleted, or retained.
+#[track_caller]
+fn assert_left(world: &World, id: &str, policy: &str) {
+    assert_eq!(possessions(world, id), NOTHING);
+    let expected: &[&str] = if policy == "Retain" { &["globex"] } else { &[] };
+    assert_eq!(names(world), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleted_at_once_it_leaves_nothing_but_an_organization_to_be_retained() {
+    needs_double!("its own way into the data or the ledger");
+    for policy in ["Delete", "Retain"] {
+        let (world, id) = inhabited(policy).await;
+        delete_namespace(&world).await;
+        until_namespace_gone(&world).await;
+        assert_left(&world, &id, policy);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn through_a_cluster_connection_it_is_the_same() {
+    needs_double!("its own way into the data or the ledger");
+    for policy in ["Delete", "Retain"] {
+        let world = shared(json!([]), true).await;
+        let id = settle(&world, json!({ "deletionPolicy": policy })).await;
+        delete_namespace(&world).await;
+        until_namespace_gone(&world).await;
+        assert_left(&world, &id, policy);
+        unshare(&world).await;
+    }
+}
+
+/// Asks for the deletion of one thing in the namespace.
+async fn delete(world: &World, what: usize) {
+    match what {
+        0 => world.resident(ORGANIZATION, "globex").delete().await,
+        1..=4 => residents(world)[what - 1].delete().await,
+        5 => world.resident("Connection", CONNECTION).delete().await,
+        _ => {
+            let secrets: Api<Secret> = Api::namespaced(world.client.clone(), &world.namespace);
+            secrets.delete(CONNECTION, &DeleteParams::default()).await.unwrap();
+        }
+    }
+}
+
+/// Deletes the seven things one by one in this order, at once or each when the last has come to rest.
+async fn deleted_in(order: Vec<usize>, resting: bool) {
+    let policy = if order[0].is_multiple_of(2) { "Delete" } else { "Retain" };
+    let (world, id) = inhabited(policy).await;
+    for what in order {
+        delete(&world, what).await;
+        if resting {
+            world.until_quiet().await;
+        }
+    }
+    let everything = residents(&world).into_iter().chain([world.resident(ORGANIZATION, "globex")]);
+    for resident in everything.chain([world.resident("Connection", CONNECTION)]) {
+        resident.until_gone().await;
+    }
+    assert_left(&world, &id, policy);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_goes_first_everything_goes() {
+    needs_double!("its own way into the data or the ledger");
+    let turned = |by: usize| (0..7).map(move |n| (n + by) % 7);
+    let forward = (0..7).map(|by| (turned(by).collect::<Vec<_>>(), by % 2 == 0));
+    let backward = (0..7).map(|by| (turned(by).rev().collect::<Vec<_>>(), by % 2 == 1));
+    let orders = forward.chain(backward).map(|(order, resting)| deleted_in(order, resting));
+    stream::iter(orders).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
+}
+
+/// Deletes the namespace, crashes the operator at this request to ZITADEL if it comes to it, and starts another.
+async fn crashed_at(point: Fault, policy: &str) -> bool {
+    let mut world = shared(json!([]), true).await;
+    let id = settle(&world, json!({ "deletionPolicy": policy })).await;
+    let held = world.zitadel.inject(point.on(Method::DELETE).times(1));
+    delete_namespace(&world).await;
+    let crashed = tokio::select! {
+        () = held.reached(1) => true,
+        () = until_namespace_gone(&world) => false,
+    };
+    if crashed {
+        world.crash_operator().await;
+        world.start_operator_from(HOME).await;
+    }
+    until_namespace_gone(&world).await;
+    assert_left(&world, &id, policy);
+    unshare(&world).await;
+    crashed
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_in_the_middle_changes_nothing_where_the_secret_lies_elsewhere() {
+    needs_double!("its own way into the data or the ledger");
+    let points = (0..6).flat_map(|n| [Fault::hold().after(n), Fault::hold_after_commit().after(n)]);
+    let crashes = points.enumerate().map(|(n, point)| crashed_at(point, ["Delete", "Retain"][n % 4 / 2]));
+    let crashed: Vec<bool> = stream::iter(crashes).buffer_unordered(AT_ONCE).collect().await;
+    assert!(crashed.iter().filter(|crashed| **crashed).count() >= 8, "{crashed:?}");
+}
+
+/// Everything in the namespace that waits for a person.
+async fn until_blocked<'a>(world: &'a World) -> Vec<(Resident<'a>, String)> {
+    let mut blocked = Vec::new();
+    for resident in residents(world).into_iter().chain([world.resident(ORGANIZATION, "globex")]) {
+        let object = resident.until_reason("DeletionBlocked").await;
+        assert_kstatus(&object, Kstatus::Terminating);
+        assert_message(&object, &[&format!("Secret {}/{CONNECTION}", world.namespace), "kubectl patch"]);
+        blocked.push((resident, condition(&object, "Ready")["message"].as_str().unwrap().to_owned()));
+    }
+    blocked
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_restart_without_its_secret_it_is_blocked_and_the_patches_of_the_messages_free_it() {
+    needs_double!("its own way into the data or the ledger");
+    let (mut world, id) = inhabited("Delete").await;
+    world.crash_operator().await;
+    delete_namespace(&world).await;
+    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), &world.namespace);
+    let gone = await_condition(secrets, CONNECTION, |found: Option<&Secret>| found.is_none());
+    tokio::time::timeout(PATIENCE, gone).await.expect("the Secret goes").unwrap();
+    let mark = world.zitadel.ledger().mark();
+    world.start_operator().await;
+    for (resident, message) in until_blocked(&world).await {
+        world.run_command_of(&message).await;
+        resident.until_gone().await;
+    }
+    until_namespace_gone(&world).await;
+    assert!(world.zitadel.ledger().since(mark).is_empty());
+    assert_eq!((possessions(&world, &id), names(&world)), (ALL, vec!["globex".to_owned()]));
+}
