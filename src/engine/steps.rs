@@ -15,14 +15,15 @@ use crate::zitadel::Error;
 impl<K: Kind> Run<'_, K> {
     /// Reads the target with certainty.
     pub(super) async fn look(&mut self) -> Result<(), Fault> {
-        if !self.reach().await? || (K::IDENTITY == Identity::Setting && self.holder.is_some()) {
-            return Ok(());
-        }
         if self.is_empty_handed() {
             self.observed = Observed::Absent;
             return Ok(());
         }
+        if !self.reach().await? || (K::IDENTITY == Identity::Setting && self.holder.is_some()) {
+            return Ok(());
+        }
         self.authorize_target().await?;
+        self.yield_parts().await?;
         let id = self.target_id.clone().ok_or(Fault::Stale)?;
         match K::observe(self.context()?, &id).await {
             Ok(Some(remote)) => {
@@ -161,9 +162,15 @@ impl<K: Kind> Run<'_, K> {
 
     /// Takes a setting as it is; what it says is recorded before anything is written.
     async fn take_over(&mut self) -> Result<(), Fault> {
+        // A server that still answers for a removed organization shows nothing in it.
+        if self.observed == Observed::Absent && self.confirm_ground().await?.is_none() {
+            return Ok(());
+        }
         let organization = self.context()?.organization.to_owned();
-        if let Some(holder) = self.holder_elsewhere(&organization).await? {
-            self.holder = Some(holder);
+        if !K::PARTED {
+            self.holder = self.holder_elsewhere(&organization).await?;
+        }
+        if self.holder.is_some() {
             return Ok(());
         }
         let origin = match self.observed {
@@ -220,7 +227,7 @@ impl<K: Kind> Run<'_, K> {
 
     /// Did somebody else write? It was as specified at this generation, and ZITADEL has counted on since.
     fn drifted(&self, remote: &K::Remote) -> bool {
-        self.was_in_sync() && self.status().common.sequence != Some(K::report(remote).sequence)
+        self.was_in_sync() && K::moved(&self.status(), remote)
     }
 
     fn updated(&mut self, remote: K::Remote, fields: Vec<String>, old_name: &str, drifted: bool) {

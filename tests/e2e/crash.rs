@@ -20,11 +20,11 @@ const AT_ONCE: usize = 4;
 
 /// What a person asks for while the operator runs towards its crash, and how the world must look in the end.
 #[derive(Clone, Copy)]
-struct Scenario {
-    prepare: fn(&World) -> BoxFuture<'_, ()>,
-    act: fn(&World) -> BoxFuture<'_, ()>,
-    ends: fn(&World) -> BoxFuture<'_, ()>,
-    lag: Duration,
+pub struct Scenario {
+    pub prepare: fn(&World) -> BoxFuture<'_, ()>,
+    pub act: fn(&World) -> BoxFuture<'_, ()>,
+    pub ends: fn(&World) -> BoxFuture<'_, ()>,
+    pub lag: Duration,
 }
 
 const CREATE: Scenario = Scenario {
@@ -133,7 +133,7 @@ async fn crash_at_each(scenario: Scenario, point: impl Fn(usize) -> Point) -> us
     crashes.take_while(|crashed| std::future::ready(*crashed)).count().await
 }
 
-async fn crash_around_zitadel(scenario: Scenario) {
+pub async fn crash_around_zitadel(scenario: Scenario) {
     let before = crash_at_each(scenario, |n| Point::Zitadel(Fault::hold().after(n).times(1))).await;
     let after =
         crash_at_each(scenario, |n| Point::Zitadel(Fault::hold_after_commit().after(n).times(1))).await;
@@ -141,7 +141,7 @@ async fn crash_around_zitadel(scenario: Scenario) {
     assert!(before > 1 && after > 1, "{before} and {after}");
 }
 
-async fn crash_around_kubernetes(scenario: Scenario) {
+pub async fn crash_around_kubernetes(scenario: Scenario) {
     let before = crash_at_each(scenario, |n| Point::Kubernetes(Gate::after(n, Side::Before))).await;
     let after = crash_at_each(scenario, |n| Point::Kubernetes(Gate::after(n, Side::After))).await;
     println!("crashed before {before} and after {after} writes to Kubernetes");
