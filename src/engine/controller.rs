@@ -51,7 +51,7 @@ pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: Ca
             .inspect_ok(move |event| followed.heard(event))
             .applied_objects()
             .predicate_filter(wants_attention::<K>, PredicateConfig::default());
-        let kicks = kind.engine.wakes.listen(K::KIND, scope);
+        let (kicks, began) = (kind.engine.wakes.listen(K::KIND, scope), reader.clone());
         let controller = Controller::for_stream(applied, reader.store)
             .with_config(ControllerConfig::default().concurrency(kind.engine.config.concurrency))
             .reconcile_on(kicks.map(|address| ObjectRef::new(&address.name).within(&address.namespace)))
@@ -61,7 +61,7 @@ pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: Ca
                 |_, error, _| match *error {},
                 kind.clone(),
             );
-        controllers.push(controller.for_each(|_| future::ready(())).boxed());
+        controllers.push(until_idle(controller, began, stop.clone()).boxed());
     }
     let announce = async {
         kind.learn_claims().await;
@@ -69,6 +69,24 @@ pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: Ca
         ready.ready();
     };
     future::join(future::join_all(controllers), announce).await;
+}
+
+/// Runs a controller to its end. One that is stopped before its first list is complete would wait for that for ever
+/// (kube 5.0.0), and has nothing under way.
+pub async fn until_idle<K>(controller: impl Stream, began: Watched<K>, stop: CancellationToken)
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let stillborn = async {
+        stop.cancelled().await;
+        if began.filled().now_or_never().is_some() {
+            future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = controller.for_each(|_| future::ready(())) => {}
+        () = stillborn => {}
+    }
 }
 
 /// The namespaces that are followed, one by one; `None` is all of them.

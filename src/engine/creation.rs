@@ -1,5 +1,6 @@
 //! Creating an object whose id the server assigns: at most one, whatever is lost on the way.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -14,7 +15,7 @@ use super::kind::{Kind, Scope};
 use super::pending::PendingCreate;
 use super::plan::{Identity, Name, Pending};
 use super::resource::{MetadataChange, bounded};
-use super::run::Run;
+use super::run::{Reach, Run};
 use crate::api::annotation::CREATE_PENDING;
 use crate::api::{ManagementPolicy, Origin, Reason, Status};
 use crate::zitadel::{Answer, Error};
@@ -47,7 +48,7 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// The server's time, if nothing forbids to create here; `None`: this is another instance.
-    async fn confirm_ground(&mut self) -> Result<Option<Timestamp>, Fault> {
+    pub(super) async fn confirm_ground(&mut self) -> Result<Option<Timestamp>, Fault> {
         if !self.reach().await? || !self.confirm_instance().await? {
             return Ok(None);
         }
@@ -84,7 +85,12 @@ impl<K: Kind> Run<'_, K> {
     /// The bond of a setting stands since before; only what it says is new.
     fn made(&mut self, remote: K::Remote) {
         let id = self.target_id.as_deref().unwrap_or_default();
-        self.notes.push(Note::normal("Created", format!("set the {} of organization {id}", K::KIND)));
+        let note = format!("set the {} of organization {id}", K::KIND);
+        let was_there = !K::PARTED || !K::recorded(&self.status().own).is_empty();
+        self.notes.push(match self.was_in_sync() && was_there {
+            true => Note::warning("DriftReverted", format!("{note} again: somebody else had removed it")),
+            false => Note::normal("Created", note),
+        });
         self.saw(remote);
     }
 
@@ -191,8 +197,33 @@ impl<K: Kind> Run<'_, K> {
 
     /// An operator that follows a part of the cluster asks for the rest before it takes what it did not make.
     pub(super) async fn holder_elsewhere(&self, id: &str) -> Result<Option<Claimant>, Fault> {
+        Ok(self.bound_elsewhere(id).await?.first().map(|other| Claimant::of::<K>(other)))
+    }
+
+    /// Leaves new parts alone that resources of other operators own.
+    pub(super) async fn yield_parts(&mut self) -> Result<(), Fault> {
+        let new: BTreeSet<String> = self.parts.difference(&K::recorded(&self.own)).cloned().collect();
+        if !K::PARTED || !self.is_managed() || self.is_deleting() || new.is_empty() {
+            return Ok(());
+        }
+        let Reach { instance, organization, .. } = self.reach.as_ref().ok_or(Fault::Stale)?;
+        let (instance, organization) = (instance.clone(), organization.clone());
+        for other in self.bound_elsewhere(&organization).await? {
+            let theirs = other.status().map(|status| K::recorded(&status.own)).unwrap_or_default();
+            for part in new.intersection(&theirs) {
+                self.parts_taken.insert(part.clone(), Claimant::of::<K>(&other));
+                let claim = Self::claim_on_part(&instance, &organization, part);
+                self.engine.claims.give_up(&claim, self.handle.uid());
+            }
+        }
+        self.leave_taken();
+        Ok(())
+    }
+
+    /// The resources that no store of ours need have and whose status proves the same object in this instance.
+    async fn bound_elsewhere(&self, id: &str) -> Result<Vec<K>, Fault> {
         if !self.engine.config.is_partial() {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let field = match K::IDENTITY {
             Identity::Assigned => "status.id",
@@ -200,18 +231,15 @@ impl<K: Kind> Run<'_, K> {
         };
         let api = Api::<DeserializeGuard<K>>::all(self.engine.client.clone());
         let bound = bounded(api.list(&ListParams::default().fields(&format!("{field}={id}")))).await?;
-        let other = bound.items.iter().filter_map(|guard| guard.0.as_ref().ok()).find(|other| {
+        let instance = self.reach.as_ref().map(|reach| reach.instance.as_str());
+        let is_here = |status: &Status<K::Own>| {
+            K::is_bound(&status.common) && status.common.instance.as_deref() == instance
+        };
+        let others = bound.items.into_iter().filter_map(|guard| guard.0.ok()).filter(|other| {
             other.uid().as_deref() != Some(self.handle.uid())
                 && other.management().management_policy == ManagementPolicy::Manage
-                && other.status().is_some_and(|status| self.overlaps(status))
+                && other.status().is_some_and(is_here)
         });
-        Ok(other.map(|other| Claimant::of::<K>(other)))
-    }
-
-    /// Does a resource with this status own in this instance what this one wants?
-    fn overlaps(&self, status: &Status<K::Own>) -> bool {
-        let instance = self.reach.as_ref().map(|reach| reach.instance.as_str());
-        let disjoint = K::PARTED && K::recorded(&status.own).is_disjoint(&self.parts);
-        K::is_bound(&status.common) && status.common.instance.as_deref() == instance && !disjoint
+        Ok(others.collect())
     }
 }

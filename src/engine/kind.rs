@@ -199,6 +199,10 @@ pub trait Kind:
     fn remove(cx: Context<'_>, remote: &Self::Remote) -> impl Future<Output = Result<(), Error>> + Send;
     /// What the status says of the object.
     fn report(remote: &Self::Remote) -> Report;
+    /// Was it written by anybody since the status was?
+    fn moved(status: &Status<Self::Own>, remote: &Self::Remote) -> bool {
+        status.common.sequence != Some(Self::report(remote).sequence)
+    }
     /// What the status says of it besides.
     fn own(_remote: &Self::Remote) -> Self::Own {
         Self::Own::default()

@@ -68,7 +68,8 @@ pub(super) struct Run<'a, K: Kind> {
 impl<'a, K: Kind> Run<'a, K> {
     pub(super) fn new(engine: &'a Engine, object: Arc<K>) -> Self {
         let handle = Handle::new::<K>(engine.client.clone(), K::KIND, object.meta());
-        let Status { common: status, own } = object.status().cloned().unwrap_or_default();
+        let status = object.status().cloned().unwrap_or_default().common;
+        let own = Self::proved(&object);
         let conflict = ConditionType::Synced
             .find(&status.conditions)
             .is_some_and(|c| c.reason == Reason::Conflict.as_str());
@@ -82,8 +83,6 @@ impl<'a, K: Kind> Run<'a, K> {
             origin: status.origin,
         };
         let (target, target_id) = target::<K>(&handle, &status);
-        // What was only seen under Observe proves nothing.
-        let own = if target == Target::Bound { own } else { K::Own::default() };
         let mut run = Self {
             engine,
             object,
@@ -156,6 +155,13 @@ impl<'a, K: Kind> Run<'a, K> {
         self.object.management().management_policy == ManagementPolicy::Manage
     }
 
+    /// What the status says besides the bond. Without one, what was only observed is nothing that a managed resource owns.
+    pub(super) fn proved(object: &K) -> K::Own {
+        let observes = object.management().management_policy == ManagementPolicy::Observe;
+        let proved = object.status().filter(|status| observes || K::is_bound(&status.common));
+        proved.map(|status| status.own.clone()).unwrap_or_default()
+    }
+
     /// The status as the resource had it when this began.
     pub(super) fn status(&self) -> Status<K::Own> {
         self.object.status().cloned().unwrap_or_default()
@@ -165,11 +171,13 @@ impl<'a, K: Kind> Run<'a, K> {
         self.status().common.conditions
     }
 
-    /// Was the resource as specified at this very generation?
+    /// Was the resource as specified at this very generation? Where it shares a setting: all but the parts of others.
     pub(super) fn was_in_sync(&self) -> bool {
-        ConditionType::Ready
-            .find(&self.conditions())
-            .is_some_and(|c| c.status == "True" && c.observed_generation == self.object.meta().generation)
+        let shared = |reason: &str| K::PARTED && reason == Reason::Conflict.as_str();
+        ConditionType::Ready.find(&self.conditions()).is_some_and(|c| {
+            let settled = c.status == "True" || shared(&c.reason);
+            settled && c.observed_generation == self.object.meta().generation
+        })
     }
 
     pub(super) fn claim_on(instance: &str, id: &str) -> Claim {
@@ -209,6 +217,10 @@ impl<'a, K: Kind> Run<'a, K> {
         }
         let taken = |part: &String| Some((part.clone(), acquire(Self::claim_on_part(instance, id, part))?));
         self.parts_taken.extend(self.parts.iter().filter_map(taken).collect::<Vec<_>>());
+        self.leave_taken();
+    }
+
+    pub(super) fn leave_taken(&mut self) {
         self.parts.retain(|part| !self.parts_taken.contains_key(part));
         let lost: BTreeSet<&str> = self.parts_taken.keys().map(String::as_str).collect();
         self.desired = self.desired.take().map(|desired| K::without(desired, &lost));

@@ -11,20 +11,21 @@ use super::plan::{Hold, Identity, Name, Observed, Pending, Target};
 use super::resource::MetadataChange;
 use super::run::{Bond, Run};
 use crate::api::common::AdoptionPolicy;
-use crate::api::{Origin, Reason, Status};
+use crate::api::{Origin, Reason};
 use crate::zitadel::Error;
 
 impl<K: Kind> Run<'_, K> {
     /// Reads the target with certainty.
     pub(super) async fn look(&mut self) -> Result<(), Fault> {
-        if !self.reach().await? || (K::IDENTITY == Identity::Setting && self.holder.is_some()) {
-            return Ok(());
-        }
         if self.is_empty_handed() {
             self.observed = Observed::Absent;
             return Ok(());
         }
+        if !self.reach().await? || (K::IDENTITY == Identity::Setting && self.holder.is_some()) {
+            return Ok(());
+        }
         self.authorize_target().await?;
+        self.yield_parts().await?;
         let id = self.target_id.clone().ok_or(Fault::Stale)?;
         match K::observe(self.context()?, &id).await {
             Ok(Some(remote)) => {
@@ -165,9 +166,15 @@ impl<K: Kind> Run<'_, K> {
 
     /// Takes a setting as it is; what it says is recorded before anything is written.
     async fn take_over(&mut self) -> Result<(), Fault> {
+        // A server that still answers for a removed organization shows nothing in it.
+        if K::PARTED && self.observed == Observed::Absent && self.confirm_ground().await?.is_none() {
+            return Ok(());
+        }
         let organization = self.context()?.organization.to_owned();
-        if let Some(holder) = self.holder_elsewhere(&organization).await? {
-            self.holder = Some(holder);
+        if !K::PARTED {
+            self.holder = self.holder_elsewhere(&organization).await?;
+        }
+        if self.holder.is_some() {
             return Ok(());
         }
         let origin = match self.observed {
@@ -236,9 +243,7 @@ impl<K: Kind> Run<'_, K> {
 
     /// Did somebody else write? It was as specified at this generation, and is not what was reported then.
     fn drifted(&self, remote: &K::Remote) -> bool {
-        let Status { common, own } = self.status();
-        let reported = (common.sequence.unwrap_or_default(), own);
-        self.was_in_sync() && reported != (K::report(remote).sequence, K::own(remote))
+        self.was_in_sync() && K::moved(&self.status(), remote)
     }
 
     fn updated(&mut self, remote: K::Remote, mut fields: Vec<String>, old_name: &str, drifted: bool) {

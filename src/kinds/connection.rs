@@ -19,7 +19,7 @@ use crate::api::connection::{
 };
 use crate::api::{ConditionType, ConnectionKind, Reason, annotation};
 use crate::engine::address::ConnectionKey;
-use crate::engine::controller::{WATCH_TIMEOUT_SECONDS, guarded, strip};
+use crate::engine::controller::{WATCH_TIMEOUT_SECONDS, guarded, strip, until_idle};
 use crate::engine::events::Note;
 use crate::engine::fault::{Fault, Pace, Severity, Verdict};
 use crate::engine::resource::{Handle, MetadataChange};
@@ -107,9 +107,9 @@ pub async fn follow<K: AnyConnection>(
     let controller = Controller::for_stream(applied, reader.store.clone())
         .with_config(ControllerConfig::default().concurrency(engine.config.concurrency))
         .reconcile_on(kicks)
-        .graceful_shutdown_on(stop.cancelled_owned())
-        .run(reconcile::<K>, |_, error, _| match *error {}, engine)
-        .for_each(|_| future::ready(()));
+        .graceful_shutdown_on(stop.clone().cancelled_owned())
+        .run(reconcile::<K>, |_, error, _| match *error {}, engine);
+    let controller = until_idle(controller, reader.clone(), stop);
     let announce = async {
         if reader.filled().await {
             ready.ready();

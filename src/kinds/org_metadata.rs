@@ -127,6 +127,13 @@ impl Kind for OrgMetadata {
         Report { creation_date: None, ..report }
     }
 
+    /// The newest of all tells neither of a removed entry nor of one that became this resource's.
+    fn moved(status: &OrgMetadataStatus, remote: &Remote) -> bool {
+        let present = |key: &str| remote.get(key).map(|entry| entry.details.sequence.as_str());
+        let mut known = status.own.entries.iter().filter(|entry| entry.sequence.is_some());
+        known.any(|entry| entry.sequence.as_deref() != present(&entry.key))
+    }
+
     fn own(remote: &Remote) -> MetadataStatus {
         let status = |entry: &Metadata| EntryStatus {
             key: entry.key.clone(),
@@ -163,9 +170,11 @@ async fn value(entry: &MetadataEntry, values: &mut Values) -> Result<Vec<u8>, Fa
         (_, Some(text), _) => STANDARD
             .decode(text.reveal())
             .map_err(|_| invalid(&entry.key, "its base64 is not standard base64 with padding"))?,
-        (.., Some(ValueSource { secret_key_ref: Some(reference), .. })) => values.secret(reference).await?,
+        (.., Some(ValueSource { secret_key_ref: Some(reference), .. })) => {
+            values.secret(reference).await.map_err(|fault| named(&entry.key, fault))?
+        }
         (.., Some(ValueSource { config_map_key_ref: Some(reference), .. })) => {
-            values.config_map(reference).await?
+            values.config_map(reference).await.map_err(|fault| named(&entry.key, fault))?
         }
         _ => return Err(invalid(&entry.key, "it has no value: set value, base64 or valueFrom")),
     };
@@ -177,5 +186,44 @@ async fn value(entry: &MetadataEntry, values: &mut Values) -> Result<Vec<u8>, Fa
 }
 
 fn invalid(key: &str, problem: &str) -> Fault {
-    Fault::Blocked { reason: Reason::InvalidSpec, message: format!("entry {key:?}: {problem}") }
+    named(key, Fault::Blocked { reason: Reason::InvalidSpec, message: problem.into() })
+}
+
+/// Says which entry it is about.
+fn named(key: &str, fault: Fault) -> Fault {
+    let about = |message| format!("entry {key:?}: {message}");
+    match fault {
+        Fault::Blocked { reason, message } => Fault::Blocked { reason, message: about(message) },
+        Fault::Waiting { reason, message } => Fault::Waiting { reason, message: about(message) },
+        fault => fault,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remote(entries: &[(&str, &str)]) -> Remote {
+        let entry = |(key, sequence): &(&str, &str)| {
+            let details = Details { sequence: (*sequence).into(), ..Default::default() };
+            ((*key).into(), Metadata { key: (*key).into(), details, ..Default::default() })
+        };
+        entries.iter().map(entry).collect()
+    }
+
+    #[test]
+    fn somebody_wrote_where_an_entry_is_not_as_it_was_seen() {
+        let own = OrgMetadata::own(&remote(&[("a", "3"), ("b", "7")]));
+        let mut status = OrgMetadataStatus { own, ..Default::default() };
+        status.own.entries.push(EntryStatus { key: "about to be written".into(), ..Default::default() });
+        for (now, moved) in [
+            (&[("a", "3"), ("b", "7")][..], false),
+            (&[("a", "3"), ("b", "7"), ("freed by another", "9")], false),
+            (&[("a", "3"), ("b", "8")], true),
+            (&[("b", "7")], true),
+            (&[], true),
+        ] {
+            assert_eq!(OrgMetadata::moved(&status, &remote(now)), moved, "{now:?}");
+        }
+    }
 }

@@ -16,6 +16,7 @@ use super::auth::CredentialSource;
 use super::call::Call;
 use super::error::Error;
 use super::limit::{AggregateLocks, Limiter};
+use super::metadata::PageLimits;
 use super::mint::Minter;
 use super::refusal::accept;
 use super::token::TokenSource;
@@ -50,6 +51,7 @@ struct Inner {
     tokens: TokenSource,
     limiter: Arc<Limiter>,
     locks: Arc<AggregateLocks>,
+    pages: PageLimits,
 }
 
 impl Client {
@@ -76,7 +78,16 @@ impl Client {
         };
         let tokens = TokenSource::new(credentials, minter);
         Ok(Self {
-            inner: Arc::new(Inner { base, instance_host, deadline, transport, tokens, limiter, locks }),
+            inner: Arc::new(Inner {
+                base,
+                instance_host,
+                deadline,
+                transport,
+                tokens,
+                limiter,
+                locks,
+                pages: PageLimits::default(),
+            }),
         })
     }
 
@@ -96,6 +107,10 @@ impl Client {
 
     pub(crate) fn deadline(&self) -> Duration {
         self.inner.deadline
+    }
+
+    pub(crate) fn page_limits(&self) -> &PageLimits {
+        &self.inner.pages
     }
 
     /// Makes one call and reads its JSON answer.

@@ -1,8 +1,9 @@
 //! Metadata of an organization (`/management/v1/metadata`). Values may be secret: nothing here shows one.
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -122,7 +123,7 @@ impl Client {
         organization: &str,
         wanted: &impl Fn(&str) -> bool,
     ) -> Result<Vec<Metadata>, Error> {
-        let mut limit = LONGEST_PAGE;
+        let mut limit = self.page_limits().of(organization);
         for _ in 0..READINGS {
             if let Some(entries) = self.read_pages(organization, wanted, &mut limit).await? {
                 return Ok(entries);
@@ -145,6 +146,7 @@ impl Client {
             let page = match self.call::<Page<Metadata>>(&call).await {
                 Err(Error::TooLarge) if *limit > 1 => {
                     *limit /= 2;
+                    self.page_limits().remember(organization, *limit);
                     continue;
                 }
                 page => page?.value,
@@ -152,11 +154,33 @@ impl Client {
             if page.result.iter().map(|entry| entry.value.len()).sum::<usize>() < LIGHT_PAGE {
                 *limit = LONGEST_PAGE.min(*limit * 2);
             }
+            if reading.known.is_empty() {
+                self.page_limits().remember(organization, *limit);
+            }
             match reading.take(page, overlap, wanted)? {
                 Progress::More => {}
                 Progress::Complete => return Ok(Some(reading.kept)),
                 Progress::Changed => return Ok(None),
             }
+        }
+    }
+}
+
+/// How long the first page of an organization's list may be: values that were too large once are so at every resync.
+#[derive(Default)]
+pub(crate) struct PageLimits(Mutex<HashMap<String, usize>>);
+
+impl PageLimits {
+    fn of(&self, organization: &str) -> usize {
+        let limits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        limits.get(organization).copied().unwrap_or(LONGEST_PAGE)
+    }
+
+    fn remember(&self, organization: &str, limit: usize) {
+        let mut limits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match limit {
+            LONGEST_PAGE => drop(limits.remove(organization)),
+            limit => drop(limits.insert(organization.into(), limit)),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! A project from its creation to its removal.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::kstatus::Kstatus;
-use crate::waits::assert_kstatus;
-use crate::world::World;
+use crate::waits::{assert_kstatus, date};
+use crate::world::{PATIENCE, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_created_project_is_ready_with_sequence_and_dates() {
@@ -17,8 +19,9 @@ async fn a_created_project_is_ready_with_sequence_and_dates() {
     assert_eq!((&remote["name"], &remote["projectRoleAssertion"]), (&json!("web"), &json!(true)));
     assert_eq!(status["organizationId"], world.organization);
     assert_eq!(status["instance"], world.person.instance().await);
-    for field in ["sequence", "changeDate", "creationDate"] {
-        assert_eq!(status[field], remote["details"][field], "{field}");
+    assert_eq!(status["sequence"], remote["details"]["sequence"]);
+    for field in ["changeDate", "creationDate"] {
+        assert_eq!(status[field], date(&remote["details"][field]), "{field}");
     }
     assert_eq!((&status["deletionPolicy"], &status["origin"]), (&json!("Delete"), &json!("Created")));
 }
@@ -127,4 +130,14 @@ async fn a_restarted_operator_finds_everything_as_it_left_it() {
         assert_eq!(before["status"][field], after["status"][field], "{field}");
     }
     assert_eq!(world.remote(&after).await["details"]["sequence"], after["status"]["sequence"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_that_is_stopped_while_it_starts_ends_at_once() {
+    let mut world = World::without_operator().await;
+    for delay in (0..200).step_by(10) {
+        world.start_operator().await;
+        tokio::time::sleep(Duration::from_millis(delay)).await;
+        tokio::time::timeout(PATIENCE, world.stop_operator()).await.expect("it ends in time");
+    }
 }

@@ -161,7 +161,7 @@ async fn what_another_namespace_created_it_may_neither_live_in_nor_take_over_nor
     let rows = [
         ("Project", "web", "AccessDenied"),
         (ORGANIZATION, "observer", "AccessDenied"),
-        (ORGANIZATION, "adopter", "Conflict"),
+        (ORGANIZATION, "adopter", "AccessDenied"),
         (ORGANIZATION, "importer", "AccessDenied"),
     ];
     for (kind, name, reason) in rows {

@@ -1,8 +1,10 @@
 //! A person who works on ZITADEL behind the operator's back, over its API: on the double and on a real server alike.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -67,6 +69,24 @@ impl Person {
     pub async fn instance(&self) -> String {
         let answer = self.done(Method::GET, "/management/v1/iam", "", Value::Null).await;
         answer["iamProjectId"].as_str().expect("an identity").into()
+    }
+
+    /// The organization's metadata by key, each entry as ZITADEL shows it. All of it must fit one answer.
+    pub async fn metadata(&self, organization: &str) -> BTreeMap<String, Value> {
+        let found = self.done(Method::POST, "/management/v1/metadata/_search", organization, json!({})).await;
+        let entries = found["result"].as_array().cloned().unwrap_or_default();
+        entries.into_iter().map(|entry| (entry["key"].as_str().unwrap_or_default().into(), entry)).collect()
+    }
+
+    pub async fn set_metadata(&self, organization: &str, key: &str, value: &[u8]) {
+        let entry = json!({ "key": key, "value": STANDARD.encode(value) });
+        let body = json!({ "metadata": [entry] });
+        self.done(Method::POST, "/management/v1/metadata/_bulk", organization, body).await;
+    }
+
+    pub async fn remove_metadata(&self, organization: &str, keys: &[&str]) {
+        let body = json!({ "keys": keys });
+        self.done(Method::DELETE, "/management/v1/metadata/_bulk", organization, body).await;
     }
 }
 

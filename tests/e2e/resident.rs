@@ -1,6 +1,8 @@
 //! Resources of any kind: the same steps that `World` has for projects.
 
-use kube::api::{Patch, PatchParams};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::waits::condition;
@@ -18,6 +20,22 @@ impl World {
     /// A resource of this kind and name, which need not exist yet.
     pub fn resident<'a>(&'a self, kind: &'static str, name: &'a str) -> Resident<'a> {
         Resident { world: self, kind, name }
+    }
+
+    /// Puts a value into a Secret that the operator may read, or a ConfigMap.
+    pub async fn store_value(&self, kind: &str, name: &str, key: &str, value: &[u8]) {
+        let field = if kind == "Secret" { "data" } else { "binaryData" };
+        self.apply_core(kind, name, json!({ field: { key: STANDARD.encode(value) } })).await;
+    }
+
+    /// Applies a Secret with the allow label, or a ConfigMap.
+    pub async fn apply_core(&self, kind: &str, name: &str, mut object: Value) {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", kind));
+        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), &self.namespace, &resource);
+        (object["apiVersion"], object["kind"]) = (json!("v1"), json!(kind));
+        object["metadata"] = json!({ "name": name, "labels": { "zitadel-operator.dev/allow": "true" } });
+        let params = PatchParams::apply("a-person").force();
+        api.patch(name, &params, &Patch::Apply(object)).await.unwrap();
     }
 }
 

@@ -135,6 +135,12 @@ pub fn assert_message(object: &Value, words: &[&str]) {
     }
 }
 
+/// A date as the operator writes it: ZITADEL pads fractions of a second with zeros.
+pub fn date(of_zitadel: &Value) -> Value {
+    let date: jiff::Timestamp = of_zitadel.as_str().expect("a date").parse().expect("a date");
+    date.to_string().into()
+}
+
 /// A condition of a resource; null if it is absent.
 pub fn condition(object: &Value, kind: &str) -> Value {
     let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();

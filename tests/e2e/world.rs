@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use zitadel_operator::api::{Project, crd};
 use zitadel_operator::engine::Config;
 use zitadel_operator::engine::backoff::{Delays, Growth};
+use zitadel_operator::engine::metrics::Metrics;
 use zitadel_operator::operator::{self, Options};
 
 use crate::person::Person;
@@ -193,6 +194,13 @@ impl World {
         self.operator = Some(spawn(client, config, operator_namespace));
     }
 
+    /// Starts the operator with the settings of [`config`] and these metrics.
+    pub async fn start_operator_counting(&mut self, metrics: Metrics) {
+        let client = client(self.control_plane).await;
+        let options = Options { config: config(&self.namespace), metrics, ..Options::new(&self.namespace) };
+        self.operator = Some(run(client, options));
+    }
+
     /// Ends the operator as SIGTERM does.
     pub async fn stop_operator(&mut self) {
         self.operator.take().expect("a running operator").stop().await;
@@ -333,8 +341,11 @@ pub async fn client(control_plane: &ControlPlane) -> kube::Client {
 }
 
 fn spawn(client: kube::Client, config: Config, namespace: &str) -> Operator {
+    run(client, Options { config, ..Options::new(namespace) })
+}
+
+fn run(client: kube::Client, options: Options) -> Operator {
     let stop = CancellationToken::new();
-    let options = Options { config, ..Options::new(namespace) };
     let running = operator::run(client, options, stop.clone());
     let task = tokio::spawn(async move { running.await.expect("no controller ends by itself") });
     Operator { stop, task }

@@ -14,6 +14,12 @@ use crate::world::World;
 
 const CONFIRM: &str = "zitadel-operator.dev/confirm-username-rewrite";
 
+/// Its organization has four users.
+fn crowded(world: World) -> World {
+    world.zitadel.add_staff(&world.organization);
+    world
+}
+
 /// A policy of an organization that has more users than may be renamed without a word.
 fn guarded(values: [bool; 3]) -> Value {
     spec(values, json!({ "confirmAboveUsers": 3 }))
@@ -34,7 +40,7 @@ async fn until_blocked(world: &World, value: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn as_many_users_as_allowed_are_renamed_and_the_status_shows_what_the_next_read_shows() {
     needs_double!("its own way into the data or the ledger");
-    let world = World::new().await;
+    let world = crowded(World::new().await);
     for scoped in [true, false] {
         policy(&world).apply(spec([scoped, false, false], json!({ "confirmAboveUsers": 4 }))).await;
         let ready = policy(&world).until_ready().await;
@@ -48,7 +54,7 @@ async fn as_many_users_as_allowed_are_renamed_and_the_status_shows_what_the_next
 #[tokio::test(flavor = "multi_thread")]
 async fn a_create_that_renames_many_users_waits_for_the_annotation_with_the_new_value() {
     needs_double!("its own way into the data or the ledger");
-    let world = World::new().await;
+    let world = crowded(World::new().await);
     policy(&world).apply(guarded([true, true, false])).await;
     let blocked = until_blocked(&world, "true").await;
     assert_reported(&world, &blocked).await;
@@ -66,7 +72,7 @@ async fn a_create_that_renames_many_users_waits_for_the_annotation_with_the_new_
 #[tokio::test(flavor = "multi_thread")]
 async fn an_update_that_renames_many_users_waits_for_the_annotation() {
     needs_double!("its own way into the data or the ledger");
-    let world = World::new().await;
+    let world = crowded(World::new().await);
     policy(&world).apply(guarded([false, true, false])).await;
     policy(&world).until_ready().await;
     policy(&world).apply(guarded([true, false, false])).await;
@@ -80,7 +86,7 @@ async fn an_update_that_renames_many_users_waits_for_the_annotation() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_renames_nobody_needs_no_confirmation_and_counts_nobody() {
     needs_double!("its own way into the data or the ledger");
-    let world = World::new().await;
+    let world = crowded(World::new().await);
     policy(&world).apply(guarded([false, true, false])).await;
     policy(&world).until_ready().await;
     policy(&world).apply(guarded([false, false, true])).await;
@@ -93,7 +99,7 @@ async fn a_change_that_renames_nobody_needs_no_confirmation_and_counts_nobody() 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_repair_of_an_edit_that_renamed_many_users_waits_for_the_annotation() {
     needs_double!("its own way into the data or the ledger");
-    let world = watchful_world().await;
+    let world = crowded(watchful_world().await);
     policy(&world).apply(guarded([false, true, false])).await;
     policy(&world).until_ready().await;
     world.zitadel.set_domain_policy(&world.organization, Some(of_double([true, true, false])));
@@ -109,7 +115,7 @@ async fn the_repair_of_an_edit_that_renamed_many_users_waits_for_the_annotation(
 async fn a_policy_reset_by_somebody_else_is_made_again_only_with_the_annotation_where_that_renames_many_users()
  {
     needs_double!("its own way into the data or the ledger");
-    let world = watchful_world().await;
+    let world = crowded(watchful_world().await);
     policy(&world).apply(spec([true, false, false], json!({ "confirmAboveUsers": 4 }))).await;
     policy(&world).until_ready().await;
     policy(&world).apply(guarded([true, false, false])).await;
@@ -125,7 +131,7 @@ async fn a_policy_reset_by_somebody_else_is_made_again_only_with_the_annotation_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_that_renames_many_users_is_blocked_until_the_annotation() {
     needs_double!("its own way into the data or the ledger");
-    let world = World::new().await;
+    let world = crowded(World::new().await);
     policy(&world).apply(guarded([true, false, false])).await;
     policy(&world).annotate(CONFIRM, "true").await;
     policy(&world).until_ready().await;
@@ -147,7 +153,7 @@ async fn a_deletion_that_renames_many_users_is_blocked_until_the_annotation() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_patch_of_a_blocked_deletion_gives_the_policy_up() {
     needs_double!("its own way into the data or the ledger");
-    let world = World::new().await;
+    let world = crowded(World::new().await);
     policy(&world).apply(guarded([true, false, false])).await;
     policy(&world).annotate(CONFIRM, "true").await;
     policy(&world).until_ready().await;
@@ -162,7 +168,7 @@ async fn the_patch_of_a_blocked_deletion_gives_the_policy_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn somebody_else_in_between_is_no_way_around_the_guard() {
     needs_double!("its own way into the data or the ledger");
-    let world = World::new().await;
+    let world = crowded(World::new().await);
     let held = world.zitadel.inject(Fault::hold().on(Method::POST).path(POLICIES));
     policy(&world).apply(guarded([false, true, false])).await;
     held.reached(1).await;
@@ -175,7 +181,7 @@ async fn somebody_else_in_between_is_no_way_around_the_guard() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_user_name_that_is_taken_is_said() {
     needs_double!("its own way into the data or the ledger");
-    let world = World::new().await;
+    let world = crowded(World::new().await);
     let collision = Failure { code: 6, id: Some("V3-DKcYh"), message: "Username already taken".into() };
     let failing = world.zitadel.inject(Fault::failure(&collision).path(POLICIES));
     policy(&world).apply(spec([true, false, false], json!({}))).await;
