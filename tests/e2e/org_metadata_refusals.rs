@@ -53,9 +53,12 @@ async fn an_organization_owner_is_enough() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_404_of_a_user_without_membership_is_a_missing_permission_and_proves_no_absence() {
     needs_double!("its own way into the data or the ledger");
-    let mut world = world_as(|world| world.zitadel.add_staff(&world.organization).owner.token.clone()).await;
-    let (owner, id) =
-        (world.zitadel.add_staff(&world.organization).owner.user.clone(), world.organization.clone());
+    let staff = OnceCell::new();
+    let hire = |world: &World| {
+        staff.get_or_init(|| world.zitadel.add_staff(&world.organization)).owner.token.clone()
+    };
+    let mut world = world_as(hire).await;
+    let (owner, id) = (staff.get().unwrap().owner.user.clone(), world.organization.clone());
     let acme = settled(&world, &[("tier", "gold")]).await;
     world.zitadel.set_roles(&owner, &id, &[]);
     acme.delete().await;
