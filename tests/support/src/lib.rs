@@ -1,5 +1,6 @@
-//! What the tests and the playground stand on: a real control plane and a ZITADEL double.
+//! What the tests and the playground stand on: a real control plane, a Kubernetes API in memory and a ZITADEL double.
 #![warn(missing_docs)]
 
 pub mod control_plane;
+pub mod kubernetes;
 pub mod zitadel;
