@@ -18,6 +18,9 @@ pub const FIELD_MANAGER: &str = "zitadel-operator";
 /// Bound of one call to the Kubernetes API; the client itself would retry for minutes.
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// How often a status is applied over the writes of others before the resource is looked at anew.
+const APPLY_ATTEMPTS: usize = 4;
+
 /// One resource, to write to.
 #[derive(Clone)]
 pub struct Handle {
@@ -86,7 +89,7 @@ impl Handle {
         if metadata.is_empty() {
             return Ok(());
         }
-        // The API server answers 409 to a patch that names another resourceVersion or UID than the stored one.
+        // The API server answers 409 to a patch of another resourceVersion, and 422 to one of another UID alone.
         metadata.insert("resourceVersion".into(), json!(self.meta.resource_version));
         metadata.insert("uid".into(), json!(self.meta.uid));
         let patch = Patch::Merge(json!({ "metadata": metadata }));
@@ -121,25 +124,38 @@ impl Handle {
     /// # Errors
     /// [`Fault::Stale`] if another resource of that name took its place.
     pub async fn apply_status(&mut self, status: &impl Serialize) -> Result<(), Fault> {
-        let body = json!({
+        let status = serde_json::to_value(status).map_err(kube::Error::SerdeError)?;
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        for _ in 0..APPLY_ATTEMPTS {
+            let body = self.status_body(&status);
+            match bounded(self.api.patch_status(&self.address.name, &params, &Patch::Apply(&body))).await {
+                Ok(object) => {
+                    self.meta = object.metadata;
+                    return match has_leftover(&object.data, &body) {
+                        true => self.merge_status(&object.data, &status).await,
+                        false => Ok(()),
+                    };
+                }
+                Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+                // Somebody wrote meanwhile: the status is ours all the same, if the resource is still the same.
+                Err(kube::Error::Api(status)) if status.code == 409 => self.refresh().await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Fault::Stale)
+    }
+
+    /// The API server checks the resourceVersion of an applied status, and not its UID.
+    fn status_body(&self, status: &Value) -> Value {
+        let ObjectMeta { namespace, uid, resource_version, .. } = &self.meta;
+        json!({
             "apiVersion": self.resource.api_version,
             "kind": self.resource.kind,
-            "metadata": { "name": self.address.name, "namespace": self.meta.namespace, "uid": self.meta.uid },
-            "status": serde_json::to_value(status).map_err(kube::Error::SerdeError)?,
-        });
-        let params = PatchParams::apply(FIELD_MANAGER).force();
-        let patch = Patch::Apply(&body);
-        match bounded(self.api.patch_status(&self.address.name, &params, &patch)).await {
-            Ok(object) => {
-                self.meta = object.metadata;
-                if has_leftover(&object.data, &body) {
-                    self.merge_status(&object.data, &body["status"]).await?;
-                }
-            }
-            Err(kube::Error::Api(status)) if status.code == 404 => {}
-            Err(error) => return Err(error.into()),
-        }
-        Ok(())
+            "metadata": {
+                "name": self.address.name, "namespace": namespace, "uid": uid, "resourceVersion": resource_version,
+            },
+            "status": status,
+        })
     }
 
     /// Merges the status into that of `current`, keeping the conditions of others.

@@ -1,7 +1,10 @@
 //! What a resource does not own, or may not read, stays where it is.
 
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, ObjectMeta, Patch, PatchParams};
 use serde_json::json;
+use zitadel_operator::api::Project;
+use zitadel_operator::engine::fault::Fault;
+use zitadel_operator::engine::resource::Handle;
 
 use crate::world::{World, through_connection};
 
@@ -48,4 +51,24 @@ async fn a_value_comes_only_from_a_secret_with_the_label_in_the_namespace_of_the
     let message = refused["status"]["conditions"][0]["message"].as_str().unwrap();
     assert!(message.contains("kubectl label secret"), "{message}");
     assert!(world.zitadel.metadata(&world.organization).is_empty());
+}
+
+/// The API server checks no UID where a status is applied: else the newcomer would own what its predecessor did.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resource_made_anew_under_the_same_name_gets_no_status_of_its_predecessor() {
+    let world = World::without_operator().await;
+    let project = world.resident("Project", "web");
+    let first: ObjectMeta =
+        serde_json::from_value(project.apply(json!({})).await["metadata"].clone()).unwrap();
+    let mut handle = Handle::new::<Project>(world.client.clone(), "Project", &first);
+    project.annotate("example.com/edited", "meanwhile").await;
+    handle.apply_status(&json!({ "observedGeneration": 1 })).await.unwrap();
+    assert_eq!(project.now().await["status"]["observedGeneration"], 1, "an edit in between is no obstacle");
+
+    project.delete().await;
+    project.until_gone().await;
+    project.apply(json!({})).await;
+    let refused = handle.apply_status(&json!({ "id": "312909075211944345" })).await;
+    assert!(matches!(refused, Err(Fault::Stale)), "{refused:?}");
+    assert_eq!(project.now().await["status"]["id"], serde_json::Value::Null);
 }
