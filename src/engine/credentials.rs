@@ -46,15 +46,20 @@ pub enum Unreadable {
     #[error("{0}")]
     Forbidden(String),
     /// The Kubernetes API failed.
-    #[error("cannot be read: {0}")]
-    Unavailable(Box<kube::Error>),
+    #[error("{what} cannot be read: {source}")]
+    Unavailable {
+        /// Kind, namespace and name.
+        what: String,
+        /// Its answer.
+        source: Box<kube::Error>,
+    },
 }
 
 impl From<Unreadable> for CredentialError {
     fn from(unreadable: Unreadable) -> Self {
         match unreadable {
             Unreadable::Missing(message) | Unreadable::Forbidden(message) => Self::Missing(message),
-            unavailable @ Unreadable::Unavailable(_) => Self::Unavailable(unavailable.to_string()),
+            unavailable @ Unreadable::Unavailable { .. } => Self::Unavailable(unavailable.to_string()),
         }
     }
 }
@@ -139,10 +144,10 @@ impl Vault {
                 "the operator may not read {kind} {namespace}/{name}; to allow it: kubectl create rolebinding {SECRET_READER} -n {namespace} \
                  --clusterrole={SECRET_READER} --serviceaccount={operator_namespace}:{SERVICE_ACCOUNT}"
             )),
-            error => {
-                tracing::debug!(kind, namespace, name, %error, "not read");
-                Unreadable::Unavailable(Box::new(error))
-            }
+            error => Unreadable::Unavailable {
+                what: format!("{kind} {namespace}/{name}"),
+                source: Box::new(error),
+            },
         }
     }
 }

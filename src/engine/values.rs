@@ -51,7 +51,7 @@ impl From<Unreadable> for Fault {
         match unreadable {
             Unreadable::Missing(_) => Self::Waiting { reason: Reason::ReferenceNotFound, message },
             Unreadable::Forbidden(_) => Self::Blocked { reason: Reason::CredentialsUnavailable, message },
-            Unreadable::Unavailable(source) => Self::Kubernetes(source),
+            Unreadable::Unavailable { source, .. } => Self::Kubernetes(source),
         }
     }
 }
