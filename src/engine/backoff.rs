@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rand::RngExt;
 use tokio::time::Instant;
 
 use super::fault::Pace;
+use crate::runtime::ambient::between;
 
 /// A longer delay is as good as none; arithmetic on it would overflow.
 const LONGEST_DELAY: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -104,12 +104,12 @@ impl Backoff {
 /// Anything from half the base to the grown ceiling: never at once, never in step.
 fn full_jitter(growth: Growth, failures: u32) -> Duration {
     let ceiling = growth.base.saturating_mul(1 << failures.min(16)).min(growth.cap).max(growth.base);
-    rand::rng().random_range(growth.base / 2..=ceiling)
+    between(growth.base / 2..=ceiling)
 }
 
 /// `duration` ± `share` of it.
 fn spread(duration: Duration, share: f64) -> Duration {
-    duration.mul_f64(rand::rng().random_range(1.0 - share..=1.0 + share))
+    duration.mul_f64(between(1.0 - share..=1.0 + share))
 }
 
 #[cfg(test)]

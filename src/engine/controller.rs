@@ -84,6 +84,7 @@ where
         }
     };
     tokio::select! {
+        biased;
         () = controller.for_each(|_| future::ready(())) => {}
         () = stillborn => {}
     }

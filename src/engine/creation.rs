@@ -18,13 +18,14 @@ use super::resource::{MetadataChange, bounded};
 use super::run::{Reach, Run};
 use crate::api::annotation::CREATE_PENDING;
 use crate::api::{ManagementPolicy, Origin, Reason, Status};
+use crate::runtime::ambient;
 use crate::zitadel::{Answer, Error};
 
 /// Where a proxy drops the server's `Date`, our own clock with room for its error stands in.
 const CLOCK_DOUBT: SignedDuration = SignedDuration::from_secs(60);
 
 fn server_time<T>(answer: &Answer<T>) -> Timestamp {
-    answer.server_time.unwrap_or_else(|| Timestamp::now() - CLOCK_DOUBT)
+    answer.server_time.unwrap_or_else(|| ambient::now() - CLOCK_DOUBT)
 }
 
 impl<K: Kind> Run<'_, K> {

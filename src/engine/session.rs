@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rand::RngExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -14,6 +13,7 @@ use super::address::ConnectionKey;
 use super::fault::Fault;
 use crate::api::Reason;
 use crate::api::connection::{AccessGrant, DefaultOrganization, Endpoint};
+use crate::runtime::ambient::between;
 use crate::zitadel::{Answer, Client, CredentialError, Error, Organization};
 
 /// Reconciles that may be in flight through one connection, so that a dead one never occupies all workers of a kind.
@@ -110,7 +110,7 @@ impl Session {
             return Ok(admission);
         }
         let asking = self.refused.fetch_add(1, Ordering::Relaxed).min(MOST_ASKING);
-        let again = Duration::from_millis(rand::rng().random_range(50..200)) * (1 + asking / 8);
+        let again = Duration::from_millis(between(50..200)) * (1 + asking / 8);
         Err(Fault::NotAdmitted(delay + again))
     }
 

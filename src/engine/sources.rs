@@ -3,7 +3,7 @@
 //! Only their metadata is followed, and only in namespaces that something was read from and that grant `watch`.
 //! Where they do not, a change is seen at the next resync.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -98,6 +98,7 @@ pub async fn follow(
     let mut watches = JoinSet::new();
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             Some(place) = wanted.next() => drop(watches.spawn(follow_place(engine.clone(), place))),
             Some(_) = watches.join_next() => {}
@@ -144,7 +145,7 @@ where
 /// What was there when it was looked last.
 #[derive(Default)]
 struct Seen {
-    versions: HashMap<String, String>,
+    versions: BTreeMap<String, String>,
     listed: HashSet<String>,
     complete: bool,
 }

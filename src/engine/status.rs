@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time
 
 use super::fault::{Severity, Verdict};
 use crate::api::{ConditionType, Reason};
+use crate::runtime::ambient;
 
 /// The longest message a condition gets, in characters.
 const MESSAGE_LIMIT: usize = 1024;
@@ -41,7 +42,7 @@ impl<'a> Outcome<'a> {
 /// Whole seconds, as Kubernetes stamps.
 pub fn now() -> Timestamp {
     let round = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Trunc);
-    let now = Timestamp::now();
+    let now = ambient::now();
     now.round(round).unwrap_or(now)
 }
 

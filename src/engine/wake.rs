@@ -1,5 +1,6 @@
 //! The one wake channel: whatever notices that a resource should be looked at again says so here.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::channel::mpsc;
@@ -35,7 +36,8 @@ impl Wakes {
     /// Asks for a reconcile of each. What nobody listens for is ignored.
     pub fn wake(&self, addresses: impl IntoIterator<Item = Address>) {
         let listeners = self.listeners();
-        for address in addresses {
+        // In order and each once, wherever they come from.
+        for address in addresses.into_iter().collect::<BTreeSet<_>>() {
             for listener in listeners.iter().filter(|listener| listener.hears(&address)) {
                 // A closed channel means that the controller has stopped; nothing is left to wake.
                 let _ = listener.sender.unbounded_send(address.clone());

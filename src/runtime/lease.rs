@@ -25,6 +25,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::ambient::between;
+
 /// How fast leadership is renewed, lost and taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
@@ -143,7 +145,7 @@ impl Elector {
                 Ok(Attempt::Refused) => {}
                 Err(error) => tracing::warn!("{error}"),
             }
-            let pause = self.timing.retry_period.mul_f64(rand::random_range(1.0..2.2));
+            let pause = self.timing.retry_period.mul_f64(between(1.0..2.2));
             let _ = timeout(pause, shutdown.cancelled()).await;
         }
         None

@@ -9,6 +9,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
 use super::error::Error;
+use crate::runtime::ambient::between;
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// Neither LIMITS-… nor QUOTA-… says when to come back.
@@ -85,7 +86,7 @@ impl Limiter {
     /// Lets nothing through for `duration` (at most ten minutes) and up to a tenth more, so that several
     /// connections do not come back at once. A longer pause under way stays.
     pub fn pause_for(&self, duration: Duration) {
-        let pause = duration.min(LONGEST_PAUSE).mul_f64(rand::random_range(1.0..1.1)).min(LONGEST_PAUSE);
+        let pause = duration.min(LONGEST_PAUSE).mul_f64(between(1.0..1.1)).min(LONGEST_PAUSE);
         let mut budget = lock(&self.budget);
         budget.paused_until = budget.paused_until.max(Instant::now() + pause);
     }

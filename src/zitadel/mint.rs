@@ -6,7 +6,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response};
-use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::form_urlencoded;
@@ -18,6 +17,7 @@ use super::limit::Limiter;
 use super::permission::AUTHENTICATED;
 use super::refusal::{Asked, classify};
 use super::transport::Transport;
+use crate::runtime::ambient;
 
 const PATH: &str = "/oauth/v2/token";
 /// The audience scope: without it the token is issued, and every API call with it is 401 `AUTH-7fs1e`.
@@ -66,7 +66,7 @@ impl Minter {
                 return Ok(Grant { token: token.clone(), lifetime: None });
             }
             Credential::JwtProfile(profile) => {
-                let assertion = profile.assertion(&self.audiences, Timestamp::now())?;
+                let assertion = profile.assertion(&self.audiences, ambient::now())?;
                 (form([("grant_type", JWT_BEARER), ("assertion", assertion.expose_secret())]), assertion)
             }
             Credential::ClientCredentials { client_id, client_secret } => {

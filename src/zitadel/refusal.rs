@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, header};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::answer::{MESSAGE_LIMIT, http_date, quote, server_time};
 use super::error::Error;
+use crate::runtime::ambient;
 
 const ID_LIMIT: usize = 100;
 
@@ -207,6 +208,6 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let now = server_time(headers).unwrap_or_else(Timestamp::now);
+    let now = server_time(headers).unwrap_or_else(ambient::now);
     Some(http_date(text)?.duration_since(now).max(SignedDuration::ZERO).unsigned_abs())
 }

@@ -13,6 +13,7 @@ use super::auth::{Credential, CredentialError, CredentialSource};
 use super::error::Error;
 use super::limit::lock;
 use super::mint::{Grant, Minter};
+use crate::runtime::ambient::between;
 
 /// Neither a token nor the Secret behind it is renewed more often than this.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(5);
@@ -192,7 +193,7 @@ impl State {
                     Error::Credential(_) => FIRST_BACKOFF,
                     _ => longer.min(LONGEST_BACKOFF),
                 };
-                let until = Instant::now() + backoff.mul_f64(rand::random_range(1.0..1.2));
+                let until = Instant::now() + backoff.mul_f64(between(1.0..1.2));
                 self.failure = Some(Failure { error: error.clone(), until, backoff });
             }
         }
@@ -236,7 +237,7 @@ impl Renewer {
         let at = Instant::now();
         let span = lifetime.map(|lifetime| {
             let lifetime = lifetime.min(LONGEST_LIFETIME);
-            let renewal = lifetime.mul_f64(rand::random_range(0.8..0.9)).max(SHORTEST_INTERVAL);
+            let renewal = lifetime.mul_f64(between(0.8..0.9)).max(SHORTEST_INTERVAL);
             (at + renewal, at + lifetime)
         });
         Ok(Arc::new(Issued { token, credential, at, span }))

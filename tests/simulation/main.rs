@@ -1,0 +1,12 @@
+//! The operator, a Kubernetes API and ZITADEL in one process, on time of their own: crashes at every point, and
+//! random schedules of what people do and what goes wrong.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod crash;
+mod deed;
+mod ending;
+mod line;
+mod oracle;
+mod scenario;
+mod world;

@@ -1,0 +1,249 @@
+//! A cluster, a ZITADEL and an operator in one process, on time of their own.
+
+use std::cell::RefCell;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use serde_json::{Value, json};
+use support::kubernetes::Cluster;
+use support::zitadel::{Behaviour, Double};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use zitadel_operator::api::crd;
+use zitadel_operator::operator::{self, Options};
+use zitadel_operator::runtime::ambient;
+
+use crate::line::Line;
+use crate::oracle::Oracle;
+
+/// The namespace of every resource.
+pub const NAMESPACE: &str = "team";
+
+/// The connection of every resource, and its Secret.
+pub const CONNECTION: &str = "zitadel";
+
+/// A value of a Secret that may show nowhere else.
+pub const CANARY: &str = "canary-8d1f";
+
+/// Made once: it takes longer than many a simulation.
+static DEFINITIONS: LazyLock<Vec<CustomResourceDefinition>> = LazyLock::new(crd::all);
+
+/// Both servers, the operator, and the people who use them.
+pub struct World {
+    pub cluster: Cluster,
+    pub client: kube::Client,
+    pub zitadel: Double,
+    /// The organization of the connection.
+    pub acme: String,
+    pub oracle: Arc<Oracle>,
+    operator: RefCell<Option<Operator>>,
+    token: RefCell<String>,
+}
+
+struct Operator {
+    line: Line,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// Runs a simulation: the same one for the same seed.
+pub fn simulate<T>(seed: u64, behaviour: Behaviour, run: impl AsyncFnOnce(World) -> T) -> T {
+    fastrand::seed(seed);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime").block_on(async {
+        let epoch: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
+        ambient::simulate(seed, epoch);
+        run(World::new(seed, epoch, behaviour).await).await
+    })
+}
+
+impl World {
+    async fn new(seed: u64, epoch: Timestamp, behaviour: Behaviour) -> Self {
+        let cluster = Cluster::new(&DEFINITIONS);
+        cluster.add_namespace(NAMESPACE);
+        let zitadel = Double::builder().seed(seed).epoch(epoch).behaviour(behaviour).build();
+        let acme = zitadel.add_organization("acme");
+        furnish(&zitadel, &acme);
+        let oracle = Arc::new(Oracle::new(&cluster, &zitadel, &acme));
+        let client = cluster.client();
+        let world = Self {
+            cluster,
+            client,
+            zitadel,
+            acme,
+            oracle,
+            operator: RefCell::default(),
+            token: RefCell::default(),
+        };
+        world.store_token(&world.zitadel.admin_token()).await;
+        world.apply("Connection", CONNECTION, world.connection()).await;
+        world
+    }
+
+    fn connection(&self) -> Value {
+        json!({
+            "url": self.zitadel.url(),
+            "personalAccessToken": { "name": CONNECTION },
+            "defaultOrganization": { "id": self.acme },
+        })
+    }
+
+    /// Starts an operator as it is in production.
+    pub fn start(&self) {
+        let line = Line::new(self.oracle.clone());
+        let transport = line.transport(&self.zitadel);
+        let options = Options {
+            transport: Arc::new(move |_| Ok(transport.clone())),
+            ..Options::new("zitadel-operator")
+        };
+        let stop = CancellationToken::new();
+        let running = operator::run(line.client(&self.cluster), options, stop.clone());
+        let task = tokio::spawn(async move { running.await.expect("no controller ends by itself") });
+        self.operator.replace(Some(Operator { line, stop, task }));
+    }
+
+    /// The way of the running operator.
+    pub fn line(&self) -> Line {
+        self.operator.borrow().as_ref().expect("a running operator").line.clone()
+    }
+
+    /// Ends the operator at once, wherever it is; what it sent arrives.
+    pub async fn crash(&self) {
+        let running = self.operator.take();
+        if let Some(operator) = running {
+            operator.task.abort();
+            let _ = operator.task.await;
+        }
+    }
+
+    /// Ends the operator as SIGTERM does.
+    pub async fn stop(&self) {
+        let running = self.operator.take();
+        if let Some(operator) = running {
+            operator.stop.cancel();
+            operator.task.await.expect("the operator ends in peace");
+        }
+    }
+
+    /// Puts a personal access token where the connection reads it.
+    pub async fn store_token(&self, token: &str) {
+        self.oracle.hide(token);
+        self.token.replace(token.to_owned());
+        self.store("Secret", CONNECTION, json!({ "stringData": { "token": token } })).await;
+    }
+
+    /// The token that the connection has, or had last.
+    pub fn token(&self) -> String {
+        self.token.borrow().clone()
+    }
+
+    /// Gives the connection another token, and ends the one before.
+    pub async fn rotate_token(&self) {
+        let before = self.token();
+        self.store_token(&self.zitadel.issue_token(&self.zitadel.admin().user, None)).await;
+        self.zitadel.revoke_token(&before);
+    }
+
+    /// Applies a Secret or ConfigMap that the operator may read.
+    pub async fn store(&self, kind: &str, name: &str, mut object: Value) {
+        let plural = format!("{}s", kind.to_lowercase());
+        let resource = ApiResource {
+            group: String::new(),
+            version: "v1".into(),
+            api_version: "v1".into(),
+            kind: kind.into(),
+            plural,
+        };
+        (object["apiVersion"], object["kind"]) = (json!("v1"), json!(kind));
+        object["metadata"] = json!({ "name": name, "labels": { "zitadel-operator.dev/allow": "true" } });
+        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), NAMESPACE, &resource);
+        api.patch(name, &person(), &Patch::Apply(object)).await.expect("stored");
+    }
+
+    /// Removes a Secret.
+    pub async fn remove_secret(&self, name: &str) {
+        let api = Api::<Secret>::namespaced(self.client.clone(), NAMESPACE);
+        // It may have been removed already.
+        let _ = api.delete(name, &Default::default()).await;
+    }
+
+    /// The API of one of our kinds.
+    pub fn api(&self, kind: &str) -> Api<DynamicObject> {
+        let definition = DEFINITIONS.iter().find(|crd| crd.spec.names.kind == kind).expect("our kind");
+        let resource = ApiResource {
+            group: definition.spec.group.clone(),
+            version: "v1alpha1".into(),
+            api_version: "zitadel-operator.dev/v1alpha1".into(),
+            kind: kind.into(),
+            plural: definition.spec.names.plural.clone(),
+        };
+        Api::namespaced_with(self.client.clone(), NAMESPACE, &resource)
+    }
+
+    /// Applies a resource as a person does.
+    pub async fn apply(&self, kind: &str, name: &str, spec: Value) {
+        self.apply_annotated(kind, name, json!({}), spec).await;
+    }
+
+    /// Applies a resource with annotations as a person does.
+    pub async fn apply_annotated(&self, kind: &str, name: &str, annotations: Value, mut spec: Value) {
+        if kind != "Connection" {
+            spec["connectionRef"] = json!({ "kind": "Connection", "name": CONNECTION });
+        }
+        let body = json!({
+            "apiVersion": "zitadel-operator.dev/v1alpha1", "kind": kind,
+            "metadata": { "name": name, "annotations": annotations }, "spec": spec,
+        });
+        self.api(kind).patch(name, &person(), &Patch::Apply(body)).await.expect("applied");
+    }
+
+    /// Sets an annotation, or removes it with null. Of what is not there nothing is said.
+    pub async fn annotate(&self, kind: &str, name: &str, annotation: &str, value: Value) {
+        let patch = json!({ "metadata": { "annotations": { annotation: value } } });
+        let _ = self.api(kind).patch(name, &PatchParams::default(), &Patch::Merge(patch)).await;
+    }
+
+    /// A resource as it is now; null if it is gone.
+    pub async fn get(&self, kind: &str, name: &str) -> Value {
+        serde_json::to_value(self.api(kind).get_opt(name).await.expect("an answer")).expect("JSON")
+    }
+
+    /// Asks for the deletion of a resource and returns at once.
+    pub async fn delete(&self, kind: &str, name: &str) {
+        // It may be gone already.
+        let _ = self.api(kind).delete(name, &Default::default()).await;
+    }
+
+    /// Lets time pass until nothing was asked of ZITADEL for `quiet`, at most `patience`; answers whether it became quiet.
+    pub async fn rest(&self, quiet: Duration, patience: Duration) -> bool {
+        let end = tokio::time::Instant::now() + patience;
+        let mut mark = self.zitadel.ledger().mark();
+        while tokio::time::Instant::now() < end {
+            tokio::time::sleep(quiet).await;
+            if self.zitadel.ledger().mark() == mark {
+                return true;
+            }
+            mark = self.zitadel.ledger().mark();
+        }
+        false
+    }
+}
+
+/// What belongs to others: beside ours, and under the same names elsewhere.
+fn furnish(zitadel: &Double, acme: &str) {
+    let other = zitadel.add_organization("other");
+    for organization in [acme, &other] {
+        zitadel.create_project(organization, "legacy");
+        zitadel.set_metadata(organization, "theirs", b"kept");
+    }
+    zitadel.create_project(&other, "web");
+    zitadel.set_metadata(&other, "tier", b"theirs");
+}
+
+fn person() -> PatchParams {
+    PatchParams::apply("a-person").force()
+}
