@@ -35,7 +35,8 @@ struct Outcome {
     broken: Vec<String>,
 }
 
-fn behaviour() -> Behaviour {
+/// The double as it usually is: all kinds work.
+pub fn behaviour() -> Behaviour {
     Behaviour { organization_features: OrganizationFeatures::Implemented, ..Behaviour::v4() }
 }
 
@@ -119,7 +120,7 @@ fn crash_everywhere(scenario: &Scenario) -> (usize, BTreeMap<String, Vec<Point>>
 }
 
 /// The paths at which two values differ, and how.
-fn differences(expected: &Value, found: &Value) -> String {
+pub fn differences(expected: &Value, found: &Value) -> String {
     match (expected, found) {
         (Value::Object(one), Value::Object(other)) => {
             let keys: BTreeSet<&String> = one.keys().chain(other.keys()).collect();

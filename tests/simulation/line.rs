@@ -8,8 +8,9 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use http::{Method, Request, Response};
-use support::kubernetes::{Broken, Cluster};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use support::kubernetes::{Broken, Cluster, Failure};
 use support::zitadel::Double;
 use tokio::sync::watch;
 use zitadel_operator::zitadel::{Transport, TransportError};
@@ -18,6 +19,8 @@ use crate::oracle::Oracle;
 
 /// As the transport of production.
 const TIMEOUT: Duration = Duration::from_secs(15);
+/// Longer than any deadline of the operator.
+const LATE: Duration = Duration::from_secs(90);
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
 
 /// On which side of a request a process is stopped.
@@ -29,12 +32,57 @@ pub enum Side {
     After,
 }
 
+/// What happens to a request to Kubernetes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ill {
+    /// The connection breaks before it arrives.
+    Broken,
+    /// It is carried out, and the answer is lost.
+    Lost,
+    /// A write is refused with 409, as if somebody else had been faster.
+    Conflict,
+    /// 500.
+    Internal,
+    /// 503, as while the API server starts.
+    Unavailable,
+    /// 429 with a time.
+    TooMany,
+    /// It arrives so late that nobody waits any more.
+    Late,
+}
+
+impl Ill {
+    pub const ALL: [Self; 7] = [
+        Self::Broken,
+        Self::Lost,
+        Self::Conflict,
+        Self::Internal,
+        Self::Unavailable,
+        Self::TooMany,
+        Self::Late,
+    ];
+
+    fn refusal(self) -> Option<Failure> {
+        match self {
+            Self::Conflict => Some(Failure::new(409, "Conflict", "the object has been modified")),
+            Self::Internal => Some(Failure::new(500, "InternalError", "something broke")),
+            Self::Unavailable => Some(Failure::new(503, "ServiceUnavailable", "apiserver not ready")),
+            Self::TooMany => Some(Failure::too_many_requests(1)),
+            Self::Broken | Self::Lost | Self::Late => None,
+        }
+    }
+}
+
+/// An illness, how many requests are well before, and how many are not then.
+type Spell = (Ill, usize, usize);
+
 #[derive(Debug, Default)]
 struct Traffic {
     /// Requests since the trap was set, those under way too.
     sent: usize,
     written: usize,
     trap: Option<(Side, usize)>,
+    spells: Vec<Spell>,
 }
 
 /// One operator's connections. Requests that were sent reach the servers even where their sender ends.
@@ -55,7 +103,8 @@ impl Line {
 
     /// From now on the request of this number, counted from 0, never passes this side.
     pub fn trap(&self, side: Side, number: usize) {
-        *self.traffic() = Traffic { trap: Some((side, number)), ..Traffic::default() };
+        let mut traffic = self.traffic();
+        (traffic.sent, traffic.written, traffic.trap) = (0, 0, Some((side, number)));
     }
 
     /// Resolves when a request is in the trap.
@@ -67,6 +116,32 @@ impl Line {
     /// Holds every request and every answer, as a stopped process does, or lets them go.
     pub fn hold(&self, held: bool) {
         self.held.send_replace(held);
+    }
+
+    /// After so many good ones, so many requests to Kubernetes suffer this.
+    pub fn ail(&self, ill: Ill, skipped: usize, times: usize) {
+        self.traffic().spells.push((ill, skipped, times));
+    }
+
+    /// Requests are well again, and nothing is trapped.
+    pub fn heal(&self) {
+        let mut traffic = self.traffic();
+        (traffic.spells, traffic.trap) = (Vec::new(), None);
+    }
+
+    /// What this request suffers; every spell counts it.
+    fn ill(&self, is_write: bool) -> Option<Ill> {
+        let mut traffic = self.traffic();
+        let mut suffered = None;
+        for (ill, skipped, times) in &mut traffic.spells {
+            match (&skipped, &times) {
+                _ if *ill == Ill::Conflict && !is_write => {}
+                (1.., _) => *skipped -= 1,
+                (0, 1..) => (suffered, *times) = (Some(*ill), *times - 1),
+                (0, 0) => {}
+            }
+        }
+        suffered
     }
 
     async fn pass(&self, side: Side) {
@@ -141,8 +216,38 @@ impl tower::Service<Request<kube::client::Body>> for ToKubernetes {
     fn call(&mut self, request: Request<kube::client::Body>) -> Self::Future {
         let is_write = request.method() != Method::GET;
         let (line, served) = (self.line.clone(), self.cluster.call(request));
-        async move { line.exchange(is_write, served).await.unwrap_or(Err(Broken)) }.boxed()
+        let ill = line.ill(is_write);
+        if let Some(refusal) = ill.and_then(Ill::refusal) {
+            return async move {
+                line.exchange(is_write, async move { Ok(refused(&refusal)) }).await.unwrap_or(Err(Broken))
+            }
+            .boxed();
+        }
+        let served = async move {
+            if ill == Some(Ill::Late) {
+                tokio::time::sleep(LATE).await;
+            }
+            served.await
+        };
+        async move {
+            if ill == Some(Ill::Broken) {
+                return Err(Broken);
+            }
+            let answer = line.exchange(is_write, served).await;
+            answer.filter(|_| ill != Some(Ill::Lost)).unwrap_or(Err(Broken))
+        }
+        .boxed()
     }
+}
+
+fn refused(failure: &Failure) -> Response<Body> {
+    let mut response = Response::new(Body::from(failure.status().to_string()));
+    *response.status_mut() = StatusCode::from_u16(failure.code()).expect("an HTTP status");
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(seconds) = failure.retry_after() {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
 }
 
 struct ToZitadel {

@@ -8,5 +8,8 @@ mod deed;
 mod ending;
 mod line;
 mod oracle;
+mod random;
 mod scenario;
+mod schedule;
+mod trouble;
 mod world;

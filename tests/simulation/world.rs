@@ -129,6 +129,24 @@ impl World {
         }
     }
 
+    /// Stops the operator for so long, as SIGSTOP does. Another takes over meanwhile, and stays.
+    pub async fn stall(&self, span: Duration) {
+        let Some(stalled) = self.operator.take() else { return };
+        stalled.line.hold(true);
+        self.start();
+        tokio::time::sleep(span).await;
+        stalled.line.hold(false);
+        // It learns that it lost its Lease, and ends; what it had sent before arrives.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        stalled.task.abort();
+        let _ = stalled.task.await;
+    }
+
+    /// Does an operator run?
+    pub fn is_running(&self) -> bool {
+        self.operator.borrow().is_some()
+    }
+
     /// Puts a personal access token where the connection reads it.
     pub async fn store_token(&self, token: &str) {
         self.oracle.hide(token);

@@ -1,0 +1,208 @@
+//! What goes wrong, as data.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use support::zitadel::{Behaviour, Failure, Fault};
+use zitadel_operator::runtime::ambient;
+
+use crate::ending::KINDS;
+use crate::line::{Ill, Side};
+use crate::world::World;
+
+/// One thing that goes wrong. Where the operator is down, what needs it does nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Trouble {
+    /// F1: the operator ends at the request of this number from now, and another starts some seconds later.
+    Crash(Side, usize, u64),
+    /// F10: the operator is restarted in peace.
+    Restart,
+    /// F17: the operator stops for so many seconds, another takes over, and what the first had under way arrives late.
+    Stall(u64),
+    /// F17: the clock is set by so many seconds.
+    Clock(i64),
+    /// F3: ZITADEL cannot be reached for so many seconds.
+    Outage(u64),
+    /// F2, F3, F4: the next answers of ZITADEL, after so many good ones.
+    Zitadel(Answer, usize, usize),
+    /// F6: lists lag by so many seconds; with `true` single objects too.
+    Lag(u64, bool),
+    /// F5: no page is larger.
+    Pages(usize),
+    /// F7: writes take so many milliseconds, so that they meet.
+    Slow(u64),
+    /// F12, F14, F15: the next requests to Kubernetes, after so many good ones.
+    Kubernetes(Ill, usize, usize),
+    /// F11, F12: every watch ends; with `true` the past is forgotten as well.
+    Watches(bool),
+    /// F10, F11: watches show what happened so many seconds late.
+    WatchLag(u64),
+    /// F15: somebody else writes into the status of every resource, and labels it.
+    Meddle,
+}
+
+/// What comes instead of a good answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The work is done, and the answer is lost.
+    Lost,
+    /// The connection breaks before the request arrives.
+    Broken,
+    /// 503 while the server starts.
+    Unavailable,
+    /// 500 with nothing to go by.
+    Internal,
+    /// 429 of the instance's limit, without a time.
+    Limited,
+    /// 429 of a proxy, with a time.
+    RetryAfter,
+    /// 401 although the credential is good.
+    Unauthorized,
+    /// 404 of a permission that is missing.
+    Unauthorised,
+    /// 403 of a permission that is missing.
+    Forbidden,
+    /// A proxy's page with status 200.
+    Html,
+    /// Half an answer.
+    Truncated,
+    /// More than anybody reads.
+    Oversized,
+    /// A redirect to another host.
+    Redirect,
+    /// The work is done, and the answer comes when nobody waits any more.
+    Withheld,
+    /// An answer that just comes in time.
+    Slow,
+    /// Two writers met on one aggregate.
+    Contended,
+}
+
+impl Answer {
+    pub const ALL: [Self; 16] = [
+        Self::Lost,
+        Self::Broken,
+        Self::Unavailable,
+        Self::Internal,
+        Self::Limited,
+        Self::RetryAfter,
+        Self::Unauthorized,
+        Self::Unauthorised,
+        Self::Forbidden,
+        Self::Html,
+        Self::Truncated,
+        Self::Oversized,
+        Self::Redirect,
+        Self::Withheld,
+        Self::Slow,
+        Self::Contended,
+    ];
+
+    fn fault(self) -> Fault {
+        match self {
+            Self::Lost => Fault::drop_after_commit(),
+            Self::Broken => Fault::drop_before(),
+            Self::Unavailable => Fault::unavailable(),
+            Self::Internal => Fault::failure(&Failure::bare(13, "something broke")),
+            Self::Limited => Fault::limited(),
+            Self::RetryAfter => Fault::answer(429).header("retry-after", "20"),
+            Self::Unauthorized => Fault::failure(&Failure::of("AUTH-7fs1e")),
+            Self::Unauthorised => Fault::failure(&Failure::of("AUTHZ-cdgFk")),
+            Self::Forbidden => Fault::failure(&Failure::of("AUTH-5mWD2")),
+            Self::Html => Fault::html(),
+            Self::Truncated => Fault::truncated(),
+            Self::Oversized => Fault::oversized(5 * 1024 * 1024),
+            Self::Redirect => Fault::redirect("http://elsewhere.example.com/"),
+            Self::Withheld => Fault::hold_after_commit(),
+            Self::Slow => Fault::delay(Duration::from_secs(12)),
+            Self::Contended => Fault::failure(&Failure::bare(2, "ERROR: duplicate key (SQLSTATE 23505)")),
+        }
+    }
+}
+
+impl Trouble {
+    /// Lets it go wrong, and returns when it is over, but for what lasts until [`calm`].
+    pub async fn run(&self, world: &World) {
+        match *self {
+            Self::Crash(side, number, down) => {
+                let line = world.line();
+                line.trap(side, number);
+                // Not every trap is reached.
+                if tokio::time::timeout(Duration::from_secs(60), line.trapped()).await.is_ok() {
+                    world.crash().await;
+                    tokio::time::sleep(Duration::from_secs(down)).await;
+                    world.start();
+                }
+            }
+            Self::Restart => {
+                world.stop().await;
+                world.start();
+            }
+            Self::Stall(seconds) => world.stall(Duration::from_secs(seconds)).await,
+            Self::Clock(seconds) => ambient::step_clock(SignedDuration::from_secs(seconds)),
+            Self::Outage(seconds) => {
+                let outage = world.zitadel.inject(Fault::drop_before());
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+                outage.remove();
+            }
+            Self::Zitadel(answer, skipped, times) => {
+                world.zitadel.inject(answer.fault().after(skipped).times(times));
+            }
+            Self::Lag(seconds, stale_reads) => world.zitadel.configure(|behaviour| {
+                behaviour.lag_most = Duration::from_secs(seconds);
+                behaviour.stale_reads = stale_reads;
+            }),
+            Self::Pages(cap) => world.zitadel.configure(|behaviour| {
+                (behaviour.page_cap, behaviour.overcount) = (Some(cap), 1);
+            }),
+            Self::Slow(milliseconds) => {
+                let write_duration = Duration::from_millis(milliseconds);
+                world.zitadel.configure(|behaviour| behaviour.write_duration = write_duration);
+            }
+            Self::Kubernetes(ill, skipped, times) => world.line().ail(ill, skipped, times),
+            Self::Watches(forget) => {
+                if forget {
+                    world.cluster.compact();
+                }
+                world.cluster.end_watches();
+            }
+            Self::WatchLag(seconds) => world.cluster.set_watch_lag(Duration::from_secs(seconds)),
+            Self::Meddle => meddle(world).await,
+        }
+    }
+}
+
+async fn meddle(world: &World) {
+    let params = PatchParams::apply("somebody-else").force();
+    for kind in KINDS {
+        for object in world.api(kind).list(&Default::default()).await.expect("a list") {
+            let name = object.metadata.name.unwrap_or_default();
+            let condition = json!({
+                "type": "Audited", "status": "True", "reason": "Seen", "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            });
+            let body = json!({
+                "apiVersion": "zitadel-operator.dev/v1alpha1", "kind": kind, "metadata": { "name": name },
+                "status": { "conditions": [condition] },
+            });
+            let label = json!({ "metadata": { "labels": { "audited": "true" } } });
+            // It may be gone by now.
+            let _ = world.api(kind).patch_status(&name, &params, &Patch::Apply(body)).await;
+            let _ = world.api(kind).patch(&name, &PatchParams::default(), &Patch::Merge(label)).await;
+        }
+    }
+}
+
+/// Ends all that goes wrong, and lets an operator run.
+pub fn calm(world: &World, usual: &Behaviour) {
+    world.zitadel.clear_faults();
+    world.zitadel.configure(|behaviour| *behaviour = usual.clone());
+    world.cluster.set_watch_lag(Duration::ZERO);
+    if world.is_running() {
+        world.line().heal();
+    } else {
+        world.start();
+    }
+}
