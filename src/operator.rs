@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{ClusterConnection, Connection};
 use crate::engine::connections::{Connections, Site, Stores, TransportFactory, http_transport};
 use crate::engine::controller::{WATCH_TIMEOUT_SECONDS, scoped, scopes, strip};
+use crate::engine::fence;
 use crate::engine::metrics::Metrics;
 use crate::engine::sources::{self, Sources};
 use crate::engine::watched::{Feed, watched};
@@ -70,6 +71,8 @@ pub struct Ended(&'static str);
 /// A controller ended by itself; the others were stopped.
 pub async fn run(client: kube::Client, options: Options, stop: CancellationToken) -> Result<(), Ended> {
     let Options { site, config, transport, leadership, readiness, metrics } = options;
+    let client = fence::kubernetes(client, leadership.clone());
+    let transport = fence::zitadel(transport, leadership.clone());
     let scopes = scopes(&config);
     let (namespaced, namespaced_feeds): (Vec<_>, Vec<_>) = scopes.iter().map(|_| watched()).unzip();
     let (cluster, cluster_feed) = watched();

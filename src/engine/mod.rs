@@ -11,6 +11,7 @@ pub mod credentials;
 pub mod events;
 mod explain;
 pub mod fault;
+pub mod fence;
 pub mod kind;
 pub mod malformed;
 pub mod memo;

@@ -1,5 +1,6 @@
 //! What people do, as data: scripts of it can be printed, repeated and cut down.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -8,17 +9,33 @@ use zitadel_operator::api::annotation;
 
 use crate::world::World;
 
+/// The spec of a resource; shown as it would be written here.
+#[derive(Clone, PartialEq)]
+pub struct Spec(pub Value);
+
+impl From<Value> for Spec {
+    fn from(spec: Value) -> Self {
+        Self(spec)
+    }
+}
+
+impl fmt::Debug for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "json!({}).into()", self.0)
+    }
+}
+
 /// One thing that somebody does, in the cluster or in ZITADEL. Where there is nothing to do it to, nothing is done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Deed {
     /// `kubectl apply` of a resource of this kind, name and spec.
-    Apply(&'static str, String, Value),
+    Apply(&'static str, String, Spec),
     /// The same with the id of the project, or organization, that has this name in ZITADEL.
-    Import(&'static str, String, &'static str, Value),
+    Import(&'static str, String, &'static str, Spec),
     /// `kubectl delete --wait=false`.
     Delete(&'static str, String),
     /// `kubectl replace --force`: deletes, waits for the end of that, and makes it anew.
-    Replace(&'static str, String, Value),
+    Replace(&'static str, String, Spec),
     /// Sets an annotation, or takes it off.
     Annotate(&'static str, String, &'static str, Option<String>),
     /// Has the object that was removed in ZITADEL made again.
@@ -51,13 +68,13 @@ impl Deed {
     /// Does it.
     pub async fn run(&self, world: &World) {
         match self {
-            Self::Apply(kind, name, spec) => world.apply(kind, name, spec.clone()).await,
+            Self::Apply(kind, name, spec) => world.apply(kind, name, spec.0.clone()).await,
             Self::Import(kind, name, remote, spec) => {
                 let annotations = json!({ annotation::ID: id(world, kind, remote) });
-                world.apply_annotated(kind, name, annotations, spec.clone()).await;
+                world.apply_annotated(kind, name, annotations, spec.0.clone()).await;
             }
             Self::Delete(kind, name) => world.delete(kind, name).await,
-            Self::Replace(kind, name, spec) => replace(world, kind, name, spec).await,
+            Self::Replace(kind, name, spec) => replace(world, kind, name, &spec.0).await,
             Self::Annotate(kind, name, annotation, value) => {
                 world.annotate(kind, name, annotation, json!(value)).await;
             }

@@ -8,6 +8,9 @@ use zitadel_operator::api::annotation;
 
 use crate::world::World;
 
+/// The condition that somebody else writes.
+pub const SOMEBODYS: &str = "Audited";
+
 /// The kinds of resources.
 pub const KINDS: [&str; 5] = ["Organization", "Project", "OrgMetadata", "OrgDomainPolicy", "OrgFeatures"];
 
@@ -68,8 +71,9 @@ pub async fn ending(world: &World) -> Value {
 fn resource(object: &Value) -> Value {
     let (metadata, status) = (&object["metadata"], &object["status"]);
     let annotations = &metadata["annotations"];
-    let conditions: Vec<Value> =
-        status["conditions"].as_array().into_iter().flatten().map(condition).collect();
+    let ours = |condition: &&Value| condition["type"] != SOMEBODYS;
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    let conditions: Vec<Value> = conditions.filter(ours).map(condition).collect();
     let keys: Vec<&Value> =
         status["entries"].as_array().into_iter().flatten().map(|entry| &entry["key"]).collect();
     json!({

@@ -25,10 +25,10 @@ pub fn scenarios() -> Vec<Scenario> {
 }
 
 fn projects() -> Vec<Scenario> {
-    let apply = |spec: Value| Apply("Project", "web".into(), spec);
+    let apply = |spec: Value| Apply("Project", "web".into(), spec.into());
     let (plain, named) = (|| apply(json!({})), |name: &str| apply(json!({ "name": name })));
     let delete = || Delete("Project", "web".into());
-    let import = |spec: Value| Import("Project", "kept".into(), "web", spec);
+    let import = |spec: Value| Import("Project", "kept".into(), "web", spec.into());
     let retained = || vec![apply(json!({ "deletionPolicy": "Retain" })), wait(), delete(), wait()];
     let s = |name, before, act| scenario("Project", name, before, act);
     vec![
@@ -42,7 +42,7 @@ fn projects() -> Vec<Scenario> {
         s("rename and everything else", vec![plain()], vec![apply(everything())]),
         s("delete", vec![plain()], vec![delete()]),
         s("retain", vec![apply(json!({ "deletionPolicy": "Retain" }))], vec![delete()]),
-        s("replace", vec![plain()], vec![Replace("Project", "web".into(), json!({}))]),
+        s("replace", vec![plain()], vec![Replace("Project", "web".into(), json!({}).into())]),
         s("import", retained(), vec![import(json!({ "name": "web" }))]),
         s(
             "import and change",
@@ -64,11 +64,12 @@ fn projects() -> Vec<Scenario> {
 }
 
 fn organizations() -> Vec<Scenario> {
-    let apply = |spec: Value| Apply("Organization", "shop".into(), spec);
+    let apply = |spec: Value| Apply("Organization", "shop".into(), spec.into());
     let made = || apply(json!({ "deletionPolicy": "Delete" }));
-    let within = || Apply("Project", "web".into(), json!({ "organization": { "ref": { "name": "shop" } } }));
+    let within =
+        || Apply("Project", "web".into(), json!({ "organization": { "ref": { "name": "shop" } } }).into());
     let delete = || Delete("Organization", "shop".into());
-    let import = || Import("Organization", "old".into(), "shop", json!({ "name": "shop" }));
+    let import = || Import("Organization", "old".into(), "shop", json!({ "name": "shop" }).into());
     let s = |name, before, act| scenario("Organization", name, before, act);
     vec![
         s("create", vec![], vec![made()]),
@@ -107,7 +108,8 @@ fn organizations() -> Vec<Scenario> {
 }
 
 fn metadata() -> Vec<Scenario> {
-    let entries = |entries: Value| Apply("OrgMetadata", "labels".into(), json!({ "entries": entries }));
+    let entries =
+        |entries: Value| Apply("OrgMetadata", "labels".into(), json!({ "entries": entries }).into());
     let from_map =
         json!({ "key": "region", "valueFrom": { "configMapKeyRef": { "name": "site", "key": "region" } } });
     let two = || entries(json!([{ "key": "tier", "value": "gold" }, { "key": "a/b", "value": "1" }]));
@@ -133,7 +135,7 @@ fn metadata() -> Vec<Scenario> {
             vec![Replace(
                 "OrgMetadata",
                 "labels".into(),
-                json!({ "entries": [{ "key": "tier", "value": "x" }] }),
+                json!({ "entries": [{ "key": "tier", "value": "x" }] }).into(),
             )],
         ),
         s(
@@ -141,7 +143,11 @@ fn metadata() -> Vec<Scenario> {
             vec![
                 two(),
                 wait(),
-                Apply("OrgMetadata", "more".into(), json!({ "entries": [{ "key": "tier", "value": "x" }] })),
+                Apply(
+                    "OrgMetadata",
+                    "more".into(),
+                    json!({ "entries": [{ "key": "tier", "value": "x" }] }).into(),
+                ),
             ],
             vec![entries(json!([{ "key": "a/b", "value": "1" }]))],
         ),
@@ -152,21 +158,22 @@ fn metadata() -> Vec<Scenario> {
 
 fn domain_policies() -> Vec<Scenario> {
     let spec = |validate: bool| json!({ "userLoginMustBeDomain": false, "validateOrgDomains": validate, "smtpSenderAddressMatchesInstanceDomain": true });
-    let apply = |validate: bool| Apply("OrgDomainPolicy", "acme".into(), spec(validate));
+    let apply = |validate: bool| Apply("OrgDomainPolicy", "acme".into(), spec(validate).into());
     let s = |name, before, act| scenario("OrgDomainPolicy", name, before, act);
     vec![
         s("create", vec![], vec![apply(true)]),
         s("update", vec![apply(true)], vec![apply(false)]),
         s("delete", vec![apply(true)], vec![Delete("OrgDomainPolicy", "acme".into())]),
-        s("replace", vec![apply(true)], vec![Replace("OrgDomainPolicy", "acme".into(), spec(false))]),
+        s("replace", vec![apply(true)], vec![Replace("OrgDomainPolicy", "acme".into(), spec(false).into())]),
         s("drift", vec![apply(true)], vec![EditPolicy(false), look("OrgDomainPolicy", "acme")]),
         s("removed outside", vec![apply(true)], vec![EditPolicy(true), look("OrgDomainPolicy", "acme")]),
     ]
 }
 
 fn features() -> Vec<Scenario> {
-    let apply =
-        |value: bool| Apply("OrgFeatures", "acme".into(), json!({ "features": { "userSchema": value } }));
+    let apply = |value: bool| {
+        Apply("OrgFeatures", "acme".into(), json!({ "features": { "userSchema": value } }).into())
+    };
     let s = |name, before, act| scenario("OrgFeatures", name, before, act);
     vec![
         s("create", vec![], vec![apply(true)]),
@@ -175,7 +182,11 @@ fn features() -> Vec<Scenario> {
         s(
             "replace",
             vec![apply(true)],
-            vec![Replace("OrgFeatures", "acme".into(), json!({ "features": { "userSchema": false } }))],
+            vec![Replace(
+                "OrgFeatures",
+                "acme".into(),
+                json!({ "features": { "userSchema": false } }).into(),
+            )],
         ),
     ]
 }

@@ -130,18 +130,29 @@ fn of_resource(rng: &mut Rng, present: &mut Present, kind: &'static str, name: &
     match chosen {
         0..=2 => {
             for _ in 0..rng.usize(1..=3) {
-                deeds.push(Apply(kind, name.into(), spec(rng, kind, name)));
+                deeds.push(Apply(kind, name.into(), spec(rng, kind, name).into()));
             }
         }
         3 => {
             let annotate =
                 |value: Option<&str>| Annotate(kind, name.into(), PAUSED, value.map(str::to_owned));
-            deeds =
-                vec![annotate(Some("true")), Apply(kind, name.into(), spec(rng, kind, name)), annotate(None)];
+            deeds = vec![
+                annotate(Some("true")),
+                Apply(kind, name.into(), spec(rng, kind, name).into()),
+                annotate(None),
+            ];
         }
-        4 => deeds.push(Apply(kind, name.into(), with(spec(rng, kind, name), "deletionPolicy", "Retain"))),
-        5 => deeds.push(Apply(kind, name.into(), with(spec(rng, kind, name), "managementPolicy", "Observe"))),
-        6 if kind != "Organization" => deeds.push(Replace(kind, name.into(), spec(rng, kind, name))),
+        4 => deeds.push(Apply(
+            kind,
+            name.into(),
+            with(spec(rng, kind, name), "deletionPolicy", "Retain").into(),
+        )),
+        5 => deeds.push(Apply(
+            kind,
+            name.into(),
+            with(spec(rng, kind, name), "managementPolicy", "Observe").into(),
+        )),
+        6 if kind != "Organization" => deeds.push(Replace(kind, name.into(), spec(rng, kind, name).into())),
         _ => {
             deeds.push(Delete(kind, name.into()));
             present.gone(kind, name);

@@ -8,7 +8,7 @@ use serde_json::json;
 use support::zitadel::{Behaviour, Failure, Fault};
 use zitadel_operator::runtime::ambient;
 
-use crate::ending::KINDS;
+use crate::ending::{KINDS, SOMEBODYS};
 use crate::line::{Ill, Side};
 use crate::world::World;
 
@@ -180,7 +180,7 @@ async fn meddle(world: &World) {
         for object in world.api(kind).list(&Default::default()).await.expect("a list") {
             let name = object.metadata.name.unwrap_or_default();
             let condition = json!({
-                "type": "Audited", "status": "True", "reason": "Seen", "message": "",
+                "type": SOMEBODYS, "status": "True", "reason": "Seen", "message": "",
                 "lastTransitionTime": "2026-01-01T00:00:00Z",
             });
             let body = json!({

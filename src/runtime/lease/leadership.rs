@@ -24,6 +24,7 @@ impl Leadership {
         Self::new(Instant::now(), u64::MAX)
     }
 
+    /// For a process that leads until then, unless it is extended.
     pub(super) fn until(deadline: Instant) -> Self {
         let start = Instant::now();
         Self::new(start, nanos(deadline.saturating_duration_since(start)))
@@ -55,6 +56,12 @@ impl Leadership {
         self.term.valid_for.store(nanos(valid_for), Ordering::Release);
     }
 
+    /// Gives it up: no write may be sent any more.
+    pub fn end(&self) {
+        self.term.valid_for.store(0, Ordering::Release);
+        self.term.lost.cancel();
+    }
+
     pub(super) fn end_on_drop(&self) -> End {
         End(self.clone())
     }
@@ -65,8 +72,7 @@ pub(super) struct End(Leadership);
 
 impl Drop for End {
     fn drop(&mut self) {
-        self.0.term.valid_for.store(0, Ordering::Release);
-        self.0.term.lost.cancel();
+        self.0.end();
     }
 }
 
