@@ -9,6 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// A week, as in the schema; far more would overflow clocks.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// How many characters of a text are quoted; the schema allows no more.
+const LONGEST_TEXT: usize = 32;
+
 /// A Go-style duration (`10s`, `5m`, `1h30m`), more than zero and at most a week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval(Duration);
@@ -31,7 +34,10 @@ impl<'de> Deserialize<'de> for Interval {
         let parsed = text.parse::<SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok());
         match parsed {
             Some(duration) if !duration.is_zero() && duration <= LONGEST => Ok(Self(duration)),
-            _ => Err(de::Error::custom(format!("{text:?} is not a duration like 10s, 5m or 1h30m"))),
+            _ => {
+                let start: String = text.chars().take(LONGEST_TEXT).collect();
+                Err(de::Error::custom(format!("{start:?} is not a duration like 10s, 5m or 1h30m")))
+            }
         }
     }
 }
@@ -77,6 +83,12 @@ mod tests {
         for refused in ["", "10", "-5s", "0s", "1d2", "9999999999999999h", "5000000000000000h", "nonsense"] {
             assert_eq!(parse(refused), None, "{refused:?}");
         }
+    }
+
+    #[test]
+    fn a_refusal_quotes_the_beginning() {
+        let error = serde_json::from_value::<Interval>("x".repeat(5000).into()).unwrap_err().to_string();
+        assert!(error.contains("xxx") && error.len() < 100, "{error}");
     }
 
     #[test]

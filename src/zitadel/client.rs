@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use super::answer::{Answer, parse};
+use super::answer::{Answer, parse, quote};
 use super::auth::CredentialSource;
 use super::call::Call;
 use super::error::Error;
@@ -22,6 +22,9 @@ use super::refusal::accept;
 use super::token::TokenSource;
 use super::transport::{Transport, TransportError};
 use super::url::audiences;
+
+/// No answer but a list is larger, in bytes: a few of them become thirty in memory.
+const LARGEST_OBJECT: usize = 256 * 1024;
 
 /// Where ZITADEL is, and how long a call may take.
 #[derive(Clone, Debug)]
@@ -115,7 +118,17 @@ impl Client {
 
     /// Makes one call and reads its JSON answer.
     pub(crate) async fn call<T: DeserializeOwned>(&self, call: &Call) -> Result<Answer<T>, Error> {
-        parse(&self.inner.bounded(call).await?)
+        let response = self.send(call).await?;
+        if !call.is_search() && response.body().len() > LARGEST_OBJECT {
+            let what = format!("it is larger than {LARGEST_OBJECT} bytes");
+            return Err(Error::malformed(response.status().as_u16(), what));
+        }
+        parse(&response)
+    }
+
+    /// Makes one call, and gives its answer where that is 2xx.
+    pub(crate) async fn send(&self, call: &Call) -> Result<Response<Bytes>, Error> {
+        self.inner.bounded(call).await
     }
 }
 
@@ -186,7 +199,7 @@ impl std::fmt::Debug for Inner {
 
 /// `host` or `host:port`, nothing else: it becomes a header and an audience.
 fn host_header(domain: &str) -> Result<HeaderValue, String> {
-    let refused = || format!("the external domain `{}` is not a host name", domain.escape_debug());
+    let refused = || format!("the external domain `{}` is not a host name", quote(domain, "", 100));
     let url = Url::parse(&format!("http://{domain}/")).map_err(|_| refused())?;
     let plain = domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte));
     match HeaderValue::from_str(domain) {

@@ -9,7 +9,7 @@ use super::answer::Answer;
 use super::call::Call;
 use super::client::Client;
 use super::error::Error;
-use super::page::Item;
+use super::page::{Item, bounded};
 use super::permission::{AUTHENTICATED, IAM_READ};
 use super::project::Details;
 
@@ -39,6 +39,7 @@ pub struct User {
 #[serde(rename_all = "camelCase", default)]
 pub struct Membership {
     /// `IAM_OWNER`, `ORG_OWNER`, …
+    #[serde(deserialize_with = "bounded")]
     pub roles: Vec<String>,
     /// Whether it is one of the whole instance.
     pub iam: bool,

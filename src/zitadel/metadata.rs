@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::call::Call;
 use super::client::Client;
 use super::error::Error;
-use super::page::Page;
+use super::page::{LARGEST_LIST, Page};
 use super::permission::{ORG_READ, ORG_WRITE};
 use super::project::Details;
 
@@ -26,6 +26,8 @@ const LONGEST_PAGE: usize = 1000;
 const LIGHT_PAGE: usize = 1024 * 1024;
 /// How much is sent at once, in decoded bytes; the server takes 4 MiB.
 const CHUNK: usize = 3 * 1024 * 1024;
+/// More pages than of any list that can be read in time, also of the largest values.
+const MOST_PAGES: usize = 1000;
 /// How often a list is read that changes meanwhile.
 const READINGS: usize = 3;
 
@@ -140,7 +142,7 @@ impl Client {
         limit: &mut usize,
     ) -> Result<Option<Vec<Metadata>>, Error> {
         let mut reading = Reading::default();
-        loop {
+        for _ in 0..MOST_PAGES {
             let overlap = reading.overlap(*limit);
             let call = page_call(organization, reading.known.len() - overlap, *limit)?;
             let page = match self.call::<Page<Metadata>>(&call).await {
@@ -163,6 +165,7 @@ impl Client {
                 Progress::Changed => return Ok(None),
             }
         }
+        Err(Error::malformed(200, "its list does not end"))
     }
 }
 
@@ -192,6 +195,8 @@ struct Reading {
     last: String,
     total: Option<usize>,
     kept: Vec<Metadata>,
+    /// The bytes of all keys and of the values that are kept.
+    size: usize,
 }
 
 enum Progress {
@@ -218,6 +223,9 @@ impl Reading {
         let mut entries = page.result.into_iter();
         let steady = entries.by_ref().take(overlap).all(|entry| entry.key == self.last);
         let fresh = entries.all(|entry| self.add(entry, wanted));
+        if self.size > LARGEST_LIST {
+            return Err(Error::malformed(200, "its list is too large"));
+        }
         let (now, grown) = (self.known.len(), self.known.len() > before);
         Ok(match now.cmp(&total) {
             _ if !steady || !fresh || count != total => Progress::Changed,
@@ -231,7 +239,9 @@ impl Reading {
     fn add(&mut self, entry: Metadata, wanted: &impl Fn(&str) -> bool) -> bool {
         self.last.clone_from(&entry.key);
         let fresh = self.known.insert(entry.key.clone());
+        self.size += entry.key.len();
         if wanted(&entry.key) {
+            self.size += entry.value.len();
             self.kept.push(entry);
         }
         fresh

@@ -1,12 +1,15 @@
 //! Reads a paged `_search` to its end.
 
 use std::collections::HashSet;
+use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use super::answer::parse;
 use super::call::Call;
 use super::client::Client;
 use super::error::Error;
@@ -15,13 +18,17 @@ use super::error::Error;
 const PAGE: usize = 100;
 /// No list of this client is longer; more pages mean that the server repeats itself.
 const MOST_PAGES: usize = 100;
+/// No list is larger, in bytes as sent: whoever runs the server does not fill the operator's memory.
+pub(crate) const LARGEST_LIST: usize = 32 * 1024 * 1024;
+/// No page is longer: an empty object takes three bytes of an answer and a hundred times as much in memory.
+const LONGEST_PAGE: usize = 1000;
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", bound = "T: Deserialize<'de>")]
 pub(crate) struct Page<T> {
     /// Always sent, also with an empty result: an answer without it is not an empty list.
     pub(crate) details: ListDetails,
-    #[serde(default = "Vec::new")]
+    #[serde(default = "Vec::new", deserialize_with = "bounded")]
     pub(crate) result: Vec<T>,
 }
 
@@ -75,11 +82,16 @@ impl Client {
         declare: impl Fn(&Value) -> Result<Call, Error>,
     ) -> Result<Vec<T>, Error> {
         let (mut items, mut known) = (Vec::new(), HashSet::new());
-        let mut offset = 0;
+        let (mut offset, mut size) = (0, 0);
         for _ in 0..MOST_PAGES {
             let query = json!({"offset": offset.to_string(), "limit": PAGE, "asc": true});
             let body = json!(Search { query, queries });
-            let page: Page<T> = self.call(&declare(&body)?).await?.value;
+            let response = self.send(&declare(&body)?).await?;
+            size += response.body().len();
+            if size > LARGEST_LIST {
+                return Err(Error::malformed(200, "its list is too large"));
+            }
+            let page: Page<T> = parse(&response)?.value;
             let total = page.details.total_result.parse::<usize>().ok();
             let received = page.result.len();
             for item in page.result {
@@ -93,5 +105,35 @@ impl Client {
             }
         }
         Err(Error::malformed(200, "its list does not end"))
+    }
+}
+
+/// A list of at most [`LONGEST_PAGE`] items.
+pub(crate) fn bounded<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    deserializer.deserialize_seq(Items(PhantomData))
+}
+
+struct Items<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Items<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of at most {LONGEST_PAGE} items")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vec<T>, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = sequence.next_element()? {
+            if items.len() == LONGEST_PAGE {
+                return Err(A::Error::invalid_length(LONGEST_PAGE + 1, &self));
+            }
+            items.push(item);
+        }
+        Ok(items)
     }
 }

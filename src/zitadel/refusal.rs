@@ -13,6 +13,8 @@ use super::error::Error;
 use crate::runtime::ambient;
 
 const ID_LIMIT: usize = 100;
+/// A refusal of ZITADEL is shorter, in bytes; a few of a `Value` become thirty in memory.
+const BODY_LIMIT: usize = 64 * 1024;
 
 /// What a refusal is read against.
 #[derive(Clone, Copy, Debug)]
@@ -94,7 +96,8 @@ pub(crate) fn classify(response: &Response<Bytes>, asked: Asked<'_>) -> Error {
 }
 
 fn meaning(refusal: &Refusal) -> Option<Meaning> {
-    let id = refusal.id.as_deref()?;
+    // A server that fails proves nothing by the id it quotes.
+    let id = refusal.id.as_deref().filter(|_| (400..500).contains(&refusal.status))?;
     let known = MEANINGS.iter().find(|(known, _)| *known == id).map(|(_, meaning)| *meaning);
     match known {
         Some(Meaning::Unchanged) if refusal.code != Some(9) => None,
@@ -107,13 +110,14 @@ fn meaning(refusal: &Refusal) -> Option<Meaning> {
 impl Refusal {
     fn read(response: &Response<Bytes>, secret: &str) -> Self {
         let status = response.status().as_u16();
-        let body: Body = serde_json::from_slice(response.body()).unwrap_or_default();
+        let small = Some(response.body()).filter(|body| body.len() <= BODY_LIMIT);
+        let body: Body = small.and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
         let quote = |text: &str, limit| quote(text, secret, limit);
         let message = match body.message.as_str() {
             Some(text) if !text.is_empty() => quote(text, MESSAGE_LIMIT),
             _ => format!("HTTP {status} without a ZITADEL error"),
         };
-        let id = error_id(&body.details).map(|id| quote(id, ID_LIMIT));
+        let id = error_id(&body.details).map(|id| quote(id, ID_LIMIT)).filter(|id| !id.is_empty());
         let repeated = id.as_ref().and_then(|id| message.strip_suffix(&format!(" ({id})")));
         Self {
             status,
@@ -194,12 +198,8 @@ fn grpc_code(code: &Value) -> Option<i64> {
 
 /// `id` of `zitadel.v1.ErrorDetail`, or `slug` of later versions, in the first detail that has one.
 fn error_id(details: &Value) -> Option<&str> {
-    let id = |detail: &'_ Value, key: &str| match detail.get(key) {
-        Some(Value::String(id)) => !id.is_empty(),
-        _ => false,
-    };
-    let detail = details.as_array()?.iter().find(|detail| id(detail, "id") || id(detail, "slug"))?;
-    detail.get("id").or_else(|| detail.get("slug"))?.as_str()
+    let names = details.as_array()?.iter().flat_map(|detail| [detail.get("id"), detail.get("slug")]);
+    names.flatten().filter_map(Value::as_str).find(|name| !name.is_empty())
 }
 
 /// Seconds, or an HTTP date counted from the server's own clock where it says it.

@@ -5,7 +5,8 @@ use ::url::{Host, Url};
 /// Parses the URL under which ZITADEL is reached; a path prefix is kept without its trailing slash.
 ///
 /// # Errors
-/// A sentence for a condition: unparsable, a scheme other than http(s), or a user, query or fragment in it.
+/// A sentence for a condition: unparsable, a scheme other than http(s), a user, query or fragment in it, or more
+/// than a request can carry.
 pub fn parse_base_url(text: &str) -> Result<Url, String> {
     let mut url = Url::parse(text.trim()).map_err(|error| format!("the URL cannot be parsed: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
@@ -19,6 +20,10 @@ pub fn parse_base_url(text: &str) -> Result<Url, String> {
     }
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
+    // URLs may hold what requests may not, such as quotation marks in a host.
+    if url.as_str().parse::<http::Uri>().is_err() {
+        return Err("the URL is too long, or holds characters that no request can carry".to_owned());
+    }
     Ok(url)
 }
 

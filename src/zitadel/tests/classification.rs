@@ -120,11 +120,30 @@ fn answers_that_no_recording_holds() -> TestResult {
         (Reply::error(429, 8, "LIMITS-molsj"), "RateLimited"),
         (Reply::error(429, 8, "QUOTA-vjAy8"), "RateLimited"),
         (Reply::error(503, 14, "X-3"), "Unavailable"),
+        (Reply::error(500, 9, "COMMAND-QXPGs"), "Unavailable"),
+        (Reply::error(503, 13, "AUTH-Bs7Ds"), "Unavailable"),
+        (Reply::error(500, 9, "COMMAND-2M0fs"), "Unavailable"),
         (Reply::error(504, 4, "X-4"), "Unavailable"),
     ];
     for (reply, expected) in cases {
         let response = response(reply)?;
         assert_eq!(variant(&classify(&response, ASKED)), expected, "{response:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_absence_is_believed_with_an_id_only() -> TestResult {
+    for (detail, expected) in [
+        (r#"{"id":"","slug":"project.not_found"}"#, "project.not_found"),
+        (r#"{"id":7,"slug":"project.not_found"}"#, "project.not_found"),
+        (r#"{"id":"\u0000"}"#, ""),
+    ] {
+        let body = format!(r#"{{"code":5,"message":"m","details":[{detail}]}}"#);
+        let error = classify(&response(Reply::raw(404, &[], &body))?, ASKED);
+        let id = if let Error::NotFound { id, .. } = &error { id } else { "" };
+        assert_eq!(id, expected, "{error:?}");
+        assert_eq!(variant(&error), if expected.is_empty() { "UnknownEndpoint" } else { "NotFound" });
     }
     Ok(())
 }

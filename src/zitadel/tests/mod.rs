@@ -1,6 +1,7 @@
 //! The client against a scripted transport on paused time, and its transport against loopback servers.
 
 mod api;
+mod bounds;
 mod calls;
 mod canary;
 mod classification;

@@ -19,6 +19,9 @@ fn base_urls_keep_scheme_host_port_and_prefix_only() -> TestResult {
         "https://:password@host",
         "https://host/?q=1",
         "https://host/#f",
+        "https://ho\"st",
+        "https://ho{s}t",
+        &format!("https://host/{}", "p".repeat(70_000)),
     ] {
         assert!(parse_base_url(text).is_err(), "{text}");
     }
@@ -68,6 +71,8 @@ fn an_external_domain_is_a_host_and_nothing_else() {
     for good in ["login.example.com", "login.example.com:8443", "localhost", "[::1]:8080"] {
         assert!(client(good).is_ok(), "{good}");
     }
+    let long = "a/".repeat(1000);
+    assert!(client(&long).is_err_and(|message| message.len() < 200));
     for bad in ["", "a/b", "a b", "a\r\nx: y", "user@host", "host?x", "host#x", "ho\u{e9}st", "host:port"] {
         assert!(client(bad).is_err(), "{bad:?}");
     }
