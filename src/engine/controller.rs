@@ -27,11 +27,9 @@ use super::watched::{Watched, watched};
 use super::{Config, Directory, Engine, Having, malformed, reconcile};
 use crate::api::{CommonStatus, ConditionType, FINALIZER, ManagementPolicy, annotation};
 use crate::runtime::admin::Readiness;
+use crate::runtime::kubernetes::Watching;
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-
-/// A watch that carried nothing for so long is begun anew; it bounds how long a dead one goes unnoticed.
-pub const WATCH_TIMEOUT_SECONDS: u32 = 120;
 
 type Guarded<K> = DeserializeGuard<K>;
 
@@ -113,9 +111,10 @@ fn watch<K: Kind>(
     engine: &Engine,
     namespace: Option<&str>,
 ) -> impl Stream<Item = watcher::Result<watcher::Event<Guarded<K>>>> + use<K> {
-    let mut config = watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS);
+    let mut config = Watching::Resources.config();
     config.label_selector = engine.config.label_selector.clone();
-    watcher(scoped::<Guarded<K>>(engine.client.clone(), namespace), config).default_backoff().modify(strip)
+    let api = scoped::<Guarded<K>>(engine.clients.resources.clone(), namespace);
+    watcher(api, config).default_backoff().modify(strip)
 }
 
 /// Drops what is large and never read.
@@ -164,7 +163,7 @@ impl<K: Kind> Followed<K> {
     /// The watch has not shown our own last write yet: ask.
     async fn reread(&self, object: &Guarded<K>) -> kube::Result<Option<Guarded<K>>> {
         let namespace = object.namespace().unwrap_or_default();
-        let api = Api::<Guarded<K>>::namespaced(self.engine.client.clone(), &namespace);
+        let api = Api::<Guarded<K>>::namespaced(self.engine.clients.calls.clone(), &namespace);
         super::resource::bounded(api.get_opt(&object.name_any())).await
     }
 

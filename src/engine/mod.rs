@@ -50,6 +50,7 @@ use wake::Wakes;
 use watched::Watched;
 
 use crate::api::CommonStatus;
+use crate::runtime::kubernetes::Clients;
 use crate::runtime::lease::Leadership;
 
 /// The engine's settings.
@@ -124,7 +125,7 @@ pub trait Directory: Send + Sync {
 /// Everything the controllers share.
 pub struct Engine {
     /// The Kubernetes API.
-    pub client: kube::Client,
+    pub clients: Clients,
     /// The settings.
     pub config: Config,
     /// The connections and their sessions.
@@ -152,7 +153,7 @@ impl Engine {
     /// An engine of so many kinds that knows nothing yet.
     pub fn new(
         kinds: usize,
-        client: kube::Client,
+        clients: Clients,
         config: Config,
         connections: Connections,
         namespaces: Watched<PartialObjectMeta<Namespace>>,
@@ -160,9 +161,9 @@ impl Engine {
         leadership: Leadership,
     ) -> Self {
         Self {
-            events: Events::new(client.clone(), None),
+            events: Events::new(clients.calls.clone(), None),
             backoff: Backoff::new(config.delays),
-            client,
+            clients,
             config,
             connections,
             claims: Claims::default(),

@@ -19,7 +19,7 @@ use crate::api::connection::{
 };
 use crate::api::{ConditionType, ConnectionKind, Reason, annotation};
 use crate::engine::address::ConnectionKey;
-use crate::engine::controller::{WATCH_TIMEOUT_SECONDS, guarded, strip, until_idle};
+use crate::engine::controller::{guarded, strip, until_idle};
 use crate::engine::events::Note;
 use crate::engine::fault::{Fault, Pace, Severity, Verdict};
 use crate::engine::resource::{Handle, MetadataChange};
@@ -28,6 +28,7 @@ use crate::engine::status::{Outcome, conditions, ours};
 use crate::engine::watched::{Feed, Watched};
 use crate::engine::{Config, Engine, Having, malformed};
 use crate::runtime::admin::Readiness;
+use crate::runtime::kubernetes::Watching;
 use crate::zitadel::{CredentialError, Error};
 
 /// The two kinds of connection.
@@ -91,7 +92,7 @@ pub async fn follow<K: AnyConnection>(
 ) {
     let Scope { engine, namespace, readiness, stop } = scope;
     let ready = readiness.register(K::NAME);
-    let config = watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS);
+    let config = Watching::Resources.config();
     let watch = watcher(api, config).default_backoff().modify(strip).inspect_ok({
         let engine = engine.clone();
         move |event| gone(&engine, event)
@@ -170,7 +171,7 @@ async fn reconcile<K: AnyConnection>(
 }
 
 async fn probe<K: AnyConnection>(engine: &Engine, key: ConnectionKey, connection: &K) -> Action {
-    let handle = Handle::new::<K>(engine.client.clone(), K::NAME, connection.meta());
+    let handle = Handle::new::<K>(engine.clients.calls.clone(), K::NAME, connection.meta());
     let learned = connection.status().cloned().unwrap_or_default();
     let mut probe = Probe { engine, connection, handle, key, learned };
     let result = probe.run().await;
