@@ -21,7 +21,7 @@ use crate::engine::{Config, Engine, Having};
 use crate::kinds::connection::{AnyConnection, Scope};
 use crate::kinds::{self, connection};
 use crate::runtime::admin::Readiness;
-use crate::runtime::kubernetes::{Clients, Watching};
+use crate::runtime::kubernetes::{Clients, Pauses, Watching};
 use crate::runtime::lease::Leadership;
 
 /// What [`run`] needs besides the Kubernetes API.
@@ -146,7 +146,7 @@ async fn follow_namespaces(
     let config = Watching::Resources.config();
     let mut labels: HashMap<String, BTreeMap<String, String>> = HashMap::new();
     let watch = watcher(Api::<PartialObjectMeta<Namespace>>::all(engine.clients.resources.clone()), config);
-    feed.reflect(watch.default_backoff().modify(strip))
+    feed.reflect(watch.backoff(Pauses::default()).modify(strip))
         .applied_objects()
         .take_until(stop.cancelled())
         .filter_map(|event| {

@@ -27,7 +27,7 @@ use super::watched::{Watched, watched};
 use super::{Config, Directory, Engine, Having, malformed, reconcile};
 use crate::api::{CommonStatus, ConditionType, FINALIZER, ManagementPolicy, annotation};
 use crate::runtime::admin::Readiness;
-use crate::runtime::kubernetes::Watching;
+use crate::runtime::kubernetes::{Pauses, Watching};
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -114,7 +114,7 @@ fn watch<K: Kind>(
     let mut config = Watching::Resources.config();
     config.label_selector = engine.config.label_selector.clone();
     let api = scoped::<Guarded<K>>(engine.clients.resources.clone(), namespace);
-    watcher(api, config).default_backoff().modify(strip)
+    watcher(api, config).backoff(Pauses::default()).modify(strip)
 }
 
 /// Drops what is large and never read.

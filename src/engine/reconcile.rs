@@ -111,7 +111,7 @@ impl<K: Kind> Run<'_, K> {
     }
 
     async fn write(&mut self, status: &Status<K::Own>) -> Result<(), Fault> {
-        self.handle.apply_status(status).await?;
+        self.handle.apply_status(&self.status(), status).await?;
         self.engine.memo.wrote(self.handle.uid(), self.handle.meta.resource_version.as_deref());
         self.recorded = self.target == Target::Bound;
         self.own = status.own.clone();

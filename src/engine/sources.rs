@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Engine, Having};
 use crate::api::ALLOW_LABEL;
 use crate::api::connection::{CaBundle, Endpoint};
-use crate::runtime::kubernetes::Watching;
+use crate::runtime::kubernetes::{Pauses, Watching};
 
 /// A namespace that refused or that nobody uses any more is asked again no sooner.
 const PAUSE: Duration = Duration::from_secs(600);
@@ -124,7 +124,7 @@ where
         _ => config,
     };
     let api = Api::<PartialObjectMeta<K>>::namespaced(engine.clients.sources.clone(), &place.namespace);
-    let mut events = std::pin::pin!(watcher(api, config).default_backoff());
+    let mut events = std::pin::pin!(watcher(api, config).backoff(Pauses::default()));
     let mut seen = Seen::default();
     loop {
         let changed = match timeout(PAUSE, events.next()).await {

@@ -28,7 +28,7 @@ use crate::engine::status::{Outcome, conditions, ours};
 use crate::engine::watched::{Feed, Watched};
 use crate::engine::{Config, Engine, Having, malformed};
 use crate::runtime::admin::Readiness;
-use crate::runtime::kubernetes::Watching;
+use crate::runtime::kubernetes::{Pauses, Watching};
 use crate::zitadel::{CredentialError, Error};
 
 /// The two kinds of connection.
@@ -93,7 +93,7 @@ pub async fn follow<K: AnyConnection>(
     let Scope { engine, namespace, readiness, stop } = scope;
     let ready = readiness.register(K::NAME);
     let config = Watching::Resources.config();
-    let watch = watcher(api, config).default_backoff().modify(strip).inspect_ok({
+    let watch = watcher(api, config).backoff(Pauses::default()).modify(strip).inspect_ok({
         let engine = engine.clone();
         move |event| gone(&engine, event)
     });
@@ -314,7 +314,7 @@ impl<K: AnyConnection> Probe<'_, K> {
         if before == next {
             return Ok(());
         }
-        self.handle.apply_status(&next).await?;
+        self.handle.apply_status(&before, &next).await?;
         if usability(&before) != usability(&next) {
             let note = Note::normal(verdict.reason.as_str(), &verdict.message);
             let warning = verdict.severity != Severity::Fine;

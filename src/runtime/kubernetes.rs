@@ -10,8 +10,10 @@
 
 use std::time::Duration;
 
+use kube::runtime::utils::Backoff;
 use kube::runtime::watcher;
 use kube::{Client, Config};
+use tokio::time::Instant;
 
 /// A server that takes no connection for so long is not there.
 const CONNECT: Duration = Duration::from_secs(4);
@@ -95,4 +97,67 @@ fn client(mut config: Config, silence: Duration) -> kube::Result<Client> {
     // Else a call on a connection that was idle would have only the rest of the time.
     config.reset_reader_on_write = true;
     Client::try_from(config)
+}
+
+/// After the first failure of a watch.
+const FIRST_PAUSE: Duration = Duration::from_millis(800);
+
+/// However often it fails.
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+
+/// The pauses after failures of a watch: half to all of 0.8 s, doubled each time up to 20 s.
+///
+/// kube's own start over with every list that begins, so that one that is refused would be asked for every second for
+/// ever; and a watch that cannot be begun would be looked at up to a minute late. These start over with time.
+#[derive(Debug, Default)]
+pub struct Pauses {
+    failures: u32,
+    last: Option<Instant>,
+}
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let now = Instant::now();
+        if self.last.is_some_and(|last| now - last > 2 * LONGEST_PAUSE) {
+            self.failures = 0;
+        }
+        self.last = Some(now);
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(LONGEST_PAUSE);
+        self.failures += 1;
+        Some(pause.mul_f64(rand::random_range(0.5..1.0)))
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_grow_to_a_bound_and_start_over_with_time_only() {
+        let mut pauses = Pauses::default();
+        let mut spent = Vec::new();
+        for _ in 0..40 {
+            let pause = pauses.next().expect("it never gives up");
+            spent.push(pause);
+            pauses.reset();
+            tokio::time::advance(pause).await;
+        }
+        assert!(spent[0] <= FIRST_PAUSE && spent.iter().all(|pause| *pause <= LONGEST_PAUSE));
+        assert!(spent[6..].iter().all(|pause| *pause >= LONGEST_PAUSE / 2), "{spent:?}");
+        tokio::time::advance(3 * LONGEST_PAUSE).await;
+        assert!(pauses.next().expect("a pause") <= FIRST_PAUSE);
+    }
+
+    #[test]
+    fn a_dead_watch_of_resources_is_noticed_within_thirty_seconds() {
+        let silence = Watching::Resources.silence();
+        assert!(silence + CONNECT < Duration::from_secs(30));
+        assert!(silence > Duration::from_secs(u64::from(Watching::Resources.lifetime())));
+    }
 }
