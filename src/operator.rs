@@ -150,7 +150,7 @@ async fn follow_namespaces(
         .applied_objects()
         .take_until(stop.cancelled())
         .filter_map(|event| {
-            future::ready(event.inspect_err(|error| tracing::warn!(%error, "watching namespaces")).ok())
+            future::ready(event.inspect_err(|error| engine.watch_failed("Namespace", error)).ok())
         })
         .for_each(|namespace| {
             let name = namespace.name_any();

@@ -43,10 +43,11 @@ pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: Ca
     let mut controllers = Vec::new();
     for ((scope, reader), feed) in scopes.into_iter().zip(kind.readers.clone()).zip(feeds) {
         let watch = watch::<K>(&kind.engine, scope.as_deref());
-        let followed = kind.clone();
+        let (followed, failing) = (kind.clone(), kind.engine.clone());
         let applied = feed
             .reflect(watch)
             .inspect_ok(move |event| followed.heard(event))
+            .inspect_err(move |error| failing.watch_failed(K::KIND, error))
             .applied_objects()
             .predicate_filter(wants_attention::<K>, PredicateConfig::default());
         let (kicks, began) = (kind.engine.wakes.listen(K::KIND, scope), reader.clone());

@@ -36,6 +36,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
+use kube::runtime::watcher;
 
 use address::{Address, ConnectionKey};
 use backoff::{Backoff, Delays};
@@ -224,6 +225,12 @@ impl Engine {
         let _ = self.namespaces.filled().await;
     }
 
+    /// Tells that what is new of a kind cannot be seen now. Its pauses keep this rare.
+    pub fn watch_failed(&self, kind: &'static str, error: &watcher::Error) {
+        self.metrics.watch_failed(kind);
+        tracing::warn!(kind, error = cause(error), "cannot be watched");
+    }
+
     fn release_claims(&self, uid: &str) {
         self.wakes.wake(self.claims.release(uid));
     }
@@ -243,4 +250,14 @@ impl Engine {
         self.backoff.reset(uid);
         self.memo.forget(uid);
     }
+}
+
+/// An error with the first of its causes, which not every error tells by itself.
+fn cause(error: &dyn std::error::Error) -> String {
+    let (told, mut first) = (error.to_string(), error);
+    while let Some(source) = first.source() {
+        first = source;
+    }
+    let first = first.to_string();
+    if told.contains(&first) { told } else { format!("{told}: {first}") }
 }

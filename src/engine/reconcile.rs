@@ -161,6 +161,7 @@ impl<K: Kind> Run<'_, K> {
             Fault::NotAdmitted(after) => Pace::After(*after),
             Fault::Stale => Pace::Transient,
             fault => {
+                self.engine.metrics.kubernetes_failed(K::KIND);
                 tracing::warn!(resource = %self.handle.address, %fault, "the Kubernetes API refused a write");
                 Pace::Transient
             }

@@ -97,8 +97,10 @@ pub async fn follow<K: AnyConnection>(
         let engine = engine.clone();
         move |event| gone(&engine, event)
     });
+    let failing = engine.clone();
     let applied = feed
         .reflect(watch)
+        .inspect_err(move |error| failing.watch_failed(K::NAME, error))
         .applied_objects()
         .predicate_filter(wants_attention::<K>, PredicateConfig::default());
     let kicks = engine.wakes.listen(K::NAME, namespace).map(|address| match address.namespace.as_str() {
