@@ -47,6 +47,13 @@ impl Process {
         Self { child, log }
     }
 
+    /// Ends it as the kubelet does.
+    pub async fn terminate(mut self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill").success());
+        until_answered("ended", async || (!self.is_running(), ())).await;
+    }
+
     /// What it logged so far.
     pub fn log(&self) -> Vec<Value> {
         self.log.lock().unwrap().clone()
