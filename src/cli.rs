@@ -17,6 +17,7 @@ use crate::engine::connections::Site;
 use crate::engine::metrics::Metrics;
 use crate::operator::{self, Options};
 use crate::runtime::admin::{self, Admin, Readiness};
+use crate::runtime::kubernetes::Clients;
 use crate::runtime::lease::{self, Elector, Leadership};
 use crate::runtime::{shutdown, telemetry};
 
@@ -132,7 +133,7 @@ impl Run {
     async fn execute(self) -> Result<(), Error> {
         telemetry::init(self.log_format, &self.log)?;
         let stop = shutdown::on_signals()?;
-        let (client, in_cluster) = kubernetes().await?;
+        let (clients, in_cluster) = kubernetes().await?;
         let mut registry = Registry::default();
         let metrics = Metrics::registered(&mut registry);
         let readiness = Readiness::default();
@@ -147,8 +148,8 @@ impl Run {
         let site = Site { namespace: self.operator_namespace.clone(), in_cluster };
         let options = |leadership| self.options(site, leadership, readiness, metrics);
         let result = match elect {
-            true => self.lead(client, options, &stop).await,
-            false => Ok(operator::run(client, options(Leadership::always()), stop.clone()).await?),
+            true => self.lead(clients, options, &stop).await,
+            false => Ok(operator::run(clients, options(Leadership::always()), stop.clone()).await?),
         };
         probes.cancel();
         let served = serving.await.unwrap_or(Ok(()));
@@ -159,19 +160,20 @@ impl Run {
     /// Waits for the Lease, runs while it is held, and gives it up at the end.
     async fn lead(
         &self,
-        client: kube::Client,
+        clients: Clients,
         options: impl FnOnce(Leadership) -> Options,
         stop: &CancellationToken,
     ) -> Result<(), Error> {
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "zitadel-operator".into());
         let identity = lease::unique_identity(&host);
-        let elector = Elector::new(client.clone(), &self.operator_namespace, "zitadel-operator", identity);
+        let elector =
+            Elector::new(clients.lease.clone(), &self.operator_namespace, "zitadel-operator", identity);
         let Some(tenure) = elector.acquire(stop).await else {
             return Ok(());
         };
         let leadership = tenure.leadership();
         let running = stop.child_token();
-        let operator = operator::run(client, options(leadership.clone()), running.clone());
+        let operator = operator::run(clients, options(leadership.clone()), running.clone());
         tokio::pin!(operator);
         let result = tokio::select! {
             result = &mut operator => result.map_err(Error::from),
@@ -201,7 +203,7 @@ impl Run {
 }
 
 /// The cluster this process runs in, else that of the current kubeconfig context.
-async fn kubernetes() -> Result<(kube::Client, bool), Error> {
+async fn kubernetes() -> Result<(Clients, bool), Error> {
     let refused = |error: &dyn std::error::Error| Error::Kubernetes(error.to_string());
     let (config, in_cluster) = match kube::Config::incluster() {
         Ok(config) => (config, true),
@@ -210,6 +212,6 @@ async fn kubernetes() -> Result<(kube::Client, bool), Error> {
             (config.map_err(|error| refused(&error))?, false)
         }
     };
-    let client = kube::Client::try_from(config).map_err(|error| refused(&error))?;
-    Ok((client, in_cluster))
+    let clients = Clients::new(&config).map_err(|error| refused(&error))?;
+    Ok((clients, in_cluster))
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{ClusterConnection, Connection};
 use crate::engine::connections::{Connections, Site, Stores, TransportFactory, http_transport};
-use crate::engine::controller::{WATCH_TIMEOUT_SECONDS, scoped, scopes, strip};
+use crate::engine::controller::{scoped, scopes, strip};
 use crate::engine::fence;
 use crate::engine::metrics::Metrics;
 use crate::engine::sources::{self, Sources};
@@ -22,6 +22,7 @@ use crate::engine::{Config, Engine, Having};
 use crate::kinds::connection::{AnyConnection, Scope};
 use crate::kinds::{self, connection};
 use crate::runtime::admin::Readiness;
+use crate::runtime::kubernetes::{Clients, Pauses, Watching};
 use crate::runtime::lease::Leadership;
 
 /// What [`run`] needs besides the Kubernetes API.
@@ -69,9 +70,14 @@ pub struct Ended(&'static str);
 ///
 /// # Errors
 /// A controller ended by itself; the others were stopped.
-pub async fn run(client: kube::Client, options: Options, stop: CancellationToken) -> Result<(), Ended> {
+pub async fn run(
+    clients: impl Into<Clients>,
+    options: Options,
+    stop: CancellationToken,
+) -> Result<(), Ended> {
+    let mut clients: Clients = clients.into();
     let Options { site, config, transport, leadership, readiness, metrics } = options;
-    let client = fence::kubernetes(client, leadership.clone());
+    clients.calls = fence::kubernetes(clients.calls, leadership.clone());
     let transport = fence::zitadel(transport, leadership.clone());
     let scopes = scopes(&config);
     let (namespaced, namespaced_feeds): (Vec<_>, Vec<_>) = scopes.iter().map(|_| watched()).unzip();
@@ -79,10 +85,10 @@ pub async fn run(client: kube::Client, options: Options, stop: CancellationToken
     let (namespaces, namespaces_feed) = watched();
     let stores = Stores { namespaced: namespaced.clone(), cluster: cluster.clone() };
     let (sources, wanted) = Sources::new();
-    let connections = Connections::new(client.clone(), site, stores, transport, sources);
+    let connections = Connections::new(clients.calls.clone(), site, stores, transport, sources);
     let engine = Arc::new(Engine::new(
         kinds::registry().len(),
-        client.clone(),
+        clients.clone(),
         config,
         connections,
         namespaces,
@@ -103,10 +109,15 @@ pub async fn run(client: kube::Client, options: Options, stop: CancellationToken
         stop: stop.clone(),
     };
     for ((scope, reader), feed) in scopes.into_iter().zip(namespaced).zip(namespaced_feeds) {
-        let api = scoped(client.clone(), scope.as_deref());
+        let api = scoped(clients.resources.clone(), scope.as_deref());
         spawn("Connection", Box::pin(connection::follow::<Connection>(follow(scope), api, reader, feed)));
     }
-    let all = connection::follow::<ClusterConnection>(follow(None), Api::all(client), cluster, cluster_feed);
+    let all = connection::follow::<ClusterConnection>(
+        follow(None),
+        Api::all(clients.resources),
+        cluster,
+        cluster_feed,
+    );
     spawn("ClusterConnection", Box::pin(all));
     let (e, r, s) = (&engine, &readiness, &stop);
     spawn("Namespace", Box::pin(follow_namespaces(e.clone(), namespaces_feed, s.clone())));
@@ -135,14 +146,14 @@ async fn follow_namespaces(
     feed: Feed<PartialObjectMeta<Namespace>>,
     stop: CancellationToken,
 ) {
-    let config = watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS);
+    let config = Watching::Resources.config();
     let mut labels: HashMap<String, BTreeMap<String, String>> = HashMap::new();
-    let watch = watcher(Api::<PartialObjectMeta<Namespace>>::all(engine.client.clone()), config);
-    feed.reflect(watch.default_backoff().modify(strip))
+    let watch = watcher(Api::<PartialObjectMeta<Namespace>>::all(engine.clients.resources.clone()), config);
+    feed.reflect(watch.backoff(Pauses::default()).modify(strip))
         .applied_objects()
         .take_until(stop.cancelled())
         .filter_map(|event| {
-            future::ready(event.inspect_err(|error| tracing::warn!(%error, "watching namespaces")).ok())
+            future::ready(event.inspect_err(|error| engine.watch_failed("Namespace", error)).ok())
         })
         .for_each(|namespace| {
             let name = namespace.name_any();

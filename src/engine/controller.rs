@@ -27,11 +27,9 @@ use super::watched::{Watched, watched};
 use super::{Config, Directory, Engine, Having, malformed, reconcile};
 use crate::api::{CommonStatus, ConditionType, FINALIZER, ManagementPolicy, annotation};
 use crate::runtime::admin::Readiness;
+use crate::runtime::kubernetes::{Pauses, Watching};
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-
-/// A watch that carried nothing for so long is begun anew; it bounds how long a dead one goes unnoticed.
-pub const WATCH_TIMEOUT_SECONDS: u32 = 120;
 
 type Guarded<K> = DeserializeGuard<K>;
 
@@ -45,10 +43,11 @@ pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: Ca
     let mut controllers = Vec::new();
     for ((scope, reader), feed) in scopes.into_iter().zip(kind.readers.clone()).zip(feeds) {
         let watch = watch::<K>(&kind.engine, scope.as_deref());
-        let followed = kind.clone();
+        let (followed, failing) = (kind.clone(), kind.engine.clone());
         let applied = feed
             .reflect(watch)
             .inspect_ok(move |event| followed.heard(event))
+            .inspect_err(move |error| failing.watch_failed(K::KIND, error))
             .applied_objects()
             .predicate_filter(wants_attention::<K>, PredicateConfig::default());
         let (kicks, began) = (kind.engine.wakes.listen(K::KIND, scope), reader.clone());
@@ -114,9 +113,10 @@ fn watch<K: Kind>(
     engine: &Engine,
     namespace: Option<&str>,
 ) -> impl Stream<Item = watcher::Result<watcher::Event<Guarded<K>>>> + use<K> {
-    let mut config = watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS);
+    let mut config = Watching::Resources.config();
     config.label_selector = engine.config.label_selector.clone();
-    watcher(scoped::<Guarded<K>>(engine.client.clone(), namespace), config).default_backoff().modify(strip)
+    let api = scoped::<Guarded<K>>(engine.clients.resources.clone(), namespace);
+    watcher(api, config).backoff(Pauses::default()).modify(strip)
 }
 
 /// Drops what is large and never read.
@@ -165,7 +165,7 @@ impl<K: Kind> Followed<K> {
     /// The watch has not shown our own last write yet: ask.
     async fn reread(&self, object: &Guarded<K>) -> kube::Result<Option<Guarded<K>>> {
         let namespace = object.namespace().unwrap_or_default();
-        let api = Api::<Guarded<K>>::namespaced(self.engine.client.clone(), &namespace);
+        let api = Api::<Guarded<K>>::namespaced(self.engine.clients.calls.clone(), &namespace);
         super::resource::bounded(api.get_opt(&object.name_any())).await
     }
 

@@ -230,7 +230,7 @@ impl<K: Kind> Run<'_, K> {
             Identity::Assigned => "status.id",
             Identity::Setting => "status.organizationId",
         };
-        let api = Api::<DeserializeGuard<K>>::all(self.engine.client.clone());
+        let api = Api::<DeserializeGuard<K>>::all(self.engine.clients.calls.clone());
         let bound = bounded(api.list(&ListParams::default().fields(&format!("{field}={id}")))).await?;
         let instance = self.reach.as_ref().map(|reach| reach.instance.as_str());
         let is_here = |status: &Status<K::Own>| {

@@ -26,7 +26,7 @@ pub async fn tell<K: Resource<DynamicType = ()>>(
     invalid: &InvalidObject,
     may_go: impl Fn(&DynamicObject) -> bool,
 ) -> Action {
-    let mut handle = Handle::new::<K>(engine.client.clone(), kind, &invalid.metadata);
+    let mut handle = Handle::new::<K>(engine.clients.calls.clone(), kind, &invalid.metadata);
     let uid = handle.uid().to_owned();
     let pace = match settle(engine, &mut handle, invalid, may_go).await {
         Ok(()) => Pace::Resync,
@@ -73,7 +73,7 @@ async fn settle(
 
 /// The status of a malformed resource, so far as that parses.
 pub(super) async fn status<K: Kind>(engine: &Engine, invalid: &InvalidObject) -> Option<Status<K::Own>> {
-    let handle = Handle::new::<K>(engine.client.clone(), K::KIND, &invalid.metadata);
+    let handle = Handle::new::<K>(engine.clients.calls.clone(), K::KIND, &invalid.metadata);
     let raw = handle.read().await.ok()??;
     serde_json::from_value(raw.data["status"].clone()).ok()
 }

@@ -28,6 +28,8 @@ pub struct Metrics {
     reconciles: Family<Outcome, Counter<u64, AtomicU64>>,
     seconds: Family<ByKind, Histogram>,
     panics: Family<ByKind, Counter<u64, AtomicU64>>,
+    watch_failures: Family<ByKind, Counter<u64, AtomicU64>>,
+    kubernetes_failures: Family<ByKind, Counter<u64, AtomicU64>>,
 }
 
 impl Default for Metrics {
@@ -37,6 +39,8 @@ impl Default for Metrics {
             reconciles: Family::default(),
             seconds: Family::new_with_constructor(buckets),
             panics: Family::default(),
+            watch_failures: Family::default(),
+            kubernetes_failures: Family::default(),
         }
     }
 }
@@ -53,6 +57,10 @@ impl Metrics {
         );
         registry.register("reconcile_duration_seconds", "Duration of reconciles", metrics.seconds.clone());
         registry.register("panics", "Reconciles that panicked", metrics.panics.clone());
+        let help = "Failed lists and watches; what is new there is not seen meanwhile";
+        registry.register("watch_failures", help, metrics.watch_failures.clone());
+        let help = "Reconciles that the Kubernetes API refused or did not answer";
+        registry.register("kubernetes_failures", help, metrics.kubernetes_failures.clone());
         metrics
     }
 
@@ -66,5 +74,15 @@ impl Metrics {
     /// Counts one panic.
     pub fn panicked(&self, kind: &'static str) {
         self.panics.get_or_create(&ByKind { kind }).inc();
+    }
+
+    /// Counts one reconcile that the Kubernetes API stopped.
+    pub fn kubernetes_failed(&self, kind: &'static str) {
+        self.kubernetes_failures.get_or_create(&ByKind { kind }).inc();
+    }
+
+    /// Counts one failure of a list or a watch.
+    pub fn watch_failed(&self, kind: &'static str) {
+        self.watch_failures.get_or_create(&ByKind { kind }).inc();
     }
 }

@@ -37,6 +37,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
+use kube::runtime::watcher;
 
 use address::{Address, ConnectionKey};
 use backoff::{Backoff, Delays};
@@ -51,6 +52,7 @@ use wake::Wakes;
 use watched::Watched;
 
 use crate::api::CommonStatus;
+use crate::runtime::kubernetes::Clients;
 use crate::runtime::lease::Leadership;
 
 /// The engine's settings.
@@ -125,7 +127,7 @@ pub trait Directory: Send + Sync {
 /// Everything the controllers share.
 pub struct Engine {
     /// The Kubernetes API.
-    pub client: kube::Client,
+    pub clients: Clients,
     /// The settings.
     pub config: Config,
     /// The connections and their sessions.
@@ -153,7 +155,7 @@ impl Engine {
     /// An engine of so many kinds that knows nothing yet.
     pub fn new(
         kinds: usize,
-        client: kube::Client,
+        clients: Clients,
         config: Config,
         connections: Connections,
         namespaces: Watched<PartialObjectMeta<Namespace>>,
@@ -161,9 +163,9 @@ impl Engine {
         leadership: Leadership,
     ) -> Self {
         Self {
-            events: Events::new(client.clone(), None),
+            events: Events::new(clients.calls.clone(), None),
             backoff: Backoff::new(config.delays),
-            client,
+            clients,
             config,
             connections,
             claims: Claims::default(),
@@ -224,6 +226,12 @@ impl Engine {
         let _ = self.namespaces.filled().await;
     }
 
+    /// Tells that what is new of a kind cannot be seen now. Its pauses keep this rare.
+    pub fn watch_failed(&self, kind: &'static str, error: &watcher::Error) {
+        self.metrics.watch_failed(kind);
+        tracing::warn!(kind, error = cause(error), "cannot be watched");
+    }
+
     fn release_claims(&self, uid: &str) {
         self.wakes.wake(self.claims.release(uid));
     }
@@ -243,4 +251,14 @@ impl Engine {
         self.backoff.reset(uid);
         self.memo.forget(uid);
     }
+}
+
+/// An error with the first of its causes, which not every error tells by itself.
+fn cause(error: &dyn std::error::Error) -> String {
+    let (told, mut first) = (error.to_string(), error);
+    while let Some(source) = first.source() {
+        first = source;
+    }
+    let first = first.to_string();
+    if told.contains(&first) { told } else { format!("{told}: {first}") }
 }

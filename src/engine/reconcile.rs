@@ -111,7 +111,7 @@ impl<K: Kind> Run<'_, K> {
     }
 
     async fn write(&mut self, status: &Status<K::Own>) -> Result<(), Fault> {
-        self.handle.apply_status(status).await?;
+        self.handle.apply_status(&self.status(), status).await?;
         self.engine.memo.wrote(self.handle.uid(), self.handle.meta.resource_version.as_deref());
         self.recorded = self.target == Target::Bound;
         self.own = status.own.clone();
@@ -161,6 +161,7 @@ impl<K: Kind> Run<'_, K> {
             Fault::NotAdmitted(after) => Pace::After(*after),
             Fault::Stale => Pace::Transient,
             fault => {
+                self.engine.metrics.kubernetes_failed(K::KIND);
                 tracing::warn!(resource = %self.handle.address, %fault, "the Kubernetes API refused a write");
                 Pace::Transient
             }

@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::address::Address;
@@ -30,6 +31,8 @@ pub struct Handle {
     pub address: Address,
     /// Its metadata after the last write.
     pub meta: ObjectMeta,
+    /// What its status proved after the last apply.
+    proof: Option<Value>,
 }
 
 /// What the metadata should become.
@@ -55,7 +58,7 @@ impl Handle {
             None => Api::all_with(client, &resource),
         };
         let address = Address { kind, namespace, name: meta.name.clone().unwrap_or_default() };
-        Self { api, resource, address, meta: meta.clone() }
+        Self { api, resource, address, meta: meta.clone(), proof: None }
     }
 
     /// The resource's UID.
@@ -117,13 +120,21 @@ impl Handle {
         metadata
     }
 
-    /// Applies the status, the whole of what we own of it. A resource that is gone is fine.
+    /// Applies the status, the whole of what we own of it, made from what it was `before`. A resource that is gone is fine.
     ///
     /// A condition of ours that another field manager wrote too would outlive the apply: it is taken out.
     ///
     /// # Errors
-    /// [`Fault::Stale`] if another resource of that name took its place.
-    pub async fn apply_status(&mut self, status: &impl Serialize) -> Result<(), Fault> {
+    /// [`Fault::Stale`] if another resource of that name took its place, or if its status proves something else by now:
+    /// what was made from an old view would take the only proof of ownership away.
+    pub async fn apply_status<S>(&mut self, before: &S, status: &S) -> Result<(), Fault>
+    where
+        S: Serialize + DeserializeOwned,
+    {
+        let known = match self.proof.take() {
+            Some(known) => known,
+            None => proof(before)?,
+        };
         let status = serde_json::to_value(status).map_err(kube::Error::SerdeError)?;
         let params = PatchParams::apply(FIELD_MANAGER).force();
         for _ in 0..APPLY_ATTEMPTS {
@@ -131,6 +142,7 @@ impl Handle {
             match bounded(self.api.patch_status(&self.address.name, &params, &Patch::Apply(&body))).await {
                 Ok(object) => {
                     self.meta = object.metadata;
+                    self.proof = Some(proof_of::<S>(&object.data)?);
                     return match has_leftover(&object.data, &body) {
                         true => self.merge_status(&object.data, &status).await,
                         false => Ok(()),
@@ -138,7 +150,11 @@ impl Handle {
                 }
                 Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
                 // Somebody wrote meanwhile: the status is ours all the same, if the resource is still the same.
-                Err(kube::Error::Api(status)) if status.code == 409 => self.refresh().await?,
+                Err(kube::Error::Api(status)) if status.code == 409 => {
+                    if proof_of::<S>(&self.refresh().await?.data)? != known {
+                        return Err(Fault::Stale);
+                    }
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -185,20 +201,36 @@ impl Handle {
         )
     }
 
-    /// Takes over the metadata as they are now.
+    /// Takes over the metadata as they are now; answers the resource.
     ///
     /// # Errors
     /// [`Fault::Stale`] if the resource is gone, or another took its name.
-    pub async fn refresh(&mut self) -> Result<(), Fault> {
+    pub async fn refresh(&mut self) -> Result<DynamicObject, Fault> {
         let present = self.read().await?.filter(|object| object.metadata.uid == self.meta.uid);
-        self.meta = present.ok_or(Fault::Stale)?.metadata;
-        Ok(())
+        let present = present.ok_or(Fault::Stale)?;
+        self.meta = present.metadata.clone();
+        Ok(present)
     }
 
     /// Reads the resource as it is now; `None` if it is gone.
     pub async fn read(&self) -> Result<Option<DynamicObject>, Fault> {
         Ok(bounded(self.api.get_opt(&self.address.name)).await?)
     }
+}
+
+/// A status without its conditions, which follow from the rest and are partly those of others.
+fn proof(status: &impl Serialize) -> Result<Value, Fault> {
+    let mut proof = serde_json::to_value(status).map_err(kube::Error::SerdeError)?;
+    if let Some(fields) = proof.as_object_mut() {
+        fields.remove("conditions");
+    }
+    Ok(proof)
+}
+
+/// The same of a resource as the API server shows it.
+fn proof_of<S: Serialize + DeserializeOwned>(object: &Value) -> Result<Value, Fault> {
+    let status = object.get("status").cloned().unwrap_or_else(|| json!({}));
+    proof(&serde_json::from_value::<S>(status).map_err(kube::Error::SerdeError)?)
 }
 
 fn listed(object: &Value) -> impl Iterator<Item = &Value> {

@@ -67,7 +67,7 @@ pub(super) struct Run<'a, K: Kind> {
 
 impl<'a, K: Kind> Run<'a, K> {
     pub(super) fn new(engine: &'a Engine, object: Arc<K>) -> Self {
-        let handle = Handle::new::<K>(engine.client.clone(), K::KIND, object.meta());
+        let handle = Handle::new::<K>(engine.clients.calls.clone(), K::KIND, object.meta());
         let status = object.status().cloned().unwrap_or_default().common;
         let own = Self::proved(&object);
         let conflict = ConditionType::Synced

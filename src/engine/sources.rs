@@ -18,10 +18,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::controller::WATCH_TIMEOUT_SECONDS;
 use super::{Engine, Having};
 use crate::api::ALLOW_LABEL;
 use crate::api::connection::{CaBundle, Endpoint};
+use crate::runtime::kubernetes::{Pauses, Watching};
 
 /// A namespace that refused or that nobody uses any more is asked again no sooner.
 const PAUSE: Duration = Duration::from_secs(600);
@@ -119,13 +119,13 @@ async fn watch<K>(engine: &Engine, place: &Place)
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Send + 'static,
 {
-    let config = watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS);
+    let config = Watching::Sources.config();
     let config = match (place.kind, place.trusted) {
         (SourceKind::Secret, false) => config.labels(&format!("{ALLOW_LABEL}=true")),
         _ => config,
     };
-    let api = Api::<PartialObjectMeta<K>>::namespaced(engine.client.clone(), &place.namespace);
-    let mut events = std::pin::pin!(watcher(api, config).default_backoff());
+    let api = Api::<PartialObjectMeta<K>>::namespaced(engine.clients.sources.clone(), &place.namespace);
+    let mut events = std::pin::pin!(watcher(api, config).backoff(Pauses::default()));
     let mut seen = Seen::default();
     loop {
         let changed = match timeout(PAUSE, events.next()).await {

@@ -19,7 +19,7 @@ use crate::api::connection::{
 };
 use crate::api::{ConditionType, ConnectionKind, Reason, annotation};
 use crate::engine::address::ConnectionKey;
-use crate::engine::controller::{WATCH_TIMEOUT_SECONDS, guarded, strip, until_idle};
+use crate::engine::controller::{guarded, strip, until_idle};
 use crate::engine::events::Note;
 use crate::engine::fault::{Fault, Pace, Severity, Verdict};
 use crate::engine::resource::{Handle, MetadataChange};
@@ -28,6 +28,7 @@ use crate::engine::status::{Outcome, conditions, ours};
 use crate::engine::watched::{Feed, Watched};
 use crate::engine::{Config, Engine, Having, malformed};
 use crate::runtime::admin::Readiness;
+use crate::runtime::kubernetes::{Pauses, Watching};
 use crate::zitadel::{CredentialError, Error};
 
 /// The two kinds of connection.
@@ -91,13 +92,15 @@ pub async fn follow<K: AnyConnection>(
 ) {
     let Scope { engine, namespace, readiness, stop } = scope;
     let ready = readiness.register(K::NAME);
-    let config = watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS);
-    let watch = watcher(api, config).default_backoff().modify(strip).inspect_ok({
+    let config = Watching::Resources.config();
+    let watch = watcher(api, config).backoff(Pauses::default()).modify(strip).inspect_ok({
         let engine = engine.clone();
         move |event| gone(&engine, event)
     });
+    let failing = engine.clone();
     let applied = feed
         .reflect(watch)
+        .inspect_err(move |error| failing.watch_failed(K::NAME, error))
         .applied_objects()
         .predicate_filter(wants_attention::<K>, PredicateConfig::default());
     let kicks = engine.wakes.listen(K::NAME, namespace).map(|address| match address.namespace.as_str() {
@@ -170,7 +173,7 @@ async fn reconcile<K: AnyConnection>(
 }
 
 async fn probe<K: AnyConnection>(engine: &Engine, key: ConnectionKey, connection: &K) -> Action {
-    let handle = Handle::new::<K>(engine.client.clone(), K::NAME, connection.meta());
+    let handle = Handle::new::<K>(engine.clients.calls.clone(), K::NAME, connection.meta());
     let learned = connection.status().cloned().unwrap_or_default();
     let mut probe = Probe { engine, connection, handle, key, learned };
     let result = probe.run().await;
@@ -313,7 +316,7 @@ impl<K: AnyConnection> Probe<'_, K> {
         if before == next {
             return Ok(());
         }
-        self.handle.apply_status(&next).await?;
+        self.handle.apply_status(&before, &next).await?;
         if usability(&before) != usability(&next) {
             let note = Note::normal(verdict.reason.as_str(), &verdict.message);
             let warning = verdict.severity != Severity::Fine;

@@ -139,16 +139,27 @@ impl Elector {
     /// Failures are logged and tried again.
     pub async fn acquire(mut self, shutdown: &CancellationToken) -> Option<Tenure> {
         tracing::info!(lease = self.name, identity = self.identity, "waiting for leadership");
+        let mut leading = None;
         while !shutdown.is_cancelled() {
             match self.attempt().await {
                 Ok(Attempt::Held { since }) => return Some(self.lead(since)),
-                Ok(Attempt::Refused) => {}
+                Ok(Attempt::Refused) => self.tell_who_leads(&mut leading),
                 Err(error) => tracing::warn!("{error}"),
             }
             let pause = self.timing.retry_period.mul_f64(between(1.0..2.2));
             let _ = timeout(pause, shutdown.cancelled()).await;
         }
         None
+    }
+
+    /// Once for each leader: two installations of which one does nothing must not be a riddle.
+    fn tell_who_leads(&self, told: &mut Option<String>) {
+        let holder = self.seen.as_ref().and_then(|seen| seen.spec.holder_identity.clone());
+        if *told != holder {
+            *told = holder;
+            let lease = format!("{}/{}", self.namespace, self.name);
+            tracing::info!(lease, holder = told.as_deref(), "another process leads, this one stands by");
+        }
     }
 
     fn lead(self, since: Instant) -> Tenure {

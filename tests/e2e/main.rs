@@ -9,6 +9,7 @@ mod crash;
 mod credentials;
 mod deletion;
 mod drift;
+mod faults;
 mod gate;
 mod install;
 mod instance;

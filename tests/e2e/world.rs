@@ -17,7 +17,7 @@ use zitadel_operator::api::{Project, crd};
 use zitadel_operator::engine::Config;
 use zitadel_operator::engine::backoff::{Delays, Growth};
 use zitadel_operator::engine::metrics::Metrics;
-use zitadel_operator::operator::{self, Options};
+use zitadel_operator::operator::Options;
 
 use crate::person::Person;
 
@@ -201,6 +201,11 @@ impl World {
         self.operator = Some(run(client, options));
     }
 
+    /// Starts the operator with the settings of [`config`], this way to the cluster, and these metrics.
+    pub fn start_operator_tapped(&mut self, client: kube::Client, metrics: Metrics) {
+        self.operator = Some(operator(client, &self.namespace, metrics));
+    }
+
     /// Ends the operator as SIGTERM does.
     pub async fn stop_operator(&mut self) {
         self.operator.take().expect("a running operator").stop().await;
@@ -340,13 +345,18 @@ pub async fn client(control_plane: &ControlPlane) -> kube::Client {
     kube::Client::try_from(config).unwrap()
 }
 
+/// Runs an operator for this namespace, with the settings of [`config`].
+pub fn operator(client: kube::Client, namespace: &str, metrics: Metrics) -> Operator {
+    run(client, Options { config: config(namespace), metrics, ..Options::new(namespace) })
+}
+
 fn spawn(client: kube::Client, config: Config, namespace: &str) -> Operator {
     run(client, Options { config, ..Options::new(namespace) })
 }
 
 fn run(client: kube::Client, options: Options) -> Operator {
     let stop = CancellationToken::new();
-    let running = operator::run(client, options, stop.clone());
+    let running = zitadel_operator::operator::run(client, options, stop.clone());
     let task = tokio::spawn(async move { running.await.expect("no controller ends by itself") });
     Operator { stop, task }
 }

@@ -96,7 +96,7 @@ impl Oracle {
 
     fn judge(&self, seen: &mut Seen, write: &Write) {
         let what = || format!("{} {} ({:?})", write.resource, write.name, write.verb);
-        let text = write.after.as_ref().map(|after| after.to_string()).unwrap_or_default();
+        let text = write.after.as_ref().map(ToString::to_string).unwrap_or_default();
         if seen.secrets.iter().any(|secret| text.contains(secret)) {
             seen.broken.push(format!("I9: a secret in {}", what()));
         }

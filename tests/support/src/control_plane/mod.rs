@@ -218,6 +218,12 @@ impl ControlPlane {
         self.start_api_server().await
     }
 
+    /// Where etcd answers, its JSON gateway too.
+    #[must_use]
+    pub fn etcd_url(&self) -> String {
+        self.site.etcd_url()
+    }
+
     /// The moment up to which writes have been logged: all that were answered by now.
     ///
     /// # Errors

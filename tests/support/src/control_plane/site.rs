@@ -18,6 +18,7 @@ use super::{Error, pki};
 
 /// Where each component listens, by its name in the flags below.
 const PORTS: [&str; 4] = ["{etcd}", "{etcd-peer}", "{api-server}", "{controller-manager}"];
+const ETCD_PORT: usize = 0;
 const API_SERVER_PORT: usize = 2;
 
 const ETCD: &str = "--name=test --data-dir={dir}/etcd --unsafe-no-fsync --log-level=warn
@@ -88,6 +89,10 @@ impl Site {
 
     pub(super) fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.ports[API_SERVER_PORT])
+    }
+
+    pub(super) fn etcd_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports[ETCD_PORT])
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {

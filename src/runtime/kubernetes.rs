@@ -1,0 +1,165 @@
+//! The ways to the Kubernetes API, each with connections of its own.
+//!
+//! # Guarantees
+//! A connection that died without a word (packets are dropped, nobody resets) is given up, and no other use is handed
+//! one: a watch of resources goes on after [`Watching::silence`], a renewal of the Lease on its second attempt.
+//!
+//! # Source
+//! kube 5 speaks HTTP/1.1, sets no TCP keepalive and waits for the head of an answer without end; its watcher gives a
+//! stream up 5 s after the server should have ended it.
+
+use std::time::Duration;
+
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher;
+use kube::{Client, Config};
+use tokio::time::Instant;
+
+use super::ambient::between;
+
+/// A server that takes no connection for so long is not there.
+const CONNECT: Duration = Duration::from_secs(4);
+
+/// A single call that is not answered for so long is not answered any more.
+const CALL: Duration = Duration::from_secs(20);
+
+/// How long a watch lives, and how soon a dead one is noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watching {
+    /// Of what is reconciled and what that needs: a handful, so that asking anew often costs little.
+    Resources,
+    /// Of the Secrets and ConfigMaps of single namespaces: possibly thousands, with a resync behind them.
+    Sources,
+}
+
+impl Watching {
+    /// How long the server lets a watch live, in seconds.
+    const fn lifetime(self) -> u32 {
+        match self {
+            Self::Resources => 20,
+            Self::Sources => 120,
+        }
+    }
+
+    /// A connection that brings nothing for so long is dead: the server ends every watch before.
+    pub fn silence(self) -> Duration {
+        Duration::from_secs(u64::from(self.lifetime()) + 4)
+    }
+
+    /// What a watcher of this sort asks for.
+    pub fn config(self) -> watcher::Config {
+        watcher::Config::default().timeout(self.lifetime())
+    }
+}
+
+/// The clients.
+#[derive(Clone)]
+pub struct Clients {
+    /// For reads and writes of single objects.
+    pub calls: Client,
+    /// For [`Watching::Resources`].
+    pub resources: Client,
+    /// For [`Watching::Sources`].
+    pub sources: Client,
+    /// For the Lease.
+    pub lease: Client,
+}
+
+impl Clients {
+    /// Clients for this cluster.
+    ///
+    /// # Errors
+    /// The configuration cannot be used.
+    pub fn new(config: &Config) -> kube::Result<Self> {
+        // A watcher and the Lease have a backoff of their own; kube's goes up to minutes.
+        let impatient = |silence| {
+            let mut config = config.clone();
+            config.default_retry = false;
+            client(config, silence)
+        };
+        Ok(Self {
+            calls: client(config.clone(), CALL)?,
+            resources: impatient(Watching::Resources.silence())?,
+            sources: impatient(Watching::Sources.silence())?,
+            lease: impatient(CALL)?,
+        })
+    }
+}
+
+/// One client for everything.
+impl From<Client> for Clients {
+    fn from(client: Client) -> Self {
+        Self { calls: client.clone(), resources: client.clone(), sources: client.clone(), lease: client }
+    }
+}
+
+fn client(mut config: Config, silence: Duration) -> kube::Result<Client> {
+    config.connect_timeout = Some(CONNECT);
+    config.read_timeout = Some(silence);
+    // Else a call on a connection that was idle would have only the rest of the time.
+    config.reset_reader_on_write = true;
+    Client::try_from(config)
+}
+
+/// After the first failure of a watch.
+const FIRST_PAUSE: Duration = Duration::from_millis(800);
+
+/// However often it fails.
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+
+/// The pauses after failures of a watch: half to all of 0.8 s, doubled each time up to 20 s.
+///
+/// kube's own start over with every list that begins, so that one that is refused would be asked for every second for
+/// ever; and a watch that cannot be begun would be looked at up to a minute late. These start over with time.
+#[derive(Debug, Default)]
+pub struct Pauses {
+    failures: u32,
+    last: Option<Instant>,
+}
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let now = Instant::now();
+        if self.last.is_some_and(|last| now - last > 2 * LONGEST_PAUSE) {
+            self.failures = 0;
+        }
+        self.last = Some(now);
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(LONGEST_PAUSE);
+        self.failures += 1;
+        Some(pause.mul_f64(between(0.5..1.0)))
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_grow_to_a_bound_and_start_over_with_time_only() {
+        let mut pauses = Pauses::default();
+        let mut spent = Vec::new();
+        for _ in 0..40 {
+            let pause = pauses.next().expect("it never gives up");
+            spent.push(pause);
+            pauses.reset();
+            tokio::time::advance(pause).await;
+        }
+        assert!(spent[0] <= FIRST_PAUSE && spent.iter().all(|pause| *pause <= LONGEST_PAUSE));
+        assert!(spent[6..].iter().all(|pause| *pause >= LONGEST_PAUSE / 2), "{spent:?}");
+        tokio::time::advance(3 * LONGEST_PAUSE).await;
+        assert!(pauses.next().expect("a pause") <= FIRST_PAUSE);
+    }
+
+    #[test]
+    fn a_dead_watch_of_resources_is_noticed_within_thirty_seconds() {
+        let silence = Watching::Resources.silence();
+        assert!(silence + CONNECT < Duration::from_secs(30));
+        assert!(silence > Duration::from_secs(u64::from(Watching::Resources.lifetime())));
+    }
+}
