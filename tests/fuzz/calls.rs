@@ -1,0 +1,63 @@
+//! Every call of the client.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use zitadel_operator::zitadel::{Client, DomainPolicySettings, Error, ProjectSettings};
+
+use crate::server::ID;
+
+/// A call, and its result as `Debug` shows it.
+pub type Call = fn(&Client) -> BoxFuture<'_, Result<String, Error>>;
+
+fn shown<T: Debug>(result: Result<T, Error>) -> Result<String, Error> {
+    result.map(|value| format!("{value:?}"))
+}
+
+macro_rules! calls {
+    ($($name:ident($($argument:expr),*)),+ $(,)?) => {
+        /// Their names and themselves.
+        pub const CALLS: &[(&str, Call)] = &[$((
+            stringify!($name),
+            |client| async move { shown(client.$name($($argument),*).await) }.boxed(),
+        )),+];
+    };
+}
+
+calls! {
+    instance(),
+    version(),
+    me(),
+    memberships(),
+    permissions(ID),
+    organization(ID),
+    living_organization(ID),
+    organizations_named("acme"),
+    create_organization("acme", ID),
+    rename_organization(ID, "acme"),
+    deactivate_organization(ID),
+    reactivate_organization(ID),
+    delete_organization(ID),
+    project(ID, ID),
+    projects_named(ID, "web"),
+    create_project(ID, &ProjectSettings::default()),
+    update_project(ID, ID, &ProjectSettings::default()),
+    delete_project(ID, ID),
+    deactivate_project(ID, ID),
+    reactivate_project(ID, ID),
+    domain_policy(ID),
+    default_domain_policy(),
+    add_domain_policy(ID, DomainPolicySettings::default()),
+    update_domain_policy(ID, DomainPolicySettings::default()),
+    reset_domain_policy(ID),
+    user_count(ID),
+    metadata(ID, |_| true),
+    set_metadata(ID, &[("tier", b"gold")]),
+    set_metadata(ID, &[("tier", b"gold"), ("logo", b"x")]),
+    remove_metadata(ID, &["tier"]),
+    organization_features(ID),
+    set_organization_features(ID, &BTreeMap::new()),
+    reset_organization_features(ID),
+}
