@@ -148,8 +148,8 @@ impl JwtProfile {
         if file.r#type != "serviceaccount" {
             return Err(invalid("the key file is not of type `serviceaccount`"));
         }
-        if file.key_id.is_empty() || file.user_id.is_empty() {
-            return Err(invalid("the key file lacks `keyId` or `userId`"));
+        if !is_id(&file.key_id) || !is_id(&file.user_id) {
+            return Err(invalid("the key file lacks `keyId` or `userId`, or they are no ids"));
         }
         let key = EncodingKey::from_rsa_pem(file.key.as_bytes())
             .map_err(|_| invalid("the key file's `key` is not an RSA private key in PEM"))?;
@@ -204,6 +204,11 @@ impl fmt::Debug for JwtProfile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "JwtProfile(user {}, key {})", self.user_id, self.key_id)
     }
+}
+
+/// Ids are shown: what is longer or holds other characters may be the key in the wrong place.
+fn is_id(text: &str) -> bool {
+    (1..=200).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Informational: an unreadable date, or Go's zero time, is no reason to refuse a key.

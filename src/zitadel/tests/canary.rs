@@ -1,4 +1,5 @@
 use http::Request;
+use serde_json::Value;
 
 use super::{Credential, DEADLINE, Fake, Reply, Secret, TestResult, client, key_file};
 
@@ -50,5 +51,9 @@ fn no_debug_shows_a_key() -> TestResult {
     let (file, _) = key_file("2999-01-01T00:00:00Z")?;
     let credential = Credential::jwt_profile(&file)?;
     assert_eq!(format!("{credential:?}"), "JwtProfile(user user-1, key key-1)");
+    let mut confused: Value = serde_json::from_slice(&file)?;
+    confused["keyId"] = confused["key"].clone();
+    let refused = Credential::jwt_profile(confused.to_string().as_bytes());
+    assert!(refused.is_err_and(|error| !error.to_string().contains("PRIVATE KEY")));
     Ok(())
 }
