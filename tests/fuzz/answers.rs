@@ -91,9 +91,8 @@ fn ask(call: Call, status: u16, headers: &[(&'static str, String)], body: Vec<u8
 /// No panic, bounded, discreet; a success is of 2xx only, and absence is believed of a refusal with an id only.
 pub fn check(Input { call, status, headers, body }: Input) {
     let outcome = ask(CALLS[call].1, status, &headers, body.0);
-    let error = match outcome {
-        Ok(_) => return assert!((200..300).contains(&status), "{status} is a success"),
-        Err(error) => error,
+    let Err(error) = outcome else {
+        return assert!((200..300).contains(&status), "{status} is a success");
     };
     assert_discreet(&error);
     match error {

@@ -63,7 +63,7 @@ fn client(record: Vec<u8>) -> kube::Client {
 
 /// Nobody's Lease is taken before it is free, and a free one is; what is no Lease is left alone.
 pub fn are_respected(Bent(bytes): Bent) {
-    let lease = serde_json::from_slice::<Lease>(&bytes).ok();
+    let lease = std::str::from_utf8(&bytes).ok().and_then(|text| serde_json::from_str::<Lease>(text).ok());
     let spec = lease.as_ref().and_then(|lease| lease.spec.clone()).unwrap_or_default();
     let held = spec.holder_identity.as_deref().is_some_and(|holder| !holder.is_empty() && holder != ME);
     let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(15);

@@ -1,6 +1,5 @@
 //! A ZITADEL that answers what it is told to, on paused time.
 
-use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -102,7 +101,7 @@ pub fn on_paused_time<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// What every error promises: it fits a condition, is one line, and holds no secret.
-pub fn assert_discreet(error: &(impl std::error::Error + Debug)) {
+pub fn assert_discreet(error: &impl std::error::Error) {
     let shown = format!("{error} {error:?}");
     assert!(!shown.contains(CANARY), "{shown}");
     assert_readable(error);

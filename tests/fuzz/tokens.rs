@@ -3,16 +3,20 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Request;
 use proptest::prelude::*;
 use proptest::sample::select;
+use serde::Deserialize;
 use serde_json::json;
 use tokio::time::advance;
 use zitadel_operator::zitadel::{Credential, Error};
 
 use crate::foreign::{Bent, CANARY, sent};
 use crate::keys::key_file;
-use crate::server::{Server, assert_discreet, client_at, on_paused_time, response};
+use crate::server::{Server, assert_readable, client_at, on_paused_time, response};
 
+const PATH: &str = "/oauth/v2/token";
 const TOKEN: &str = "t0ken";
 
 #[derive(Debug)]
@@ -44,6 +48,14 @@ pub fn answers() -> impl Strategy<Value = Answer> {
     })
 }
 
+/// What the client reads, as it reads it: a list of the two values is one too.
+#[derive(Deserialize)]
+struct Token {
+    access_token: String,
+    #[serde(rename = "expires_in")]
+    _lifetime: u64,
+}
+
 static KEY: LazyLock<Credential> = LazyLock::new(|| Credential::jwt_profile(&key_file()).unwrap());
 
 /// A token goes into the header as it is or not at all, and no answer shows what was sent.
@@ -52,11 +64,9 @@ pub fn check(Answer { machine, status, body, later }: Answer) {
         true => Credential::ClientCredentials { client_id: "bot".into(), client_secret: CANARY.into() },
         false => KEY.clone(),
     };
-    let issued = serde_json::from_slice::<serde_json::Value>(&body.0)
-        .ok()
-        .and_then(|body| body["access_token"].as_str().map(str::to_owned));
+    let issued = serde_json::from_slice::<Token>(&body.0).ok().map(|token| token.access_token);
     let server = Server::new(move |request| match request.uri().path() {
-        "/oauth/v2/token" => response(status, &[], body.0.clone()),
+        PATH => response(status, &[], echo(&body.0, &secret(request.body()))),
         _ => response(200, &[], br#"{"user": {"id": "1"}}"#.to_vec()),
     });
     on_paused_time(async {
@@ -67,7 +77,12 @@ pub fn check(Answer { machine, status, body, later }: Answer) {
             match client.me().await {
                 Ok(_) => assert!((200..300).contains(&status)),
                 Err(error) => {
-                    assert_discreet(&error);
+                    assert_readable(&error);
+                    let shown = format!("{error} {error:?}");
+                    assert!(
+                        !mints(&server.seen()).any(|mint| shown.contains(&secret(mint.body()))),
+                        "{shown}"
+                    );
                     assert!(
                         !matches!(error, Error::NotFound { .. } | Error::OrganizationNotFound { .. })
                             || status >= 400
@@ -77,8 +92,28 @@ pub fn check(Answer { machine, status, body, later }: Answer) {
         }
         assert!(!format!("{client:?}").contains(CANARY));
     });
-    for request in server.seen().iter().filter(|request| request.uri().path() != "/oauth/v2/token") {
+    for request in server.seen().iter().filter(|request| request.uri().path() != PATH) {
         let sent = request.headers()["authorization"].to_str().unwrap();
-        assert_eq!(sent.strip_prefix("Bearer "), issued.as_deref());
+        let issued = issued.as_ref().map(|token| format!("Bearer {token}"));
+        assert!(issued.is_some_and(|token| token == sent || token.contains(CANARY)), "{sent}");
+    }
+}
+
+fn mints(requests: &[Request<Bytes>]) -> impl Iterator<Item = &Request<Bytes>> {
+    requests.iter().filter(|request| request.uri().path() == PATH)
+}
+
+/// The client secret, or the assertion, in the form of a token request.
+fn secret(form: &[u8]) -> String {
+    let mut fields = url::form_urlencoded::parse(form);
+    let secret = fields.find(|(name, _)| matches!(name.as_ref(), "client_secret" | "assertion"));
+    secret.unwrap().1.into_owned()
+}
+
+/// The answer, with what was sent in the place of the canary.
+fn echo(body: &[u8], secret: &str) -> Vec<u8> {
+    match std::str::from_utf8(body) {
+        Ok(text) => text.replace(CANARY, secret).into_bytes(),
+        Err(_) => body.to_vec(),
     }
 }

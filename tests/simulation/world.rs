@@ -14,6 +14,8 @@ use support::zitadel::{Behaviour, Double};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use zitadel_operator::api::crd;
+use zitadel_operator::engine::Config;
+use zitadel_operator::engine::backoff::{Delays, Growth};
 use zitadel_operator::operator::{self, Options};
 use zitadel_operator::runtime::ambient;
 use zitadel_operator::runtime::lease::Leadership;
@@ -92,16 +94,18 @@ impl World {
             "url": self.zitadel.url(),
             "personalAccessToken": { "name": CONNECTION },
             "defaultOrganization": { "id": self.acme },
+            "resyncInterval": "1m",
         })
     }
 
-    /// Starts an operator as it is in production.
+    /// Starts an operator.
     pub fn start(&self) {
         let line = Line::new(self.oracle.clone());
         let transport = line.transport(&self.zitadel);
         let leadership = Leadership::always();
         let options = Options {
             leadership: leadership.clone(),
+            config: config(),
             transport: Arc::new(move |_| Ok(transport.clone())),
             ..Options::new("zitadel-operator")
         };
@@ -255,6 +259,18 @@ impl World {
         }
         false
     }
+}
+
+/// The longest waits of production are shorter, so that a schedule is some minutes long, not hours.
+fn config() -> Config {
+    let growth = |base, cap| Growth { base: Duration::from_secs(base), cap: Duration::from_secs(cap) };
+    let delays = Delays {
+        transient: growth(1, 20),
+        dependency: growth(2, 30),
+        slow: growth(5, 60),
+        ..Delays::default()
+    };
+    Config { delays, ..Config::default() }
 }
 
 /// What belongs to others: beside ours, and under the same names elsewhere.
