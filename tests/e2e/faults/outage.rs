@@ -9,7 +9,7 @@ use kube::runtime::wait::{await_condition, conditions};
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use support::control_plane::ControlPlane;
-use tokio::sync::{Mutex, MutexGuard, OnceCell};
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use zitadel_operator::engine::metrics::Metrics;
 
@@ -19,19 +19,17 @@ use crate::waits::until_answered;
 use crate::world::{self, PATIENCE, World};
 
 static BREAKABLE: OnceCell<ControlPlane> = OnceCell::const_new();
-static TURN: Mutex<()> = Mutex::const_new(());
 
-/// A control plane that may be broken, by one test at a time.
-async fn breakable() -> (MutexGuard<'static, ()>, World) {
-    let turn = TURN.lock().await;
+/// A world on a control plane that may be broken.
+async fn breakable() -> World {
     let start = async || {
-        let control_plane = ControlPlane::builder().audit(true).start().await.unwrap();
+        let control_plane = ControlPlane::builder().controller_manager(false).start().await.unwrap();
         world::install_crds(world::client(&control_plane).await).await;
         control_plane
     };
     let world = World::on(BREAKABLE.get_or_init(start).await).await;
     world.patch_connection(json!({ "resyncInterval": "500ms" })).await;
-    (turn, world)
+    world
 }
 
 /// Makes the past unreadable: whoever was watching has to list again.
@@ -82,10 +80,8 @@ async fn assert_recovered(
     world.until_gone("after").await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_api_server_and_a_stopped_etcd_cost_no_write_without_a_difference() {
-    needs_double!("the ledger");
-    let (_turn, mut world) = breakable().await;
+    let mut world = breakable().await;
     world.start_operator().await;
     for name in ["edited", "deleted", "same"] {
         world.apply_project(name, json!({})).await;
@@ -104,13 +100,16 @@ async fn a_restarted_api_server_and_a_stopped_etcd_cost_no_write_without_a_diffe
     control_plane.start_etcd().await.unwrap();
     assert_recovered(&world, mark, Instant::now(), &[("POST", 2), ("PUT", 1)]).await;
     assert_ne!(world.project("deleted").await["status"]["id"], deleted);
+    // A definition goes only when no finalizer is left.
+    for name in ["edited", "deleted", "same"] {
+        world.delete_project(name).await;
+        world.until_gone(name).await;
+    }
     world.stop_operator().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn a_definition_that_goes_and_comes_back_needs_no_restart_and_is_told_meanwhile() {
-    needs_double!("the ledger");
-    let (_turn, mut world) = breakable().await;
+    let mut world = breakable().await;
     let (tap, mut registry) = (Tap::on("/projects"), Registry::default());
     let metrics = Metrics::registered(&mut registry);
     world.start_operator_tapped(tap.client(&world).await, metrics);
@@ -122,7 +121,8 @@ async fn a_definition_that_goes_and_comes_back_needs_no_restart_and_is_told_mean
     let name = "projects.zitadel-operator.dev";
     let uid = definitions.get(name).await.unwrap().metadata.uid.unwrap();
     definitions.delete(name, &DeleteParams::default()).await.unwrap();
-    await_condition(definitions, name, conditions::is_deleted(&uid)).await.unwrap();
+    let gone = await_condition(definitions, name, conditions::is_deleted(&uid));
+    tokio::time::timeout(PATIENCE, gone).await.expect("the definition goes").unwrap();
     until_answered("counted", async || {
         let mut page = String::new();
         prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
@@ -141,4 +141,12 @@ async fn a_definition_that_goes_and_comes_back_needs_no_restart_and_is_told_mean
     assert_eq!(world.writes_since(mark).len(), 1);
     assert_eq!(world.project_names().await, ["kept", "new"]);
     world.stop_operator().await;
+}
+
+/// One after the other, because they break what the other needs.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_server_its_store_and_our_definitions_go_and_come_back() {
+    needs_double!("the ledger");
+    a_restarted_api_server_and_a_stopped_etcd_cost_no_write_without_a_difference().await;
+    a_definition_that_goes_and_comes_back_needs_no_restart_and_is_told_meanwhile().await;
 }

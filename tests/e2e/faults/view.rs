@@ -140,7 +140,7 @@ async fn begins_with_an_old_view(reachable: bool) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // Nothing of what follows is to be seen: it has this long to go wrong.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
     let seen = world.project("web").await;
     for field in ["id", "organizationId", "instance", "origin"] {
         assert_eq!(seen["status"][field], ready["status"][field], "{field}");
