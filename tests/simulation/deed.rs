@@ -119,8 +119,10 @@ impl Deed {
             Self::SetKey(key, value) => set_key(world, key, *value),
             Self::EditPolicy(reset) => edit_policy(world, *reset),
             Self::RenameOrganization(name) => {
-                if let Some(id) = organization(world, name) {
-                    zitadel.rename_organization(&id, &format!("{name}~renamed"));
+                let renamed = format!("{name}~renamed");
+                let is_new = |id: &String| zitadel.organization(id).is_some_and(|o| o.name != renamed);
+                if let Some(id) = organization(world, name).filter(is_new) {
+                    zitadel.rename_organization(&id, &renamed);
                 }
             }
             Self::RemoveOrganization(name) => {

@@ -1,5 +1,6 @@
 //! Random schedules: with all that goes wrong the end is the same as without, and what must hold holds throughout.
 
+use std::panic::catch_unwind;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -36,7 +37,7 @@ fn play(seed: u64, schedule: &Schedule, usual: &Behaviour, troubled: bool) -> Co
         world.start();
         tokio::time::sleep(Duration::from_secs(30)).await;
         for epoch in &schedule.epochs {
-            happen(&world, epoch, troubled).await;
+            happen(&world, epoch, usual, troubled).await;
             calm(&world, usual);
             tokio::time::sleep(BOUND).await;
             endings.push(ending(&world).await);
@@ -47,7 +48,7 @@ fn play(seed: u64, schedule: &Schedule, usual: &Behaviour, troubled: bool) -> Co
     })
 }
 
-async fn happen(world: &World, epoch: &Epoch, troubled: bool) {
+async fn happen(world: &World, epoch: &Epoch, usual: &Behaviour, troubled: bool) {
     for edit in &epoch.edits {
         edit.run(world).await;
     }
@@ -66,7 +67,7 @@ async fn happen(world: &World, epoch: &Epoch, troubled: bool) {
                 trouble.run(world).await;
             }
         }
-        calm(world, &behaviour());
+        calm(world, usual);
     };
     futures::join!(join_all(people), troubles);
 }
@@ -85,9 +86,19 @@ async fn unsteady(world: &World) -> Vec<String> {
         .collect()
 }
 
+/// Every third server is of the older line.
+fn line(seed: u64) -> Behaviour {
+    if seed % 3 == 0 { Behaviour::v3() } else { behaviour() }
+}
+
 /// What is wrong with a schedule; nothing if all is well.
 pub fn check(seed: u64, schedule: &Schedule) -> Option<String> {
-    let usual = behaviour();
+    let compared = catch_unwind(|| compare(seed, schedule));
+    compared.unwrap_or_else(|_| Some("a panic, told above".to_owned()))
+}
+
+fn compare(seed: u64, schedule: &Schedule) -> Option<String> {
+    let usual = line(seed);
     let (expected, before) = play(seed, schedule, &usual, false);
     if let Some(broken) = before.first() {
         return Some(format!("without any trouble: {broken}"));

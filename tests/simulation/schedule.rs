@@ -27,7 +27,23 @@ pub struct Schedule {
     pub epochs: Vec<Epoch>,
 }
 
-const PROJECTS: [&str; 3] = ["a", "b", "c"];
+/// Every resource there can be; those of rivals come after what they want.
+const RESOURCES: [(&str, &str); 11] = [
+    ("Project", "a"),
+    ("Project", "b"),
+    ("Project", "c"),
+    ("Project", "d"),
+    ("Project", "e"),
+    ("Organization", "shop"),
+    ("OrgMetadata", "labels"),
+    ("OrgMetadata", "more"),
+    ("OrgDomainPolicy", "acme"),
+    ("OrgDomainPolicy", "second"),
+    ("OrgFeatures", "flags"),
+];
+
+/// The second wants what the first has: another name would have two ends, so each acts in an epoch of its own.
+const RIVALS: [(&str, &str); 3] = [("d", "e"), ("labels", "more"), ("acme", "second")];
 
 /// The schedule of a seed. What happens within an epoch has one end only, in whatever order it comes about:
 /// without faults and with them. That is why a policy that decides about an end is alone in its epoch.
@@ -62,21 +78,15 @@ impl Present {
 
 fn epoch(rng: &mut Rng, present: &mut Present) -> Epoch {
     let edits = edits(rng, present);
-    let mut deeds = Vec::new();
-    let shop = present.has("Organization", "shop");
-    for name in PROJECTS {
-        if rng.bool() && (name != "c" || shop) {
-            deeds.push(of_resource(rng, present, "Project", name));
-        }
-    }
-    for (kind, name) in [
-        ("Organization", "shop"),
-        ("OrgMetadata", "labels"),
-        ("OrgDomainPolicy", "acme"),
-        ("OrgFeatures", "acme"),
-    ] {
-        let busy = kind == "Organization" && deeds.iter().flatten().any(|(_, deed)| concerns(deed, "c"));
-        if rng.usize(0..3) == 0 && !busy {
+    let mut deeds: Vec<Vec<(u64, Deed)>> = Vec::new();
+    for (kind, name) in RESOURCES {
+        let busy = |other: &str| deeds.iter().flatten().any(|(_, deed)| concerns(deed, other));
+        let possible = match (kind, name) {
+            ("Project", "c") => present.has("Organization", "shop"),
+            ("Organization", _) => !busy("c"),
+            _ => rival(name).is_none_or(|first| present.has(kind, first) && !busy(first)),
+        };
+        if rng.usize(0..3) == 0 && possible {
             deeds.push(of_resource(rng, present, kind, name));
         }
     }
@@ -90,6 +100,11 @@ fn epoch(rng: &mut Rng, present: &mut Present) -> Epoch {
     }
     let troubles = (0..rng.usize(1..=4)).map(|_| (rng.u64(0..20_000), trouble(rng))).collect();
     Epoch { edits, deeds, troubles }
+}
+
+/// Whose name, keys or setting this one wants too.
+fn rival(name: &str) -> Option<&'static str> {
+    RIVALS.iter().find(|(_, rival)| *rival == name).map(|(first, _)| *first)
 }
 
 fn concerns(deed: &Deed, name: &str) -> bool {
@@ -125,11 +140,13 @@ fn edits(rng: &mut Rng, present: &Present) -> Vec<Deed> {
 fn of_resource(rng: &mut Rng, present: &mut Present, kind: &'static str, name: &str) -> Vec<(u64, Deed)> {
     let there = present.has(kind, name);
     let mut deeds = Vec::new();
+    let contested =
+        RIVALS.iter().any(|(first, rival)| *rival == name || *first == name && present.has(kind, rival));
     let chosen = if there { rng.usize(0..8) } else { 0 };
     present.made(kind, name);
     match chosen {
         0..=2 => {
-            for _ in 0..rng.usize(1..=3) {
+            for _ in 0..if contested { 1 } else { rng.usize(1..=3) } {
                 deeds.push(Apply(kind, name.into(), spec(rng, kind, name).into()));
             }
         }
@@ -152,7 +169,9 @@ fn of_resource(rng: &mut Rng, present: &mut Present, kind: &'static str, name: &
             name.into(),
             with(spec(rng, kind, name), "managementPolicy", "Observe").into(),
         )),
-        6 if kind != "Organization" => deeds.push(Replace(kind, name.into(), spec(rng, kind, name).into())),
+        6 if kind != "Organization" && !contested => {
+            deeds.push(Replace(kind, name.into(), spec(rng, kind, name).into()))
+        }
         _ => {
             deeds.push(Delete(kind, name.into()));
             present.gone(kind, name);
@@ -171,7 +190,7 @@ fn spec(rng: &mut Rng, kind: &str, name: &str) -> Value {
         "Project" => {
             let suffix = rng.choice(["", "~2", "~3"]).expect("a suffix");
             let mut spec = json!({
-                "name": format!("{name}{suffix}"),
+                "name": if name == "e" { "d".into() } else { format!("{name}{suffix}") },
                 "projectRoleAssertion": rng.bool(),
                 "projectRoleCheck": rng.bool(),
                 "state": if rng.usize(0..4) == 0 { "Inactive" } else { "Active" },
@@ -182,6 +201,7 @@ fn spec(rng: &mut Rng, kind: &str, name: &str) -> Value {
             spec
         }
         "Organization" => json!({ "name": format!("{name}{}", rng.choice(["", "~2"]).expect("a suffix")) }),
+        "OrgMetadata" if name == "more" => json!({ "entries": [{ "key": "tier", "value": "lead" }] }),
         "OrgMetadata" => json!({ "entries": entries(rng) }),
         "OrgDomainPolicy" => json!({
             "userLoginMustBeDomain": false,
@@ -213,7 +233,7 @@ fn trouble(rng: &mut Rng) -> Trouble {
         5 => Trouble::Stall(rng.u64(1..40)),
         6 => Trouble::Clock(rng.i64(-60..=60)),
         7 => Trouble::Outage(rng.u64(1..120)),
-        8 => Trouble::Lag(rng.u64(1..=15), rng.bool()),
+        8 => Trouble::Lag(rng.u64(1..=15)),
         9 => match rng.bool() {
             true => Trouble::Pages(rng.usize(1..4)),
             false => Trouble::Slow(rng.u64(1..2_000)),

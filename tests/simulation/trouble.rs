@@ -27,8 +27,8 @@ pub enum Trouble {
     Outage(u64),
     /// F2, F3, F4: the next answers of ZITADEL, after so many good ones.
     Zitadel(Answer, usize, usize),
-    /// F6: lists lag by so many seconds; with `true` single objects too.
-    Lag(u64, bool),
+    /// F6: lists lag by up to so many seconds, each read by another time. Single objects are read as they are (contract, "Consistency summary").
+    Lag(u64),
     /// F5: no page is larger.
     Pages(usize),
     /// F7: writes take so many milliseconds, so that they meet.
@@ -150,10 +150,10 @@ impl Trouble {
             Self::Zitadel(answer, skipped, times) => {
                 world.zitadel.inject(answer.fault().after(skipped).times(times));
             }
-            Self::Lag(seconds, stale_reads) => world.zitadel.configure(|behaviour| {
-                behaviour.lag_most = Duration::from_secs(seconds);
-                behaviour.stale_reads = stale_reads;
-            }),
+            Self::Lag(seconds) => {
+                let lag = Duration::from_secs(seconds);
+                world.zitadel.configure(|behaviour| behaviour.lag_most = lag);
+            }
             Self::Pages(cap) => world.zitadel.configure(|behaviour| {
                 (behaviour.page_cap, behaviour.overcount) = (Some(cap), 1);
             }),
