@@ -105,7 +105,7 @@ impl Oracle {
             self.released(seen, write, &before);
         }
         if write.subresource == "status" {
-            self.told(seen, write, &after);
+            self.told(seen, write, &before, &after);
         }
         if write.before == write.after && write.verb != Verb::Delete {
             seen.broken.push(format!("I3: a write without a difference: {}", what()));
@@ -152,11 +152,14 @@ impl Oracle {
     }
 
     /// A status says nothing that is not so.
-    fn told(&self, seen: &mut Seen, write: &Write, after: &Value) {
+    fn told(&self, seen: &mut Seen, write: &Write, before: &Value, after: &Value) {
+        let said = |object: &Value| (ours(object, "Ready"), object["status"]["observedGeneration"].clone());
+        if said(before) == said(after) {
+            return;
+        }
         let recently = seen.edited.is_some_and(|edited| edited.elapsed() < OLDEST_ANSWER);
         let (status, generation) = (&after["status"], &after["metadata"]["generation"]);
-        let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
-        let Some(ready) = conditions.iter().find(|condition| condition["type"] == "Ready") else { return };
+        let ready = ours(after, "Ready");
         let (Some(id), false, "projects") = (status["id"].as_str(), recently, write.resource.as_str()) else {
             return;
         };
@@ -180,6 +183,11 @@ impl Oracle {
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn ours(object: &Value, kind: &str) -> Value {
+    let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.clone().find(|condition| condition["type"] == kind).cloned().unwrap_or_default()
 }
 
 fn object(value: Option<&Value>) -> Value {

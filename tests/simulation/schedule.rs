@@ -77,7 +77,7 @@ impl Present {
 }
 
 fn epoch(rng: &mut Rng, present: &mut Present) -> Epoch {
-    let edits = edits(rng, present);
+    let there = present.resources.clone();
     let mut deeds: Vec<Vec<(u64, Deed)>> = Vec::new();
     for (kind, name) in RESOURCES {
         let busy = |other: &str| deeds.iter().flatten().any(|(_, deed)| concerns(deed, other));
@@ -98,8 +98,16 @@ fn epoch(rng: &mut Rng, present: &mut Present) -> Epoch {
         let lost = Duration::from_secs(rng.u64(1..90));
         deeds.push(vec![(rng.u64(0..20_000), if rng.bool() { RotateToken } else { LoseToken(lost) })]);
     }
+    let edits = edits(rng, &there, &deeds);
     let troubles = (0..rng.usize(1..=4)).map(|_| (rng.u64(0..20_000), trouble(rng))).collect();
     Epoch { edits, deeds, troubles }
+}
+
+fn lets_go(deed: &Deed) -> bool {
+    match deed {
+        Apply(_, _, spec) => spec.0["managementPolicy"] == "Observe",
+        other => matches!(other, Delete(..) | Replace(..)),
+    }
 }
 
 /// Whose name, keys or setting this one wants too.
@@ -111,17 +119,19 @@ fn concerns(deed: &Deed, name: &str) -> bool {
     matches!(deed, Apply(_, n, _) | Replace(_, n, _) | Delete(_, n) if n == name)
 }
 
-/// Whatever a person does to ZITADEL, to things that are there for sure.
-fn edits(rng: &mut Rng, present: &Present) -> Vec<Deed> {
+/// Whatever a person does to ZITADEL, to things that are there for sure. Where a resource lets go in the same epoch, it
+/// is open whether the edit is undone before.
+fn edits(rng: &mut Rng, there: &[(&'static str, String)], deeds: &[Vec<(u64, Deed)>]) -> Vec<Deed> {
     let mut edits = Vec::new();
-    for (kind, name) in &present.resources {
-        if rng.usize(0..4) > 0 {
+    for (kind, name) in there {
+        let leaving = deeds.iter().flatten().any(|(_, deed)| concerns(deed, name) && lets_go(deed));
+        if rng.usize(0..4) > 0 || leaving && *kind != "Project" {
             continue;
         }
         edits.push(match *kind {
             "Project" => match rng.usize(0..3) {
-                0 => EditProject(name.clone()),
-                1 => DeactivateProject(name.clone()),
+                0 if !leaving => EditProject(name.clone()),
+                1 if !leaving => DeactivateProject(name.clone()),
                 _ => RemoveProject(name.clone()),
             },
             "Organization" => RenameOrganization(name.clone()),
