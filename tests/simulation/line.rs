@@ -1,5 +1,6 @@
 //! The way of one operator's requests to both servers, where each is a point at which it can be stopped.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use support::kubernetes::{Broken, Cluster, Failure};
 use support::zitadel::Double;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use zitadel_operator::zitadel::{Transport, TransportError};
 
 use crate::oracle::Oracle;
@@ -90,15 +91,16 @@ struct Traffic {
 pub struct Line {
     traffic: Arc<Mutex<Traffic>>,
     trapped: Arc<watch::Sender<bool>>,
-    held: Arc<watch::Sender<bool>>,
+    /// Wakes in order; a `tokio::sync::watch` does not.
+    held: Arc<(AtomicBool, Notify)>,
     oracle: Arc<Oracle>,
 }
 
 impl Line {
     /// A way without traps, watched by the oracle.
     pub fn new(oracle: Arc<Oracle>) -> Self {
-        let signal = || Arc::new(watch::Sender::new(false));
-        Self { traffic: Arc::default(), trapped: signal(), held: signal(), oracle }
+        let trapped = Arc::new(watch::Sender::new(false));
+        Self { traffic: Arc::default(), trapped, held: Arc::default(), oracle }
     }
 
     /// From now on the request of this number, counted from 0, never passes this side.
@@ -115,7 +117,8 @@ impl Line {
 
     /// Holds every request and every answer, as a stopped process does, or lets them go.
     pub fn hold(&self, held: bool) {
-        self.held.send_replace(held);
+        self.held.0.store(held, Ordering::SeqCst);
+        self.held.1.notify_waiters();
     }
 
     /// After so many good ones, so many requests to Kubernetes suffer this.
@@ -149,7 +152,10 @@ impl Line {
             self.trapped.send_replace(true);
             futures::future::pending::<()>().await;
         }
-        let _ = self.held.subscribe().wait_for(|held| !held).await;
+        let (held, released) = &*self.held;
+        while held.load(Ordering::SeqCst) {
+            released.notified().await;
+        }
     }
 
     fn is_trap(&self, side: Side) -> bool {

@@ -10,6 +10,7 @@ mod line;
 mod oracle;
 mod random;
 mod regressions;
+mod replay;
 mod scenario;
 mod schedule;
 mod trouble;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use serde_json::Value;
+use support::kubernetes::Call;
 use support::zitadel::Behaviour;
 
 use crate::crash::{behaviour, differences};
@@ -33,18 +34,40 @@ type Course = (Vec<Value>, Vec<String>);
 
 fn play(seed: u64, schedule: &Schedule, usual: &Behaviour, troubled: bool) -> Course {
     simulate(seed, usual.clone(), async |world: World| {
-        let mut endings = Vec::new();
-        world.start();
-        tokio::time::sleep(Duration::from_secs(30)).await;
-        for epoch in &schedule.epochs {
-            happen(&world, epoch, usual, troubled).await;
-            calm(&world, usual);
-            tokio::time::sleep(BOUND).await;
-            endings.push(ending(&world).await);
-        }
+        let endings = live(&world, schedule, usual, troubled).await;
         let mut broken = world.oracle.broken();
         broken.extend(unsteady(&world).await);
         (endings, broken)
+    })
+}
+
+async fn live(world: &World, schedule: &Schedule, usual: &Behaviour, troubled: bool) -> Vec<Value> {
+    let mut endings = Vec::new();
+    world.start();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    for epoch in &schedule.epochs {
+        happen(world, epoch, usual, troubled).await;
+        calm(world, usual);
+        tokio::time::sleep(BOUND).await;
+        endings.push(ending(world).await);
+    }
+    endings
+}
+
+/// Every request to either server in a run with troubles, with its answer.
+pub fn trace(seed: u64, schedule: &Schedule, usual: &Behaviour) -> Vec<String> {
+    simulate(seed, usual.clone(), async |world: World| {
+        live(&world, schedule, usual, true).await;
+        let to_zitadel = world.zitadel.ledger().requests().into_iter().map(|request| format!("{request:?}"));
+        // kube names an Event by the machine's clock.
+        let nameless = |call: &mut Call| {
+            if call.resource == "events" {
+                call.name.clear();
+            }
+        };
+        let mut to_kubernetes = world.cluster.calls();
+        to_kubernetes.iter_mut().for_each(nameless);
+        to_zitadel.chain(to_kubernetes.iter().map(|call| format!("{call:?}"))).collect()
     })
 }
 
@@ -89,7 +112,7 @@ async fn unsteady(world: &World) -> Vec<String> {
 }
 
 /// Every third server is of the older line.
-fn line(seed: u64) -> Behaviour {
+pub fn line(seed: u64) -> Behaviour {
     if seed % 3 == 0 { Behaviour::v3() } else { behaviour() }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use zitadel_operator::api::annotation::PAUSED;
 
 use crate::deed::Deed::{self, *};
+use crate::deed::Spec;
 use crate::line::{Ill, Side};
 use crate::trouble::{Answer, Trouble};
 
@@ -103,11 +104,8 @@ fn epoch(rng: &mut Rng, present: &mut Present) -> Epoch {
     Epoch { edits, deeds, troubles }
 }
 
-fn lets_go(deed: &Deed) -> bool {
-    match deed {
-        Apply(_, _, spec) => spec.0["managementPolicy"] == "Observe",
-        other => matches!(other, Delete(..) | Replace(..)),
-    }
+fn is_observed(spec: &Spec) -> bool {
+    spec.0["managementPolicy"] == "Observe"
 }
 
 /// Whose name, keys or setting this one wants too.
@@ -124,8 +122,10 @@ fn concerns(deed: &Deed, name: &str) -> bool {
 fn edits(rng: &mut Rng, there: &[(&'static str, String)], deeds: &[Vec<(u64, Deed)>]) -> Vec<Deed> {
     let mut edits = Vec::new();
     for (kind, name) in there {
-        let leaving = deeds.iter().flatten().any(|(_, deed)| concerns(deed, name) && lets_go(deed));
-        if rng.usize(0..4) > 0 || leaving && *kind != "Project" {
+        let of_it = || deeds.iter().flatten().map(|(_, deed)| deed).filter(|deed| concerns(deed, name));
+        let leaving = of_it().any(|deed| !matches!(deed, Apply(..)));
+        let only_looked_at = of_it().any(|deed| matches!(deed, Apply(_, _, spec) if is_observed(spec)));
+        if rng.usize(0..4) > 0 || only_looked_at || leaving && *kind != "Project" {
             continue;
         }
         edits.push(match *kind {

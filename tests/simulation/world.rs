@@ -268,7 +268,7 @@ fn config() -> Config {
         transient: growth(1, 20),
         dependency: growth(2, 30),
         slow: growth(5, 60),
-        ..Delays::default()
+        rare: Duration::from_secs(60),
     };
     Config { delays, ..Config::default() }
 }

@@ -1,12 +1,14 @@
 //! The cluster as tests hold it.
 
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::fault::{Call, Faults, Fine};
 use super::kind::Kind;
@@ -27,8 +29,10 @@ pub struct Cluster {
 #[derive(Debug)]
 pub(super) struct Inner {
     state: Mutex<State>,
-    pub(super) changed: watch::Sender<u64>,
-    pub(super) ended: watch::Sender<u64>,
+    /// Wakes in order; a `tokio::sync::watch` does not.
+    pub(super) changed: Notify,
+    /// How often all watches were ended.
+    pub(super) ended: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -97,9 +101,14 @@ impl Cluster {
         let mut store = Store::new(Timestamp::from_second(EPOCH_SECONDS).unwrap_or(Timestamp::UNIX_EPOCH));
         let custom = definitions.iter().flat_map(Kind::custom);
         store.kinds = Kind::built_in().into_iter().chain(custom).map(Arc::new).collect();
-        let (changed, ended) = (watch::Sender::new(0), watch::Sender::new(0));
         let state = State { store, calls: Vec::new(), faults: Arc::new(Fine), watch_lag: Duration::ZERO };
-        let cluster = Self { inner: Arc::new(Inner { state: Mutex::new(state), changed, ended }) };
+        let cluster = Self {
+            inner: Arc::new(Inner {
+                state: Mutex::new(state),
+                changed: Notify::new(),
+                ended: AtomicU64::new(0),
+            }),
+        };
         cluster.add_namespace("default");
         cluster
     }
@@ -134,7 +143,7 @@ impl Cluster {
         let body = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
         // A refusal says that it is there.
         let _ = Writer { store: &mut state.store, kind, author }.create(NAMESPACES, "", body);
-        self.inner.changed.send_replace(state.store.version);
+        self.inner.changed.notify_waiters();
     }
 
     /// Sets what comes between requests and answers from now on.
@@ -150,12 +159,13 @@ impl Cluster {
     /// Every change reaches watches only after that time; reads are current.
     pub fn set_watch_lag(&self, lag: Duration) {
         self.inner.state().watch_lag = lag;
-        self.inner.changed.send_modify(|_| {});
+        self.inner.changed.notify_waiters();
     }
 
     /// Ends every watch under way, as a restart of the API server does.
     pub fn end_watches(&self) {
-        self.inner.ended.send_modify(|ended| *ended += 1);
+        self.inner.ended.fetch_add(1, Ordering::SeqCst);
+        self.inner.changed.notify_waiters();
     }
 
     /// Forgets the past: watches and continued lists of an earlier resourceVersion get 410 from now on.
@@ -171,10 +181,14 @@ impl Cluster {
 
     /// Waits until there is a later change than this, and returns the last one's resourceVersion.
     pub async fn changed_since(&self, version: u64) -> u64 {
-        let mut changed = self.inner.changed.subscribe();
-        match changed.wait_for(|latest| *latest > version).await {
-            Ok(latest) => *latest,
-            Err(_) => version,
+        loop {
+            let mut changed = pin!(self.inner.changed.notified());
+            changed.as_mut().enable();
+            let latest = self.resource_version();
+            if latest > version {
+                return latest;
+            }
+            changed.await;
         }
     }
 

@@ -152,7 +152,7 @@ impl Cluster {
         let before = state.store.version;
         let answer = carry_out(&mut state, asked);
         if state.store.version > before {
-            self.inner.changed.send_replace(state.store.version);
+            self.inner.changed.notify_waiters();
         }
         match answer {
             Ok((code, body)) => {

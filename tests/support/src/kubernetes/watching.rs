@@ -1,13 +1,15 @@
 //! Watches: what happened since a resourceVersion, and bookmarks.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, stream};
 use serde_json::{Value, json};
-use tokio::sync::watch;
+
 use tokio::time::{Instant, sleep_until};
 
 use super::cluster::Inner;
@@ -34,8 +36,8 @@ pub(super) struct Watching {
     queue: VecDeque<Value>,
     deadline: Instant,
     bookmark: Option<Instant>,
-    changed: watch::Receiver<u64>,
-    ended: watch::Receiver<u64>,
+    /// How often all watches had been ended when it began.
+    ended: u64,
 }
 
 impl Watching {
@@ -62,10 +64,8 @@ impl Watching {
             queue: VecDeque::new(),
             deadline,
             bookmark: query.is("allowWatchBookmarks").then(|| next_bookmark(deadline)),
-            changed: cluster.changed.subscribe(),
-            ended: cluster.ended.subscribe(),
+            ended: cluster.ended.load(Ordering::SeqCst),
         };
-        watching.ended.mark_unchanged();
         watching.fill(store, query)?;
         Ok(watching)
     }
@@ -156,7 +156,12 @@ impl Watching {
     /// The next event; none when the watch is over.
     async fn next(&mut self) -> Option<Value> {
         loop {
-            self.changed.mark_unchanged();
+            let cluster = self.cluster.clone();
+            let mut changed = pin!(cluster.changed.notified());
+            changed.as_mut().enable();
+            if cluster.ended.load(Ordering::SeqCst) != self.ended {
+                return None;
+            }
             let pending = self.advance();
             if let Some(event) = self.queue.pop_front().or_else(|| self.due_bookmark()) {
                 return Some(event);
@@ -165,8 +170,7 @@ impl Watching {
             let wake = due.into_iter().flatten().min().unwrap_or(self.deadline);
             tokio::select! {
                 biased;
-                _ = self.ended.changed() => return None,
-                _ = self.changed.changed() => {}
+                () = changed => {}
                 () = sleep_until(wake) => if Instant::now() >= self.deadline { return None },
             }
         }
