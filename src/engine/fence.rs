@@ -54,3 +54,71 @@ impl Transport for Fenced {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Mutex;
+
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::api::{Api, Patch, PatchParams};
+
+    use super::*;
+
+    /// Keeps what arrives, and answers `{}`.
+    #[derive(Clone, Default)]
+    struct Arrived(Arc<Mutex<Vec<Method>>>);
+
+    impl Arrived {
+        fn note(&self, method: &Method) {
+            self.0.lock().unwrap().push(method.clone());
+        }
+
+        fn methods(&self) -> Vec<Method> {
+            self.0.lock().unwrap().clone()
+        }
+    }
+
+    impl Transport for Arrived {
+        fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+            self.note(request.method());
+            async { Ok(Response::new(Bytes::from_static(b"{}"))) }.boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn once_the_lease_is_over_kubernetes_is_read_and_not_written() {
+        let (arrived, leadership) = (Arrived::default(), Leadership::always());
+        let server = arrived.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            server.note(request.method());
+            async { Ok::<_, Infallible>(Response::new(Body::from(b"{}".to_vec()))) }
+        });
+        let client = kubernetes(kube::Client::new(service, "default"), leadership.clone());
+        let api = Api::<ConfigMap>::default_namespaced(client);
+        let write = || async {
+            let patch = Patch::Merge(serde_json::json!({}));
+            api.patch("a", &PatchParams::default(), &patch).await
+        };
+        write().await.unwrap();
+        leadership.end();
+        let refused = write().await.unwrap_err();
+        assert!(
+            matches!(refused, kube::Error::Service(cause) if cause.to_string().contains("does not lead"))
+        );
+        api.get("a").await.unwrap();
+        assert_eq!(arrived.methods(), [Method::PATCH, Method::GET]);
+    }
+
+    #[tokio::test]
+    async fn once_the_lease_is_over_nothing_is_sent_to_zitadel() {
+        let (arrived, leadership) = (Arrived::default(), Leadership::always());
+        let server = arrived.clone();
+        let factory: Arc<TransportFactory> = Arc::new(move |_| Ok(Arc::new(server.clone())));
+        let transport = zitadel(factory, leadership.clone())(&Default::default()).unwrap();
+        transport.send(Request::new(Bytes::new())).await.unwrap();
+        leadership.end();
+        transport.send(Request::new(Bytes::new())).await.unwrap_err();
+        assert_eq!(arrived.methods().len(), 1);
+    }
+}
