@@ -11,5 +11,7 @@ mod oracle;
 mod random;
 mod scenario;
 mod schedule;
+mod specs;
+mod transitions;
 mod trouble;
 mod world;

@@ -215,7 +215,7 @@ impl World {
 
     /// Applies a resource with annotations as a person does.
     pub async fn apply_annotated(&self, kind: &str, name: &str, annotations: Value, mut spec: Value) {
-        if kind != "Connection" {
+        if kind != "Connection" && spec["connectionRef"].is_null() {
             spec["connectionRef"] = json!({ "kind": "Connection", "name": CONNECTION });
         }
         let body = json!({
