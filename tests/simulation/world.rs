@@ -31,7 +31,7 @@ pub const CONNECTION: &str = "zitadel";
 pub const CANARY: &str = "canary-8d1f";
 
 /// Made once: it takes longer than many a simulation.
-static DEFINITIONS: LazyLock<Vec<CustomResourceDefinition>> = LazyLock::new(crd::all);
+pub static DEFINITIONS: LazyLock<Vec<CustomResourceDefinition>> = LazyLock::new(crd::all);
 
 /// Both servers, the operator, and the people who use them.
 pub struct World {
@@ -87,7 +87,8 @@ impl World {
         world
     }
 
-    fn connection(&self) -> Value {
+    /// The spec of the connection.
+    pub fn connection(&self) -> Value {
         json!({
             "url": self.zitadel.url(),
             "personalAccessToken": { "name": CONNECTION },
