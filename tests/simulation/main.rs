@@ -9,6 +9,7 @@ mod ending;
 mod line;
 mod oracle;
 mod random;
+mod renaming;
 mod scenario;
 mod schedule;
 mod specs;
