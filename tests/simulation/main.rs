@@ -8,6 +8,7 @@ mod deed;
 mod ending;
 mod line;
 mod oracle;
+mod person;
 mod random;
 mod renaming;
 mod scenario;

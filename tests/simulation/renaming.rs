@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::crash::differences;
 use crate::ending::{KINDS, ending};
+use crate::person::{play, settle, unsteady};
 use crate::specs::spec_schema;
-use crate::transitions::{play, settle, unsteady};
 use crate::world::World;
 
 /// What each of these is called, one after the other.
