@@ -75,12 +75,13 @@ fn valid_name(what: &str, name: String) -> Result<String, Fault> {
     Err(Fault::Blocked { reason: Reason::InvalidSpec, message: problem })
 }
 
-/// Takes sequence and date of a write; "it is so already" is success and brings none.
+/// Takes sequence and date of a write; "it is so already" is success and brings none. Some writes call their date that
+/// of a creation (the rename of an organization).
 fn written(details: &mut Details, outcome: Result<Details, Error>) -> Result<(), Error> {
     match outcome {
-        Ok(Details { sequence, change_date, .. }) => {
+        Ok(Details { sequence, change_date, creation_date, .. }) => {
             details.sequence = sequence;
-            details.change_date = change_date.or(details.change_date);
+            details.change_date = change_date.or(creation_date).or(details.change_date);
             Ok(())
         }
         Err(Error::Unchanged { .. }) => Ok(()),
@@ -91,6 +92,19 @@ fn written(details: &mut Details, outcome: Result<Details, Error>) -> Result<(),
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_one_date_of_a_write_is_that_of_the_change() {
+        let at = |second| jiff::Timestamp::from_second(second).ok();
+        let before = Details { creation_date: at(1), change_date: at(2), ..Default::default() };
+        for (change_date, creation_date, expected) in
+            [(at(3), None, at(3)), (None, at(3), at(3)), (None, None, at(2))]
+        {
+            let mut details = before.clone();
+            written(&mut details, Ok(Details { change_date, creation_date, ..Default::default() })).unwrap();
+            assert_eq!((details.creation_date, details.change_date), (at(1), expected));
+        }
+    }
 
     #[test]
     fn names_zitadel_would_refuse_are_never_sent() {

@@ -33,7 +33,7 @@ pub const CONNECTION: &str = "zitadel";
 pub const CANARY: &str = "canary-8d1f";
 
 /// Made once: it takes longer than many a simulation.
-static DEFINITIONS: LazyLock<Vec<CustomResourceDefinition>> = LazyLock::new(crd::all);
+pub static DEFINITIONS: LazyLock<Vec<CustomResourceDefinition>> = LazyLock::new(crd::all);
 
 /// Both servers, the operator, and the people who use them.
 pub struct World {
@@ -89,7 +89,8 @@ impl World {
         world
     }
 
-    fn connection(&self) -> Value {
+    /// The spec of the connection.
+    pub fn connection(&self) -> Value {
         json!({
             "url": self.zitadel.url(),
             "personalAccessToken": { "name": CONNECTION },
@@ -219,7 +220,7 @@ impl World {
 
     /// Applies a resource with annotations as a person does.
     pub async fn apply_annotated(&self, kind: &str, name: &str, annotations: Value, mut spec: Value) {
-        if kind != "Connection" {
+        if kind != "Connection" && spec["connectionRef"].is_null() {
             spec["connectionRef"] = json!({ "kind": "Connection", "name": CONNECTION });
         }
         let body = json!({

@@ -120,6 +120,7 @@ fn inspect(value: &Value, old: Option<&Value>, schema: &Schema, path: &str, caus
     match value {
         Value::Object(fields) => inspect_fields(fields, old, schema, path, causes),
         Value::Array(list) => {
+            causes.extend(duplicates(list, schema, path));
             for (index, item) in list.iter().enumerate() {
                 let Some(schema) = items(schema) else { break };
                 inspect(
@@ -133,6 +134,20 @@ fn inspect(value: &Value, old: Option<&Value>, schema: &Schema, path: &str, caus
         }
         _ => {}
     }
+}
+
+/// The items of a list that is a map, of which another has the same keys.
+fn duplicates(list: &[Value], schema: &Schema, path: &str) -> Vec<Cause> {
+    let names = schema.x_kubernetes_list_map_keys.as_deref().unwrap_or_default();
+    let key =
+        |item: &Value| names.iter().map(|name| (name.clone(), item[name].clone())).collect::<Map<_, _>>();
+    let keys: Vec<_> = list.iter().map(key).collect();
+    let repeated = |index: &usize| !names.is_empty() && keys[..*index].contains(&keys[*index]);
+    let told = |index: usize| {
+        let message = format!("Duplicate value: {}", Value::Object(keys[index].clone()));
+        Cause::new("FieldValueDuplicate", format!("{path}[{index}]"), message)
+    };
+    (1..list.len()).filter(repeated).map(told).collect()
 }
 
 fn inspect_fields(
