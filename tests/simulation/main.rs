@@ -9,6 +9,7 @@ mod ending;
 mod line;
 mod oracle;
 mod random;
+mod rules;
 mod scenario;
 mod schedule;
 mod trouble;

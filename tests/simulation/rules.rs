@@ -1,0 +1,361 @@
+//! What the end must be, said outright. Other tests compare one run with another, and a defect may change both.
+
+use std::time::Duration;
+
+use http::Method;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+use support::zitadel::{Behaviour, Failure, Fault, State};
+use zitadel_operator::api::annotation::{CREATE_PENDING, ID, PAUSED, RECONCILE_REQUESTED_AT};
+use zitadel_operator::api::project::ProjectStatus;
+use zitadel_operator::api::{CommonStatus, Project};
+use zitadel_operator::engine::fault::Fault as Outcome;
+use zitadel_operator::engine::resource::Handle;
+
+use crate::crash::behaviour;
+use crate::deed::Deed::{self, *};
+use crate::line::Side;
+use crate::world::{World, simulate};
+
+/// Long enough for whatever was done to have its effect without a resync.
+const SOON: Duration = Duration::from_secs(60);
+
+/// The same with a resync, and with two of the slowest retries.
+const LATER: Duration = Duration::from_secs(25 * 60);
+
+/// A world whose operator runs and has nothing to do.
+fn rule(run: impl AsyncFnOnce(&World)) {
+    in_a_world(behaviour(), async |world| {
+        world.start();
+        run(world).await;
+    });
+}
+
+fn in_a_world(behaviour: Behaviour, run: impl AsyncFnOnce(&World)) {
+    simulate(1, behaviour, async |world: World| {
+        run(&world).await;
+        assert_eq!(world.oracle.broken(), [""; 0]);
+    });
+}
+
+async fn does(world: &World, deeds: impl IntoIterator<Item = Deed>) {
+    for deed in deeds {
+        deed.run(world).await;
+    }
+    tokio::time::sleep(SOON).await;
+}
+
+fn project(name: &str, spec: Value) -> Deed {
+    Apply("Project", name.into(), spec.into())
+}
+
+fn metadata(name: &str, entries: Value) -> Deed {
+    Apply("OrgMetadata", name.into(), json!({ "entries": entries }).into())
+}
+
+fn look(kind: &'static str, name: &str) -> Deed {
+    Annotate(kind, name.into(), RECONCILE_REQUESTED_AT, Some("now".into()))
+}
+
+async fn reason(world: &World, kind: &str, name: &str) -> String {
+    let resource = world.get(kind, name).await;
+    let conditions = resource["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let ready = conditions.into_iter().find(|condition| condition["type"] == "Ready");
+    ready.unwrap_or_default()["reason"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The names of the projects of the connection's organization.
+fn projects(world: &World) -> Vec<String> {
+    let mut names: Vec<String> =
+        world.zitadel.projects(&world.acme).into_iter().map(|project| project.settings.name).collect();
+    names.sort_unstable();
+    names
+}
+
+fn keys(world: &World) -> Vec<String> {
+    world.zitadel.metadata(&world.acme).into_keys().collect()
+}
+
+/// Crashes after each write of what follows from these deeds, and has the end looked at.
+fn crashing_after_every_write(
+    behaviour: &Behaviour,
+    before: &[Deed],
+    deeds: &[Deed],
+    while_down: &[Deed],
+    end: impl AsyncFn(&World),
+) {
+    let mut crashes = 0;
+    for number in 0.. {
+        let mut crashed = false;
+        in_a_world(behaviour.clone(), async |world| {
+            world.start();
+            does(world, before.to_vec()).await;
+            let line = world.line();
+            line.trap(Side::After, number);
+            let acting = does(world, deeds.to_vec());
+            crashed = tokio::select! {
+                biased;
+                () = line.trapped() => true,
+                () = acting => false,
+            };
+            world.crash().await;
+            does(world, while_down.to_vec()).await;
+            world.start();
+            tokio::time::sleep(Duration::from_secs(180)).await;
+            end(world).await;
+        });
+        if !crashed {
+            break;
+        }
+        crashes += 1;
+    }
+    assert!(crashes > 1, "{crashes} crashes");
+}
+
+#[test]
+fn a_create_makes_one_project_whatever_was_lost() {
+    crashing_after_every_write(&behaviour(), &[], &[project("web", json!({}))], &[], async |world| {
+        assert_eq!(projects(world), ["legacy", "web"]);
+        assert_eq!(reason(world, "Project", "web").await, "Available");
+        let web = world.get("Project", "web").await;
+        assert_eq!(web["status"]["origin"], "Created");
+        assert_eq!(web["metadata"]["annotations"][CREATE_PENDING], Value::Null);
+    });
+}
+
+#[test]
+fn a_create_that_is_deleted_meanwhile_leaves_nothing() {
+    let lagging = behaviour().lagging(Duration::from_secs(12));
+    let delete = [Delete("Project", "web".into())];
+    crashing_after_every_write(&lagging, &[], &[project("web", json!({}))], &delete, async |world| {
+        assert_eq!(world.get("Project", "web").await, Value::Null);
+        assert_eq!(projects(world), ["legacy"]);
+    });
+}
+
+#[test]
+fn a_list_that_fails_is_not_an_empty_one() {
+    rule(async |world| {
+        let lost = Fault::hold_after_commit().on(Method::POST).path("/management/v1/projects").times(1);
+        world.zitadel.inject(lost);
+        project("web", json!({})).run(world).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        world.crash().await;
+        assert_eq!(projects(world), ["legacy", "web"]);
+        let searches = |request: &support::zitadel::Request| request.path.ends_with("projects/_search");
+        let failing = world.zitadel.inject(Fault::failure(&Failure::bare(13, "no list")).when(searches));
+        world.start();
+        does(world, [Delete("Project", "web".into())]).await;
+        tokio::time::sleep(LATER).await;
+        assert_ne!(world.get("Project", "web").await, Value::Null);
+        failing.remove();
+        tokio::time::sleep(LATER).await;
+        assert_eq!(world.get("Project", "web").await, Value::Null);
+        assert_eq!(projects(world), ["legacy"]);
+    });
+}
+
+#[test]
+fn nothing_is_let_go_or_told_to_be_gone_while_zitadel_cannot_tell() {
+    let answers = [
+        Fault::drop_before as fn() -> Fault,
+        Fault::unavailable,
+        || Fault::failure(&Failure::of("AUTHZ-cdgFk")),
+        || Fault::failure(&Failure::of("AUTH-5mWD2")),
+        Fault::html,
+    ];
+    for answer in answers {
+        rule(async |world| {
+            does(world, [project("web", json!({})), project("old", json!({}))]).await;
+            let outage = world.zitadel.inject(answer());
+            does(world, [Delete("Project", "old".into()), look("Project", "web")]).await;
+            tokio::time::sleep(LATER).await;
+            assert_ne!(world.get("Project", "old").await, Value::Null);
+            outage.remove();
+            assert_eq!(projects(world), ["legacy", "old", "web"]);
+            tokio::time::sleep(LATER).await;
+            assert_eq!(world.get("Project", "old").await, Value::Null);
+            assert_eq!(projects(world), ["legacy", "web"]);
+            assert_eq!(reason(world, "Project", "web").await, "Available");
+        });
+    }
+}
+
+#[test]
+fn what_the_status_proves_outranks_the_annotation() {
+    rule(async |world| {
+        does(world, [project("web", json!({}))]).await;
+        let legacy = world.zitadel.projects(&world.acme).into_iter().find(|p| p.settings.name == "legacy");
+        let legacy = legacy.unwrap().id;
+        let before = world.get("Project", "web").await["status"]["id"].clone();
+        does(world, [Annotate("Project", "web".into(), ID, Some(legacy))]).await;
+        assert_eq!(world.get("Project", "web").await["status"]["id"], before);
+        does(world, [project("web", json!({ "name": "web~2" }))]).await;
+        assert_eq!(projects(world), ["legacy", "web~2"]);
+        does(world, [Delete("Project", "web".into())]).await;
+        assert_eq!(projects(world), ["legacy"]);
+    });
+}
+
+#[test]
+fn an_object_of_another_organization_is_not_imported() {
+    rule(async |world| {
+        let organizations = world.zitadel.organizations();
+        let other = organizations.iter().find(|organization| organization.name == "other").unwrap();
+        let theirs = world.zitadel.create_project(&other.id, "theirs");
+        let spec = json!({ "deletionPolicy": "Delete", "projectRoleCheck": true });
+        world.apply_annotated("Project", "theirs", json!({ ID: theirs }), spec).await;
+        tokio::time::sleep(SOON).await;
+        assert_eq!(reason(world, "Project", "theirs").await, "NotFound");
+        does(world, [Delete("Project", "theirs".into())]).await;
+        assert_eq!(world.get("Project", "theirs").await, Value::Null);
+        let left = world.zitadel.project(&theirs).unwrap();
+        assert!(left.state == State::Active && !left.settings.project_role_check);
+    });
+}
+
+#[test]
+fn a_claim_stays_where_it_is_until_it_is_given_up() {
+    rule(async |world| {
+        let import = Import("Project", "late".into(), "web", json!({ "name": "web" }).into());
+        does(world, [project("web", json!({})), Wait(SOON), import]).await;
+        assert_eq!(reason(world, "Project", "late").await, "Conflict");
+        world.crash().await;
+        world.start();
+        does(world, [look("Project", "late")]).await;
+        assert_eq!(reason(world, "Project", "late").await, "Conflict");
+        assert_eq!(reason(world, "Project", "web").await, "Available");
+        let retained = project("web", json!({ "deletionPolicy": "Retain" }));
+        does(world, [retained, Wait(SOON), Delete("Project", "web".into())]).await;
+        assert_eq!(reason(world, "Project", "late").await, "Available");
+        assert_eq!(projects(world), ["legacy", "web"]);
+    });
+}
+
+#[test]
+fn a_loser_is_deleted_alone() {
+    rule(async |world| {
+        let import = Import("Project", "late".into(), "web", json!({ "deletionPolicy": "Delete" }).into());
+        does(world, [project("web", json!({})), Wait(SOON), import]).await;
+        does(world, [Delete("Project", "late".into())]).await;
+        assert_eq!(world.get("Project", "late").await, Value::Null);
+        assert_eq!(projects(world), ["legacy", "web"]);
+        assert_eq!(reason(world, "Project", "web").await, "Available");
+    });
+}
+
+#[test]
+fn another_instance_is_written_to_by_nobody() {
+    rule(async |world| {
+        does(world, [project("web", json!({})), project("old", json!({}))]).await;
+        world.zitadel.replace_instance();
+        let mark = world.zitadel.ledger().mark();
+        does(world, [Delete("Project", "old".into()), project("web", json!({ "name": "web~2" }))]).await;
+        tokio::time::sleep(LATER).await;
+        assert!(world.zitadel.ledger().since(mark).iter().all(|call| call.committed == 0));
+        for name in ["web", "old"] {
+            assert_eq!(reason(world, "Project", name).await, "InstanceChanged");
+        }
+        world.zitadel.restore_instance();
+        tokio::time::sleep(LATER).await;
+        assert_eq!(projects(world), ["legacy", "web~2"]);
+        assert_eq!(world.get("Project", "old").await, Value::Null);
+    });
+}
+
+#[test]
+fn what_was_retained_is_there_and_what_is_paused_is_left() {
+    rule(async |world| {
+        let kept = project("kept", json!({ "deletionPolicy": "Retain" }));
+        does(world, [project("web", json!({})), kept]).await;
+        does(world, [Annotate("Project", "web".into(), PAUSED, Some("true".into()))]).await;
+        let mark = world.zitadel.ledger().mark();
+        does(world, [project("web", json!({ "name": "web~2" })), Delete("Project", "kept".into())]).await;
+        tokio::time::sleep(LATER).await;
+        assert_eq!(projects(world), ["kept", "legacy", "web"]);
+        assert!(world.zitadel.ledger().since(mark).iter().all(|call| call.committed == 0));
+    });
+}
+
+#[test]
+fn drift_is_reverted_within_a_resync() {
+    rule(async |world| {
+        let tier = json!([{ "key": "tier", "value": "gold" }]);
+        does(world, [project("web", json!({})), metadata("labels", tier)]).await;
+        does(world, [EditProject("web".into()), SetKey("tier", Some("lead"))]).await;
+        tokio::time::sleep(Duration::from_secs(11 * 60)).await;
+        let web = world.zitadel.projects(&world.acme).into_iter().find(|p| p.settings.name == "web");
+        assert!(!web.unwrap().settings.project_role_assertion);
+        assert_eq!(world.zitadel.metadata(&world.acme)["tier"].value, b"gold");
+    });
+}
+
+#[test]
+fn an_organization_that_somebody_removed_stays_gone() {
+    rule(async |world| {
+        let shop = Apply("Organization", "shop".into(), json!({}).into());
+        does(world, [shop, Wait(SOON), RemoveOrganization("shop".into())]).await;
+        world.crash().await;
+        world.start();
+        tokio::time::sleep(LATER).await;
+        assert_eq!(reason(world, "Organization", "shop").await, "NotFound");
+        let shops = world.zitadel.organizations().into_iter().filter(|o| o.name == "shop");
+        assert!(shops.into_iter().all(|shop| shop.state == State::Removed));
+    });
+}
+
+#[test]
+fn keys_that_left_the_spec_are_removed_and_others_are_not() {
+    let two = json!([{ "key": "tier", "value": "gold" }, { "key": "a/b", "value": "1" }]);
+    let one = json!([{ "key": "new", "value": "1" }]);
+    let (before, after) = ([metadata("labels", two)], [metadata("labels", one)]);
+    crashing_after_every_write(&behaviour(), &before, &after, &[], async |world| {
+        assert_eq!(keys(world), ["new", "theirs"]);
+        does(world, [Delete("OrgMetadata", "labels".into())]).await;
+        assert_eq!(keys(world), ["theirs"]);
+    });
+}
+
+#[test]
+fn a_setting_that_was_begun_is_the_resources_own() {
+    let policy = json!({
+        "userLoginMustBeDomain": false, "validateOrgDomains": true, "smtpSenderAddressMatchesInstanceDomain": true,
+    });
+    let apply = [Apply("OrgDomainPolicy", "acme".into(), policy.into())];
+    crashing_after_every_write(&behaviour(), &[], &apply, &[], async |world| {
+        assert_eq!(world.get("OrgDomainPolicy", "acme").await["status"]["origin"], "Created");
+        assert_eq!(reason(world, "OrgDomainPolicy", "acme").await, "Available");
+    });
+}
+
+#[test]
+fn what_is_in_sync_is_not_written_to() {
+    rule(async |world| {
+        let tier = json!([{ "key": "tier", "value": "gold" }]);
+        does(world, [project("web", json!({})), metadata("labels", tier)]).await;
+        let (mark, version) = (world.zitadel.ledger().mark(), world.cluster.resource_version());
+        tokio::time::sleep(LATER).await;
+        assert!(world.zitadel.ledger().since(mark).iter().all(|call| call.committed == 0));
+        let resources = world.cluster.writes_since(version);
+        assert!(resources.iter().all(|write| write.resource == "events"), "{resources:?}");
+    });
+}
+
+#[test]
+fn a_status_made_from_an_old_view_takes_no_proof_away() {
+    in_a_world(behaviour(), async |world| {
+        world.apply("Project", "web", json!({})).await;
+        let seen = world.api("Project").get("web").await.unwrap();
+        let bound = json!({ "status": { "id": "1234567890", "organizationId": world.acme } });
+        let patch = Patch::Merge(bound);
+        world.api("Project").patch_status("web", &PatchParams::default(), &patch).await.unwrap();
+        let mut handle = Handle::new::<Project>(world.client.clone(), "Project", &seen.metadata);
+        let mine = ProjectStatus {
+            common: CommonStatus { organization_id: Some("7".into()), ..Default::default() },
+            ..Default::default()
+        };
+        let outcome = handle.apply_status(&ProjectStatus::default(), &mine).await;
+        assert!(matches!(outcome, Err(Outcome::Stale)), "{outcome:?}");
+        assert_eq!(world.get("Project", "web").await["status"]["id"], "1234567890");
+    });
+}
