@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::Method;
+use kube::Resource;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use support::zitadel::{Fault as Lost, State};
@@ -10,7 +11,7 @@ use zitadel_operator::api::annotation::{CREATE_PENDING, ID, RECONCILE_REQUESTED_
 use zitadel_operator::api::project::ProjectStatus;
 use zitadel_operator::api::{CommonStatus, Project};
 use zitadel_operator::engine::fault::Fault;
-use zitadel_operator::engine::resource::{Handle, MetadataChange};
+use zitadel_operator::engine::resource::{FIELD_MANAGER, Handle, MetadataChange};
 
 use crate::crash::behaviour;
 use crate::deed::Deed::{self, *};
@@ -23,9 +24,14 @@ fn look(kind: &'static str, name: &str) -> Deed {
     Annotate(kind, name.into(), RECONCILE_REQUESTED_AT, Some("now".into()))
 }
 
-async fn patch_status(world: &World, name: &str, status: Value) {
-    let patch = Patch::Merge(json!({ "status": status }));
-    world.api("Project").patch_status(name, &PatchParams::default(), &patch).await.unwrap();
+/// Writes a status in the operator's own name.
+async fn apply_status(world: &World, name: &str, status: Value) {
+    let (api_version, kind) = (Project::api_version(&()), Project::kind(&()));
+    let object = json!({
+        "apiVersion": api_version, "kind": kind, "metadata": { "name": name }, "status": status,
+    });
+    let operator = PatchParams::apply(FIELD_MANAGER).force();
+    world.api("Project").patch_status(name, &operator, &Patch::Apply(object)).await.unwrap();
 }
 
 async fn handle(world: &World) -> Handle {
@@ -104,18 +110,27 @@ fn what_the_status_proves_outranks_the_annotation() {
 
 #[test]
 fn a_copied_status_owns_nothing() {
+    // Whatever order they come in after a restart, one is before the owner.
+    let copies = ["a-copy", "z-copy"];
     rule(async |world| {
         does(world, [project("web", json!({}))]).await;
         world.crash().await;
-        world.apply("Project", "a-copy", json!({ "name": "web", "deletionPolicy": "Delete" })).await;
-        patch_status(world, "a-copy", world.get("Project", "web").await["status"].clone()).await;
+        for copy in copies {
+            world.apply("Project", copy, json!({ "name": "web", "deletionPolicy": "Delete" })).await;
+            apply_status(world, copy, world.get("Project", "web").await["status"].clone()).await;
+        }
         world.start();
         tokio::time::sleep(SOON).await;
-        assert_eq!(reason(world, "Project", "a-copy").await, "Conflict");
+        for copy in copies {
+            assert_eq!(reason(world, "Project", copy).await, "Conflict");
+            assert_eq!(world.get("Project", copy).await["status"]["id"], Value::Null);
+        }
         does(world, [project("web", json!({ "projectRoleCheck": true }))]).await;
         assert_eq!(reason(world, "Project", "web").await, "Available");
-        does(world, [Delete("Project", "a-copy".into())]).await;
-        assert_eq!(world.get("Project", "a-copy").await, Value::Null);
+        does(world, copies.map(|copy| Delete("Project", copy.into()))).await;
+        for copy in copies {
+            assert_eq!(world.get("Project", copy).await, Value::Null);
+        }
         assert_eq!(projects(world), ["legacy", "web"]);
     });
 }
@@ -172,7 +187,7 @@ fn a_status_made_from_an_old_view_takes_no_proof_away() {
     in_a_world(behaviour(), async |world| {
         world.apply("Project", "web", json!({})).await;
         let mut old = handle(world).await;
-        patch_status(world, "web", json!({ "id": "1234567890", "organizationId": world.acme })).await;
+        apply_status(world, "web", json!({ "id": "1234567890", "organizationId": world.acme })).await;
         let outcome = old.apply_status(&ProjectStatus::default(), &status()).await;
         assert!(matches!(outcome, Err(Fault::Stale)), "{outcome:?}");
         assert_eq!(world.get("Project", "web").await["status"]["id"], "1234567890");
@@ -209,5 +224,38 @@ fn metadata_are_changed_only_as_they_were_seen() {
         let outcome = old.change(&protect).await;
         assert!(matches!(outcome, Err(Fault::Stale)), "{outcome:?}");
         assert_eq!(world.get("Project", "web").await["metadata"]["finalizers"], Value::Null);
+    });
+}
+
+#[test]
+fn what_was_not_seen_to_go_holds_nothing() {
+    rule(async |world| {
+        let import = Import("Project", "late".into(), "web", json!({ "name": "web" }).into());
+        does(world, [project("web", json!({})), Wait(SOON), import]).await;
+        assert_eq!(reason(world, "Project", "late").await, "Conflict");
+        world.cluster.set_watch_lag(SOON);
+        let free = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+        world.api("Project").patch("web", &PatchParams::default(), &free).await.unwrap();
+        world.delete("Project", "web").await;
+        world.cluster.compact();
+        world.cluster.end_watches();
+        world.cluster.set_watch_lag(Duration::ZERO);
+        tokio::time::sleep(LATER).await;
+        assert_eq!(reason(world, "Project", "late").await, "Available");
+    });
+}
+
+#[test]
+fn a_create_that_was_refused_is_over() {
+    rule(async |world| {
+        let theirs = world.zitadel.create_project(&world.acme, "theirs");
+        does(world, [project("mine", json!({ "name": "theirs" }))]).await;
+        assert_eq!(reason(world, "Project", "mine").await, "Conflict");
+        world.zitadel.delete_project(&theirs);
+        world.zitadel.create_project(&world.acme, "theirs");
+        does(world, [look("Project", "mine")]).await;
+        tokio::time::sleep(LATER).await;
+        assert_eq!(reason(world, "Project", "mine").await, "Conflict");
+        assert_eq!(world.get("Project", "mine").await["status"]["id"], Value::Null);
     });
 }

@@ -273,3 +273,58 @@ fn what_is_in_sync_is_not_written_to() {
         assert!(written.is_err(), "a write was sent");
     });
 }
+
+#[test]
+fn what_holds_people_or_was_there_before_is_kept_by_default() {
+    rule(async |world| {
+        world.zitadel.create_project(&world.acme, "kept");
+        let import = Import("Project", "kept".into(), "kept", json!({}).into());
+        let shop = || Apply("Organization", "shop".into(), json!({}).into());
+        does(world, [import, shop(), Wait(SOON)]).await;
+        does(world, [Delete("Project", "kept".into()), Delete("Organization", "shop".into())]).await;
+        assert_eq!(world.get("Project", "kept").await, Value::Null);
+        assert_eq!(world.get("Organization", "shop").await, Value::Null);
+        assert_eq!(projects(world), ["kept", "legacy"]);
+        let organizations = world.zitadel.organizations();
+        assert!(organizations.iter().any(|o| o.name == "shop" && o.state == State::Active));
+    });
+}
+
+#[test]
+fn an_organization_outlives_those_who_live_in_it() {
+    rule(async |world| {
+        let shop = Apply("Organization", "shop".into(), json!({ "deletionPolicy": "Delete" }).into());
+        let within = project("web", json!({ "organization": { "ref": { "name": "shop" } } }));
+        does(world, [shop, within, Wait(SOON), Delete("Organization", "shop".into())]).await;
+        tokio::time::sleep(LATER).await;
+        assert_eq!(reason(world, "Organization", "shop").await, "DeletionBlocked");
+        let shops = || world.zitadel.organizations().into_iter().filter(|o| o.name == "shop");
+        assert!(shops().all(|shop| shop.state == State::Active));
+        does(world, [Delete("Project", "web".into())]).await;
+        assert_eq!(world.get("Organization", "shop").await, Value::Null);
+        assert!(shops().all(|shop| shop.state == State::Removed));
+    });
+}
+
+#[test]
+fn an_unfinished_create_waits_for_its_instance() {
+    rule(async |world| {
+        let lost = Fault::hold_after_commit().on(Method::POST).path("/management/v1/projects").times(1);
+        let lost = world.zitadel.inject(lost);
+        project("web", json!({})).run(world).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        world.crash().await;
+        lost.remove();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        world.zitadel.replace_instance();
+        let mark = world.zitadel.ledger().mark();
+        world.start();
+        tokio::time::sleep(LATER).await;
+        assert_eq!(reason(world, "Project", "web").await, "InstanceChanged");
+        assert!(world.zitadel.ledger().since(mark).iter().all(|call| call.committed == 0));
+        world.zitadel.restore_instance();
+        tokio::time::sleep(LATER).await;
+        assert_eq!(reason(world, "Project", "web").await, "Available");
+        assert_eq!(projects(world), ["legacy", "web"]);
+    });
+}
