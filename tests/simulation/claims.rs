@@ -15,6 +15,7 @@ use zitadel_operator::engine::resource::{FIELD_MANAGER, Handle, MetadataChange};
 
 use crate::crash::behaviour;
 use crate::deed::Deed::{self, *};
+use crate::line::Side;
 use crate::rules::{
     LATER, SOON, crashing_after_every_write, does, in_a_world, metadata, project, projects, reason, rule,
 };
@@ -257,5 +258,24 @@ fn a_create_that_was_refused_is_over() {
         tokio::time::sleep(LATER).await;
         assert_eq!(reason(world, "Project", "mine").await, "Conflict");
         assert_eq!(world.get("Project", "mine").await["status"]["id"], Value::Null);
+    });
+}
+
+#[test]
+fn what_somebody_else_put_into_a_status_does_not_stay_there() {
+    rule(async |world| {
+        does(world, [project("web", json!({}))]).await;
+        world.crash().await;
+        world.apply("Project", "copy", json!({ "name": "web" })).await;
+        let restored = Patch::Merge(json!({ "status": world.get("Project", "web").await["status"] }));
+        world.api("Project").patch_status("copy", &PatchParams::default(), &restored).await.unwrap();
+        world.start();
+        tokio::time::sleep(SOON).await;
+        assert_eq!(reason(world, "Project", "copy").await, "Conflict");
+        assert_eq!(world.get("Project", "copy").await["status"]["id"], Value::Null);
+        let line = world.line();
+        line.trap(Side::After, 0);
+        let written = tokio::time::timeout(LATER, line.trapped()).await;
+        assert!(written.is_err(), "a write was sent");
     });
 }
