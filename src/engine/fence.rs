@@ -58,67 +58,67 @@ impl Transport for Fenced {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
-    use std::sync::{Mutex, PoisonError};
+    use std::sync::Mutex;
+
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::api::{Api, Patch, PatchParams};
 
     use super::*;
-    use crate::zitadel::HttpTransportConfig;
 
-    /// The methods of the requests that left.
+    /// Keeps what arrives, and answers `{}`.
     #[derive(Clone, Default)]
-    struct Sent(Arc<Mutex<Vec<Method>>>);
+    struct Arrived(Arc<Mutex<Vec<Method>>>);
 
-    impl Sent {
+    impl Arrived {
         fn note(&self, method: &Method) {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(method.clone());
+            self.0.lock().unwrap().push(method.clone());
         }
 
-        fn taken(&self) -> Vec<Method> {
-            std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        fn methods(&self) -> Vec<Method> {
+            self.0.lock().unwrap().clone()
         }
     }
 
-    impl Transport for Sent {
+    impl Transport for Arrived {
         fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
             self.note(request.method());
-            async { Ok(Response::default()) }.boxed()
+            async { Ok(Response::new(Bytes::from_static(b"{}"))) }.boxed()
         }
     }
 
     #[tokio::test]
-    async fn a_deposed_leader_writes_nothing_to_kubernetes() {
-        let (sent, leadership) = (Sent::default(), Leadership::always());
-        let noted = sent.clone();
-        let server = tower::service_fn(move |request: Request<Body>| {
-            noted.note(request.method());
-            async { Ok::<_, Infallible>(Response::new(Body::empty())) }
+    async fn once_the_lease_is_over_kubernetes_is_read_and_not_written() {
+        let (arrived, leadership) = (Arrived::default(), Leadership::always());
+        let server = arrived.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            server.note(request.method());
+            async { Ok::<_, Infallible>(Response::new(Body::from(b"{}".to_vec()))) }
         });
-        let client = kubernetes(kube::Client::new(server, "default"), leadership.clone());
-        let send = async |method| {
-            let mut request = Request::new(Body::empty());
-            *request.method_mut() = method;
-            client.send(request).await.is_ok()
+        let client = kubernetes(kube::Client::new(service, "default"), leadership.clone());
+        let api = Api::<ConfigMap>::default_namespaced(client);
+        let write = || async {
+            let patch = Patch::Merge(serde_json::json!({}));
+            api.patch("a", &PatchParams::default(), &patch).await
         };
-        assert!(send(Method::GET).await && send(Method::PATCH).await);
+        write().await.unwrap();
         leadership.end();
-        sent.taken();
-        let writes = [Method::PATCH, Method::POST, Method::PUT, Method::DELETE];
-        for method in writes {
-            assert!(!send(method).await);
-        }
-        assert!(send(Method::GET).await);
-        assert_eq!(sent.taken(), [Method::GET]);
+        let refused = write().await.unwrap_err();
+        assert!(
+            matches!(refused, kube::Error::Service(cause) if cause.to_string().contains("does not lead"))
+        );
+        api.get("a").await.unwrap();
+        assert_eq!(arrived.methods(), [Method::PATCH, Method::GET]);
     }
 
     #[tokio::test]
-    async fn a_deposed_leader_sends_nothing_to_zitadel() {
-        let (sent, leadership) = (Sent::default(), Leadership::always());
-        let inner: Arc<dyn Transport> = Arc::new(sent.clone());
-        let factory = zitadel(Arc::new(move |_| Ok(inner.clone())), leadership.clone());
-        let transport = factory(&HttpTransportConfig::default()).unwrap();
-        assert!(transport.send(Request::default()).await.is_ok());
+    async fn once_the_lease_is_over_nothing_is_sent_to_zitadel() {
+        let (arrived, leadership) = (Arrived::default(), Leadership::always());
+        let server = arrived.clone();
+        let factory: Arc<TransportFactory> = Arc::new(move |_| Ok(Arc::new(server.clone())));
+        let transport = zitadel(factory, leadership.clone())(&Default::default()).unwrap();
+        transport.send(Request::new(Bytes::new())).await.unwrap();
         leadership.end();
-        sent.taken();
-        assert!(transport.send(Request::default()).await.is_err());
-        assert_eq!(sent.taken(), [Method::GET; 0]);
+        transport.send(Request::new(Bytes::new())).await.unwrap_err();
+        assert_eq!(arrived.methods().len(), 1);
     }
 }

@@ -161,7 +161,7 @@ fn a_copied_intent_recovers_nothing() {
 #[test]
 fn a_name_that_is_taken_is_no_create_of_ours() {
     let apply = [project("mine", json!({ "name": "legacy", "deletionPolicy": "Delete" }))];
-    crashing_after_every_write(&behaviour(), &[], &apply, &[], async |world| {
+    crashing_after_every_write(&behaviour(), &[], &apply, &[], &async |world| {
         assert_eq!(reason(world, "Project", "mine").await, "Conflict");
         assert_eq!(world.get("Project", "mine").await["status"]["id"], Value::Null);
         does(world, [Delete("Project", "mine".into())]).await;
@@ -174,10 +174,10 @@ fn a_key_passes_on_when_it_is_given_up() {
     rule(async |world| {
         let entries =
             |keys: &[&str]| keys.iter().map(|key| json!({ "key": key, "value": "1" })).collect::<Vec<_>>();
-        let both = metadata("labels", json!(entries(&["tier", "zone"])));
-        does(world, [both, Wait(SOON), metadata("more", json!(entries(&["tier"])))]).await;
+        let both = metadata("labels", &json!(entries(&["tier", "zone"])));
+        does(world, [both, Wait(SOON), metadata("more", &json!(entries(&["tier"])))]).await;
         assert_eq!(reason(world, "OrgMetadata", "more").await, "Conflict");
-        does(world, [metadata("labels", json!(entries(&["zone"])))]).await;
+        does(world, [metadata("labels", &json!(entries(&["zone"])))]).await;
         assert_eq!(reason(world, "OrgMetadata", "more").await, "Available");
         assert_eq!(reason(world, "OrgMetadata", "labels").await, "Available");
     });

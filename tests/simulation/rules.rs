@@ -13,7 +13,7 @@ use crate::line::Side;
 use crate::world::{World, simulate};
 
 /// Long enough for whatever was done to have its effect without a resync.
-pub const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_secs(30);
 
 /// The same with a resync, and with two of the slowest retries.
 pub const LATER: Duration = Duration::from_secs(25 * 60);
@@ -44,7 +44,7 @@ pub fn project(name: &str, spec: Value) -> Deed {
     Apply("Project", name.into(), spec.into())
 }
 
-pub fn metadata(name: &str, entries: Value) -> Deed {
+pub fn metadata(name: &str, entries: &Value) -> Deed {
     Apply("OrgMetadata", name.into(), json!({ "entries": entries }).into())
 }
 
@@ -73,7 +73,7 @@ pub fn crashing_after_every_write(
     before: &[Deed],
     deeds: &[Deed],
     while_down: &[Deed],
-    end: impl AsyncFn(&World),
+    end: &impl AsyncFn(&World),
 ) {
     let mut crashes = 0;
     for number in 0.. {
@@ -107,7 +107,7 @@ pub fn crashing_after_every_write(
 
 #[test]
 fn a_create_makes_one_project_whatever_was_lost() {
-    crashing_after_every_write(&behaviour(), &[], &[project("web", json!({}))], &[], async |world| {
+    crashing_after_every_write(&behaviour(), &[], &[project("web", json!({}))], &[], &async |world| {
         assert_eq!(projects(world), ["legacy", "web"]);
         assert_eq!(reason(world, "Project", "web").await, "Available");
         let web = world.get("Project", "web").await;
@@ -120,7 +120,7 @@ fn a_create_makes_one_project_whatever_was_lost() {
 fn a_create_that_is_deleted_meanwhile_leaves_nothing() {
     let lagging = behaviour().lagging(Duration::from_secs(12));
     let delete = [Delete("Project", "web".into())];
-    crashing_after_every_write(&lagging, &[], &[project("web", json!({}))], &delete, async |world| {
+    crashing_after_every_write(&lagging, &[], &[project("web", json!({}))], &delete, &async |world| {
         assert_eq!(world.get("Project", "web").await, Value::Null);
         assert_eq!(projects(world), ["legacy"]);
     });
@@ -213,7 +213,7 @@ fn what_was_retained_is_there_and_what_is_paused_is_left() {
 fn drift_is_reverted_within_a_resync() {
     rule(async |world| {
         let tier = json!([{ "key": "tier", "value": "gold" }]);
-        does(world, [project("web", json!({})), metadata("labels", tier)]).await;
+        does(world, [project("web", json!({})), metadata("labels", &tier)]).await;
         does(world, [EditProject("web".into()), SetKey("tier", Some("lead"))]).await;
         tokio::time::sleep(Duration::from_secs(11 * 60)).await;
         let web = world.zitadel.projects(&world.acme).into_iter().find(|p| p.settings.name == "web");
@@ -240,8 +240,8 @@ fn an_organization_that_somebody_removed_stays_gone() {
 fn keys_that_left_the_spec_are_removed_and_others_are_not() {
     let two = json!([{ "key": "tier", "value": "gold" }, { "key": "a/b", "value": "1" }]);
     let one = json!([{ "key": "new", "value": "1" }]);
-    let (before, after) = ([metadata("labels", two)], [metadata("labels", one)]);
-    crashing_after_every_write(&behaviour(), &before, &after, &[], async |world| {
+    let (before, after) = ([metadata("labels", &two)], [metadata("labels", &one)]);
+    crashing_after_every_write(&behaviour(), &before, &after, &[], &async |world| {
         assert_eq!(keys(world), ["new", "theirs"]);
         does(world, [Delete("OrgMetadata", "labels".into())]).await;
         assert_eq!(keys(world), ["theirs"]);
@@ -254,7 +254,7 @@ fn a_setting_that_was_begun_is_the_resources_own() {
         "userLoginMustBeDomain": false, "validateOrgDomains": true, "smtpSenderAddressMatchesInstanceDomain": true,
     });
     let apply = [Apply("OrgDomainPolicy", "acme".into(), policy.into())];
-    crashing_after_every_write(&behaviour(), &[], &apply, &[], async |world| {
+    crashing_after_every_write(&behaviour(), &[], &apply, &[], &async |world| {
         assert_eq!(world.get("OrgDomainPolicy", "acme").await["status"]["origin"], "Created");
         assert_eq!(reason(world, "OrgDomainPolicy", "acme").await, "Available");
     });
@@ -264,7 +264,7 @@ fn a_setting_that_was_begun_is_the_resources_own() {
 fn what_is_in_sync_is_not_written_to() {
     rule(async |world| {
         let tier = json!([{ "key": "tier", "value": "gold" }]);
-        does(world, [project("web", json!({})), metadata("labels", tier)]).await;
+        does(world, [project("web", json!({})), metadata("labels", &tier)]).await;
         assert_eq!(reason(world, "OrgMetadata", "labels").await, "Available");
         let line = world.line();
         line.trap(Side::After, 0);
