@@ -145,3 +145,66 @@ fn names(line: &str, anchor: &str) -> bool {
     heading
         .is_some_and(|heading| heading.chars().filter(kept).collect::<String>().replace(' ', "-") == anchor)
 }
+
+/// Of each patch in tests/mutants: its path, the sentence that says what is broken, and the command whose test finds it.
+fn mutants() -> Vec<(String, String, String)> {
+    let files = std::fs::read_dir(repository().join("tests/mutants")).unwrap();
+    let paths = files.map(|file| format!("tests/mutants/{}", file.unwrap().file_name().to_str().unwrap()));
+    let patches = paths.filter(|path| path.ends_with(".patch"));
+    let described = patches.map(|path| {
+        let text = read(&path);
+        let (defect, rest) = text.split_once("\nCaught-by: ").unwrap();
+        (path.clone(), defect.to_owned(), rest.lines().next().unwrap().to_owned())
+    });
+    described.collect()
+}
+
+#[test]
+fn every_mutant_is_listed_with_the_test_that_catches_it() {
+    let rows = table(&read("docs/mutants-section.md"), "## Mutants").into_iter();
+    let listed = rows.map(|row| (row[0].clone(), row[1].clone()));
+    let present = mutants().into_iter().map(|(path, defect, command)| {
+        let name = path.trim_start_matches("tests/mutants/").trim_end_matches(".patch");
+        (format!("{defect} ([{name}](../{path}))").replace('`', ""), command)
+    });
+    assert_eq!(sorted(listed), sorted(present));
+}
+
+/// All Rust code below a directory.
+fn code(directory: &Path) -> String {
+    let paths = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let text = paths.map(|path| match path.extension() {
+        _ if path.is_dir() => code(&path),
+        Some(extension) if extension == "rs" => std::fs::read_to_string(path).unwrap(),
+        _ => String::new(),
+    });
+    text.collect()
+}
+
+#[test]
+fn every_test_that_catches_a_mutant_is_there() {
+    let code = code(&repository().join("src")) + &code(&repository().join("tests"));
+    for (path, _, command) in mutants() {
+        let tests = command.split_once(" -- ").unwrap().1.split(' ');
+        for test in tests.map(|test| test.rsplit("::").next().unwrap()) {
+            assert!(code.contains(&format!("fn {test}()")), "{path}: {test}");
+        }
+    }
+}
+
+#[test]
+fn every_mutant_still_applies() {
+    let mutants = mutants();
+    assert!(mutants.len() >= 18, "{} mutants", mutants.len());
+    let git = |arguments: &[&str]| {
+        std::process::Command::new("git").args(arguments).current_dir(repository()).output()
+    };
+    if !git(&["rev-parse", "--git-dir"]).is_ok_and(|output| output.status.success()) {
+        println!("skipped: git or its directory is missing");
+        return;
+    }
+    for (path, ..) in mutants {
+        let output = git(&["apply", "--check", &path]).unwrap();
+        assert!(output.status.success(), "{path}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}

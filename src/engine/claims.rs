@@ -100,9 +100,14 @@ impl Claims {
 
     /// Gives up everything this resource holds; returns who waited for it.
     pub fn release(&self, uid: &str) -> HashSet<Address> {
+        self.release_where(uid, |_| true)
+    }
+
+    /// Gives up what this resource holds and is so; returns who waited for it.
+    pub fn release_where(&self, uid: &str, is_so: impl Fn(&Claim) -> bool) -> HashSet<Address> {
         let mut index = self.index();
-        let held: Vec<Claim> =
-            index.holders.iter().filter(|(_, h)| h.uid == uid).map(|(claim, _)| claim.clone()).collect();
+        let held = index.holders.iter().filter(|(claim, holder)| holder.uid == uid && is_so(claim));
+        let held: Vec<Claim> = held.map(|(claim, _)| claim.clone()).collect();
         let mut waiting = HashSet::new();
         for claim in held {
             index.holders.remove(&claim);

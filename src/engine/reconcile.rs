@@ -8,6 +8,7 @@ use kube::runtime::controller::Action;
 use tokio::time::Instant;
 
 use super::Engine;
+use super::claims::Claim;
 use super::events::Note;
 use super::fault::{Fault, Pace, Severity, Verdict};
 use super::kind::{Kind, Scope};
@@ -187,7 +188,7 @@ impl<K: Kind> Run<'_, K> {
         if differs(&before, &next) {
             self.write(&next).await?;
         }
-        self.give_up_parts(&before, &next);
+        self.give_up(&before, &next);
         self.tidy().await?;
         if let Some(verdict) = verdict {
             self.announce(&before, &next, verdict).await;
@@ -195,12 +196,19 @@ impl<K: Kind> Run<'_, K> {
         Ok(())
     }
 
-    /// What the status proves no longer is free for others.
-    fn give_up_parts(&self, before: &Status<K::Own>, next: &Status<K::Own>) {
-        let kept = Self::recorded_claims(next);
-        for claim in Self::recorded_claims(before).iter().filter(|claim| !kept.contains(claim)) {
-            self.engine.wakes.wake(self.engine.claims.give_up(claim, self.handle.uid()));
-        }
+    /// What the status proves no longer is free for others, and so is a part that left the spec before it was recorded.
+    fn give_up(&self, before: &Status<K::Own>, next: &Status<K::Own>) {
+        let (proved, kept) = (Self::recorded_claims(before), Self::recorded_claims(next));
+        let wanted = self.reach.as_ref().filter(|_| K::PARTED).map(|reach| {
+            let claim = |part: &String| Self::claim_on_part(&reach.instance, &reach.organization, part);
+            self.parts.iter().map(claim).collect::<Vec<_>>()
+        });
+        let is_left = |claim: &Claim| match &wanted {
+            Some(wanted) => !wanted.contains(claim),
+            None => proved.contains(claim),
+        };
+        let is_free = |claim: &Claim| !kept.contains(claim) && is_left(claim);
+        self.engine.wakes.wake(self.engine.claims.release_where(self.handle.uid(), is_free));
     }
 
     fn next_status(&self, verdict: &Verdict) -> Status<K::Own> {

@@ -122,7 +122,8 @@ impl Handle {
 
     /// Applies the status, the whole of what we own of it, made from what it was `before`. A resource that is gone is fine.
     ///
-    /// A condition of ours that another field manager wrote too would outlive the apply: it is taken out.
+    /// What another field manager wrote too would outlive the apply, a condition of ours as well as a bond that was lost:
+    /// it is taken out.
     ///
     /// # Errors
     /// [`Fault::Stale`] if another resource of that name took its place, or if its status proves something else by now:
@@ -142,9 +143,10 @@ impl Handle {
             match bounded(self.api.patch_status(&self.address.name, &params, &Patch::Apply(&body))).await {
                 Ok(object) => {
                     self.meta = object.metadata;
-                    self.proof = Some(proof_of::<S>(&object.data)?);
-                    return match has_leftover(&object.data, &body) {
-                        true => self.merge_status(&object.data, &status).await,
+                    let leftover = has_leftover(&object.data, &body);
+                    self.proof = Some(proof_of::<S>(if leftover { &body } else { &object.data })?);
+                    return match leftover {
+                        true => self.merge_status(&object.data, &cleared(status, &object.data)).await,
                         false => Ok(()),
                     };
                 }
@@ -242,10 +244,26 @@ fn is_ours(condition: &Value) -> bool {
     [Ready, Synced, Stalled, Reconciling].iter().any(|kind| condition["type"] == kind.as_str())
 }
 
-/// Is there a condition of ours that was not applied?
+/// Is there a condition of ours, or another field, that was not applied?
 fn has_leftover(object: &Value, applied: &Value) -> bool {
     let was_applied = |one: &Value| listed(applied).any(|other| other["type"] == one["type"]);
-    listed(object).any(|condition| is_ours(condition) && !was_applied(condition))
+    unapplied(object, &applied["status"]).next().is_some()
+        || listed(object).any(|condition| is_ours(condition) && !was_applied(condition))
+}
+
+/// The fields of an object's status that this one does not have.
+fn unapplied<'a>(object: &'a Value, status: &'a Value) -> impl Iterator<Item = &'a String> {
+    let fields = object["status"].as_object().into_iter().flat_map(Map::keys);
+    fields.filter(|field| status.get(field.as_str()).is_none())
+}
+
+/// The status as a merge patch that takes out whatever else the object's has.
+fn cleared(mut status: Value, object: &Value) -> Value {
+    let fields: Vec<String> = unapplied(object, &status).cloned().collect();
+    for field in fields {
+        status[field] = Value::Null;
+    }
+    status
 }
 
 /// A call to the Kubernetes API within its deadline.

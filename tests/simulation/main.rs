@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod claims;
 mod crash;
 mod deed;
 mod ending;
@@ -13,6 +14,7 @@ mod random;
 mod regressions;
 mod renaming;
 mod replay;
+mod rules;
 mod scenario;
 mod schedule;
 mod specs;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use serde_json::Value;
-use support::kubernetes::Call;
+use support::kubernetes::{Call, Write};
 use support::zitadel::Behaviour;
 
 use crate::crash::{behaviour, differences};
@@ -107,13 +107,20 @@ async fn unsteady(world: &World) -> Vec<String> {
     let written = world.cluster.writes_since(version);
     let written = written.iter().filter(|write| write.resource != "events");
     sent.map(|call| format!("I3: nothing to do, and sent {} {}: {:?}", call.method, call.path, call.status))
-        .chain(written.map(|write| format!("I3: nothing to do, and wrote {} {}", write.resource, write.name)))
+        .chain(written.map(told))
         .collect()
 }
 
 /// Every third server is of the older line.
 pub fn line(seed: u64) -> Behaviour {
     if seed % 3 == 0 { Behaviour::v3() } else { behaviour() }
+}
+
+fn told(write: &Write) -> String {
+    let empty = Value::Null;
+    let [before, after] = [&write.before, &write.after].map(|object| object.as_deref().unwrap_or(&empty));
+    let changed = differences(&before["status"], &after["status"]);
+    format!("I3: nothing to do, and wrote {} {}: {changed}", write.resource, write.name)
 }
 
 /// What is wrong with a schedule; nothing if all is well.
