@@ -247,6 +247,7 @@ fn plan_bound(facts: &Facts) -> Step {
         Observed::Foreign => Step::Hold(Hold::Foreign),
         Observed::Absent if facts.name == Name::InUse => Step::Hold(Hold::NameInUse),
         Observed::Absent if !facts.recreate && facts.pending == Pending::No => Step::Hold(Hold::Gone),
+        Observed::Absent if may_be_in_use(facts) => Step::FindByName,
         Observed::Absent => plan_creation(facts),
         _ if !facts.finalizer => Step::Protect,
         Observed::Differs if !facts.recorded => Step::Record,
@@ -254,6 +255,12 @@ fn plan_bound(facts: &Facts) -> Step {
         Observed::InSync if facts.parts_taken => Step::Hold(Hold::PartsTaken),
         Observed::InSync => Step::Done,
     }
+}
+
+/// A search costs one call; another attempt costs one as well, and two writes of the intent.
+fn may_be_in_use(facts: &Facts) -> bool {
+    let begins = facts.identity == Identity::Assigned && facts.pending == Pending::No;
+    begins && facts.name == Name::Suspect && !facts.searched
 }
 
 fn plan_import(facts: &Facts) -> Step {

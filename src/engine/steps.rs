@@ -133,6 +133,8 @@ impl<K: Kind> Run<'_, K> {
             Err(fault) => return Err(fault),
         };
         match found {
+            // What it owned is gone, and whatever has the name now is not it.
+            Some(_) if self.target == Target::Bound => self.name = Name::InUse,
             Some(remote) => {
                 (self.target, self.target_id) = (Target::Found, Some(K::report(&remote).id));
                 if !self.is_managed() || self.object.adoption() == AdoptionPolicy::ByName {

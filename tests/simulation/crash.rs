@@ -17,7 +17,7 @@ use crate::world::{World, simulate};
 const SETTLED: Duration = Duration::from_secs(180);
 
 /// Nothing of a scenario comes later, but what is only looked at again.
-const QUIET: Duration = Duration::from_secs(45);
+const QUIET: Duration = Duration::from_secs(20);
 
 /// Where a process ends.
 #[derive(Clone, Copy, Debug)]

@@ -41,3 +41,19 @@ fn a_key_that_left_the_spec_unrecorded_is_free() {
     let more = vec![vec![(3036, Apply("OrgMetadata", "more".into(), entries(&["tier"])))]];
     holds(1042, vec![first, Epoch { deeds: more, ..Epoch::default() }]);
 }
+
+/// A project that was removed, and whose name another took meanwhile, was begun anew at every resync: two writes here and a
+/// refused call there, for nothing. It searches for the name first.
+#[test]
+fn a_removed_project_whose_name_is_taken_is_not_begun_again_and_again() {
+    let project = |at, name: &str| (at, Apply("Project", name.into(), json!({ "name": "d" }).into()));
+    let first = Epoch { deeds: vec![vec![project(1503, "d")]], ..Epoch::default() };
+    let second = Epoch {
+        edits: vec![RemoveProject("d".into())],
+        deeds: vec![vec![project(6267, "e")]],
+        ..Epoch::default()
+    };
+    for seed in 0..4 {
+        holds(seed, vec![first.clone(), second.clone()]);
+    }
+}
