@@ -161,7 +161,7 @@ fn mutants() -> Vec<(String, String, String)> {
 
 #[test]
 fn every_mutant_is_listed_with_the_test_that_catches_it() {
-    let rows = table(&read("docs/mutants-section.md"), "## Mutants").into_iter();
+    let rows = table(&read("docs/reliability.md"), "## Mutants").into_iter();
     let listed = rows.map(|row| (row[0].clone(), row[1].clone()));
     let present = mutants().into_iter().map(|(path, defect, command)| {
         let name = path.trim_start_matches("tests/mutants/").trim_end_matches(".patch");

@@ -8,6 +8,7 @@ mod crash;
 mod deed;
 mod ending;
 mod line;
+mod mistakes;
 mod oracle;
 mod person;
 mod random;

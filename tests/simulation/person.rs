@@ -19,7 +19,7 @@ const QUIET: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Two resyncs and a bit.
-const STEADY: Duration = Duration::from_secs(23 * 60);
+const STEADY: Duration = Duration::from_secs(150);
 
 /// The resource that changes.
 pub const NAME: &str = "web";

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use serde_json::Value;
-use support::kubernetes::{Call, Write};
+use support::kubernetes::{Call, Verb, Write};
 use support::zitadel::Behaviour;
 
 use crate::crash::{behaviour, differences};
@@ -98,6 +98,7 @@ async fn happen(world: &World, epoch: &Epoch, usual: &Behaviour, troubled: bool)
 /// I3: what is as it should be is only looked at.
 async fn unsteady(world: &World) -> Vec<String> {
     let (mark, version) = (world.zitadel.ledger().mark(), world.cluster.resource_version());
+    let before = world.cluster.calls().len();
     tokio::time::sleep(STEADY).await;
     let is_read = |path: &str| path.ends_with("_search") || path.contains("/oauth/");
     let calls = world.zitadel.ledger().since(mark);
@@ -108,12 +109,21 @@ async fn unsteady(world: &World) -> Vec<String> {
     let written = written.iter().filter(|write| write.resource != "events");
     sent.map(|call| format!("I3: nothing to do, and sent {} {}: {:?}", call.method, call.path, call.status))
         .chain(written.map(told))
+        .chain(applied(&world.cluster.calls()[before..]))
         .collect()
 }
 
 /// Every third server is of the older line.
 pub fn line(seed: u64) -> Behaviour {
-    if seed % 3 == 0 { Behaviour::v3() } else { behaviour() }
+    if seed.is_multiple_of(3) { Behaviour::v3() } else { behaviour() }
+}
+
+/// Writes that changed nothing, and that no watch shows.
+fn applied(calls: &[Call]) -> Vec<String> {
+    let writes = calls.iter().filter(|call| !matches!(call.verb, Verb::Get | Verb::List | Verb::Watch));
+    let ours = writes.filter(|call| call.resource != "events");
+    ours.map(|call| format!("I3: nothing to do, and sent {:?} of {} {}", call.verb, call.resource, call.name))
+        .collect()
 }
 
 fn told(write: &Write) -> String {

@@ -79,7 +79,7 @@ fn rename(kind: &'static str, renaming: &Renaming, fast: bool, expected: &Value)
     let conflicts = found.to_string().matches("\"Conflict\"").count() > 0;
     match (renaming.stuck, conflicts) {
         // A name is never given up for another's sake: two that swap theirs wait for a person, and ask now and then.
-        (true, true) => broken.into_iter().skip_while(|broken| broken.contains("sent PUT")).next(),
+        (true, true) => broken.into_iter().find(|broken| !broken.contains("sent PUT")),
         (true, false) => Some("nobody waits".into()),
         (false, _) => {
             broken.into_iter().next().or((found != *expected).then(|| differences(expected, &found)))

@@ -180,7 +180,7 @@ fn of_resource(rng: &mut Rng, present: &mut Present, kind: &'static str, name: &
             with(spec(rng, kind, name), "managementPolicy", "Observe").into(),
         )),
         6 if kind != "Organization" && !contested => {
-            deeds.push(Replace(kind, name.into(), spec(rng, kind, name).into()))
+            deeds.push(Replace(kind, name.into(), spec(rng, kind, name).into()));
         }
         _ => {
             deeds.push(Delete(kind, name.into()));
