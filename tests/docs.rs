@@ -208,3 +208,20 @@ fn every_mutant_still_applies() {
         assert!(output.status.success(), "{path}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
+
+#[test]
+fn every_fault_has_its_row_and_the_tests_it_names_are_there() {
+    let text = read("docs/reliability.md");
+    let rows = table(&text, "## Fault matrix");
+    let faults: Vec<String> = (1..=20).map(|number| format!("F{number}")).collect();
+    assert_eq!(rows.iter().map(|row| row[0].clone()).collect::<Vec<_>>(), faults);
+    let code = code(&repository().join("src")) + &code(&repository().join("tests"));
+    let section = text.split("## Fault matrix").nth(1).unwrap().split("\n## ").next().unwrap();
+    let quoted = section.split('`').skip(1).step_by(2);
+    for name in quoted.filter(|quoted| quoted.contains("::")) {
+        let (module, test) = name.rsplit_once("::").unwrap();
+        let module = module.rsplit("::").next().unwrap();
+        assert!(test.is_empty() || code.contains(&format!("fn {test}()")), "{name}");
+        assert!(code.contains(&format!("mod {module};")), "{name}");
+    }
+}

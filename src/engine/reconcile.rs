@@ -199,9 +199,10 @@ impl<K: Kind> Run<'_, K> {
     /// What the status proves no longer is free for others, and so is a part that left the spec before it was recorded.
     fn give_up(&self, before: &Status<K::Own>, next: &Status<K::Own>) {
         let (proved, kept) = (Self::recorded_claims(before), Self::recorded_claims(next));
-        let wanted = self.reach.as_ref().filter(|_| K::PARTED).map(|reach| {
+        let wanted = self.reach.as_ref().zip(self.desired.as_ref()).filter(|_| K::PARTED);
+        let wanted = wanted.map(|(reach, desired)| {
             let claim = |part: &String| Self::claim_on_part(&reach.instance, &reach.organization, part);
-            self.parts.iter().map(claim).collect::<Vec<_>>()
+            K::parts(desired).iter().map(claim).collect::<Vec<_>>()
         });
         let is_left = |claim: &Claim| match &wanted {
             Some(wanted) => !wanted.contains(claim),

@@ -146,6 +146,7 @@ fn survives_every_crash(kind: &str) {
         );
     }
     println!("{kind}: {total} points in {:?}", began.elapsed());
+    assert!(total >= 300, "only {total} points: is anything trapped?");
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
 }
 

@@ -101,8 +101,10 @@ impl Oracle {
             seen.broken.push(format!("I9: a secret in {}", what()));
         }
         let (before, after) = (object(write.before.as_deref()), object(write.after.as_deref()));
-        if is_protected(&before) && !is_protected(&after) {
-            self.released(seen, write, &before);
+        match (is_protected(&before), is_protected(&after)) {
+            (true, false) => self.released(seen, write, &before),
+            (false, true) => drop(after["status"]["id"].as_str().map(|id| seen.retained.remove(id))),
+            _ => {}
         }
         if write.subresource == "status" {
             self.told(seen, write, &before, &after);
@@ -112,16 +114,15 @@ impl Oracle {
     /// I2: the finalizer leaves only after a confirmed absence, or where nothing is to be removed.
     fn released(&self, seen: &mut Seen, write: &Write, before: &Value) {
         let (spec, status) = (&before["spec"], &before["status"]);
-        let (Some(id), false) = (status["id"].as_str(), spec["managementPolicy"] == "Observe") else {
-            return;
-        };
+        let Some(id) = status["id"].as_str() else { return };
+        let observes = spec["managementPolicy"] == "Observe";
         let there = match write.resource.as_str() {
             "projects" => self.zitadel.project(id).is_some(),
             "organizations" => self.zitadel.organization(id).is_some_and(|o| o.state != State::Removed),
             _ => false,
         };
         match (there, status["deletionPolicy"].as_str()) {
-            (true, Some("Delete")) if spec["deletionPolicy"] != "Retain" => {
+            (true, Some("Delete")) if spec["deletionPolicy"] != "Retain" && !observes => {
                 seen.broken.push(format!("I2: {} {} was let go, {id} is there", write.resource, write.name));
             }
             (true, _) => drop(seen.retained.insert(id.to_owned())),

@@ -59,6 +59,8 @@ pub fn schedule(seed: u64) -> Schedule {
 #[derive(Default)]
 struct Present {
     resources: Vec<(&'static str, String)>,
+    /// Those that only look: whoever waits for one that differs has two ends.
+    observers: Vec<(&'static str, String)>,
 }
 
 impl Present {
@@ -78,7 +80,8 @@ impl Present {
 }
 
 fn epoch(rng: &mut Rng, present: &mut Present) -> Epoch {
-    let there = present.resources.clone();
+    let is_managed = |one: &&(&'static str, String)| !present.observers.contains(one);
+    let there: Vec<_> = present.resources.iter().filter(is_managed).cloned().collect();
     let mut deeds: Vec<Vec<(u64, Deed)>> = Vec::new();
     for (kind, name) in RESOURCES {
         let busy = |other: &str| deeds.iter().flatten().any(|(_, deed)| concerns(deed, other));
@@ -154,6 +157,10 @@ fn of_resource(rng: &mut Rng, present: &mut Present, kind: &'static str, name: &
         RIVALS.iter().any(|(first, rival)| *rival == name || *first == name && present.has(kind, rival));
     let chosen = if there { rng.usize(0..8) } else { 0 };
     present.made(kind, name);
+    present.observers.retain(|(k, n)| *k != kind || n != name);
+    if chosen == 5 {
+        present.observers.push((kind, name.to_owned()));
+    }
     match chosen {
         0..=2 => {
             for _ in 0..if contested { 1 } else { rng.usize(1..=3) } {
