@@ -13,7 +13,7 @@ use crate::line::Side;
 use crate::world::{World, simulate};
 
 /// Long enough for whatever was done to have its effect without a resync.
-pub const SOON: Duration = Duration::from_secs(30);
+pub const SOON: Duration = Duration::from_secs(10);
 
 /// The same with a resync, and with two of the slowest retries.
 pub const LATER: Duration = Duration::from_secs(25 * 60);
