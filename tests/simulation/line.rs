@@ -126,10 +126,15 @@ impl Line {
         self.traffic().spells.push((ill, skipped, times));
     }
 
+    /// Takes the trap away.
+    pub fn disarm(&self) {
+        self.traffic().trap = None;
+    }
+
     /// Requests are well again, and nothing is trapped.
     pub fn heal(&self) {
-        let mut traffic = self.traffic();
-        (traffic.spells, traffic.trap) = (Vec::new(), None);
+        self.disarm();
+        self.traffic().spells.clear();
     }
 
     /// What this request suffers; every spell counts it.

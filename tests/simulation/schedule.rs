@@ -107,6 +107,11 @@ fn epoch(rng: &mut Rng, present: &mut Present) -> Epoch {
     Epoch { edits, deeds, troubles }
 }
 
+/// Whose name it is after a removal is open.
+fn is_contested(name: &str) -> bool {
+    RIVALS.iter().any(|(first, rival)| *first == name || *rival == name)
+}
+
 fn is_observed(spec: &Spec) -> bool {
     spec.0["managementPolicy"] == "Observe"
 }
@@ -128,14 +133,14 @@ fn edits(rng: &mut Rng, there: &[(&'static str, String)], deeds: &[Vec<(u64, Dee
         let of_it = || deeds.iter().flatten().map(|(_, deed)| deed).filter(|deed| concerns(deed, name));
         let leaving = of_it().any(|deed| !matches!(deed, Apply(..)));
         let only_looked_at = of_it().any(|deed| matches!(deed, Apply(_, _, spec) if is_observed(spec)));
-        if rng.usize(0..4) > 0 || only_looked_at || leaving && *kind != "Project" {
+        if rng.usize(0..4) > 0 || only_looked_at || leaving {
             continue;
         }
         edits.push(match *kind {
             "Project" => match rng.usize(0..3) {
-                0 if !leaving => EditProject(name.clone()),
-                1 if !leaving => DeactivateProject(name.clone()),
-                _ => RemoveProject(name.clone()),
+                0 if !is_contested(name) => RemoveProject(name.clone()),
+                1 => DeactivateProject(name.clone()),
+                _ => EditProject(name.clone()),
             },
             "Organization" => RenameOrganization(name.clone()),
             "OrgMetadata" => match rng.bool() {

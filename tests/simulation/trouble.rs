@@ -130,11 +130,12 @@ impl Trouble {
                 let line = world.line();
                 line.trap(side, number);
                 // Not every trap is reached.
-                if tokio::time::timeout(Duration::from_secs(60), line.trapped()).await.is_ok() {
-                    world.crash().await;
-                    tokio::time::sleep(Duration::from_secs(down)).await;
-                    world.start();
+                if tokio::time::timeout(Duration::from_secs(60), line.trapped()).await.is_err() {
+                    return line.disarm();
                 }
+                world.crash().await;
+                tokio::time::sleep(Duration::from_secs(down)).await;
+                world.start();
             }
             Self::Restart => {
                 world.stop().await;
