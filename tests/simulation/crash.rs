@@ -11,7 +11,7 @@ use support::zitadel::{Behaviour, OrganizationFeatures};
 use crate::ending::ending;
 use crate::line::Side;
 use crate::scenario::{Scenario, scenarios};
-use crate::world::{World, simulate};
+use crate::world::{World, say, simulate};
 
 /// Everything is as it will stay within that time after a restart.
 const SETTLED: Duration = Duration::from_secs(180);
@@ -145,7 +145,7 @@ fn survives_every_crash(kind: &str) {
             found.into_iter().map(|(fault, points)| format!("{}: {fault}: {points:?}", scenario.name)),
         );
     }
-    println!("{kind}: {total} points in {:?}", began.elapsed());
+    say(&format!("{kind}: {total} crash points in {:?}", began.elapsed()));
     assert!(total >= 300, "only {total} points: is anything trapped?");
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
 }

@@ -14,7 +14,7 @@ use crate::crash::{behaviour, differences};
 use crate::ending::ending;
 use crate::schedule::{Epoch, Schedule, schedule};
 use crate::trouble::{Trouble, calm};
-use crate::world::{World, simulate};
+use crate::world::{World, say, simulate};
 
 /// After the last trouble everything is as it should be within that time: some of the slowest retries, and a resync.
 const BOUND: Duration = Duration::from_secs(4 * 60);
@@ -247,6 +247,6 @@ fn random_schedules_end_as_without_faults() {
         }
     });
     let failures = failures.into_inner().expect("no panic while it was held");
-    println!("{} random schedules in {:?}", next.into_inner(), began.elapsed());
+    say(&format!("{} random schedules in {:?}", next.into_inner(), began.elapsed()));
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }

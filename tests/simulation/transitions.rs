@@ -13,6 +13,7 @@ use crate::ending::{KINDS, in_zitadel};
 use crate::mistakes::{comes_later, invalid, misled, usual};
 use crate::person::{NAME, Person, Seen, known, observes, play, settle, unsteady};
 use crate::specs::{at, by_hand, fixed, leaves, parts, put_together, refused, rows, singles, spec_schema};
+use crate::world::say;
 
 /// How often somebody is in haste.
 const HASTE: usize = 8;
@@ -117,11 +118,11 @@ impl Account {
     fn close(self) {
         let (kind, total) = (self.kind, self.counts.values().sum::<usize>());
         let fresh = self.fresh.endings.borrow().len();
-        println!(
+        say(&format!(
             "{kind}: {total} transitions {:?}, {fresh} ends, in {:?}",
             self.counts,
             self.began.elapsed()
-        );
+        ));
         assert!(self.faults.is_empty(), "{} faults:\n{}", self.faults.len(), self.faults.join("\n"));
     }
 }

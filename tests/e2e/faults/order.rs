@@ -9,7 +9,7 @@ use zitadel_operator::api::crd;
 use crate::needs_double;
 use crate::organization::ORGANIZATION;
 use crate::organization_ref::{ALL, by_reference, every_kind, possessions, residents};
-use crate::waits::assert_kstatus;
+use crate::waits::{assert_kstatus, condition};
 use crate::world::{CONNECTION, World};
 
 /// Takes the connection and its Secret away; answers the spec.
@@ -40,12 +40,17 @@ async fn applied_in_the_wrong_order_everything_is_made_once_and_nothing_spins_me
     world.resident(ORGANIZATION, "globex").apply(json!({})).await;
     world.apply("Connection", CONNECTION, connection).await;
     world.resident(ORGANIZATION, "globex").until_reason("CredentialsUnavailable").await;
+    for resident in residents(&world) {
+        // Each says once what it waits for now.
+        resident.until("moved on", |now| condition(now, "Ready")["reason"] != "ReferenceNotFound").await;
+    }
     assert_eq!(world.zitadel.ledger().requests().len(), 0);
     let audit = world.control_plane.audit_mark().unwrap();
     world.assert_calm().await;
     let writes = world.control_plane.audit_since(audit).unwrap().into_iter();
-    let writes = writes.filter(|entry| entry.object_ref.namespace == world.namespace).count();
-    assert!(writes <= 3, "{writes} writes to Kubernetes while nothing happens");
+    let writes = writes.filter(|entry| entry.object_ref.namespace == world.namespace);
+    let writes: Vec<_> = writes.map(|entry| (entry.verb, entry.object_ref)).collect();
+    assert!(writes.len() <= 3, "writes to Kubernetes while nothing happens: {writes:?}");
 
     world.store_token(&world.good_token()).await;
     for resident in residents(&world) {
