@@ -124,7 +124,8 @@ async fn rights_that_come_late_go_and_come_back_need_no_restart_and_their_lack_i
     let before = account.refused(audit);
     world.assert_calm().await;
     let refused = account.refused(audit) - before;
-    assert!(refused <= 30, "{refused} refused writes in 3 s");
+    // Two projects and the connection, each after 0.1 to 1 s, with up to three calls; a hot loop makes thousands.
+    assert!(refused <= 90, "{refused} refused writes in 3 s");
     let made = |method: &str| world.writes_since(mark).iter().filter(|call| call.method == method).count();
     assert_eq!(made("POST"), 0, "nothing is created without the finalizer");
 
