@@ -70,18 +70,6 @@ impl Claims {
         self.index().holders.get(claim).cloned()
     }
 
-    /// Gives up one claim if this resource holds it; returns who waited for it.
-    pub fn give_up(&self, claim: &Claim, uid: &str) -> HashSet<Address> {
-        let mut index = self.index();
-        match index.holders.get(claim) {
-            Some(holder) if holder.uid == uid => {
-                index.holders.remove(claim);
-                index.waiting.remove(claim).unwrap_or_default()
-            }
-            _ => HashSet::new(),
-        }
-    }
-
     /// UIDs of the resources of a kind that hold anything.
     pub fn claimants(&self, kind: &str) -> Vec<String> {
         let index = self.index();

@@ -214,7 +214,7 @@ impl<K: Kind> Run<'_, K> {
             for part in new.intersection(&theirs) {
                 self.parts_taken.insert(part.clone(), Claimant::of::<K>(&other));
                 let claim = Self::claim_on_part(&instance, &organization, part);
-                self.engine.claims.give_up(&claim, self.handle.uid());
+                self.engine.claims.release_where(self.handle.uid(), |held| *held == claim);
             }
         }
         self.leave_taken();

@@ -19,6 +19,7 @@ mod rules;
 mod scenario;
 mod schedule;
 mod specs;
+mod steady;
 mod transitions;
 mod trouble;
 mod world;

@@ -7,7 +7,7 @@ use fastrand::Rng;
 use kube::api::PostParams;
 use serde_json::{Value, json};
 
-use crate::crash::{behaviour, differences};
+use crate::crash::behaviour;
 use crate::ending::{ending, in_zitadel};
 use crate::specs::{fixed, put_together};
 use crate::world::{CANARY, World, simulate};
@@ -17,9 +17,6 @@ const QUIET: Duration = Duration::from_secs(20);
 
 /// Whatever is still tried then is tried for ever.
 const PATIENCE: Duration = Duration::from_secs(240);
-
-/// Two resyncs and a bit.
-const STEADY: Duration = Duration::from_secs(150);
 
 /// The resource that changes.
 pub const NAME: &str = "web";
@@ -195,22 +192,4 @@ pub fn play<T>(run: impl AsyncFnOnce(&World) -> T) -> T {
         prepare(&world).await;
         run(&world).await
     })
-}
-
-/// I3: what is as it should be is only looked at.
-pub async fn unsteady(world: &World) -> Vec<String> {
-    let (mark, version) = (world.zitadel.ledger().mark(), world.cluster.resource_version());
-    tokio::time::sleep(STEADY).await;
-    let is_read = |path: &str| path.ends_with("_search") || path.contains("/oauth/");
-    let calls = world.zitadel.ledger().since(mark);
-    let sent = calls.iter().filter(|call| call.method != http::Method::GET && !is_read(&call.path));
-    let written = world.cluster.writes_since(version);
-    let written = written.iter().filter(|write| write.resource != "events");
-    sent.map(|call| format!("I3: nothing to do, and sent {} {}", call.method, call.path))
-        .chain(written.map(|write| {
-            let body = |value: &Option<std::sync::Arc<Value>>| value.as_deref().cloned().unwrap_or_default();
-            let told = differences(&body(&write.before), &body(&write.after));
-            format!("I3: nothing to do, and wrote {} {}: {told}", write.resource, write.name)
-        }))
-        .collect()
 }

@@ -7,20 +7,18 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use serde_json::Value;
-use support::kubernetes::{Call, Verb, Write};
+use support::kubernetes::Call;
 use support::zitadel::Behaviour;
 
 use crate::crash::{behaviour, differences};
 use crate::ending::ending;
 use crate::schedule::{Epoch, Schedule, schedule};
+use crate::steady::unsteady;
 use crate::trouble::{Trouble, calm};
 use crate::world::{World, say, simulate};
 
 /// After the last trouble everything is as it should be within that time: some of the slowest retries, and a resync.
 const BOUND: Duration = Duration::from_secs(4 * 60);
-
-/// Two resyncs and a bit: in that time nothing is written any more.
-const STEADY: Duration = Duration::from_secs(150);
 
 /// So long, and so many schedules at least.
 const SPAN: Duration = Duration::from_secs(120);
@@ -36,7 +34,8 @@ fn play(seed: u64, schedule: &Schedule, usual: &Behaviour, troubled: bool) -> Co
     simulate(seed, usual.clone(), async |world: World| {
         let endings = live(&world, schedule, usual, troubled).await;
         let mut broken = world.oracle.broken();
-        broken.extend(unsteady(&world).await);
+        // A name that is taken is asked for again.
+        broken.extend(unsteady(&world, |call| call.status != Some(409)).await);
         (endings, broken)
     })
 }
@@ -95,42 +94,9 @@ async fn happen(world: &World, epoch: &Epoch, usual: &Behaviour, troubled: bool)
     futures::join!(join_all(people), troubles);
 }
 
-/// I3: what is as it should be is only looked at.
-async fn unsteady(world: &World) -> Vec<String> {
-    let (mark, version) = (world.zitadel.ledger().mark(), world.cluster.resource_version());
-    let before = world.cluster.calls().len();
-    tokio::time::sleep(STEADY).await;
-    let is_read = |path: &str| path.ends_with("_search") || path.contains("/oauth/");
-    let calls = world.zitadel.ledger().since(mark);
-    // A name that is taken is asked for again.
-    let sent = calls.iter().filter(|call| call.status != Some(409));
-    let sent = sent.filter(|call| call.method != http::Method::GET && !is_read(&call.path));
-    let written = world.cluster.writes_since(version);
-    let written = written.iter().filter(|write| write.resource != "events");
-    sent.map(|call| format!("I3: nothing to do, and sent {} {}: {:?}", call.method, call.path, call.status))
-        .chain(written.map(told))
-        .chain(applied(&world.cluster.calls()[before..]))
-        .collect()
-}
-
 /// Every third server is of the older line.
 pub fn line(seed: u64) -> Behaviour {
     if seed.is_multiple_of(3) { Behaviour::v3() } else { behaviour() }
-}
-
-/// Writes that changed nothing, and that no watch shows.
-fn applied(calls: &[Call]) -> Vec<String> {
-    let writes = calls.iter().filter(|call| !matches!(call.verb, Verb::Get | Verb::List | Verb::Watch));
-    let ours = writes.filter(|call| call.resource != "events");
-    ours.map(|call| format!("I3: nothing to do, and sent {:?} of {} {}", call.verb, call.resource, call.name))
-        .collect()
-}
-
-fn told(write: &Write) -> String {
-    let empty = Value::Null;
-    let [before, after] = [&write.before, &write.after].map(|object| object.as_deref().unwrap_or(&empty));
-    let changed = differences(&before["status"], &after["status"]);
-    format!("I3: nothing to do, and wrote {} {}: {changed}", write.resource, write.name)
 }
 
 /// What is wrong with a schedule; nothing if all is well.

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use crate::crash::differences;
 use crate::ending::{KINDS, in_zitadel};
 use crate::mistakes::{comes_later, invalid, misled, usual};
-use crate::person::{NAME, Person, Seen, known, observes, play, settle, unsteady};
+use crate::person::{NAME, Person, Seen, known, observes, play, settle};
 use crate::specs::{at, by_hand, fixed, leaves, parts, put_together, refused, rows, singles, spec_schema};
+use crate::steady::unsteady;
 use crate::world::say;
 
 /// How often somebody is in haste.
@@ -106,7 +107,7 @@ impl Account {
             let mut person = Person::new(world, self.kind);
             act(&mut person).await;
             let mut broken = world.oracle.broken();
-            broken.extend(unsteady(world).await);
+            broken.extend(unsteady(world, |_| true).await);
             (person.seen, broken)
         });
         *self.counts.entry(what).or_default() += seen.len();
