@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{ClusterConnection, Connection};
+use crate::engine::admission::Admissions;
 use crate::engine::connections::{Connections, Site, Stores, TransportFactory, http_transport};
 use crate::engine::controller::{scoped, scopes, strip};
 use crate::engine::fence;
@@ -24,6 +25,9 @@ use crate::kinds::{self, connection};
 use crate::runtime::admin::Readiness;
 use crate::runtime::kubernetes::{Clients, Pauses, Watching};
 use crate::runtime::lease::Leadership;
+
+/// No more reconciles of one instance run at a time.
+const UNDER_WAY: u16 = 8;
 
 /// What [`run`] needs besides the Kubernetes API.
 pub struct Options {
@@ -85,7 +89,9 @@ pub async fn run(
     let (namespaces, namespaces_feed) = watched();
     let stores = Stores { namespaced: namespaced.clone(), cluster: cluster.clone() };
     let (sources, wanted) = Sources::new();
-    let connections = Connections::new(clients.calls.clone(), site, stores, transport, sources);
+    let admissions = Arc::new(Admissions::new(Arc::default(), most_under_way(&config)));
+    let connections =
+        Connections::new(clients.calls.clone(), site, stores, transport, sources, admissions.clone());
     let engine = Arc::new(Engine::new(
         kinds::registry().len(),
         clients.clone(),
@@ -122,10 +128,25 @@ pub async fn run(
     let (e, r, s) = (&engine, &readiness, &stop);
     spawn("Namespace", Box::pin(follow_namespaces(e.clone(), namespaces_feed, s.clone())));
     spawn("Source", Box::pin(sources::follow(e.clone(), wanted, s.clone())));
+    let stopped = stop.clone();
+    spawn(
+        "Admission",
+        Box::pin(async move {
+            tokio::select! {
+                () = admissions.serve() => {}
+                () = stopped.cancelled() => {}
+            }
+        }),
+    );
     for entry in kinds::registry() {
         spawn(entry.kind, (entry.follow)(e.clone(), r.clone(), s.clone()));
     }
     supervise(controllers, &stop).await
+}
+
+/// Reconciles of one instance at a time: a dead one never occupies all workers of a kind.
+fn most_under_way(config: &Config) -> u16 {
+    (config.concurrency / 2).clamp(1, UNDER_WAY)
 }
 
 /// One controller that ends too early ends them all: the process is better started anew.

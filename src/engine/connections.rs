@@ -4,13 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
-use super::address::ConnectionKey;
+use super::address::{Address, ConnectionKey};
+use super::admission::{Admission, Admissions, Gate};
 use super::credentials::{SecretCredential, Vault};
 use super::fault::Fault;
 use super::session::{Parts, Session};
@@ -19,15 +18,12 @@ use super::watched::Watched;
 use crate::api::connection::{AccessGrant, ClusterConnection, Connection, Endpoint};
 use crate::api::{ConnectionKind, FINALIZER, Reason};
 use crate::zitadel::{
-    AggregateLocks, Client, ClientConfig, Error, HttpTransport, HttpTransportConfig, Limiter, Transport,
+    AggregateLocks, Client, ClientConfig, Error, HttpTransport, HttpTransportConfig, Rate, Transport,
     check_url, parse_base_url,
 };
 
 /// Bound of one call to ZITADEL, its retries included.
 const CALL_DEADLINE: Duration = Duration::from_secs(20);
-
-/// Reconciles that may be in flight through all namespaced connections together: dead ones of tenants leave room for the rest.
-const TENANTS_IN_FLIGHT: usize = 12;
 
 /// Builds the transport of a session: reqwest in production, a double in simulations.
 pub type TransportFactory = dyn Fn(&HttpTransportConfig) -> Result<Arc<dyn Transport>, String> + Send + Sync;
@@ -69,7 +65,7 @@ pub struct Connections {
     stores: Stores,
     transport: Arc<TransportFactory>,
     locks: Arc<AggregateLocks>,
-    tenants: Arc<Semaphore>,
+    admissions: Arc<Admissions>,
     sessions: std::sync::Mutex<HashMap<ConnectionKey, Arc<Session>>>,
     sources: Arc<Sources>,
 }
@@ -82,6 +78,7 @@ impl Connections {
         stores: Stores,
         transport: Arc<TransportFactory>,
         sources: Arc<Sources>,
+        admissions: Arc<Admissions>,
     ) -> Self {
         Self {
             client,
@@ -89,7 +86,7 @@ impl Connections {
             stores,
             transport,
             locks: Arc::default(),
-            tenants: Arc::new(Semaphore::new(TENANTS_IN_FLIGHT)),
+            admissions,
             sessions: std::sync::Mutex::default(),
             sources,
         }
@@ -131,6 +128,17 @@ impl Connections {
         }
     }
 
+    /// The turn that was given to this resource of the connection, if any; it waits no more.
+    pub fn turn(&self, key: &ConnectionKey, who: &Address) -> Option<Admission> {
+        let session = self.sessions().get(key).cloned();
+        session?.gate().turn(who)
+    }
+
+    /// The gates of all budgets.
+    pub fn admissions(&self) -> &Arc<Admissions> {
+        &self.admissions
+    }
+
     /// Is the connection there?
     pub fn exists(&self, key: &ConnectionKey) -> bool {
         !matches!(self.find(key), Ok(None))
@@ -138,7 +146,9 @@ impl Connections {
 
     /// Closes the session, so that the next use builds another.
     pub fn close(&self, key: &ConnectionKey) {
-        self.sessions().remove(key);
+        if let Some(session) = self.sessions().remove(key) {
+            session.close();
+        }
     }
 
     /// Whether the connection carries our finalizer; `true` also where there is none to protect.
@@ -184,15 +194,27 @@ impl Connections {
             external_domain: endpoint.external_domain.clone(),
             deadline: CALL_DEADLINE,
         };
-        let rate = |n: i32| u32::try_from(n).unwrap_or(1).max(1);
-        let limiter =
-            Limiter::new(rate(endpoint.rate_limit.requests_per_second), rate(endpoint.rate_limit.burst));
+        let count = |n: i32| u32::try_from(n).unwrap_or(1);
+        let rate = Rate {
+            requests_per_second: count(endpoint.rate_limit.requests_per_second),
+            burst: count(endpoint.rate_limit.burst),
+        };
+        let gate = self.gate(key, &endpoint, rate);
         let source = Arc::new(SecretCredential { vault, endpoint: endpoint.clone() });
         let client =
-            Client::new(config, transport, source, Arc::new(limiter), self.locks.clone()).map_err(invalid)?;
-        let tenants = (key.kind == ConnectionKind::Connection).then(|| self.tenants.clone());
-        let parts = Parts { key: key.clone(), uid, endpoint, access, certificates, tenants };
+            Client::new(config, transport, source, gate.budget(), self.locks.clone()).map_err(invalid)?;
+        let admissions = self.admissions.clone();
+        let parts = Parts { key: key.clone(), uid, endpoint, access, certificates, rate, admissions, gate };
         Ok(self.install(Session::new(parts, client)))
+    }
+
+    /// A connection that still goes to the same place goes on with what it spent there.
+    fn gate(&self, key: &ConnectionKey, endpoint: &Endpoint, rate: Rate) -> Arc<Gate> {
+        let place = |e: &Endpoint| (e.url.clone(), e.external_domain.clone());
+        match self.sessions().get(key).filter(|session| place(&session.endpoint) == place(endpoint)) {
+            Some(session) => session.gate(),
+            None => self.admissions.gate(key, rate),
+        }
     }
 
     /// Of two sessions built at once for the same spec the first stays, with what it learns.

@@ -321,6 +321,7 @@ fn gone<K: Kind>(engine: &Engine, object: &Guarded<K>) {
     let namespace = object.namespace().unwrap_or_default();
     let key = ConnectionKey::of(&object.management().connection_ref, &namespace);
     engine.wakes.wake([key.address()]);
+    drop(engine.connections.turn(&key, &Address::of::<K>(object)));
     if let Some(status) = object.status() {
         engine.wake_owner(&status.common);
     }

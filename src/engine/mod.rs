@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod address;
+pub mod admission;
 pub mod backoff;
 pub mod claims;
 pub mod connections;
@@ -18,6 +19,7 @@ pub mod memo;
 pub mod metrics;
 pub mod pending;
 pub mod plan;
+pub mod queue;
 mod reconcile;
 mod references;
 pub mod resource;
@@ -31,7 +33,7 @@ pub mod wake;
 pub mod watched;
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -135,7 +137,7 @@ pub struct Engine {
     /// Who owns what.
     pub claims: Claims,
     /// The wake channel.
-    pub wakes: Wakes,
+    pub wakes: Arc<Wakes>,
     /// The delays.
     pub backoff: Backoff,
     /// What is remembered between reconciles.
@@ -167,9 +169,9 @@ impl Engine {
             backoff: Backoff::new(config.delays),
             clients,
             config,
+            wakes: connections.admissions().wakes(),
             connections,
             claims: Claims::default(),
-            wakes: Wakes::default(),
             memo: Memo::default(),
             metrics,
             namespaces,

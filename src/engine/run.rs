@@ -7,14 +7,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::Engine;
 use super::address::ConnectionKey;
+use super::admission::Admission;
 use super::claims::{Claim, Claimant};
 use super::events::Note;
 use super::fault::Fault;
 use super::kind::{Context, Kind, Scope};
 use super::pending::PendingCreate;
 use super::plan::{Facts, Identity, Name, Observed, Pending, Target};
+use super::queue::Urgency;
 use super::resource::Handle;
-use super::session::{Admission, Session};
+use super::session::Session;
 use super::values::Values;
 use crate::api::common::{AdoptionPolicy, Status};
 use crate::api::{CommonStatus, ConditionType, DeletionPolicy, ManagementPolicy, Origin, Reason, annotation};
@@ -48,6 +50,7 @@ pub(super) struct Run<'a, K: Kind> {
     pub(super) target_id: Option<String>,
     pub(super) intent: Option<PendingCreate>,
     pub(super) pending: Pending,
+    turn: Option<Admission>,
     pub(super) reach: Option<Reach>,
     pub(super) desired: Option<K::Desired>,
     pub(super) remote: Option<K::Remote>,
@@ -82,6 +85,7 @@ impl<'a, K: Kind> Run<'a, K> {
             instance: status.instance.clone(),
             origin: status.origin,
         };
+        let turn = engine.connections.turn(&key, &handle.address);
         let (target, target_id) = target::<K>(&handle, &status);
         let mut run = Self {
             engine,
@@ -94,6 +98,7 @@ impl<'a, K: Kind> Run<'a, K> {
             target_id,
             pending: if intent.is_some() { Pending::Unresolved } else { Pending::No },
             intent,
+            turn,
             reach: None,
             desired: None,
             remote: None,
@@ -279,7 +284,10 @@ impl<'a, K: Kind> Run<'a, K> {
             self.engine.wakes.wake([self.key.address()]);
         }
         self.check_namespace(&session)?;
-        let admission = session.admit()?;
+        let admission = match self.turn.take() {
+            Some(turn) => turn,
+            None => session.admit(&self.handle.address, self.urgency())?,
+        };
         let mut instance = session.instance().await?;
         if !self.is_ours(&session, &instance) {
             // What was learned before may be over by now.
@@ -301,6 +309,15 @@ impl<'a, K: Kind> Run<'a, K> {
             self.observed = Observed::OtherInstance;
         }
         Ok(ours)
+    }
+
+    /// Does a person wait for an answer?
+    fn urgency(&self) -> Urgency {
+        let status = self.status().common;
+        let asked = self.handle.annotation(annotation::RECONCILE_REQUESTED_AT);
+        let is_answered = status.observed_generation == self.object.meta().generation
+            && asked == status.last_handled_reconcile_at.as_deref();
+        if is_answered && !self.is_deleting() { Urgency::Resync } else { Urgency::Edit }
     }
 
     /// Is this the instance that the resource, or its unfinished create, was written to?

@@ -1,26 +1,19 @@
 //! One live connection to ZITADEL: its client and what has been learned through it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::access::same_name;
-use super::address::ConnectionKey;
+use super::address::{Address, ConnectionKey};
+use super::admission::{Admission, Admissions, Gate};
 use super::fault::Fault;
+use super::queue::Urgency;
 use crate::api::Reason;
 use crate::api::connection::{AccessGrant, DefaultOrganization, Endpoint};
-use crate::runtime::ambient::between;
-use crate::zitadel::{Answer, Client, CredentialError, Error, Organization};
-
-/// Reconciles that may be in flight through one connection, so that a dead one never occupies all workers of a kind.
-const IN_FLIGHT: usize = 8;
-
-/// Beyond so many refusals the pause before the next try grows no more.
-const MOST_ASKING: u32 = 200;
+use crate::zitadel::{Answer, Client, CredentialError, Error, Organization, Rate};
 
 /// A connection in use.
 pub struct Session {
@@ -36,9 +29,9 @@ pub struct Session {
     pub client: Client,
     /// The certificates it trusts besides the system's, to notice a change.
     pub certificates: Option<Vec<u8>>,
-    in_flight: Arc<Semaphore>,
-    tenants: Option<Arc<Semaphore>>,
-    refused: AtomicU32,
+    rate: Rate,
+    admissions: Arc<Admissions>,
+    gate: Mutex<Arc<Gate>>,
     known: Mutex<Known>,
 }
 
@@ -64,20 +57,19 @@ pub struct Parts {
     pub access: Option<Vec<AccessGrant>>,
     /// Its extra certificates.
     pub certificates: Option<Vec<u8>>,
-    /// What it shares with the connections of other tenants.
-    pub tenants: Option<Arc<Semaphore>>,
-}
-
-/// The right to one reconcile through a connection, for as long as it lives.
-pub struct Admission {
-    _own: OwnedSemaphorePermit,
-    _shared: Option<OwnedSemaphorePermit>,
+    /// The rate it allows.
+    pub rate: Rate,
+    /// The gates of all budgets.
+    pub admissions: Arc<Admissions>,
+    /// Its gate, as long as it is not known which instance it reaches.
+    pub gate: Arc<Gate>,
 }
 
 impl Session {
     /// A session that has learned nothing yet.
     pub fn new(parts: Parts, client: Client) -> Self {
-        let Parts { key, uid, endpoint, access, certificates, tenants } = parts;
+        let Parts { key, uid, endpoint, access, certificates, rate, admissions, gate } = parts;
+        gate.set_rate(&key, Some(rate));
         Self {
             key,
             uid,
@@ -85,9 +77,9 @@ impl Session {
             access,
             client,
             certificates,
-            in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
-            tenants,
-            refused: AtomicU32::new(0),
+            rate,
+            admissions,
+            gate: Mutex::new(gate),
             known: Mutex::default(),
         }
     }
@@ -100,27 +92,35 @@ impl Session {
     /// Admits one reconcile; never waits.
     ///
     /// # Errors
-    /// [`Fault::NotAdmitted`] with the time after which to ask again, the longer the more are asking.
-    pub fn admit(&self) -> Result<Admission, Fault> {
-        let delay = self.client.delay();
-        let admission = if delay.is_zero() { self.try_admit() } else { None };
-        if let Some(admission) = admission {
-            let asking = self.refused.load(Ordering::Relaxed);
-            self.refused.store(asking.saturating_sub(1), Ordering::Relaxed);
-            return Ok(admission);
-        }
-        let asking = self.refused.fetch_add(1, Ordering::Relaxed).min(MOST_ASKING);
-        let again = Duration::from_millis(between(50..200)) * (1 + asking / 8);
-        Err(Fault::NotAdmitted(delay + again))
+    /// As [`Gate::admit`].
+    pub fn admit(&self, who: &Address, urgency: Urgency) -> Result<Admission, Fault> {
+        self.gate().admit(who, urgency)
     }
 
-    fn try_admit(&self) -> Option<Admission> {
-        let own = self.in_flight.clone().try_acquire_owned().ok()?;
-        let shared = match &self.tenants {
-            Some(tenants) => Some(tenants.clone().try_acquire_owned().ok()?),
-            None => None,
-        };
-        Some(Admission { _own: own, _shared: shared })
+    /// Where reconciles wait for the budget of the instance.
+    pub fn gate(&self) -> Arc<Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Gives up its share of the budget.
+    pub fn close(&self) {
+        self.gate().set_rate(&self.key, None);
+    }
+
+    /// Shares the budget of the instance. A tenant's server may state any instance: it shares with nobody.
+    fn share_budget(&self, instance: &str) {
+        if self.access.is_none() {
+            return;
+        }
+        let own = self.gate();
+        let shared = self.admissions.of_instance(instance, &self.key, self.rate, own.clone());
+        if Arc::ptr_eq(&own, &shared) {
+            return;
+        }
+        own.set_rate(&self.key, None);
+        shared.set_rate(&self.key, Some(self.rate));
+        self.client.spend_from(shared.budget());
+        *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = shared;
     }
 
     /// How long what was learned may be believed.
@@ -154,6 +154,7 @@ impl Session {
     pub async fn confirm_instance(&self) -> Result<String, Fault> {
         let instance = self.client.instance().await?.value.iam_project_id;
         self.known().instance = Some((instance.clone(), Instant::now()));
+        self.share_budget(&instance);
         Ok(instance)
     }
 

@@ -19,9 +19,11 @@ use crate::api::connection::{
 };
 use crate::api::{ConditionType, ConnectionKind, Reason, annotation};
 use crate::engine::address::ConnectionKey;
+use crate::engine::admission::Admission;
 use crate::engine::controller::{guarded, strip, until_idle};
 use crate::engine::events::Note;
 use crate::engine::fault::{Fault, Pace, Severity, Verdict};
+use crate::engine::queue::Urgency;
 use crate::engine::resource::{Handle, MetadataChange};
 use crate::engine::session::Session;
 use crate::engine::status::{Outcome, conditions, ours};
@@ -201,6 +203,7 @@ impl<K: AnyConnection> Probe<'_, K> {
             return Ok(());
         }
         let session = self.session().await?;
+        let _admission = self.admit(&session)?;
         self.check_credential(&session).await?;
         self.learn(&session).await
     }
@@ -229,6 +232,12 @@ impl<K: AnyConnection> Probe<'_, K> {
         }
         connections.close(&self.key);
         connections.session(&self.key, false).await
+    }
+
+    fn admit(&self, session: &Session) -> Result<Admission, Fault> {
+        let turn = session.gate().turn(&self.handle.address);
+        // Everything that uses the connection waits for it.
+        turn.map_or_else(|| session.admit(&self.handle.address, Urgency::Edit), Ok)
     }
 
     /// A credential that is gone or unusable serves deletions only.

@@ -11,14 +11,16 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
+use super::aggregate::AggregateLocks;
 use super::answer::{Answer, parse, quote};
 use super::auth::CredentialSource;
+use super::budget::{Budget, Failure, Purse};
 use super::call::Call;
+use super::circuit::Health;
 use super::error::Error;
-use super::limit::{AggregateLocks, Limiter};
 use super::metadata::PageLimits;
 use super::mint::Minter;
-use super::refusal::accept;
+use super::refusal::{accept, classify};
 use super::token::TokenSource;
 use super::transport::{Transport, TransportError};
 use super::url::audiences;
@@ -52,7 +54,7 @@ struct Inner {
     deadline: Duration,
     transport: Arc<dyn Transport>,
     tokens: TokenSource,
-    limiter: Arc<Limiter>,
+    purse: Arc<Purse>,
     locks: Arc<AggregateLocks>,
     pages: PageLimits,
 }
@@ -66,15 +68,16 @@ impl Client {
         config: ClientConfig,
         transport: Arc<dyn Transport>,
         credentials: Arc<dyn CredentialSource>,
-        limiter: Arc<Limiter>,
+        budget: Arc<Budget>,
         locks: Arc<AggregateLocks>,
     ) -> Result<Self, String> {
         let ClientConfig { base_url, external_domain, deadline } = config;
         let base = base_url.as_str().trim_end_matches('/').to_owned();
         let instance_host = external_domain.as_deref().map(host_header).transpose()?;
+        let purse = Arc::new(Purse::new(budget));
         let minter = Minter {
             transport: transport.clone(),
-            limiter: limiter.clone(),
+            purse: purse.clone(),
             base: base.clone(),
             instance_host: instance_host.clone(),
             audiences: audiences(&base_url, external_domain.as_deref()),
@@ -87,17 +90,22 @@ impl Client {
                 deadline,
                 transport,
                 tokens,
-                limiter,
+                purse,
                 locks,
                 pages: PageLimits::default(),
             }),
         })
     }
 
-    /// How long a call made now would wait for its turn; zero when it would not.
+    /// The budget it spends from.
     #[must_use]
-    pub fn delay(&self) -> Duration {
-        self.inner.limiter.delay()
+    pub fn budget(&self) -> Arc<Budget> {
+        self.inner.purse.budget()
+    }
+
+    /// From now on spends from this budget.
+    pub fn spend_from(&self, budget: Arc<Budget>) {
+        self.inner.purse.replace(budget);
     }
 
     /// Reads the Secret again, and mints a token if it changed: for a resync, or when the Secret changed.
@@ -171,10 +179,16 @@ impl Inner {
 
     async fn send(&self, call: &Call, token: &SecretString) -> Result<Response<Bytes>, Error> {
         let request = call.request(&self.base, self.instance_host.as_ref(), token)?;
-        self.limiter.admit(self.deadline).await?;
-        self.transport.send(request).await.map_err(|error| match error {
-            TransportError::TooLarge { status: 200..300, .. } if call.is_search() => Error::TooLarge,
-            error => error.into(),
+        let health = |answer: &Response<Bytes>| match answer.status().as_u16() {
+            502..=504 => Health::Down(classify(answer, call.asked(token))),
+            _ => Health::Up,
+        };
+        let answer = self.purse.budget().spend(self.deadline, self.transport.send(request), health).await;
+        answer.map_err(|failure| match failure {
+            Failure::Sent(TransportError::TooLarge { status: 200..300, .. }) if call.is_search() => {
+                Error::TooLarge
+            }
+            failure => failure.into(),
         })
     }
 
@@ -184,7 +198,7 @@ impl Inner {
         call: &Call,
         token: &SecretString,
     ) -> Result<Response<Bytes>, Error> {
-        accept(response, call.asked(token)).inspect_err(|error| self.limiter.heed(error))
+        accept(response, call.asked(token)).inspect_err(|error| self.purse.budget().heed(error))
     }
 }
 

@@ -1,11 +1,9 @@
-//! What bounds the calls of a connection: its rate, and the order of writes to one aggregate.
+//! The rate of requests to one instance, and the pauses that ZITADEL asks for.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
 use super::error::Error;
@@ -15,37 +13,66 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// Neither LIMITS-… nor QUOTA-… says when to come back.
 const DEFAULT_PAUSE: Duration = Duration::from_secs(5);
 
-/// The request budget of one connection: a rate, a burst, and pauses that ZITADEL asks for.
+/// How many requests may be made: so many a second, of which so many may come at once. Zeroes count as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Requests a second, on average.
+    pub requests_per_second: u32,
+    /// Requests at once.
+    pub burst: u32,
+}
+
+impl Rate {
+    /// The stricter of both in each respect.
+    #[must_use]
+    pub fn min(self, other: Self) -> Self {
+        Self {
+            requests_per_second: self.requests_per_second.min(other.requests_per_second),
+            burst: self.burst.min(other.burst),
+        }
+    }
+
+    fn interval(self) -> Duration {
+        Duration::from_secs(1) / self.requests_per_second.max(1)
+    }
+}
+
+/// A token bucket: a rate, a burst, and pauses that ZITADEL asks for.
 ///
 /// Callers are served in order. Built on tokio's clock, and with a look that takes nothing (`delay`).
 #[derive(Debug)]
 pub struct Limiter {
-    interval: Duration,
-    slack: Duration,
     turn: tokio::sync::Mutex<()>,
     waiting: AtomicU32,
-    budget: Mutex<Budget>,
+    bucket: Mutex<Bucket>,
 }
 
 #[derive(Debug)]
-struct Budget {
+struct Bucket {
+    rate: Rate,
     /// When the bucket is full again (GCRA's theoretical arrival time).
     full_at: Instant,
     paused_until: Instant,
 }
 
 impl Limiter {
-    /// A budget of `requests_per_second`, of which `burst` may come at once; zeroes count as one.
+    /// A full bucket of this rate.
     #[must_use]
-    pub fn new(requests_per_second: u32, burst: u32) -> Self {
-        let interval = Duration::from_secs(1) / requests_per_second.max(1);
+    pub fn new(rate: Rate) -> Self {
         let now = Instant::now();
         Self {
-            interval,
-            slack: interval * (burst.max(1) - 1),
             turn: tokio::sync::Mutex::default(),
             waiting: AtomicU32::new(0),
-            budget: Mutex::new(Budget { full_at: now, paused_until: now }),
+            bucket: Mutex::new(Bucket { rate, full_at: now, paused_until: now }),
+        }
+    }
+
+    /// Changes the rate; what was taken stays taken, and a pause goes on.
+    pub fn set_rate(&self, rate: Rate) {
+        let mut bucket = lock(&self.bucket);
+        if bucket.rate != rate {
+            let missing = bucket.missing(Instant::now()).min(rate.burst);
+            (bucket.full_at, bucket.rate) = (Instant::now() + rate.interval() * missing, rate);
         }
     }
 
@@ -68,44 +95,64 @@ impl Limiter {
         Ok(())
     }
 
-    /// Pauses when ZITADEL limited the rate; other errors mean nothing here.
+    /// Pauses where ZITADEL says how long, or that a limit or quota of the instance is reached. A bare 429 is
+    /// that of a proxy, and concerns its request alone.
     pub(crate) fn heed(&self, error: &Error) {
-        if let Error::RateLimited { retry_after, .. } = error {
-            self.pause_for(retry_after.unwrap_or(DEFAULT_PAUSE));
+        let Error::RateLimited { retry_after, id } = error else { return };
+        let of_instance = |id: &str| id.starts_with("LIMITS-") || id.starts_with("QUOTA-");
+        let limit = id.as_deref().filter(|id| of_instance(id)).map(|_| DEFAULT_PAUSE);
+        if let Some(pause) = retry_after.or(limit) {
+            self.pause_for(pause);
         }
     }
 
     /// How long a caller that came now would wait; zero when it would not.
     #[must_use]
     pub fn delay(&self) -> Duration {
-        let queue = self.interval * self.waiting.load(Ordering::Relaxed);
-        let opens_at = lock(&self.budget).opens_at(self.slack) + queue;
-        opens_at.saturating_duration_since(Instant::now())
+        let bucket = lock(&self.bucket);
+        let queue = bucket.rate.interval() * self.waiting.load(Ordering::Relaxed);
+        (bucket.opens_at(1) + queue).saturating_duration_since(Instant::now())
+    }
+
+    /// When so many requests (at most the burst) may be made at once, if nobody else makes any.
+    #[must_use]
+    pub fn opens_at(&self, requests: u32) -> Instant {
+        let queue = self.waiting.load(Ordering::Relaxed);
+        lock(&self.bucket).opens_at(requests.saturating_add(queue))
     }
 
     /// Lets nothing through for `duration` (at most ten minutes) and up to a tenth more, so that several
     /// connections do not come back at once. A longer pause under way stays.
     pub fn pause_for(&self, duration: Duration) {
         let pause = duration.min(LONGEST_PAUSE).mul_f64(between(1.0..1.1)).min(LONGEST_PAUSE);
-        let mut budget = lock(&self.budget);
-        budget.paused_until = budget.paused_until.max(Instant::now() + pause);
+        let mut bucket = lock(&self.bucket);
+        bucket.paused_until = bucket.paused_until.max(Instant::now() + pause);
     }
 
     fn take(&self) -> Result<(), Instant> {
         let now = Instant::now();
-        let mut budget = lock(&self.budget);
-        let opens_at = budget.opens_at(self.slack);
+        let mut bucket = lock(&self.bucket);
+        let opens_at = bucket.opens_at(1);
         if opens_at > now {
             return Err(opens_at);
         }
-        budget.full_at = budget.full_at.max(now) + self.interval;
+        bucket.full_at = bucket.full_at.max(now) + bucket.rate.interval();
         Ok(())
     }
 }
 
-impl Budget {
-    fn opens_at(&self, slack: Duration) -> Instant {
-        self.full_at.checked_sub(slack).unwrap_or(self.paused_until).max(self.paused_until)
+impl Bucket {
+    /// When the bucket holds so many; more than it can hold count as full.
+    fn opens_at(&self, requests: u32) -> Instant {
+        let spare = self.rate.burst.max(1).saturating_sub(requests.max(1));
+        let holds = self.full_at.checked_sub(self.rate.interval() * spare);
+        holds.unwrap_or(self.paused_until).max(self.paused_until)
+    }
+
+    fn missing(&self, now: Instant) -> u32 {
+        let missing = self.full_at.saturating_duration_since(now).div_duration_f64(self.rate.interval());
+        // Never more than a burst and a little; saturates in any case.
+        missing.ceil() as u32
     }
 }
 
@@ -121,55 +168,6 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Makes writes to one aggregate serial: parallel ones fail in ZITADEL (500, SQLSTATE 23505).
-///
-/// Share one among all connections; entries nobody holds or waits for are dropped.
-#[derive(Debug, Default)]
-pub struct AggregateLocks {
-    entries: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
-}
-
-/// Holds an aggregate's lock until dropped.
-#[derive(Debug)]
-pub struct AggregateGuard {
-    locks: Arc<AggregateLocks>,
-    key: String,
-    held: Option<OwnedMutexGuard<()>>,
-}
-
-impl AggregateLocks {
-    /// Waits for the writes to `aggregate` (its id) that came before; callers are served in order.
-    pub async fn lock(self: &Arc<Self>, aggregate: &str) -> AggregateGuard {
-        let entry = lock(&self.entries).entry(aggregate.to_owned()).or_default().clone();
-        // Made before the wait, so that a dropped waiter cleans up too.
-        let mut guard = AggregateGuard { locks: self.clone(), key: aggregate.to_owned(), held: None };
-        guard.held = Some(entry.lock_owned().await);
-        guard
-    }
-
-    /// How many aggregates are locked or waited for.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        lock(&self.entries).len()
-    }
-
-    /// Whether no aggregate is locked or waited for.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-impl Drop for AggregateGuard {
-    fn drop(&mut self) {
-        let mut entries = lock(&self.locks.entries);
-        self.held = None;
-        if entries.get(&self.key).is_some_and(|entry| Arc::strong_count(entry) == 1) {
-            entries.remove(&self.key);
-        }
     }
 }
 

@@ -12,8 +12,9 @@ use url::form_urlencoded;
 
 use super::answer::{MESSAGE_LIMIT, parse, quote};
 use super::auth::Credential;
+use super::budget::Purse;
+use super::circuit::Health;
 use super::error::Error;
-use super::limit::Limiter;
 use super::permission::AUTHENTICATED;
 use super::refusal::{Asked, classify};
 use super::transport::Transport;
@@ -35,7 +36,7 @@ pub(crate) struct Grant {
 /// Knows the token endpoint of one connection.
 pub(crate) struct Minter {
     pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) limiter: Arc<Limiter>,
+    pub(crate) purse: Arc<Purse>,
     /// The base URL without trailing slash.
     pub(crate) base: String,
     pub(crate) instance_host: Option<HeaderValue>,
@@ -77,9 +78,14 @@ impl Minter {
                 )
             }
         };
-        self.limiter.admit(PATIENCE).await?;
-        let response = self.transport.send(self.request(form)?).await?;
-        accept(&response, &secret).inspect_err(|error| self.limiter.heed(error))
+        let (budget, request) = (self.purse.budget(), self.request(form)?);
+        // A server fails at a bad key too: that says nothing of the server.
+        let health = |answer: &Response<Bytes>| match answer.status().is_server_error() {
+            true => Health::Unknown,
+            false => Health::Up,
+        };
+        let response = budget.spend(PATIENCE, self.transport.send(request), health).await?;
+        accept(&response, &secret).inspect_err(|error| budget.heed(error))
     }
 
     fn request(&self, form: String) -> Result<Request<Bytes>, Error> {

@@ -3,15 +3,19 @@
 //! Guarantees: every call is bounded in time and size, redirects are never followed, secrets appear in no
 //! `Debug`, `Display` or log, and an error is classified by gRPC code and ZITADEL error id, never by text.
 
+mod aggregate;
 mod answer;
 mod auth;
+mod budget;
 mod call;
+mod circuit;
 mod client;
 mod domain_policy;
 mod error;
 mod feature;
 mod iam;
 mod limit;
+mod load;
 mod metadata;
 mod mint;
 mod organization;
@@ -26,14 +30,18 @@ mod url;
 #[cfg(test)]
 mod tests;
 
+pub use self::aggregate::{AggregateGuard, AggregateLocks};
 pub use self::answer::Answer;
 pub use self::auth::{Credential, CredentialError, CredentialSource, JwtProfile};
+pub use self::budget::{Budget, Opening, Purse};
+pub use self::circuit::{Circuit, Way};
 pub use self::client::{Client, ClientConfig};
 pub use self::domain_policy::{DomainPolicy, DomainPolicySettings};
 pub use self::error::Error;
 pub use self::feature::OrganizationFeatures;
 pub use self::iam::{InstanceIdentity, Membership, User};
-pub use self::limit::{AggregateGuard, AggregateLocks, Limiter};
+pub use self::limit::{Limiter, Rate};
+pub use self::load::Load;
 pub use self::metadata::Metadata;
 pub use self::organization::{Organization, OrganizationState};
 pub use self::project::{Created, Details, PrivateLabelingSetting, Project, ProjectSettings, ProjectState};

@@ -78,8 +78,8 @@ pub fn check(times: Times) {
         if times.wait.is_some() {
             assert_eq!(retry_after, times.wait);
         }
-        assert!(client.delay() <= LONGEST, "{:?}", client.delay());
-        assert!(retry_after.is_none_or(|wait| wait.min(LONGEST) <= client.delay()));
+        assert!(client.budget().delay() <= LONGEST, "{:?}", client.budget().delay());
+        assert!(retry_after.is_none_or(|wait| wait.min(LONGEST) <= client.budget().delay()));
     });
     let body = format!(r#"{{"org": {{"id": "{ID}", "state": "ORG_STATE_ACTIVE"}}}}"#);
     let fine = Server::new(move |_| response(200, &headers, body.clone().into_bytes()));

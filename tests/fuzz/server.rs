@@ -8,8 +8,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use zitadel_operator::zitadel::{
-    Client, ClientConfig, Credential, CredentialError, CredentialSource, Limiter, Transport, TransportError,
-    parse_base_url,
+    Budget, Client, ClientConfig, Credential, CredentialError, CredentialSource, Rate, Transport,
+    TransportError, parse_base_url,
 };
 
 use crate::foreign::CANARY;
@@ -69,8 +69,8 @@ pub fn client_at(
         external_domain: external_domain.map(str::to_owned),
         deadline: DEADLINE,
     };
-    let limiter = Arc::new(Limiter::new(1000, 1000));
-    Client::new(config, transport, Arc::new(Secret(credential)), limiter, Arc::default())
+    let budget = Arc::new(Budget::new(Rate { requests_per_second: 1000, burst: 1000 }, 8));
+    Client::new(config, transport, Arc::new(Secret(credential)), budget, Arc::default())
 }
 
 /// A client that logs in with the canary.

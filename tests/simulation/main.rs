@@ -3,10 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod budgets;
 mod claims;
 mod crash;
 mod deed;
 mod ending;
+mod estate;
 mod line;
 mod mistakes;
 mod oracle;

@@ -5,7 +5,7 @@ use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{DEADLINE, Error, Fake, ProjectSettings, Reply, Secret, TestResult, client, client_at};
+use super::{DEADLINE, Error, Fake, ProjectSettings, Reply, Secret, TestResult, budget, client, client_at};
 
 fn project(id: &str) -> Value {
     json!({"project": {"id": id, "name": "web", "details": {"resourceOwner": "org"}}})
@@ -93,6 +93,7 @@ async fn reads_are_repeated_twice_and_writes_never() -> TestResult {
         assert!(client.update_project("org", "9", &settings("web")).await.is_err());
         assert!(client.delete_project("org", "8").await.is_err());
         assert_eq!(fake.seen().len(), 3);
+        client.spend_from(budget());
         client.project("org", "1").await?;
         assert_eq!(fake.count("/1"), 3);
     }
@@ -126,7 +127,7 @@ async fn a_limit_pauses_the_connection_and_a_long_one_is_refused_at_once() -> Te
     let refused = client.project("org", "1").await;
     assert!(matches!(refused, Err(Error::RateLimited { retry_after: Some(delay), .. }) if delay > DEADLINE));
     assert_eq!((fake.seen().len(), start.elapsed()), (sent, before));
-    assert!(client.delay() > DEADLINE);
+    assert!(client.budget().delay() > DEADLINE);
     Ok(())
 }
 

@@ -4,15 +4,19 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::time::{Instant, timeout};
 
-use super::{AggregateLocks, Limiter};
+use super::{AggregateLocks, Limiter, Rate};
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
+fn limiter(requests_per_second: u32, burst: u32) -> Limiter {
+    Limiter::new(Rate { requests_per_second, burst })
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_burst_passes_at_once_and_the_rest_at_the_rate() {
-    let (limiter, start) = (Limiter::new(10, 3), Instant::now());
+    let (limiter, start) = (limiter(10, 3), Instant::now());
     for _ in 0..3 {
         assert_eq!(limiter.delay(), Duration::ZERO);
         limiter.ready().await;
@@ -24,7 +28,7 @@ async fn a_burst_passes_at_once_and_the_rest_at_the_rate() {
 
 #[tokio::test(start_paused = true)]
 async fn those_who_wait_count_in_the_delay_and_a_dropped_one_takes_nothing() {
-    let (limiter, start) = (Limiter::new(1, 1), Instant::now());
+    let (limiter, start) = (limiter(1, 1), Instant::now());
     limiter.ready().await;
     assert!(timeout(ms(10), limiter.ready()).await.is_err());
     assert_eq!(limiter.delay(), ms(990));
@@ -36,7 +40,7 @@ async fn those_who_wait_count_in_the_delay_and_a_dropped_one_takes_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_holds_everybody_and_is_at_most_ten_minutes() {
-    let (limiter, start) = (Limiter::new(10, 3), Instant::now());
+    let (limiter, start) = (limiter(10, 3), Instant::now());
     limiter.pause_for(ms(2000));
     limiter.pause_for(ms(1));
     assert!((ms(2000)..=ms(2200)).contains(&limiter.delay()), "{:?}", limiter.delay());

@@ -2,6 +2,7 @@
 
 mod api;
 mod bounds;
+mod budgets;
 mod calls;
 mod canary;
 mod classification;
@@ -195,7 +196,7 @@ pub(crate) fn client_at(
         external_domain: external_domain.map(str::to_owned),
         deadline: DEADLINE,
     };
-    Client::new(config, transport, secret, Arc::new(Limiter::new(1000, 1000)), Arc::default())
+    Client::new(config, transport, secret, budget(), Arc::default())
 }
 
 /// A key file as ZITADEL issues it (PKCS#1 in PEM) and the public key (PKCS#1 DER).
@@ -226,4 +227,9 @@ pub(crate) fn recorded(line: &str) -> Result<Vec<Value>, Box<dyn StdError>> {
     let recording: Value = serde_json::from_str(&text)?;
     let scenarios = recording["scenarios"].as_object().ok_or("no scenarios")?;
     Ok(scenarios.values().filter_map(Value::as_array).flatten().cloned().collect())
+}
+
+/// Room for whatever a test does.
+pub(crate) fn budget() -> Arc<Budget> {
+    Arc::new(Budget::new(Rate { requests_per_second: 1000, burst: 1000 }, 8))
 }

@@ -1,0 +1,302 @@
+//! Admits reconciles to the budget of their instance. Whoever is refused holds no worker: it is woken for its turn.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::address::{Address, ConnectionKey};
+use super::fault::Fault;
+use super::queue::{Queue, Urgency};
+use super::wake::Wakes;
+use crate::zitadel::{Budget, Opening, Rate};
+
+/// Reconciles under way through the namespaced connections of one namespace, and of all together: dead ones of
+/// tenants leave room for the rest.
+const TENANT_SEATS: usize = 4;
+const TENANTS_SEATS: usize = 12;
+/// So long a turn is kept for who was woken for it.
+const KEPT: Duration = Duration::from_secs(10);
+/// Who waits is woken; should that be lost, it asks again after so long.
+const NET: Duration = Duration::from_secs(300);
+
+/// The gates of all budgets.
+pub struct Admissions {
+    most: u16,
+    shared: Arc<Shared>,
+    gates: Mutex<Vec<Weak<Gate>>>,
+    instances: Mutex<BTreeMap<String, Weak<Gate>>>,
+}
+
+/// What all gates have in common.
+struct Shared {
+    wakes: Arc<Wakes>,
+    changed: Notify,
+    /// Reconciles under way through namespaced connections, by namespace.
+    seats: Mutex<BTreeMap<String, usize>>,
+}
+
+impl Admissions {
+    /// No gate yet; each will admit at most so many at a time.
+    pub fn new(wakes: Arc<Wakes>, most: u16) -> Self {
+        let shared = Arc::new(Shared { wakes, changed: Notify::new(), seats: Mutex::default() });
+        Self { most, shared, gates: Mutex::default(), instances: Mutex::default() }
+    }
+
+    /// The wake channel.
+    pub fn wakes(&self) -> Arc<Wakes> {
+        self.shared.wakes.clone()
+    }
+
+    /// The gate of a connection of its own.
+    pub fn gate(&self, key: &ConnectionKey, rate: Rate) -> Arc<Gate> {
+        let gate = Arc::new(Gate {
+            tenant: Some(key.namespace.clone()).filter(|namespace| !namespace.is_empty()),
+            budget: Arc::new(Budget::new(rate, self.most)),
+            shared: self.shared.clone(),
+            rates: Mutex::default(),
+            line: Mutex::default(),
+        });
+        lock(&self.gates).push(Arc::downgrade(&gate));
+        gate
+    }
+
+    /// The gate of an instance, which all cluster connections that reach it share; `own` becomes it where there is none.
+    pub fn of_instance(&self, instance: &str, key: &ConnectionKey, rate: Rate, own: Arc<Gate>) -> Arc<Gate> {
+        let mut instances = lock(&self.instances);
+        instances.retain(|_, gate| gate.strong_count() > 0);
+        if let Some(gate) = instances.get(instance).and_then(Weak::upgrade) {
+            return gate;
+        }
+        // A connection that reaches another instance now leaves the gate to those who still reach the one before.
+        let is_of_another = instances.values().any(|gate| gate.as_ptr() == Arc::as_ptr(&own));
+        let gate = if is_of_another { self.gate(key, rate) } else { own };
+        instances.insert(instance.to_owned(), Arc::downgrade(&gate));
+        gate
+    }
+
+    /// Wakes whose turn it is, for ever.
+    pub async fn serve(&self) {
+        loop {
+            let next = self.admit_waiting();
+            let timer = async {
+                match next {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.shared.changed.notified() => {}
+                () = timer => {}
+            }
+        }
+    }
+
+    /// Gives out what is free, turn by turn; answers when time alone may free more.
+    fn admit_waiting(&self) -> Option<Instant> {
+        let gates = self.living();
+        loop {
+            let mut in_turn: Vec<&Arc<Gate>> = gates.iter().collect();
+            in_turn.sort_by_key(|gate| self.shared.taken(gate.tenant.as_deref()));
+            if !in_turn.iter().any(|gate| gate.admit_next()) {
+                return gates.iter().filter_map(|gate| gate.changes_at()).min();
+            }
+        }
+    }
+
+    fn living(&self) -> Vec<Arc<Gate>> {
+        let mut gates = lock(&self.gates);
+        gates.retain(|gate| gate.strong_count() > 0);
+        gates.iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+impl Shared {
+    fn taken(&self, tenant: Option<&str>) -> usize {
+        tenant.and_then(|tenant| lock(&self.seats).get(tenant).copied()).unwrap_or_default()
+    }
+
+    fn sit(&self, tenant: Option<&str>) -> bool {
+        let Some(tenant) = tenant else { return true };
+        let mut seats = lock(&self.seats);
+        let all: usize = seats.values().sum();
+        let own = seats.get(tenant).copied().unwrap_or_default();
+        if all >= TENANTS_SEATS || own >= TENANT_SEATS {
+            return false;
+        }
+        seats.insert(tenant.to_owned(), own + 1);
+        true
+    }
+
+    fn stand_up(&self, tenant: Option<&str>) {
+        let Some(tenant) = tenant else { return };
+        let mut seats = lock(&self.seats);
+        match seats.get_mut(tenant) {
+            Some(own) if *own > 1 => *own -= 1,
+            _ => drop(seats.remove(tenant)),
+        }
+    }
+}
+
+/// Where reconciles wait for one budget.
+pub struct Gate {
+    tenant: Option<String>,
+    budget: Arc<Budget>,
+    shared: Arc<Shared>,
+    /// What each connection that shares the budget allows; the strictest counts.
+    rates: Mutex<BTreeMap<ConnectionKey, Rate>>,
+    line: Mutex<Line>,
+}
+
+#[derive(Default)]
+struct Line {
+    queue: Queue,
+    under_way: usize,
+    probing: bool,
+    given: BTreeMap<Address, Turn>,
+}
+
+/// A turn that was given and not taken yet.
+struct Turn {
+    probes: bool,
+    until: Instant,
+}
+
+/// The right to one reconcile, for as long as it lives.
+pub struct Admission {
+    gate: Arc<Gate>,
+    probes: bool,
+}
+
+impl Gate {
+    /// The budget.
+    pub fn budget(&self) -> Arc<Budget> {
+        self.budget.clone()
+    }
+
+    /// What a connection allows; `None`: it spends here no more.
+    pub fn set_rate(&self, key: &ConnectionKey, rate: Option<Rate>) {
+        let mut rates = lock(&self.rates);
+        match rate {
+            Some(rate) => drop(rates.insert(key.clone(), rate)),
+            None => drop(rates.remove(key)),
+        }
+        if let Some(strictest) = rates.values().copied().reduce(Rate::min) {
+            self.budget.set_rate(strictest);
+        }
+    }
+
+    /// Admits one reconcile; never waits.
+    ///
+    /// # Errors
+    /// [`Fault::NotAdmitted`], or what the instance last answered where it is not there. It is woken for its turn.
+    pub fn admit(self: &Arc<Self>, who: &Address, urgency: Urgency) -> Result<Admission, Fault> {
+        let mut line = lock(&self.line);
+        if line.queue.is_empty()
+            && let Some(probes) = self.take(&mut line)
+        {
+            return Ok(Admission { gate: self.clone(), probes });
+        }
+        line.queue.push(who, urgency);
+        let refused = self.budget.opening(line.under_way);
+        drop(line);
+        self.shared.changed.notify_one();
+        match refused {
+            Opening::Broken { error, .. } => Err(error.into()),
+            _ => Err(Fault::NotAdmitted(NET)),
+        }
+    }
+
+    /// The turn that was given to it, if it was woken for one. It waits no more.
+    pub fn turn(self: &Arc<Self>, who: &Address) -> Option<Admission> {
+        let mut line = lock(&self.line);
+        line.queue.remove(who);
+        let probes = line.given.remove(who)?.probes;
+        Some(Admission { gate: self.clone(), probes })
+    }
+
+    /// Gives the next one its turn, if there is room.
+    fn admit_next(&self) -> bool {
+        let mut line = lock(&self.line);
+        self.end_turns(&mut line);
+        if line.queue.is_empty() {
+            return false;
+        }
+        let Some(probes) = self.take(&mut line) else { return false };
+        let Some(next) = line.queue.pop() else {
+            self.give_back(&mut line, probes);
+            return false;
+        };
+        line.given.insert(next.clone(), Turn { probes, until: Instant::now() + KEPT });
+        drop(line);
+        self.shared.wakes.wake([next]);
+        true
+    }
+
+    /// Takes back what was given to those who did not come: they may be gone.
+    fn end_turns(&self, line: &mut Line) {
+        let now = Instant::now();
+        let (over, given) =
+            std::mem::take(&mut line.given).into_iter().partition(|(_, turn)| turn.until <= now);
+        line.given = given;
+        let over: BTreeMap<Address, Turn> = over;
+        over.into_values().for_each(|turn| self.give_back(line, turn.probes));
+    }
+
+    /// When time alone may change who is admitted.
+    fn changes_at(&self) -> Option<Instant> {
+        let line = lock(&self.line);
+        let turn_ends = line.given.values().map(|turn| turn.until).min();
+        let opens = match self.budget.opening(line.under_way) {
+            _ if line.queue.is_empty() => None,
+            Opening::At(at) => Some(at),
+            Opening::Broken { probe_at, .. } => probe_at,
+            Opening::Now | Opening::Probe | Opening::Later => None,
+        };
+        turn_ends.into_iter().chain(opens).min()
+    }
+
+    /// Takes room for one, if there is any; answers whether it is a probe.
+    fn take(&self, line: &mut Line) -> Option<bool> {
+        let probes = match self.budget.opening(line.under_way) {
+            Opening::Now => false,
+            Opening::Probe if !line.probing => true,
+            _ => return None,
+        };
+        if !self.shared.sit(self.tenant.as_deref()) {
+            return None;
+        }
+        line.under_way += 1;
+        line.probing |= probes;
+        Some(probes)
+    }
+
+    fn give_back(&self, line: &mut Line, probes: bool) {
+        line.under_way -= 1;
+        line.probing &= !probes;
+        self.shared.stand_up(self.tenant.as_deref());
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.gate.give_back(&mut lock(&self.gate.line), self.probes);
+        self.gate.shared.changed.notify_one();
+    }
+}
+
+impl Drop for Gate {
+    /// Who waited waits elsewhere from now on, or for nothing.
+    fn drop(&mut self) {
+        self.shared.wakes.wake(lock(&self.line).queue.waiting().cloned().collect::<Vec<_>>());
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

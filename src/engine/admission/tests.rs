@@ -1,0 +1,137 @@
+use futures::FutureExt;
+use futures::StreamExt;
+use futures::channel::mpsc::UnboundedReceiver;
+
+use super::*;
+use crate::api::ConnectionKind;
+
+const RATE: Rate = Rate { requests_per_second: 1000, burst: 1000 };
+
+/// The gates, and what is woken.
+fn admissions(most: u16) -> (Arc<Admissions>, UnboundedReceiver<Address>) {
+    let wakes = Arc::new(Wakes::default());
+    let woken = wakes.listen("Project", None);
+    let admissions = Arc::new(Admissions::new(wakes, most));
+    let served = admissions.clone();
+    tokio::spawn(async move { served.serve().await });
+    (admissions, woken)
+}
+
+fn key(namespace: &str) -> ConnectionKey {
+    let kind =
+        if namespace.is_empty() { ConnectionKind::ClusterConnection } else { ConnectionKind::Connection };
+    ConnectionKey { kind, namespace: namespace.into(), name: "zitadel".into() }
+}
+
+fn project(namespace: &str, number: usize) -> Address {
+    Address { kind: "Project", namespace: namespace.into(), name: number.to_string() }
+}
+
+fn admit(gate: &Arc<Gate>, who: &Address) -> Option<Admission> {
+    gate.admit(who, Urgency::Resync).ok()
+}
+
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_refused_is_woken_when_there_is_room_and_has_its_turn() {
+    let (admissions, mut woken) = admissions(2);
+    let gate = admissions.gate(&key(""), RATE);
+    let first = admit(&gate, &project("a", 0)).expect("room");
+    let _second = admit(&gate, &project("a", 1)).expect("room");
+    assert!(admit(&gate, &project("a", 2)).is_none());
+    settle().await;
+    assert!(woken.next().now_or_never().is_none());
+    drop(first);
+    assert_eq!(woken.next().await, Some(project("a", 2)));
+    assert!(admit(&gate, &project("a", 3)).is_none(), "the turn is kept");
+    assert!(gate.turn(&project("a", 2)).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_nobody_takes_goes_to_the_next() {
+    let (admissions, mut woken) = admissions(1);
+    let gate = admissions.gate(&key(""), RATE);
+    let first = admit(&gate, &project("a", 0)).expect("room");
+    assert!(admit(&gate, &project("a", 1)).is_none());
+    assert!(admit(&gate, &project("a", 2)).is_none());
+    drop(first);
+    assert_eq!(woken.next().await, Some(project("a", 1)));
+    let given = Instant::now();
+    assert_eq!(woken.next().await, Some(project("a", 2)));
+    assert_eq!(given.elapsed().as_secs(), KEPT.as_secs());
+    assert!(gate.turn(&project("a", 1)).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_overtakes_who_waits() {
+    let (admissions, mut woken) = admissions(1);
+    let gate = admissions.gate(&key(""), RATE);
+    let first = admit(&gate, &project("a", 0)).expect("room");
+    assert!(admit(&gate, &project("a", 1)).is_none());
+    drop(first);
+    assert!(admit(&gate, &project("b", 0)).is_none());
+    assert_eq!(woken.next().await, Some(project("a", 1)));
+    drop(gate.turn(&project("a", 1)));
+    assert_eq!(woken.next().await, Some(project("b", 0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_connections_of_a_tenant_share_four_seats_and_all_tenants_twelve() {
+    let (admissions, _woken) = admissions(8);
+    let gates = |namespace: &str| [(); 2].map(|()| admissions.gate(&key(namespace), RATE));
+    let mut all = Vec::new();
+    for namespace in ["a", "b", "c", "d"] {
+        let seated: Vec<Admission> = gates(namespace)
+            .iter()
+            .flat_map(|gate| (0..4).filter_map(|n| admit(gate, &project(namespace, n))).collect::<Vec<_>>())
+            .collect();
+        all.push(seated.len());
+        std::mem::forget(seated);
+    }
+    assert_eq!(all, [4, 4, 4, 0]);
+    let shared = admissions.gate(&key(""), RATE);
+    assert!(
+        admit(&shared, &project("d", 0)).is_some(),
+        "who shares a connection of the cluster takes no seat"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_free_seat_goes_to_the_tenant_that_has_fewest() {
+    let (admissions, mut woken) = admissions(8);
+    let (busy, quiet) = (admissions.gate(&key("a"), RATE), admissions.gate(&key("b"), RATE));
+    let mut seats: Vec<Admission> = (0..4).filter_map(|n| admit(&busy, &project("a", n))).collect();
+    let others: Vec<Arc<Gate>> = ["c", "d"].map(|ns| admissions.gate(&key(ns), RATE)).into();
+    let _others: Vec<Admission> =
+        others.iter().flat_map(|gate| (0..4).filter_map(|n| admit(gate, &project("x", n)))).collect();
+    assert!(admit(&busy, &project("a", 9)).is_none());
+    assert!(admit(&quiet, &project("b", 9)).is_none());
+    settle().await;
+    seats.pop();
+    assert_eq!(woken.next().await, Some(project("b", 9)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_at_a_gate_that_goes_are_woken() {
+    let (admissions, mut woken) = admissions(1);
+    let gate = admissions.gate(&key(""), RATE);
+    let busy = admit(&gate, &project("a", 0)).expect("room");
+    assert!(admit(&gate, &project("a", 1)).is_none());
+    drop((gate, busy));
+    assert_eq!(woken.next().await, Some(project("a", 1)));
+}
+
+#[test]
+fn connections_to_one_instance_share_a_gate_and_one_that_moves_leaves_it_to_the_others() {
+    let admissions = Admissions::new(Arc::default(), 8);
+    let [one, two] = [admissions.gate(&key(""), RATE), admissions.gate(&key(""), RATE)];
+    let shared = admissions.of_instance("i", &key(""), RATE, one.clone());
+    assert!(Arc::ptr_eq(&shared, &one));
+    assert!(Arc::ptr_eq(&admissions.of_instance("i", &key(""), RATE, two), &one));
+    let moved = admissions.of_instance("j", &key(""), RATE, one.clone());
+    assert!(!Arc::ptr_eq(&moved, &one));
+    assert!(Arc::ptr_eq(&admissions.of_instance("i", &key(""), RATE, moved), &one));
+}

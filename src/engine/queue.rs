@@ -1,0 +1,161 @@
+//! Who is next: fair between namespaces, and what people changed before what is looked at again. Pure.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::address::Address;
+
+/// Of so many turns one goes to resyncs, so that edits never starve them.
+const TURNS: u32 = 4;
+
+/// Why a reconcile wants its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// A person changed something and waits for it.
+    Edit,
+    /// It is time to look again.
+    Resync,
+}
+
+/// The reconciles that wait for one budget.
+///
+/// Guarantees: each waits once; namespaces take turns, and within one it is first come, first served.
+#[derive(Debug, Default)]
+pub struct Queue {
+    waiting: BTreeMap<Address, Urgency>,
+    edits: Lanes,
+    resyncs: Lanes,
+    turns: u32,
+}
+
+/// One lane a namespace.
+#[derive(Debug, Default)]
+struct Lanes {
+    turns: VecDeque<String>,
+    lanes: BTreeMap<String, VecDeque<Address>>,
+}
+
+impl Queue {
+    /// Waits; who waits already may become more urgent.
+    pub fn push(&mut self, address: &Address, urgency: Urgency) {
+        if self.waiting.get(address).is_some_and(|known| *known <= urgency) {
+            return;
+        }
+        self.waiting.insert(address.clone(), urgency);
+        self.lanes(urgency).push(address.clone());
+    }
+
+    /// Takes who is next.
+    pub fn pop(&mut self) -> Option<Address> {
+        self.turns = (self.turns + 1) % TURNS;
+        let order = match self.turns {
+            0 => [Urgency::Resync, Urgency::Edit],
+            _ => [Urgency::Edit, Urgency::Resync],
+        };
+        order.into_iter().find_map(|urgency| self.pop_of(urgency))
+    }
+
+    /// Waits no more.
+    pub fn remove(&mut self, address: &Address) {
+        self.waiting.remove(address);
+    }
+
+    /// Does nobody wait?
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// All who wait.
+    pub fn waiting(&self) -> impl Iterator<Item = &Address> {
+        self.waiting.keys()
+    }
+
+    fn pop_of(&mut self, urgency: Urgency) -> Option<Address> {
+        while let Some(address) = self.lanes(urgency).pop() {
+            // Who left, or waits in another lane by now, is still listed here.
+            if self.waiting.get(&address) == Some(&urgency) {
+                self.waiting.remove(&address);
+                return Some(address);
+            }
+        }
+        None
+    }
+
+    fn lanes(&mut self, urgency: Urgency) -> &mut Lanes {
+        match urgency {
+            Urgency::Edit => &mut self.edits,
+            Urgency::Resync => &mut self.resyncs,
+        }
+    }
+}
+
+impl Lanes {
+    fn push(&mut self, address: Address) {
+        let namespace = address.namespace.clone();
+        let lane = self.lanes.entry(namespace.clone()).or_default();
+        if lane.is_empty() {
+            self.turns.push_back(namespace);
+        }
+        lane.push_back(address);
+    }
+
+    fn pop(&mut self) -> Option<Address> {
+        let namespace = self.turns.pop_front()?;
+        let lane = self.lanes.get_mut(&namespace)?;
+        let address = lane.pop_front();
+        match lane.is_empty() {
+            true => drop(self.lanes.remove(&namespace)),
+            false => self.turns.push_back(namespace),
+        }
+        address
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(namespace: &str, name: u32) -> Address {
+        Address { kind: "Project", namespace: namespace.into(), name: name.to_string() }
+    }
+
+    fn order(queue: &mut Queue) -> Vec<String> {
+        std::iter::from_fn(|| queue.pop()).map(|a| format!("{}{}", a.namespace, a.name)).collect()
+    }
+
+    #[test]
+    fn one_resource_of_a_tenant_waits_for_no_five_thousand_of_another() {
+        let mut queue = Queue::default();
+        (0..5000).for_each(|n| queue.push(&address("a", n), Urgency::Resync));
+        queue.push(&address("b", 0), Urgency::Resync);
+        assert_eq!(order(&mut queue)[..3], ["a0", "b0", "a1"]);
+    }
+
+    #[test]
+    fn edits_go_first_and_resyncs_get_a_turn_of_four() {
+        let mut queue = Queue::default();
+        (0..6).for_each(|n| queue.push(&address("a", n), Urgency::Edit));
+        (6..8).for_each(|n| queue.push(&address("b", n), Urgency::Resync));
+        assert_eq!(order(&mut queue), ["a0", "a1", "a2", "b6", "a3", "a4", "a5", "b7"]);
+    }
+
+    #[test]
+    fn each_waits_once_and_may_become_more_urgent_or_leave() {
+        let mut queue = Queue::default();
+        (0..3).for_each(|n| queue.push(&address("a", n), Urgency::Resync));
+        queue.push(&address("a", 0), Urgency::Resync);
+        queue.push(&address("a", 2), Urgency::Edit);
+        queue.push(&address("a", 2), Urgency::Resync);
+        queue.remove(&address("a", 1));
+        assert_eq!(order(&mut queue), ["a2", "a0"]);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn who_left_and_came_back_is_served_once() {
+        let mut queue = Queue::default();
+        queue.push(&address("a", 0), Urgency::Edit);
+        queue.remove(&address("a", 0));
+        queue.push(&address("a", 0), Urgency::Edit);
+        assert_eq!(order(&mut queue), ["a0"]);
+    }
+}

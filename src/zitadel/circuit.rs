@@ -1,0 +1,165 @@
+//! Stops asking a server that does not answer.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::error::Error;
+use super::limit::lock;
+use crate::runtime::ambient::between;
+
+/// So many failures in a row open the circuit.
+const FAILURES: u32 = 5;
+/// From the end of a probe to the next: at most one a second.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+
+/// Opened by failures of the way and by 502, 503 and 504, in a row; while it is open one request at a time probes.
+#[derive(Debug, Default)]
+pub struct Circuit {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    failures: u32,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    /// What the last request met.
+    error: Error,
+    probe_at: Instant,
+    pause: Duration,
+    probing: bool,
+}
+
+impl Open {
+    fn rest(&mut self) {
+        self.probing = false;
+        self.probe_at = Instant::now() + self.pause.mul_f64(between(1.0..1.25));
+    }
+}
+
+/// What a request may expect.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Way {
+    /// It may go.
+    Closed,
+    /// It may go, alone, to see whether the server is back.
+    Probe,
+    /// It may not go: the last one met this.
+    Open {
+        /// What the last request met.
+        error: Error,
+        /// When the next probe may go; `None` while one is under way.
+        probe_at: Option<Instant>,
+    },
+}
+
+impl Circuit {
+    /// The way as it is now.
+    #[must_use]
+    pub fn way(&self) -> Way {
+        lock(&self.state).way()
+    }
+
+    /// Takes the way for one request. Whoever takes it says how it ended, or drops it.
+    ///
+    /// # Errors
+    /// What the last request met, while the circuit is open and no probe is due.
+    pub(crate) fn pass(&self) -> Result<Pass<'_>, Error> {
+        let mut state = lock(&self.state);
+        let way = state.way();
+        match (way, &mut state.open) {
+            (Way::Open { error, .. }, _) => Err(error),
+            (Way::Probe, Some(open)) => {
+                open.probing = true;
+                Ok(Pass { circuit: self, probes: true, ended: false })
+            }
+            _ => Ok(Pass { circuit: self, probes: false, ended: false }),
+        }
+    }
+}
+
+impl State {
+    fn failed(&mut self, error: Error, probed: bool) {
+        self.failures = self.failures.saturating_add(1);
+        match &mut self.open {
+            Some(open) if probed => {
+                (open.error, open.pause) = (error, (open.pause * 2).min(LONGEST_PAUSE));
+                open.rest();
+            }
+            // It was sent before the circuit opened.
+            Some(_) => {}
+            None if self.failures < FAILURES => {}
+            None => {
+                let probe_at = Instant::now();
+                let open = Open { error, probe_at, pause: FIRST_PAUSE, probing: false };
+                self.open.insert(open).rest();
+            }
+        }
+    }
+
+    fn way(&self) -> Way {
+        match &self.open {
+            None => Way::Closed,
+            Some(open) if !open.probing && open.probe_at <= Instant::now() => Way::Probe,
+            Some(open) => Way::Open {
+                error: open.error.clone(),
+                probe_at: Some(open.probe_at).filter(|_| !open.probing),
+            },
+        }
+    }
+}
+
+/// What an answer, or its absence, says of the server.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Health {
+    /// It is there.
+    Up,
+    /// It is not there.
+    Down(Error),
+    /// Nothing.
+    Unknown,
+}
+
+/// One request on its way. Dropped without a word it counts as one that was not answered.
+#[derive(Debug)]
+pub(crate) struct Pass<'a> {
+    circuit: &'a Circuit,
+    probes: bool,
+    ended: bool,
+}
+
+impl Pass<'_> {
+    /// Says what came of it; answers whether the circuit is open now.
+    pub(crate) fn end(mut self, health: Health) -> bool {
+        self.ended = true;
+        self.settle(health)
+    }
+
+    fn settle(&self, health: Health) -> bool {
+        let mut state = lock(&self.circuit.state);
+        match health {
+            Health::Up => *state = State::default(),
+            Health::Down(error) => state.failed(error, self.probes),
+            Health::Unknown => {
+                if let Some(open) = state.open.as_mut().filter(|_| self.probes) {
+                    open.rest();
+                }
+            }
+        }
+        state.open.is_some()
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.settle(Health::Down(Error::Unreachable { message: "no answer in time".into() }));
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! How much at once an instance bears: less when it slows down.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::limit::lock;
+
+/// An answer is slow that takes so many times as long as the quickest …
+const SLOW_FACTOR: f64 = 3.0;
+/// … and so much besides: quick answers vary.
+const SLOW_BESIDES: Duration = Duration::from_millis(250);
+/// What stays after a slow answer.
+const CUT: f64 = 0.7;
+/// The quickest answer is forgotten by so much with each answer: a server that stays slow is the normal one after some hundred.
+const DRIFT: f64 = 1.01;
+
+/// Additive increase, multiplicative decrease, by the time that answers take.
+#[derive(Debug)]
+pub struct Load {
+    most: f64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    limit: f64,
+    quickest: Option<Duration>,
+    cut_at: Option<Instant>,
+}
+
+impl Load {
+    /// At most so many at once.
+    #[must_use]
+    pub fn new(most: u16) -> Self {
+        let most = f64::from(most.max(1));
+        Self { most, state: Mutex::new(State { limit: most, quickest: None, cut_at: None }) }
+    }
+
+    /// How many at once are well now; at least one.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        // Between one and `most`.
+        lock(&self.state).limit as usize
+    }
+
+    /// An answer took so long.
+    pub(crate) fn answered(&self, took: Duration) {
+        let mut state = lock(&self.state);
+        let quickest = state.quickest.map_or(took, |known| known.mul_f64(DRIFT).min(took));
+        state.quickest = Some(quickest);
+        if took <= quickest.mul_f64(SLOW_FACTOR) + SLOW_BESIDES {
+            state.limit = (state.limit + 1.0 / state.limit).min(self.most);
+        } else if state.cut_at.is_none_or(|at| at.elapsed() >= took) {
+            // What was under way at the last cut is slow by what was before it.
+            state.cut(CUT);
+        }
+    }
+
+    /// The server is not there: it begins anew, one at a time.
+    pub(crate) fn broke(&self) {
+        lock(&self.state).cut(0.0);
+    }
+}
+
+impl State {
+    fn cut(&mut self, share: f64) {
+        self.limit = (self.limit * share).max(1.0);
+        self.cut_at = Some(Instant::now());
+    }
+}
