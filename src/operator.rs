@@ -45,7 +45,7 @@ impl Options {
     /// Production settings for an operator in this namespace that needs no leader election.
     pub fn new(operator_namespace: impl Into<String>) -> Self {
         Self {
-            site: Site { namespace: operator_namespace.into(), in_cluster: false },
+            site: Site { namespace: operator_namespace.into(), in_cluster: false, proxy: None },
             config: Config::default(),
             transport: Arc::new(http_transport),
             leadership: Leadership::always(),
@@ -85,7 +85,8 @@ pub async fn run(
     let (namespaces, namespaces_feed) = watched();
     let stores = Stores { namespaced: namespaced.clone(), cluster: cluster.clone() };
     let (sources, wanted) = Sources::new();
-    let connections = Connections::new(clients.calls.clone(), site, stores, transport, sources);
+    let connections =
+        Connections::new(clients.calls.clone(), site, config.clone(), stores, transport, sources);
     let engine = Arc::new(Engine::new(
         kinds::registry().len(),
         clients.clone(),

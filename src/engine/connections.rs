@@ -10,17 +10,19 @@ use kube::core::DeserializeGuard;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
+use super::Config;
 use super::address::ConnectionKey;
+use super::caps;
 use super::credentials::{SecretCredential, Vault};
 use super::fault::Fault;
 use super::session::{Parts, Session};
 use super::sources::{Source, Sources, reads};
 use super::watched::Watched;
-use crate::api::connection::{AccessGrant, ClusterConnection, Connection, Endpoint};
+use crate::api::connection::{AccessGrant, ClusterConnection, Connection, Endpoint, RateLimit};
 use crate::api::{ConnectionKind, FINALIZER, Reason};
 use crate::zitadel::{
-    AggregateLocks, Client, ClientConfig, Error, HttpTransport, HttpTransportConfig, Limiter, Transport,
-    check_url, parse_base_url,
+    AggregateLocks, Client, ClientConfig, Error, HttpTransport, HttpTransportConfig, Limiter, Proxy,
+    Transport, check_public, check_url, parse_base_url,
 };
 
 /// Bound of one call to ZITADEL, its retries included.
@@ -60,12 +62,16 @@ pub struct Site {
     pub namespace: String,
     /// In a cluster a tenant's `Connection` may not point at the operator's own loopback or link-local network.
     pub in_cluster: bool,
+    /// What the https of a `ClusterConnection` goes through. A tenant's `Connection` has no use of it: a proxy resolves
+    /// names itself, and stands in a network that is not the tenant's.
+    pub proxy: Option<Proxy>,
 }
 
 /// Every connection, and one session for each that is used.
 pub struct Connections {
     client: kube::Client,
     site: Site,
+    config: Config,
     stores: Stores,
     transport: Arc<TransportFactory>,
     locks: Arc<AggregateLocks>,
@@ -79,6 +85,7 @@ impl Connections {
     pub fn new(
         client: kube::Client,
         site: Site,
+        config: Config,
         stores: Stores,
         transport: Arc<TransportFactory>,
         sources: Arc<Sources>,
@@ -86,6 +93,7 @@ impl Connections {
         Self {
             client,
             site,
+            config,
             stores,
             transport,
             locks: Arc::default(),
@@ -168,6 +176,11 @@ impl Connections {
         };
         let url = parse_base_url(&endpoint.url).map_err(invalid)?;
         check_url(&url, endpoint.insecure).map_err(invalid)?;
+        let tenant = key.kind == ConnectionKind::Connection;
+        let deny_local = tenant && self.site.in_cluster;
+        if deny_local {
+            check_public(&url).map_err(invalid)?;
+        }
         let vault = self.vault(key);
         let certificates = match &endpoint.ca_bundle {
             Some(bundle) => Some(vault.certificates(bundle).await.map_err(Error::Credential)?),
@@ -175,7 +188,8 @@ impl Connections {
         };
         let transport = HttpTransportConfig {
             ca_bundle: certificates.clone(),
-            deny_local: self.site.in_cluster && key.kind == ConnectionKind::Connection,
+            deny_local,
+            proxy: self.site.proxy.clone().filter(|_| !tenant),
             ..Default::default()
         };
         let transport = (self.transport)(&transport).map_err(invalid)?;
@@ -184,14 +198,15 @@ impl Connections {
             external_domain: endpoint.external_domain.clone(),
             deadline: CALL_DEADLINE,
         };
-        let rate = |n: i32| u32::try_from(n).unwrap_or(1).max(1);
-        let limiter =
-            Limiter::new(rate(endpoint.rate_limit.requests_per_second), rate(endpoint.rate_limit.burst));
+        let rate = |n: i32| u32::try_from(n).unwrap_or(1);
+        let RateLimit { requests_per_second, burst } = caps::capped(&endpoint.rate_limit, &self.config);
+        let limiter = Limiter::new(rate(requests_per_second), rate(burst));
         let source = Arc::new(SecretCredential { vault, endpoint: endpoint.clone() });
         let client =
             Client::new(config, transport, source, Arc::new(limiter), self.locks.clone()).map_err(invalid)?;
-        let tenants = (key.kind == ConnectionKind::Connection).then(|| self.tenants.clone());
-        let parts = Parts { key: key.clone(), uid, endpoint, access, certificates, tenants };
+        let tenants = tenant.then(|| self.tenants.clone());
+        let freshness = caps::resync(&endpoint, &self.config);
+        let parts = Parts { key: key.clone(), uid, endpoint, access, certificates, freshness, tenants };
         Ok(self.install(Session::new(parts, client)))
     }
 

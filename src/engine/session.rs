@@ -36,6 +36,7 @@ pub struct Session {
     pub client: Client,
     /// The certificates it trusts besides the system's, to notice a change.
     pub certificates: Option<Vec<u8>>,
+    freshness: Duration,
     in_flight: Arc<Semaphore>,
     tenants: Option<Arc<Semaphore>>,
     refused: AtomicU32,
@@ -64,6 +65,8 @@ pub struct Parts {
     pub access: Option<Vec<AccessGrant>>,
     /// Its extra certificates.
     pub certificates: Option<Vec<u8>>,
+    /// How long what is learned may be believed.
+    pub freshness: Duration,
     /// What it shares with the connections of other tenants.
     pub tenants: Option<Arc<Semaphore>>,
 }
@@ -77,7 +80,7 @@ pub struct Admission {
 impl Session {
     /// A session that has learned nothing yet.
     pub fn new(parts: Parts, client: Client) -> Self {
-        let Parts { key, uid, endpoint, access, certificates, tenants } = parts;
+        let Parts { key, uid, endpoint, access, certificates, freshness, tenants } = parts;
         Self {
             key,
             uid,
@@ -85,6 +88,7 @@ impl Session {
             access,
             client,
             certificates,
+            freshness,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
             tenants,
             refused: AtomicU32::new(0),
@@ -123,9 +127,9 @@ impl Session {
         Some(Admission { _own: own, _shared: shared })
     }
 
-    /// How long what was learned may be believed.
+    /// How long what was learned may be believed: the resync interval in force.
     pub fn freshness(&self) -> Duration {
-        self.endpoint.resync_interval.into()
+        self.freshness
     }
 
     /// The credential's Secret went: only deletions go on with what is in memory.
