@@ -165,7 +165,7 @@ async fn plain_http_loopback_and_exceptions_go_without_the_proxy() -> TestResult
     for url in [server.url.clone(), front.url(), format!("https://127.0.0.1:{}", front.port())] {
         assert_eq!(transport.send(request(&url)?).await?.status(), 200, "{url}");
     }
-    for url in ["https://zitadel.invalid", "https://inside.zitadel.invalid", "http://zitadel.invalid"] {
+    for url in ["https://zitadel.invalid", "https://inside.zitadel.invalid", "http://plain.invalid"] {
         assert!(transport.send(request(url)?).await.is_err(), "{url}");
     }
     assert_eq!(tunnel.asked(), [""; 0]);
