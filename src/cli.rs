@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::config::KubeConfigOptions;
 use prometheus_client::registry::Registry;
+use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::crd;
@@ -20,6 +21,7 @@ use crate::runtime::admin::{self, Admin, Readiness};
 use crate::runtime::kubernetes::Clients;
 use crate::runtime::lease::{self, Elector, Leadership};
 use crate::runtime::{shutdown, telemetry};
+use crate::zitadel::Proxy;
 
 /// Makes a ZITADEL instance follow Kubernetes custom resources.
 #[derive(Debug, Parser)]
@@ -64,8 +66,17 @@ struct Run {
     #[arg(long, env = "LOG", default_value = "info,kube=warn")]
     log: String,
     /// The shortest resync interval, in seconds, that a connection may ask for.
-    #[arg(long, env = "MIN_RESYNC_SECONDS", default_value_t = 30, hide = true)]
+    #[arg(long, env = "MIN_RESYNC_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=604_800))]
     min_resync_seconds: u64,
+    /// The most calls a second that a connection may ask for; a burst is at most twice that.
+    #[arg(long, env = "MAX_REQUESTS_PER_SECOND", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    max_requests_per_second: u32,
+    /// The HTTP proxy for the https of ClusterConnections; no other variable of the environment names one to ZITADEL.
+    #[arg(long, env = "PROXY", hide_env_values = true)]
+    proxy: Option<SecretString>,
+    /// Hosts, addresses and networks that are reached without the proxy (repeatable).
+    #[arg(long, env = "PROXY_EXCEPT", value_delimiter = ',')]
+    proxy_except: Vec<String>,
 }
 
 /// Why the process ends with a failure.
@@ -86,6 +97,9 @@ pub enum Error {
     /// The Lease cannot be given up.
     #[error(transparent)]
     Lease(#[from] lease::Error),
+    /// The proxy cannot be used.
+    #[error("{0}")]
+    Proxy(String),
     /// Leadership went to another process.
     #[error("leadership was lost: another process holds the Lease, or it could not be renewed in time")]
     LeadershipLost,
@@ -132,6 +146,7 @@ fn print(text: &str) -> Result<(), Error> {
 impl Run {
     async fn execute(self) -> Result<(), Error> {
         telemetry::init(self.log_format, &self.log)?;
+        let proxy = self.proxy().map_err(Error::Proxy)?;
         let stop = shutdown::on_signals()?;
         let (clients, in_cluster) = kubernetes().await?;
         let mut registry = Registry::default();
@@ -145,7 +160,7 @@ impl Run {
         }
         let probes = CancellationToken::new();
         let serving = tokio::spawn(admin.serve(readiness.clone(), Arc::new(registry), probes.clone()));
-        let site = Site { namespace: self.operator_namespace.clone(), in_cluster };
+        let site = Site { namespace: self.operator_namespace.clone(), in_cluster, proxy };
         let options = |leadership| self.options(site, leadership, readiness, metrics);
         let result = match elect {
             true => self.lead(clients, options, &stop).await,
@@ -187,6 +202,11 @@ impl Run {
         result
     }
 
+    fn proxy(&self) -> Result<Option<Proxy>, String> {
+        let url = self.proxy.as_ref().map(|url| url.expose_secret().trim()).filter(|url| !url.is_empty());
+        url.map(|url| Proxy::parse(url, &self.proxy_except)).transpose()
+    }
+
     fn options(&self, site: Site, leadership: Leadership, readiness: Readiness, metrics: Metrics) -> Options {
         let named = |names: &[String]| -> BTreeSet<String> {
             names.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
@@ -194,6 +214,7 @@ impl Run {
         let config = Config {
             concurrency: self.concurrency,
             min_resync: Duration::from_secs(self.min_resync_seconds),
+            max_requests_per_second: self.max_requests_per_second,
             namespaces: named(&self.watch_namespace).into_iter().collect(),
             label_selector: self.label_selector.clone().filter(|selector| !selector.trim().is_empty()),
             ..Config::default()

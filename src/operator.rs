@@ -49,7 +49,7 @@ impl Options {
     /// Production settings for an operator in this namespace that needs no leader election.
     pub fn new(operator_namespace: impl Into<String>) -> Self {
         Self {
-            site: Site { namespace: operator_namespace.into(), in_cluster: false },
+            site: Site { namespace: operator_namespace.into(), in_cluster: false, proxy: None },
             config: Config::default(),
             transport: Arc::new(http_transport),
             leadership: Leadership::always(),
@@ -90,8 +90,8 @@ pub async fn run(
     let stores = Stores { namespaced: namespaced.clone(), cluster: cluster.clone() };
     let (sources, wanted) = Sources::new();
     let admissions = Arc::new(Admissions::new(Arc::default(), most_under_way(&config)));
-    let connections =
-        Connections::new(clients.calls.clone(), site, stores, transport, sources, admissions.clone());
+    let (calls, gates) = (clients.calls.clone(), admissions.clone());
+    let connections = Connections::new(calls, site, config.clone(), stores, transport, sources, gates);
     let engine = Arc::new(Engine::new(
         kinds::registry().len(),
         clients.clone(),

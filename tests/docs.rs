@@ -225,3 +225,75 @@ fn every_fault_has_its_row_and_the_tests_it_names_are_there() {
         assert!(code.contains(&format!("mod {module};")), "{name}");
     }
 }
+
+/// The documents of a stream of YAML.
+fn manifests(path: &str) -> Vec<serde_json::Value> {
+    serde_saphyr::from_multiple(&read(path)).unwrap()
+}
+
+fn words(list: &serde_json::Value) -> Vec<String> {
+    list.as_array().into_iter().flatten().map(|item| item.as_str().unwrap().to_owned()).collect()
+}
+
+/// What a rule gives, as the table of rights says it.
+fn right(role: &str, rule: &serde_json::Value) -> String {
+    let all = |suffix| sorted(crd::all().into_iter().map(|crd| crd.spec.names.plural + suffix));
+    let resources = match sorted(words(&rule["resources"])) {
+        kinds if kinds == all("") => "every kind".to_owned(),
+        statuses if statuses == all("/status") => "every kind/status".to_owned(),
+        others => format!("{} {}", others.join(", "), words(&rule["resourceNames"]).join(", ")),
+    };
+    let group = words(&rule["apiGroups"]).join(", ");
+    let group = if group.is_empty() { "core" } else { &group };
+    format!("{role} | {group} | {} | {}", resources.trim(), words(&rule["verbs"]).join(", "))
+}
+
+#[test]
+fn the_rights_in_kubernetes_are_those_of_the_manifest() {
+    let rows = table(&read("docs/security.md"), "## Rights in Kubernetes").into_iter().map(|row| {
+        assert!(row.len() == 5 && !row[4].is_empty(), "{row:?} says why");
+        row[..4].join(" | ")
+    });
+    let roles = manifests("charts/plain/operator.yaml").into_iter().filter(|object| {
+        // The others are for people.
+        matches!(object["kind"].as_str(), Some("Role" | "ClusterRole"))
+            && matches!(
+                object["metadata"]["name"].as_str(),
+                Some("zitadel-operator" | "zitadel-operator-secret-reader")
+            )
+    });
+    let given = roles.flat_map(|role| {
+        let name =
+            format!("{} {}", role["kind"].as_str().unwrap(), role["metadata"]["name"].as_str().unwrap());
+        let rules = role["rules"].as_array().cloned().unwrap();
+        rules.into_iter().map(move |rule| right(&name, &rule)).collect::<Vec<_>>()
+    });
+    assert_eq!(sorted(rows), sorted(given));
+}
+
+#[test]
+fn the_role_that_suffices_for_a_kind_carries_each_of_its_permissions() {
+    let rows = table(&read("docs/security.md"), "## Credentials").into_iter().map(|row| row.join(" | "));
+    let stated = registry().into_iter().map(|entry| {
+        let carriers =
+            |roles: &str| roles.replace(" or ", ", ").split(", ").map(str::to_owned).collect::<Vec<_>>();
+        let mut enough = carriers(entry.permissions[0].roles);
+        enough.retain(|role| entry.permissions.iter().all(|p| carriers(p.roles).contains(role)));
+        format!("{} | {}", entry.kind, enough.join(" or "))
+    });
+    assert_eq!(sorted(rows), sorted(stated));
+}
+
+#[test]
+fn the_flags_that_documents_name_are_there() {
+    let help =
+        std::process::Command::new(env!("CARGO_BIN_EXE_zitadel-operator")).args(["run", "--help"]).output();
+    let help = String::from_utf8(help.unwrap().stdout).unwrap();
+    for document in ["docs/security.md", "docs/connections.md"] {
+        let text = read(document);
+        let code = text.split('`').skip(1).step_by(2);
+        for flag in code.filter(|code| code.starts_with("--") && !code.contains(' ')) {
+            assert!(help.contains(&format!("{flag} ")), "{document} has {flag}");
+        }
+    }
+}

@@ -8,18 +8,20 @@ use kube::core::DeserializeGuard;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
+use super::Config;
 use super::address::{Address, ConnectionKey};
 use super::admission::{Admission, Admissions, Gate};
+use super::caps;
 use super::credentials::{SecretCredential, Vault};
 use super::fault::Fault;
 use super::session::{Parts, Session};
 use super::sources::{Source, Sources, reads};
 use super::watched::Watched;
-use crate::api::connection::{AccessGrant, ClusterConnection, Connection, Endpoint};
+use crate::api::connection::{AccessGrant, ClusterConnection, Connection, Endpoint, RateLimit};
 use crate::api::{ConnectionKind, FINALIZER, Reason};
 use crate::zitadel::{
-    AggregateLocks, Client, ClientConfig, Error, HttpTransport, HttpTransportConfig, Rate, Transport,
-    check_url, parse_base_url,
+    AggregateLocks, Client, ClientConfig, Error, HttpTransport, HttpTransportConfig, Proxy, Rate, Transport,
+    check_public, check_url, parse_base_url,
 };
 
 /// Bound of one call to ZITADEL, its retries included.
@@ -56,12 +58,16 @@ pub struct Site {
     pub namespace: String,
     /// In a cluster a tenant's `Connection` may not point at the operator's own loopback or link-local network.
     pub in_cluster: bool,
+    /// What the https of a `ClusterConnection` goes through. A tenant's `Connection` has no use of it: a proxy resolves
+    /// names itself, and stands in a network that is not the tenant's.
+    pub proxy: Option<Proxy>,
 }
 
 /// Every connection, and one session for each that is used.
 pub struct Connections {
     client: kube::Client,
     site: Site,
+    config: Config,
     stores: Stores,
     transport: Arc<TransportFactory>,
     locks: Arc<AggregateLocks>,
@@ -75,6 +81,7 @@ impl Connections {
     pub fn new(
         client: kube::Client,
         site: Site,
+        config: Config,
         stores: Stores,
         transport: Arc<TransportFactory>,
         sources: Arc<Sources>,
@@ -83,6 +90,7 @@ impl Connections {
         Self {
             client,
             site,
+            config,
             stores,
             transport,
             locks: Arc::default(),
@@ -178,6 +186,11 @@ impl Connections {
         };
         let url = parse_base_url(&endpoint.url).map_err(invalid)?;
         check_url(&url, endpoint.insecure).map_err(invalid)?;
+        let tenant = key.kind == ConnectionKind::Connection;
+        let deny_local = tenant && self.site.in_cluster;
+        if deny_local {
+            check_public(&url).map_err(invalid)?;
+        }
         let vault = self.vault(key);
         let certificates = match &endpoint.ca_bundle {
             Some(bundle) => Some(vault.certificates(bundle).await.map_err(Error::Credential)?),
@@ -185,7 +198,8 @@ impl Connections {
         };
         let transport = HttpTransportConfig {
             ca_bundle: certificates.clone(),
-            deny_local: self.site.in_cluster && key.kind == ConnectionKind::Connection,
+            deny_local,
+            proxy: self.site.proxy.clone().filter(|_| !tenant),
             ..Default::default()
         };
         let transport = (self.transport)(&transport).map_err(invalid)?;
@@ -195,16 +209,17 @@ impl Connections {
             deadline: CALL_DEADLINE,
         };
         let count = |n: i32| u32::try_from(n).unwrap_or(1);
-        let rate = Rate {
-            requests_per_second: count(endpoint.rate_limit.requests_per_second),
-            burst: count(endpoint.rate_limit.burst),
-        };
+        let RateLimit { requests_per_second, burst } = caps::capped(&endpoint.rate_limit, &self.config);
+        let rate = Rate { requests_per_second: count(requests_per_second), burst: count(burst) };
         let gate = self.gate(key, &endpoint, rate);
+        // A tenant's calls may wait for its own budget; nobody else may wait for them.
+        let locks = if tenant { Arc::default() } else { self.locks.clone() };
         let source = Arc::new(SecretCredential { vault, endpoint: endpoint.clone() });
-        let client =
-            Client::new(config, transport, source, gate.budget(), self.locks.clone()).map_err(invalid)?;
+        let client = Client::new(config, transport, source, gate.budget(), locks).map_err(invalid)?;
+        let freshness = caps::resync(&endpoint, &self.config);
         let admissions = self.admissions.clone();
-        let parts = Parts { key: key.clone(), uid, endpoint, access, certificates, rate, admissions, gate };
+        let key = key.clone();
+        let parts = Parts { key, uid, endpoint, access, certificates, freshness, rate, admissions, gate };
         Ok(self.install(Session::new(parts, client)))
     }
 

@@ -4,6 +4,7 @@ pub mod access;
 pub mod address;
 pub mod admission;
 pub mod backoff;
+pub mod caps;
 pub mod claims;
 pub mod connections;
 pub mod controller;
@@ -66,6 +67,8 @@ pub struct Config {
     pub resync: Duration,
     /// No connection makes it shorter.
     pub min_resync: Duration,
+    /// No connection calls ZITADEL more often.
+    pub max_requests_per_second: u32,
     /// How long an outage must last before it shows in a `Ready` that was true.
     pub outage_grace: Duration,
     /// How long a list may lag behind a create before its silence counts.
@@ -84,6 +87,7 @@ impl Default for Config {
             concurrency: 16,
             resync: Duration::from_secs(600),
             min_resync: Duration::from_secs(30),
+            max_requests_per_second: 100,
             outage_grace: Duration::from_secs(300),
             projection_lag: Duration::from_secs(30),
             delays: Delays::default(),

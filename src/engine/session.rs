@@ -29,6 +29,7 @@ pub struct Session {
     pub client: Client,
     /// The certificates it trusts besides the system's, to notice a change.
     pub certificates: Option<Vec<u8>>,
+    freshness: Duration,
     rate: Rate,
     admissions: Arc<Admissions>,
     gate: Mutex<Arc<Gate>>,
@@ -57,6 +58,8 @@ pub struct Parts {
     pub access: Option<Vec<AccessGrant>>,
     /// Its extra certificates.
     pub certificates: Option<Vec<u8>>,
+    /// How long what is learned may be believed.
+    pub freshness: Duration,
     /// The rate it allows.
     pub rate: Rate,
     /// The gates of all budgets.
@@ -68,7 +71,7 @@ pub struct Parts {
 impl Session {
     /// A session that has learned nothing yet.
     pub fn new(parts: Parts, client: Client) -> Self {
-        let Parts { key, uid, endpoint, access, certificates, rate, admissions, gate } = parts;
+        let Parts { key, uid, endpoint, access, certificates, freshness, rate, admissions, gate } = parts;
         gate.set_rate(&key, Some(rate));
         Self {
             key,
@@ -77,6 +80,7 @@ impl Session {
             access,
             client,
             certificates,
+            freshness,
             rate,
             admissions,
             gate: Mutex::new(gate),
@@ -123,9 +127,9 @@ impl Session {
         *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = shared;
     }
 
-    /// How long what was learned may be believed.
+    /// How long what was learned may be believed: the resync interval in force.
     pub fn freshness(&self) -> Duration {
-        self.endpoint.resync_interval.into()
+        self.freshness
     }
 
     /// The credential's Secret went: only deletions go on with what is in memory.

@@ -20,6 +20,7 @@ use crate::api::connection::{
 use crate::api::{ConditionType, ConnectionKind, Reason, annotation};
 use crate::engine::address::ConnectionKey;
 use crate::engine::admission::Admission;
+use crate::engine::caps;
 use crate::engine::controller::{guarded, strip, until_idle};
 use crate::engine::events::Note;
 use crate::engine::fault::{Fault, Pace, Severity, Verdict};
@@ -286,7 +287,10 @@ impl<K: AnyConnection> Probe<'_, K> {
             return None;
         }
         let verdict = match &result {
-            Ok(()) => Some(Verdict::available("the credential works")),
+            Ok(()) => {
+                let withheld = caps::withheld(self.connection.endpoint(), &self.engine.config);
+                Some(Verdict::available(format!("the credential works{withheld}")))
+            }
             Err(fault) => Verdict::of(fault),
         };
         if let Err(fault) = &result {
@@ -299,8 +303,8 @@ impl<K: AnyConnection> Probe<'_, K> {
         if pace == Pace::Resync {
             self.engine.backoff.reset(&uid);
         }
-        let resync: std::time::Duration = self.connection.endpoint().resync_interval.into();
-        Some(self.engine.backoff.next(&uid, pace, resync.max(self.engine.config.min_resync)))
+        let resync = caps::resync(self.connection.endpoint(), &self.engine.config);
+        Some(self.engine.backoff.next(&uid, pace, resync))
     }
 
     /// Writes the status; a change of usability wakes everything that uses the connection.

@@ -21,6 +21,7 @@ mod mint;
 mod organization;
 mod page;
 mod project;
+mod proxy;
 mod refusal;
 mod resolve;
 mod token;
@@ -45,9 +46,10 @@ pub use self::load::Load;
 pub use self::metadata::Metadata;
 pub use self::organization::{Organization, OrganizationState};
 pub use self::project::{Created, Details, PrivateLabelingSetting, Project, ProjectSettings, ProjectState};
+pub use self::proxy::Proxy;
 pub use self::token::TokenSource;
 pub use self::transport::{HttpTransport, HttpTransportConfig, Transport, TransportError};
-pub use self::url::{check_url, parse_base_url};
+pub use self::url::{check_public, check_url, parse_base_url};
 
 /// The permissions that calls need, as ZITADEL names them (`internal/api/authz` of the server).
 pub mod permission {

@@ -8,7 +8,8 @@ use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::resolve::{PublicResolver, is_local};
+use super::proxy::Proxy;
+use super::resolve::{DENIED, PublicResolver, names_local_address};
 
 /// The largest answer body that is read, in bytes.
 pub(crate) const BODY_LIMIT: usize = 4 * 1024 * 1024;
@@ -55,17 +56,19 @@ pub struct HttpTransportConfig {
     pub timeout: Duration,
     /// Certificates (PEM) trusted besides the system's.
     pub ca_bundle: Option<Vec<u8>>,
-    /// Refuse loopback, link-local and unspecified addresses, checked after name resolution.
+    /// Refuse local addresses, checked after name resolution. Excludes `proxy`, which resolves names itself.
     pub deny_local: bool,
+    /// What https goes through; not used with `deny_local`.
+    pub proxy: Option<Proxy>,
 }
 
 impl Default for HttpTransportConfig {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(15), ca_bundle: None, deny_local: false }
+        Self { timeout: Duration::from_secs(15), ca_bundle: None, deny_local: false, proxy: None }
     }
 }
 
-/// HTTP/1.1 and HTTP/2 over rustls: no redirects, no proxy from the environment, bodies of at most 4 MiB.
+/// HTTP/1.1 and HTTP/2 over rustls: no redirects, no proxy but that of the configuration, bodies of at most 4 MiB.
 #[derive(Clone, Debug)]
 pub struct HttpTransport {
     client: reqwest::Client,
@@ -90,10 +93,11 @@ impl HttpTransport {
     }
 
     async fn exchange(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, TransportError> {
-        if self.deny_local && names_local_address(request.uri()) {
-            return Err(TransportError::Unreachable(super::resolve::DENIED.to_owned()));
-        }
         let request = reqwest::Request::try_from(request).map_err(|error| self.failure(&error))?;
+        // Addresses are never resolved; only this URL has them in one way of writing.
+        if self.deny_local && names_local_address(request.url()) {
+            return Err(TransportError::Unreachable(DENIED.to_owned()));
+        }
         let response = self.client.execute(request).await.map_err(|error| self.failure(&error))?;
         let mut head = http::Response::new(());
         *head.status_mut() = response.status();
@@ -148,7 +152,11 @@ fn builder(config: &HttpTransportConfig) -> reqwest::ClientBuilder {
         .tcp_keepalive(Duration::from_secs(30))
         .http2_keep_alive_interval(Duration::from_secs(30))
         .http2_keep_alive_timeout(CONNECT_TIMEOUT);
-    if config.deny_local { builder.dns_resolver(Arc::new(PublicResolver)) } else { builder }
+    match &config.proxy {
+        _ if config.deny_local => builder.dns_resolver(Arc::new(PublicResolver)),
+        Some(proxy) => builder.proxy(proxy.for_client()),
+        None => builder,
+    }
 }
 
 fn certificates(bundle: Option<&[u8]>) -> Result<Vec<reqwest::Certificate>, String> {
@@ -160,11 +168,6 @@ fn certificates(bundle: Option<&[u8]>) -> Result<Vec<reqwest::Certificate>, Stri
         Ok(certificates) => Ok(certificates),
         Err(_) => Err("the CA bundle is not PEM".to_owned()),
     }
-}
-
-fn names_local_address(uri: &http::Uri) -> bool {
-    let host = uri.host().unwrap_or_default();
-    host.trim_matches(['[', ']']).parse().is_ok_and(is_local)
 }
 
 fn last_cause(error: &dyn StdError) -> String {

@@ -2,6 +2,8 @@
 
 use ::url::{Host, Url};
 
+use super::resolve::{DENIED, names_local_address};
+
 /// Parses the URL under which ZITADEL is reached; a path prefix is kept without its trailing slash.
 ///
 /// # Errors
@@ -38,6 +40,18 @@ pub fn check_url(url: &Url, insecure: bool) -> Result<(), String> {
     Err("plain http to a host that is not loopback needs `insecure: true`".to_owned())
 }
 
+/// Refuses a URL that says itself that it leads to the operator's own host; what names resolve to is checked later.
+///
+/// # Errors
+/// A sentence for a condition.
+pub fn check_public(url: &Url) -> Result<(), String> {
+    let name = url.domain().unwrap_or_default().trim_end_matches('.');
+    match names_local_address(url) || name == "localhost" || name.ends_with(".localhost") {
+        true => Err(DENIED.to_owned()),
+        false => Ok(()),
+    }
+}
+
 /// The issuers that a JWT assertion may be addressed to: the URL's origin and the external domain's.
 pub(crate) fn audiences(base_url: &Url, external_domain: Option<&str>) -> Vec<String> {
     let mut audiences = vec![base_url.origin().ascii_serialization()];
@@ -53,7 +67,8 @@ pub(crate) fn audiences(base_url: &Url, external_domain: Option<&str>) -> Vec<St
 
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        // Names under it may be asked of a name server.
+        Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,

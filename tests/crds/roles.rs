@@ -9,10 +9,14 @@ use serde_json::Value;
 use zitadel_operator::api::{GROUP, crd};
 use zitadel_operator::kinds::registry;
 
+fn manifest() -> Vec<Value> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/plain/operator.yaml");
+    serde_saphyr::from_multiple(&fs::read_to_string(manifest).unwrap()).unwrap()
+}
+
 /// The resources that a role of the manifest grants in our API group, by verb.
 fn granted(role: &str) -> BTreeMap<String, BTreeSet<String>> {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/plain/operator.yaml");
-    let documents: Vec<Value> = serde_saphyr::from_multiple(&fs::read_to_string(manifest).unwrap()).unwrap();
+    let documents = manifest();
     let is_it = |object: &&Value| object["kind"] == "ClusterRole" && object["metadata"]["name"] == role;
     let object = documents.iter().find(is_it).expect("the manifest has the role");
     let role: ClusterRole = serde_json::from_value(object.clone()).unwrap();
@@ -59,4 +63,19 @@ fn people_read_and_write_every_kind_of_a_namespace_and_never_its_status() {
     assert_eq!(granted("zitadel-operator-view"), each(&["get", "list", "watch"], &kinds));
     let writes = ["create", "delete", "deletecollection", "patch", "update"];
     assert_eq!(granted("zitadel-operator-edit"), each(&writes, &kinds));
+}
+
+#[test]
+fn what_is_granted_everywhere_has_no_secret_no_config_map_and_no_wildcard() {
+    let objects = manifest();
+    let of_kind = |kind: &'static str| objects.iter().filter(move |object| object["kind"] == kind);
+    let bound = of_kind("ClusterRoleBinding").map(|binding| binding["roleRef"]["name"].clone());
+    let bound: Vec<Value> = bound.collect();
+    assert_eq!(bound, ["zitadel-operator"]);
+    for role in of_kind("ClusterRole").chain(of_kind("Role")) {
+        let everywhere = role["kind"] == "ClusterRole" && bound.contains(&role["metadata"]["name"]);
+        let rules = role["rules"].to_string();
+        let values = ["\"secrets\"", "\"configmaps\""].iter().any(|resource| rules.contains(resource));
+        assert!(!(rules.contains('*') || everywhere && values), "{rules}");
+    }
 }

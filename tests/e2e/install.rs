@@ -1,5 +1,7 @@
 //! The plain manifest and the binary, as somebody installs them.
 
+mod partial;
+
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -21,19 +23,18 @@ static INSTALLED: OnceCell<Cluster> = OnceCell::const_new();
 struct Cluster(ControlPlane);
 
 async fn installed() -> &'static Cluster {
-    INSTALLED
-        .get_or_init(|| async {
-            let cluster = Cluster(ControlPlane::builder().audit(true).start().await.unwrap());
-            // As the README says it.
-            let arguments = ["apply", "-f", "crds/", "-f", "charts/plain/operator.yaml"];
-            cluster.kubectl(&arguments);
-            cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"]);
-            cluster
-        })
-        .await
+    INSTALLED.get_or_init(Cluster::install).await
 }
 
 impl Cluster {
+    async fn install() -> Self {
+        let cluster = Self(ControlPlane::builder().audit(true).start().await.unwrap());
+        // As the README says it.
+        cluster.kubectl(&["apply", "-f", "crds/", "-f", "charts/plain/operator.yaml"]);
+        cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"]);
+        cluster
+    }
+
     fn try_kubectl(&self, arguments: &[&str]) -> Output {
         self.0.kubectl().args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap()
     }
@@ -85,8 +86,12 @@ impl Cluster {
 
     /// What the operator asked for and was refused, as `verb resource namespace`.
     fn refused(&self, since: AuditMark) -> Vec<String> {
+        self.refused_to(OPERATOR, since)
+    }
+
+    fn refused_to(&self, user: &str, since: AuditMark) -> Vec<String> {
         let entries =
-            self.0.audit_since(since).unwrap().into_iter().filter(|entry| entry.user.username == OPERATOR);
+            self.0.audit_since(since).unwrap().into_iter().filter(|entry| entry.user.username == user);
         let entries: Vec<AuditEntry> = entries.collect();
         assert!(!entries.is_empty(), "its calls are in the log");
         let refused = entries.into_iter().filter(|entry| entry.response_status.code == 403);
@@ -98,11 +103,17 @@ impl Cluster {
 
     /// Starts the binary as the Deployment would, with a token of the ServiceAccount.
     fn run_operator(&self) -> Operator {
-        let token = self.kubectl(&["create", "token", "zitadel-operator", "-n", NAMESPACE]);
+        self.run_operator_as("zitadel-operator", &["--leader-election", "true"])
+    }
+
+    fn run_operator_as(&self, account: &str, flags: &[&str]) -> Operator {
+        let token = self.kubectl(&["create", "token", account, "-n", NAMESPACE]);
         let kubeconfig = self.0.kubeconfig_for("operator", token.trim()).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_zitadel-operator"));
-        command.args(["run", "--leader-election", "true", "--admin-address", "127.0.0.1:0"]);
+        command.args(["run", "--admin-address", "127.0.0.1:0"]).args(flags);
         command.env_clear().envs([("POD_NAMESPACE", NAMESPACE), ("LOG_FORMAT", "json")]);
+        // A proxy of the environment, which nobody serves, is none to ZITADEL.
+        command.envs([("HTTP_PROXY", "http://127.0.0.1:1"), ("ALL_PROXY", "http://127.0.0.1:1")]);
         command.env("KUBECONFIG", kubeconfig).stderr(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let lines = BufReader::new(process.stderr.take().unwrap()).lines();

@@ -16,6 +16,7 @@ mod instance;
 mod kstatus;
 mod lifecycle;
 mod namespace;
+mod network;
 mod org_domain_policy;
 mod org_features;
 mod org_metadata;

@@ -111,6 +111,7 @@ pub fn config(namespace: &str) -> Config {
     let growth = |base, cap| Growth { base: Duration::from_millis(base), cap: Duration::from_millis(cap) };
     Config {
         min_resync: Duration::from_millis(100),
+        max_requests_per_second: 1000,
         projection_lag: Duration::from_secs(4),
         delays: Delays {
             transient: growth(200, 1000),
@@ -192,6 +193,14 @@ impl World {
     pub async fn start_operator_of(&mut self, config: Config, operator_namespace: &str) {
         let client = client(self.control_plane).await;
         self.operator = Some(spawn(client, config, operator_namespace));
+    }
+
+    /// Starts the operator as one that runs in the cluster, in this namespace.
+    pub async fn start_operator_in_cluster(&mut self, operator_namespace: &str) {
+        let client = client(self.control_plane).await;
+        let mut options = Options { config: config(&self.namespace), ..Options::new(operator_namespace) };
+        options.site.in_cluster = true;
+        self.operator = Some(run(client, options));
     }
 
     /// Starts the operator with the settings of [`config`] and these metrics.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Redirect;
+use axum::serve::ListenerExt;
 use axum::{Router, routing::get};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -19,8 +20,8 @@ use super::{
 };
 
 /// A loopback server that ends with the test.
-struct Server {
-    url: String,
+pub(super) struct Server {
+    pub(super) url: String,
     task: AbortHandle,
 }
 
@@ -30,7 +31,7 @@ impl Drop for Server {
     }
 }
 
-async fn serve(router: Router) -> std::io::Result<Server> {
+pub(super) async fn serve(router: Router) -> std::io::Result<Server> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
     let task = tokio::spawn(async move { axum::serve(listener, router).await }).abort_handle();
@@ -38,7 +39,7 @@ async fn serve(router: Router) -> std::io::Result<Server> {
 }
 
 /// Answers every connection with these bytes, then closes it, or holds it open.
-async fn speak(text: &'static str, hold: bool) -> std::io::Result<Server> {
+pub(super) async fn speak(text: &'static str, hold: bool) -> std::io::Result<Server> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
     let task = tokio::spawn(async move {
@@ -56,7 +57,7 @@ async fn speak(text: &'static str, hold: bool) -> std::io::Result<Server> {
     Ok(Server { url, task: task.abort_handle() })
 }
 
-fn request(url: &str) -> http::Result<Request<Bytes>> {
+pub(super) fn request(url: &str) -> http::Result<Request<Bytes>> {
     Request::get(url).body(Bytes::new())
 }
 
@@ -64,7 +65,7 @@ fn transport(timeout: Duration) -> Result<HttpTransport, String> {
     HttpTransport::new(&HttpTransportConfig { timeout, ..HttpTransportConfig::default() })
 }
 
-const PATIENT: Duration = Duration::from_secs(15);
+pub(super) const PATIENT: Duration = Duration::from_secs(15);
 const IMPATIENT: Duration = Duration::from_millis(200);
 
 #[tokio::test]
@@ -147,29 +148,46 @@ async fn failures_name_their_last_cause() -> TestResult {
     Ok(())
 }
 
+/// Neither the head nor the body of an answer may go on for ever, a byte at a time.
 #[tokio::test]
-async fn local_addresses_can_be_denied_also_behind_a_name() -> TestResult {
-    let server = serve(Router::new().fallback(|| async { "{}" })).await?;
-    let port = server.url.rsplit(':').next().unwrap_or_default();
-    let open = transport(PATIENT)?;
-    let closed =
-        HttpTransport::new(&HttpTransportConfig { deny_local: true, ..HttpTransportConfig::default() })?;
-    for host in ["127.0.0.1", "localhost"] {
-        let url = format!("http://{host}:{port}/");
-        assert_eq!(open.send(request(&url)?).await?.status(), 200, "{host}");
-        let denied = closed.send(request(&url)?).await.err();
-        assert!(
-            matches!(&denied, Some(TransportError::Unreachable(text)) if text.contains("refused")),
-            "{denied:?}"
-        );
+async fn an_answer_that_trickles_ends_with_the_time_for_it() -> TestResult {
+    for head in ["HTTP/1.1 200 OK\r\nx: ", "HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n"] {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let trickle = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await?;
+            let _request = socket.read(&mut [0; 4096]).await?;
+            let mut written = socket.write_all(head.as_bytes()).await;
+            while written.is_ok() {
+                tokio::time::sleep(IMPATIENT / 20).await;
+                written = socket.write_all(b" ").await;
+            }
+            written
+        });
+        let late = transport(IMPATIENT)?.send(request(&url)?).await.err();
+        assert_eq!(late, Some(TransportError::Timeout(IMPATIENT)), "{head:?}");
+        assert!(trickle.await?.is_err(), "and its connection was closed");
     }
-    for host in
-        ["127.1.2.3", "169.254.169.254", "0.0.0.0", "[::1]", "[::]", "[fe80::1]", "[::ffff:127.0.0.1]"]
-    {
-        let denied = closed.send(request(&format!("http://{host}:{port}/"))?).await.err();
-        let expected = TransportError::Unreachable(super::super::resolve::DENIED.to_owned());
-        assert_eq!(denied, Some(expected), "{host}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn calls_one_after_another_share_a_connection() -> TestResult {
+    let opened = Arc::new(AtomicUsize::new(0));
+    let counted = opened.clone();
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let listener = listener.tap_io(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+    });
+    let router = Router::new().fallback(|| async { "{}" });
+    let server =
+        Server { url, task: tokio::spawn(axum::serve(listener, router).into_future()).abort_handle() };
+    let transport = transport(PATIENT)?;
+    for _ in 0..20 {
+        transport.send(request(&server.url)?).await?;
     }
+    assert_eq!(opened.load(Ordering::SeqCst), 1);
     Ok(())
 }
 

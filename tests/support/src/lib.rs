@@ -3,4 +3,5 @@
 
 pub mod control_plane;
 pub mod kubernetes;
+pub mod tls;
 pub mod zitadel;

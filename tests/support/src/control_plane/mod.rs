@@ -8,7 +8,7 @@ mod assets;
 mod audit;
 mod build;
 mod error;
-mod pki;
+pub(crate) mod pki;
 mod process;
 mod site;
 

@@ -10,7 +10,7 @@ use rcgen::{
 
 use super::Error;
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
+pub(crate) type Authority = CertifiedIssuer<'static, KeyPair>;
 
 /// Writes all of them (EC P-256, PEM) into `dir`, and returns the CA certificate that clients trust.
 pub(super) fn write(dir: &Path) -> Result<String, Error> {
@@ -36,14 +36,16 @@ pub(super) fn write(dir: &Path) -> Result<String, Error> {
     Ok(ca.pem())
 }
 
-fn authority(name: &str) -> Result<Authority, rcgen::Error> {
+/// A certificate authority of this name.
+pub(crate) fn authority(name: &str) -> Result<Authority, rcgen::Error> {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate()?)
 }
 
-fn leaf(
+/// A certificate for these names and addresses, and its key (PEM).
+pub(crate) fn leaf(
     issuer: &Authority,
     name: &str,
     alternative_names: &[&str],
