@@ -11,6 +11,7 @@ mod deletion;
 mod drift;
 mod faults;
 mod gate;
+mod impostor;
 mod install;
 mod instance;
 mod kstatus;
