@@ -333,7 +333,10 @@ fn gone<K: Kind>(engine: &Engine, object: &Guarded<K>) {
     let Ok(object) = &object.0 else { return };
     let namespace = object.namespace().unwrap_or_default();
     let key = ConnectionKey::of(&object.management().connection_ref, &namespace);
-    engine.wakes.wake([key.address()]);
+    // While others use it, it has nothing to do: who comes and goes must not make it call.
+    if engine.users(&key).is_none_or(|users| users == 0) {
+        engine.wakes.wake([key.address()]);
+    }
     if let Some(status) = object.status() {
         engine.wake_owner(&Claimant::of(object), &status.common);
     }
