@@ -10,6 +10,7 @@ mod credentials;
 mod deletion;
 mod drift;
 mod faults;
+mod foreign;
 mod gate;
 mod impostor;
 mod install;
