@@ -7,6 +7,7 @@ use kube::ResourceExt;
 
 use super::address::Address;
 use super::kind::Kind;
+use crate::api::ConnectionKind;
 
 /// One thing in one ZITADEL instance that only one resource may own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,30 +19,78 @@ pub struct Claim {
 }
 
 /// A resource that holds or wants a claim.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Claimant {
     /// The resource's UID.
     pub uid: String,
     /// Where it is.
     pub address: Address,
+    /// Through which kind of connection it came to what it claims.
+    pub connection: ConnectionKind,
 }
 
 impl Claimant {
-    /// This resource of the kind `K` as a claimant, whether it parsed or not.
-    pub fn of<K: Kind>(object: &impl ResourceExt) -> Self {
-        Self { uid: object.uid().unwrap_or_default(), address: Address::of::<K>(object) }
+    /// This resource as a claimant.
+    pub fn of<K: Kind>(object: &K) -> Self {
+        Self {
+            uid: object.uid().unwrap_or_default(),
+            address: Address::of::<K>(object),
+            connection: object.management().connection_ref.kind,
+        }
+    }
+
+    /// Must the other one respect what this one claims?
+    ///
+    /// The server of a `Connection` was chosen by whoever may write to its namespace, and can say that it is any
+    /// instance and has any object: that counts in its namespace only. Of a `ClusterConnection` it counts everywhere.
+    pub fn binds(&self, other: &Self) -> bool {
+        self.is_shared() || (!other.is_shared() && self.is_neighbour(other))
+    }
+
+    /// Does the other one, bound to the organization that this one owns, live in it?
+    ///
+    /// Strangers believe each other through `ClusterConnection`s only; a namespace may be wrong about itself.
+    pub fn houses(&self, other: &Self) -> bool {
+        self.is_neighbour(other) || (self.is_shared() && other.is_shared())
+    }
+
+    /// Did it come through a connection that a cluster admin made?
+    pub fn is_shared(&self) -> bool {
+        self.connection == ConnectionKind::ClusterConnection
+    }
+
+    /// Are they of one namespace?
+    pub fn is_neighbour(&self, other: &Self) -> bool {
+        self.address.namespace == other.address.namespace
     }
 }
 
 #[derive(Default)]
 struct Index {
-    holders: HashMap<Claim, Claimant>,
-    waiting: HashMap<Claim, HashSet<Address>>,
+    holders: HashMap<Claim, Vec<Claimant>>,
+    waiting: HashMap<Claim, HashSet<Claimant>>,
+}
+
+impl Index {
+    fn holder(&self, claim: &Claim, claimant: &Claimant) -> Option<Claimant> {
+        let mut holders = self.holders.get(claim).into_iter().flatten();
+        holders.find(|holder| holder.uid != claimant.uid && holder.binds(claimant)).cloned()
+    }
+
+    fn take_waiting(&mut self, claim: &Claim, freed_by: &Claimant) -> HashSet<Address> {
+        let Some(waiting) = self.waiting.get_mut(claim) else { return HashSet::new() };
+        let told = waiting.extract_if(|waiting| freed_by.binds(waiting)).map(|told| told.address).collect();
+        if waiting.is_empty() {
+            self.waiting.remove(claim);
+        }
+        told
+    }
 }
 
 /// The index of claims.
 ///
-/// Guarantees: a claim has one holder; it never moves while the holder keeps it.
+/// Guarantees: among those who must respect each other a claim has one holder, and never moves while that one keeps it.
+/// A holder through a `Connection` yields to one through a `ClusterConnection`, never the other way round.
 #[derive(Default)]
 pub struct Claims {
     index: Mutex<Index>,
@@ -51,39 +100,40 @@ impl Claims {
     /// Takes the claim, or says who holds it. Taking one's own claim again is fine.
     pub fn acquire(&self, claim: &Claim, claimant: &Claimant) -> Result<(), Claimant> {
         let mut index = self.index();
-        match index.holders.get(claim) {
-            Some(holder) if holder.uid != claimant.uid => Err(holder.clone()),
-            _ => {
-                index.holders.insert(claim.clone(), claimant.clone());
-                Ok(())
-            }
+        if let Some(holder) = index.holder(claim, claimant) {
+            return Err(holder);
         }
+        let holders = index.holders.entry(claim.clone()).or_default();
+        holders.retain(|holder| holder.uid != claimant.uid);
+        holders.push(claimant.clone());
+        Ok(())
     }
 
-    /// Who holds the claim, if it is not this resource.
-    pub fn held_by_other(&self, claim: &Claim, uid: &str) -> Option<Claimant> {
-        self.holder(claim).filter(|holder| holder.uid != uid)
+    /// Who holds the claim that this one must respect.
+    pub fn held_by_other(&self, claim: &Claim, claimant: &Claimant) -> Option<Claimant> {
+        self.index().holder(claim, claimant)
     }
 
-    /// Who holds the claim.
-    pub fn holder(&self, claim: &Claim) -> Option<Claimant> {
-        self.index().holders.get(claim).cloned()
+    /// Everybody who holds the claim; more than one only where they need not respect each other.
+    pub fn holders(&self, claim: &Claim) -> Vec<Claimant> {
+        self.index().holders.get(claim).cloned().unwrap_or_default()
     }
 
     /// UIDs of the resources of a kind that hold anything.
     pub fn claimants(&self, kind: &str) -> Vec<String> {
         let index = self.index();
-        index.holders.values().filter(|holder| holder.address.kind == kind).map(|h| h.uid.clone()).collect()
+        let holders = index.holders.values().flatten();
+        holders.filter(|holder| holder.address.kind == kind).map(|holder| holder.uid.clone()).collect()
     }
 
     /// Remembers to wake a resource when the claim's holder changes or goes.
-    pub fn wait(&self, claim: &Claim, address: Address) {
-        self.index().waiting.entry(claim.clone()).or_default().insert(address);
+    pub fn wait(&self, claim: &Claim, claimant: &Claimant) {
+        self.index().waiting.entry(claim.clone()).or_default().insert(claimant.clone());
     }
 
-    /// The resources waiting for the claim, to be woken now: its holder was renamed or written to.
-    pub fn take_waiting(&self, claim: &Claim) -> HashSet<Address> {
-        self.index().waiting.remove(claim).unwrap_or_default()
+    /// The resources waiting for the claim, to be woken now: this one was renamed or written to.
+    pub fn take_waiting(&self, claim: &Claim, freed_by: &Claimant) -> HashSet<Address> {
+        self.index().take_waiting(claim, freed_by)
     }
 
     /// Gives up everything this resource holds; returns who waited for it.
@@ -94,14 +144,15 @@ impl Claims {
     /// Gives up what this resource holds and is so; returns who waited for it.
     pub fn release_where(&self, uid: &str, is_so: impl Fn(&Claim) -> bool) -> HashSet<Address> {
         let mut index = self.index();
-        let held = index.holders.iter().filter(|(claim, holder)| holder.uid == uid && is_so(claim));
-        let held: Vec<Claim> = held.map(|(claim, _)| claim.clone()).collect();
-        let mut waiting = HashSet::new();
-        for claim in held {
-            index.holders.remove(&claim);
-            waiting.extend(index.waiting.remove(&claim).unwrap_or_default());
-        }
-        waiting
+        let mut freed = Vec::new();
+        index.holders.retain(|claim, holders| {
+            if is_so(claim) {
+                freed
+                    .extend(holders.extract_if(.., |holder| holder.uid == uid).map(|by| (claim.clone(), by)));
+            }
+            !holders.is_empty()
+        });
+        freed.iter().flat_map(|(claim, by)| index.take_waiting(claim, by)).collect()
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {
@@ -110,49 +161,4 @@ impl Claims {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn claimant(uid: &str) -> Claimant {
-        Claimant { uid: uid.into(), address: address(uid) }
-    }
-
-    fn address(name: &str) -> Address {
-        Address { kind: "Project", namespace: "ns".into(), name: name.into() }
-    }
-
-    fn claim(target: &str) -> Claim {
-        Claim { instance: "i".into(), target: target.into() }
-    }
-
-    #[test]
-    fn a_claim_stays_with_its_holder_until_released() {
-        let claims = Claims::default();
-        claims.acquire(&claim("p"), &claimant("a")).unwrap();
-        claims.acquire(&claim("p"), &claimant("a")).unwrap();
-        assert_eq!(claims.acquire(&claim("p"), &claimant("b")).unwrap_err().uid, "a");
-        assert_eq!(claims.held_by_other(&claim("p"), "b").unwrap().uid, "a");
-        assert_eq!(claims.held_by_other(&claim("p"), "a"), None);
-        claims.release("a");
-        claims.acquire(&claim("p"), &claimant("b")).unwrap();
-    }
-
-    #[test]
-    fn the_same_target_in_another_instance_is_another_claim() {
-        let claims = Claims::default();
-        claims.acquire(&claim("p"), &claimant("a")).unwrap();
-        let elsewhere = Claim { instance: "j".into(), ..claim("p") };
-        claims.acquire(&elsewhere, &claimant("b")).unwrap();
-    }
-
-    #[test]
-    fn those_who_wait_are_told_once() {
-        let claims = Claims::default();
-        claims.acquire(&claim("p"), &claimant("a")).unwrap();
-        claims.wait(&claim("p"), address("b"));
-        claims.wait(&claim("p"), address("b"));
-        assert_eq!(claims.release("a").len(), 1);
-        assert!(claims.release("a").is_empty());
-        assert!(claims.take_waiting(&claim("p")).is_empty());
-    }
-}
+mod tests;

@@ -152,6 +152,13 @@ impl Connections {
         !matches!(self.find(key), Ok(None))
     }
 
+    /// The instances that the connection says are this one under an older identity.
+    pub fn previous_instances(&self, key: &ConnectionKey) -> Vec<String> {
+        let present = || self.sessions().get(key).map(|session| session.endpoint.clone());
+        let endpoint = self.find(key).ok().flatten().map(|found| found.endpoint).or_else(present);
+        endpoint.map(|endpoint| endpoint.previous_instances).unwrap_or_default()
+    }
+
     /// Closes the session, so that the next use builds another.
     pub fn close(&self, key: &ConnectionKey) {
         if let Some(session) = self.sessions().remove(key) {

@@ -24,7 +24,7 @@ use super::kind::{Kind, Scope};
 use super::references::ORGANIZATION;
 use super::run::Run;
 use super::watched::{Watched, watched};
-use super::{Config, Directory, Engine, Having, malformed, reconcile};
+use super::{Config, Directory, Engine, Having, Place, malformed, reconcile};
 use crate::api::{CommonStatus, ConditionType, FINALIZER, ManagementPolicy, annotation};
 use crate::runtime::admin::Readiness;
 use crate::runtime::kubernetes::{Pauses, Watching};
@@ -190,13 +190,13 @@ impl<K: Kind> Followed<K> {
 
     /// The oldest comes first and keeps what it has; a later one learns at its reconcile who holds it.
     async fn learn_claim(&self, object: &Guarded<K>) {
-        let status = match &object.0 {
+        let (claimant, status) = match &object.0 {
             Ok(object) if object.management().management_policy == ManagementPolicy::Observe => return,
-            Ok(object) => object.status().cloned(),
-            Err(invalid) => malformed::status::<K>(&self.engine, invalid).await,
+            Ok(object) => (Claimant::of(object), object.status().cloned()),
+            Err(invalid) => malformed::recorded::<K>(&self.engine, invalid).await,
         };
         for claim in status.iter().flat_map(Run::<K>::recorded_claims) {
-            let _ = self.engine.claims.acquire(&claim, &Claimant::of::<K>(object));
+            let _ = self.engine.claims.acquire(&claim, &claimant);
         }
     }
 
@@ -235,7 +235,8 @@ impl<K: Kind> Followed<K> {
             return;
         }
         let address = Address::of::<K>(object);
-        let status = object.0.as_ref().ok().and_then(|object| object.status()).map(|status| &status.common);
+        let parsed = object.0.as_ref().ok();
+        let status = parsed.and_then(|object| object.status()).map(|status| &status.common);
         let id = status.and_then(|status| status.id.clone());
         let ready = status.and_then(|status| ConditionType::Ready.find(&status.conditions));
         let home = (id.clone(), ready.is_some_and(|ready| ready.status == "True"));
@@ -246,7 +247,9 @@ impl<K: Kind> Followed<K> {
         };
         drop(homes);
         if known != Some(home) {
-            self.engine.wake_inhabitants(&address, id.as_deref());
+            let owner = parsed.map_or_else(|| malformed::claimant::<K>(object.meta(), None), Claimant::of);
+            let instance = status.and_then(|status| status.instance.as_deref());
+            self.engine.wake_inhabitants(&owner, id.as_deref(), instance);
         }
     }
 }
@@ -286,18 +289,28 @@ fn has<K: Kind>(object: &Guarded<K>, having: Having<'_>) -> bool {
         }
         // Nobody can say which connection it will need.
         (Having::Connection(key), Err(_)) => key.namespace == namespace,
-        (Having::Organization { address, id }, Ok(object)) => {
+        (Having::Organization { owner, place }, Ok(object)) => {
             let observes = object.management().management_policy == ManagementPolicy::Observe;
-            let reference = object.organization().and_then(|selector| selector.r#ref.as_ref());
-            let named = reference.is_some_and(|r| r.name == address.name && namespace == address.namespace);
-            let bound = object.status().and_then(|status| status.common.organization_id.as_deref());
-            K::SCOPE == Scope::Organization && !observes && (named || id.is_some() && bound == id)
+            K::SCOPE == Scope::Organization && !observes && lives_in(object, owner, place)
         }
         (Having::Source(source), Ok(object)) => {
             source.namespace == namespace && object.reads(source.kind, source.name)
         }
         (Having::Organization { .. } | Having::Source(_), Err(_)) => false,
     }
+}
+
+/// Is it bound to the organization, or does it point at the `Organization` that owns it?
+fn lives_in<K: Kind>(object: &K, owner: &Claimant, place: Option<Place<'_>>) -> bool {
+    let this = Claimant::of(object);
+    let reference = object.organization().and_then(|selector| selector.r#ref.as_ref());
+    let named = reference.is_some_and(|r| r.name == owner.address.name) && owner.is_neighbour(&this);
+    let is_bound_to = |place: Place<'_>, status: &CommonStatus| {
+        let is_here = |instance: &String| place.instances.contains(instance);
+        status.organization_id.as_deref() == Some(place.id) && status.instance.as_ref().is_some_and(is_here)
+    };
+    let bound = place.zip(object.status()).is_some_and(|(place, status)| is_bound_to(place, &status.common));
+    named || (bound && owner.houses(&this))
 }
 
 /// One reconcile; a panic in it is one failure of one resource, logged by the panic hook and counted.
@@ -320,10 +333,13 @@ fn gone<K: Kind>(engine: &Engine, object: &Guarded<K>) {
     let Ok(object) = &object.0 else { return };
     let namespace = object.namespace().unwrap_or_default();
     let key = ConnectionKey::of(&object.management().connection_ref, &namespace);
-    engine.wakes.wake([key.address()]);
     drop(engine.connections.turn(&key, &Address::of::<K>(object)));
+    // While others use it, it has nothing to do: who comes and goes must not make it call.
+    if engine.users(&key).is_none_or(|users| users == 0) {
+        engine.wakes.wake([key.address()]);
+    }
     if let Some(status) = object.status() {
-        engine.wake_owner(&status.common);
+        engine.wake_owner(&Claimant::of(object), &status.common);
     }
     let reference = object.organization().and_then(|selector| selector.r#ref.as_ref());
     engine.wakes.wake(reference.map(|r| Address { kind: ORGANIZATION, namespace, name: r.name.clone() }));

@@ -187,7 +187,7 @@ impl<K: Kind> Run<'_, K> {
         for remote in self.named(&intent.name).await? {
             let report = K::report(&remote);
             let claim = Self::claim_on(&intent.instance, &report.id);
-            let free = self.engine.claims.held_by_other(&claim, self.handle.uid()).is_none()
+            let free = self.engine.claims.held_by_other(&claim, &self.claimant()).is_none()
                 && self.holder_elsewhere(&report.id).await?.is_none();
             if free && intent.can_be(report.creation_date) {
                 return Ok(Some(remote));
@@ -198,7 +198,7 @@ impl<K: Kind> Run<'_, K> {
 
     /// An operator that follows a part of the cluster asks for the rest before it takes what it did not make.
     pub(super) async fn holder_elsewhere(&self, id: &str) -> Result<Option<Claimant>, Fault> {
-        Ok(self.bound_elsewhere(id).await?.first().map(|other| Claimant::of::<K>(other)))
+        Ok(self.bound_elsewhere(id).await?.first().map(Claimant::of))
     }
 
     /// Leaves new parts alone that resources of other operators own.
@@ -212,7 +212,7 @@ impl<K: Kind> Run<'_, K> {
         for other in self.bound_elsewhere(&organization).await? {
             let theirs = other.status().map(|status| K::recorded(&status.own)).unwrap_or_default();
             for part in new.intersection(&theirs) {
-                self.parts_taken.insert(part.clone(), Claimant::of::<K>(&other));
+                self.parts_taken.insert(part.clone(), Claimant::of(&other));
                 let claim = Self::claim_on_part(&instance, &organization, part);
                 self.engine.claims.release_where(self.handle.uid(), |held| *held == claim);
             }
@@ -240,6 +240,7 @@ impl<K: Kind> Run<'_, K> {
             other.uid().as_deref() != Some(self.handle.uid())
                 && other.management().management_policy == ManagementPolicy::Manage
                 && other.status().is_some_and(is_here)
+                && Claimant::of(other).binds(&self.claimant())
         });
         Ok(others.collect())
     }

@@ -130,8 +130,8 @@ impl<K: Kind> Run<'_, K> {
             false => self.parts_taken.keys().map(part).collect(),
         };
         let held = |claim: &Claim| {
-            self.engine.claims.wait(claim, self.handle.address.clone());
-            self.engine.claims.held_by_other(claim, self.handle.uid()).is_some()
+            self.engine.claims.wait(claim, &self.claimant());
+            self.engine.claims.held_by_other(claim, &self.claimant()).is_some()
         };
         claims.iter().all(held) || self.engine.config.is_partial()
     }
@@ -153,18 +153,18 @@ impl<K: Kind> Run<'_, K> {
     fn name_taken(&self) -> String {
         let name = self.desired.as_ref().map(K::name).unwrap_or_default();
         if let Some(claim) = self.name_claim(name) {
-            self.engine.claims.wait(&claim, self.handle.address.clone());
+            self.engine.claims.wait(&claim, &self.claimant());
         }
         if let (Some(_), Some(reach)) = (&self.holder, &self.reach) {
             // It may leave the object, name and all, to whoever adopts it.
             let claim = Self::claim_on(&reach.instance, self.id());
-            self.engine.claims.wait(&claim, self.handle.address.clone());
+            self.engine.claims.wait(&claim, &self.claimant());
         }
         let by = match (&self.holder, &self.target_id) {
             (Some(holder), _) => {
                 format!("{}: choose another name, or rename that one", self.describe(holder))
             }
-            (None, Some(id)) if !self.recorded => format!(
+            (None, Some(id)) if !self.recorded && !self.veiled => format!(
                 "{} {id}: choose another name, or take it over with adoptionPolicy ByName or the annotation {}={id}",
                 K::KIND,
                 annotation::ID

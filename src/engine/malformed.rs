@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::DynamicObject;
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
+use serde_json::Value;
 
 use super::Engine;
+use super::address::Address;
+use super::claims::Claimant;
 use super::fault::{Fault, Pace, Severity, Verdict};
 use super::kind::Kind;
 use super::resource::{Handle, MetadataChange};
 use super::status::{Outcome, conditions, ours};
-use crate::api::{CommonStatus, DeletionPolicy, Reason, Status, annotation};
+use crate::api::{CommonStatus, ConnectionKind, ConnectionRef, DeletionPolicy, Reason, Status, annotation};
 
 /// Says that the resource does not parse. A deletion goes through only where nothing is to be removed in ZITADEL.
 pub(super) async fn reconcile<K: Kind>(engine: &Engine, invalid: &InvalidObject) -> Action {
@@ -71,11 +75,30 @@ async fn settle(
     if next == previous { Ok(()) } else { handle.merge_status(&raw.data, &next).await }
 }
 
-/// The status of a malformed resource, so far as that parses.
-pub(super) async fn status<K: Kind>(engine: &Engine, invalid: &InvalidObject) -> Option<Status<K::Own>> {
+/// A malformed resource as a claimant, and its status, each so far as it parses.
+pub(super) async fn recorded<K: Kind>(
+    engine: &Engine,
+    invalid: &InvalidObject,
+) -> (Claimant, Option<Status<K::Own>>) {
     let handle = Handle::new::<K>(engine.clients.calls.clone(), K::KIND, &invalid.metadata);
-    let raw = handle.read().await.ok()??;
-    serde_json::from_value(raw.data["status"].clone()).ok()
+    let raw = handle.read().await.ok().flatten();
+    let status = raw.as_ref().and_then(|raw| serde_json::from_value(raw.data["status"].clone()).ok());
+    (claimant::<K>(&invalid.metadata, raw.as_ref()), status)
+}
+
+/// A malformed resource as a claimant. What cannot be told of its connection counts least.
+pub(super) fn claimant<K: Kind>(meta: &ObjectMeta, raw: Option<&DynamicObject>) -> Claimant {
+    let reference = raw.map(|raw| raw.data["spec"]["connectionRef"].clone());
+    let kind = reference.and_then(|reference| match reference {
+        Value::Null => Some(ConnectionRef::default().kind),
+        reference => serde_json::from_value::<ConnectionRef>(reference).ok().map(|r| r.kind),
+    });
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    Claimant {
+        uid: text(&meta.uid),
+        address: Address { kind: K::KIND, namespace: text(&meta.namespace), name: text(&meta.name) },
+        connection: kind.unwrap_or(ConnectionKind::Connection),
+    }
 }
 
 /// Retained by spec or by origin, or never bound and never begun.

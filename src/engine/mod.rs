@@ -44,7 +44,7 @@ use kube::runtime::watcher;
 
 use address::{Address, ConnectionKey};
 use backoff::{Backoff, Delays};
-use claims::Claims;
+use claims::{Claimant, Claims};
 use connections::Connections;
 use events::Events;
 use fault::Fault;
@@ -104,6 +104,15 @@ impl Config {
     }
 }
 
+/// One organization of one instance.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The organization's id.
+    pub id: &'a str,
+    /// The identities that its instance has or had.
+    pub instances: &'a [String],
+}
+
 /// What the resources asked for have in common.
 #[derive(Clone, Copy, Debug)]
 pub enum Having<'a> {
@@ -113,12 +122,12 @@ pub enum Having<'a> {
     Namespace(&'a str),
     /// They take a value from this Secret or ConfigMap.
     Source(Source<'a>),
-    /// They live in an organization: bound to its id, or pointing at the `Organization` that owns it.
+    /// They live in an organization: bound to it, or pointing at the `Organization` that owns it.
     Organization {
         /// The `Organization`.
-        address: &'a Address,
-        /// The organization's id, once there is one.
-        id: Option<&'a str>,
+        owner: &'a Claimant,
+        /// The organization, once there is one.
+        place: Option<Place<'a>>,
     },
 }
 

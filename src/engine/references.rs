@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::access::{self, Asked, granted, needs_name, selects};
 use super::address::Address;
-use super::claims::Claim;
+use super::claims::{Claim, Claimant};
 use super::fault::Fault;
 use super::kind::{Kind, Scope};
 use super::plan::Target;
 use super::run::Run;
 use super::session::Session;
-use super::{Engine, Having};
+use super::{Engine, Having, Place};
 use crate::api::connection::AccessGrant;
 use crate::api::{CommonStatus, ConditionType, OrganizationSelector, Origin, Reason};
 use crate::zitadel::Error;
@@ -23,21 +23,25 @@ const NAMED: usize = 3;
 
 impl Engine {
     /// Wakes what lives in an organization, or waits to.
-    pub(super) fn wake_inhabitants(&self, organization: &Address, id: Option<&str>) {
-        self.wakes.wake(self.resources(Having::Organization { address: organization, id }));
+    pub(super) fn wake_inhabitants(&self, owner: &Claimant, id: Option<&str>, instance: Option<&str>) {
+        let instances: Vec<String> = instance.into_iter().map(Into::into).collect();
+        let place = id.map(|id| Place { id, instances: &instances });
+        self.wakes.wake(self.resources(Having::Organization { owner, place }));
     }
 
     /// Wakes the `Organization` that owns this organization: one that lived there is gone.
-    pub(super) fn wake_owner(&self, status: &CommonStatus) {
-        let owned = status.instance.as_deref().zip(status.organization_id.as_deref());
-        let owner = owned.and_then(|(instance, id)| self.owner(instance, id));
-        self.wakes.wake(owner);
+    pub(super) fn wake_owner(&self, inhabitant: &Claimant, status: &CommonStatus) {
+        let Some((instance, id)) = status.instance.as_deref().zip(status.organization_id.as_deref()) else {
+            return;
+        };
+        let owners = self.owners(instance, id).into_iter().filter(|owner| owner.houses(inhabitant));
+        self.wakes.wake(owners.map(|owner| owner.address));
     }
 
-    /// The `Organization` that owns this organization.
-    fn owner(&self, instance: &str, id: &str) -> Option<Address> {
+    /// The `Organization`s that own this organization, each through a connection of its own.
+    fn owners(&self, instance: &str, id: &str) -> Vec<Claimant> {
         let claim = Claim { instance: instance.into(), target: format!("{ORGANIZATION}/{id}") };
-        self.claims.holder(&claim).map(|holder| holder.address)
+        self.claims.holders(&claim)
     }
 }
 
@@ -63,7 +67,10 @@ impl<K: Kind> Run<'_, K> {
         match self.object.organization() {
             None => session.default_organization().await,
             Some(OrganizationSelector { id: Some(id), .. }) => Ok(id.clone()),
-            Some(OrganizationSelector { name: Some(name), .. }) => session.organization_named(name).await,
+            Some(OrganizationSelector { name: Some(name), .. }) => {
+                let asked = Asked { id: "", name: Some(name) };
+                session.organization_named(name).await.map_err(|fault| self.veiled(session, asked, fault))
+            }
             Some(OrganizationSelector { r#ref: Some(reference), .. }) => self.referenced(&reference.name),
             Some(_) => Err(Fault::Blocked {
                 reason: Reason::InvalidSpec,
@@ -133,13 +140,30 @@ impl<K: Kind> Run<'_, K> {
                 Err(Fault::Zitadel(Error::OrganizationNotFound { .. })) if self.is_deleting() => {
                     return Ok(());
                 }
-                Err(fault) => return Err(fault),
+                Err(fault) => {
+                    let asked = Asked { id: organization, name: None };
+                    return Err(self.veiled(session, asked, fault));
+                }
             },
             false => None,
         };
         match granted(grants, &labels, Asked { id: organization, name: name.as_deref() }) {
             true => Ok(()),
             false => Err(self.not_granted()),
+        }
+    }
+
+    /// Whether there is an organization, or several of a name, is told only to whom it is granted or was.
+    fn veiled(&self, session: &Session, asked: Asked<'_>, fault: Fault) -> Fault {
+        let tells =
+            matches!(fault, Fault::Blocked { .. } | Fault::Zitadel(Error::OrganizationNotFound { .. }));
+        match (&session.access, self.namespace_labels()) {
+            (Some(grants), Ok(labels))
+                if tells && self.target != Target::Bound && !granted(grants, &labels, asked) =>
+            {
+                self.not_granted()
+            }
+            _ => fault,
         }
     }
 
@@ -160,14 +184,15 @@ impl<K: Kind> Run<'_, K> {
         if self.is_deleting() && by_reference && self.target == Target::Bound {
             return Ok(true);
         }
-        let owner = self.engine.owner(instance, organization);
-        let Some(owner) = owner.filter(|owner| owner.namespace == self.handle.address.namespace) else {
+        // Through a connection of its own a tenant can have a server that claims anything.
+        let mut owners = self.engine.owners(instance, organization).into_iter();
+        let Some(owner) = owners.find(|owner| owner.is_shared() && owner.is_neighbour(&self.claimant()))
+        else {
             return Ok(false);
         };
-        // Through a connection of its own a tenant can have a server that claims anything.
-        let through_this = self.engine.resources(Having::Connection(&self.key)).contains(&owner);
+        let through_this = self.engine.resources(Having::Connection(&self.key)).contains(&owner.address);
         let created = |status: CommonStatus| status.origin == Some(Origin::Created);
-        Ok(through_this && self.engine.status_of(&owner)?.is_some_and(created))
+        Ok(through_this && self.engine.status_of(&owner.address)?.is_some_and(created))
     }
 
     /// The same for an organization itself: one of its own, one that is granted, or the right to create any.
@@ -214,8 +239,10 @@ impl<K: Kind> Run<'_, K> {
 
     /// The resources that live in the organization this resource owns.
     pub(super) fn dependents(&self) -> Vec<Address> {
-        let (address, id) = (&self.handle.address, self.bond.id.as_deref());
-        self.engine.resources(Having::Organization { address, id })
+        let mut instances = self.engine.connections.previous_instances(&self.key);
+        instances.extend(self.bond.instance.clone());
+        let place = self.bond.id.as_deref().map(|id| Place { id, instances: &instances });
+        self.engine.resources(Having::Organization { owner: &self.claimant(), place })
     }
 
     /// Names some of this namespace, so that the message has room for its remedy; other namespaces are none of a tenant's business.

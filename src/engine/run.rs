@@ -64,6 +64,8 @@ pub(super) struct Run<'a, K: Kind> {
     pub(super) own: K::Own,
     pub(super) name: Name,
     pub(super) searched: bool,
+    /// What was found is not for this namespace to know.
+    pub(super) veiled: bool,
     pub(super) removed: bool,
     pub(super) notes: Vec<Note>,
 }
@@ -112,6 +114,7 @@ impl<'a, K: Kind> Run<'a, K> {
             own,
             name: if conflict { Name::Suspect } else { Name::Free },
             searched: false,
+            veiled: false,
             removed: false,
             notes: Vec::new(),
         };
@@ -185,6 +188,10 @@ impl<'a, K: Kind> Run<'a, K> {
         })
     }
 
+    pub(super) fn claimant(&self) -> Claimant {
+        Claimant::of(&*self.object)
+    }
+
     pub(super) fn claim_on(instance: &str, id: &str) -> Claim {
         Claim { instance: instance.into(), target: format!("{}/{id}", K::KIND) }
     }
@@ -214,7 +221,7 @@ impl<'a, K: Kind> Run<'a, K> {
         if !self.is_managed() {
             return;
         }
-        let claimant = Claimant::of::<K>(&*self.object);
+        let claimant = self.claimant();
         let acquire = |claim| self.engine.claims.acquire(&claim, &claimant).err();
         if !K::PARTED {
             self.holder = acquire(Self::claim_on(instance, id));

@@ -87,7 +87,7 @@ impl<K: Kind> Run<'_, K> {
     fn find_holder(&mut self, id: &str) {
         let Some(reach) = &self.reach else { return };
         let claim = Self::claim_on(&reach.instance, id);
-        self.holder = self.engine.claims.held_by_other(&claim, self.handle.uid());
+        self.holder = self.engine.claims.held_by_other(&claim, &self.claimant());
     }
 
     /// "Not there" counts only on the instance the resource was written to.
@@ -137,14 +137,21 @@ impl<K: Kind> Run<'_, K> {
             Some(_) if self.target == Target::Bound => self.name = Name::InUse,
             Some(remote) => {
                 (self.target, self.target_id) = (Target::Found, Some(K::report(&remote).id));
-                if !self.is_managed() || self.object.adoption() == AdoptionPolicy::ByName {
-                    self.authorize_target().await?;
+                match self.authorize_target().await {
+                    Err(Fault::Blocked { reason: Reason::AccessDenied, .. }) if !self.takes_by_name() => {
+                        self.veiled = true;
+                    }
+                    authorized => authorized?,
                 }
                 self.saw(remote);
             }
             None => self.searched = true,
         }
         Ok(())
+    }
+
+    fn takes_by_name(&self) -> bool {
+        !self.is_managed() || self.object.adoption() == AdoptionPolicy::ByName
     }
 
     pub(super) async fn adopt(&mut self) -> Result<(), Fault> {
@@ -273,7 +280,7 @@ impl<K: Kind> Run<'_, K> {
 
     fn wake_who_wants(&self, name: &str) {
         if let Some(freed) = self.name_claim(name) {
-            self.engine.wakes.wake(self.engine.claims.take_waiting(&freed));
+            self.engine.wakes.wake(self.engine.claims.take_waiting(&freed, &self.claimant()));
         }
     }
 

@@ -18,8 +18,13 @@ pub const HOME: &str = "default";
 
 /// A `ClusterConnection` with these grants, named like the namespace; its Secret lies where the operator lives.
 pub async fn share(world: &World, access: Value) {
+    share_from(world, HOME, access).await;
+}
+
+/// The same for an operator of another namespace: those of other tests cannot use it, so that each call counts.
+pub async fn share_from(world: &World, home: &str, access: Value) {
     let name = world.namespace.as_str();
-    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), HOME);
+    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), home);
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name },
         "stringData": { "token": world.zitadel.admin_token() },
@@ -48,11 +53,16 @@ pub fn through_shared(owner: &World, mut spec: Value) -> Value {
 
 /// Other operators of the process would go on trying it.
 pub async fn unshare(world: &World) {
+    unshare_from(world, HOME).await;
+}
+
+/// The same where it was shared from another namespace.
+pub async fn unshare_from(world: &World, home: &str) {
     let name = world.namespace.as_str();
     let api = world.api("ClusterConnection");
     api.delete(name, &DeleteParams::default()).await.unwrap();
     world.until("ClusterConnection", name, "went", Value::is_null).await;
-    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), HOME);
+    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), home);
     secrets.delete(name, &DeleteParams::default()).await.unwrap();
 }
 

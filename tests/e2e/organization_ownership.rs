@@ -11,6 +11,7 @@ use zitadel_operator::engine::backoff::{Delays, Growth};
 use crate::kstatus::Kstatus;
 use crate::needs_double;
 use crate::organization::{ORGANIZATION, id_of, names};
+use crate::organization_grants::{HOME, grant, share, through_shared, unshare};
 use crate::resident::Resident;
 use crate::waits::{assert_kstatus, assert_message, condition};
 use crate::world::{World, config, through_connection};
@@ -166,15 +167,18 @@ async fn inhabited(world: &World, id: &str) {
 async fn its_deletion_waits_for_who_lives_in_it_names_the_near_and_counts_the_far() {
     needs_double!("its own way into the data or the ledger");
     let (mut world, far) = (World::without_operator().await, World::without_operator().await);
-    far.patch_connection(json!({ "url": world.zitadel.url() })).await;
-    far.store_token(&world.zitadel.admin_token()).await;
-    world.start_operator_with(without_polls(&[&world, &far])).await;
+    let all = json!([{ "all": true }]);
+    share(&world, json!([grant(&world, &all, true), grant(&far, &all, false)])).await;
+    world.start_operator_of(without_polls(&[&world, &far]), HOME).await;
     let globex = world.resident(ORGANIZATION, "globex");
-    globex.apply(json!({ "deletionPolicy": "Delete" })).await;
+    let spec = through_shared(&world, json!({ "deletionPolicy": "Delete" }));
+    world.apply(ORGANIZATION, "globex", spec).await;
     let id = id_of(&globex.until_ready().await);
+    // A namespace counts in full, whichever way it goes: these live there through its own connection.
     inhabited(&world, &id).await;
     let secret = far.resident("Project", "secret");
-    secret.apply(json!({ "organization": { "id": id } })).await;
+    let inside = json!({ "organization": { "id": id } });
+    far.apply("Project", "secret", through_shared(&world, inside)).await;
     secret.until_ready().await;
 
     globex.delete().await;
@@ -194,6 +198,7 @@ async fn its_deletion_waits_for_who_lives_in_it_names_the_near_and_counts_the_fa
     globex.until_gone().await;
     assert_eq!(names(&world), [""; 0]);
     assert_eq!(world.zitadel.ledger().count(&Method::DELETE, "/management/v1/orgs/me"), 1);
+    unshare(&world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -110,6 +110,22 @@ impl Double {
         store.instance.project = store.ids.id();
     }
 
+    /// From now on it says that it is the instance of another double, and has a copy of the organizations there with
+    /// all that is in them. Users and credentials stay its own.
+    pub fn impersonate(&self, other: &Self) {
+        let theirs = other.look(Tables::clone);
+        let identity = other.instance_identity();
+        let mut store = self.store();
+        store.instance.project = identity;
+        let own = store.edit();
+        own.organizations.extend(theirs.organizations);
+        own.projects.extend(theirs.projects);
+        own.metadata.extend(theirs.metadata);
+        own.policies.extend(theirs.policies);
+        own.features.extend(theirs.features);
+        store.settle();
+    }
+
     /// `iamProjectId` of the present instance.
     pub fn instance_identity(&self) -> String {
         self.store().instance.project.clone()
