@@ -12,9 +12,10 @@ use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::answer::{Answer, parse, quote};
-use super::auth::CredentialSource;
+use super::auth::{Credential, CredentialSource};
 use super::call::Call;
 use super::error::Error;
+use super::issued::Tokens;
 use super::limit::{AggregateLocks, Limiter};
 use super::metadata::PageLimits;
 use super::mint::Minter;
@@ -68,6 +69,7 @@ impl Client {
         credentials: Arc<dyn CredentialSource>,
         limiter: Arc<Limiter>,
         locks: Arc<AggregateLocks>,
+        tokens: Arc<Tokens>,
     ) -> Result<Self, String> {
         let ClientConfig { base_url, external_domain, deadline } = config;
         let base = base_url.as_str().trim_end_matches('/').to_owned();
@@ -79,7 +81,7 @@ impl Client {
             instance_host: instance_host.clone(),
             audiences: audiences(&base_url, external_domain.as_deref()),
         };
-        let tokens = TokenSource::new(credentials, minter);
+        let tokens = TokenSource::new(credentials, minter, tokens);
         Ok(Self {
             inner: Arc::new(Inner {
                 base,
@@ -100,11 +102,12 @@ impl Client {
         self.inner.limiter.delay()
     }
 
-    /// Reads the Secret again, and mints a token if it changed: for a resync, or when the Secret changed.
+    /// Reads the Secret again, and mints a token if it changed: for a resync, or when the Secret changed. Answers what
+    /// the Secret holds.
     ///
     /// # Errors
     /// As [`TokenSource::reread`].
-    pub async fn reread_credential(&self) -> Result<(), Error> {
+    pub async fn reread_credential(&self) -> Result<Credential, Error> {
         self.inner.tokens.reread().await
     }
 

@@ -70,7 +70,7 @@ pub fn client_at(
         deadline: DEADLINE,
     };
     let limiter = Arc::new(Limiter::new(1000, 1000));
-    Client::new(config, transport, Arc::new(Secret(credential)), limiter, Arc::default())
+    Client::new(config, transport, Arc::new(Secret(credential)), limiter, Arc::default(), Arc::default())
 }
 
 /// A client that logs in with the canary.

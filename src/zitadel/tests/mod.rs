@@ -10,6 +10,7 @@ mod limits;
 mod metadata;
 mod network;
 mod settings;
+mod shared_tokens;
 mod tokens;
 mod urls;
 
@@ -195,7 +196,7 @@ pub(crate) fn client_at(
         external_domain: external_domain.map(str::to_owned),
         deadline: DEADLINE,
     };
-    Client::new(config, transport, secret, Arc::new(Limiter::new(1000, 1000)), Arc::default())
+    Client::new(config, transport, secret, Arc::new(Limiter::new(1000, 1000)), Arc::default(), Arc::default())
 }
 
 /// A key file as ZITADEL issues it (PKCS#1 in PEM) and the public key (PKCS#1 DER).
