@@ -114,8 +114,8 @@ fn remedy(missing: &MissingPermissions) -> String {
     };
     let lacks = format!("its user lacks {} for {kind} {place}", permissions.join(", "));
     let registry = super::registry();
-    let stated = registry.iter().filter(|entry| entry.kind == kind).flat_map(|entry| entry.permissions);
-    let roles = stated.filter(|p| permissions.iter().any(|name| name == p.name)).next_back().map(|p| p.roles);
+    let mut stated = registry.iter().filter(|entry| entry.kind == kind).flat_map(|entry| entry.permissions);
+    let roles = stated.rfind(|p| permissions.iter().any(|name| name == p.name)).map(|p| p.roles);
     roles.map_or(lacks.clone(), |roles| format!("{lacks}: give it the role {roles}"))
 }
 
