@@ -234,7 +234,13 @@ const SECURE_URL: (&str, &str) = (
     derive = "PartialEq",
     doc = "Where ZITADEL is and how to log in, for the resources of one namespace; its Secrets are in that namespace.",
     printcolumn(name = "URL", type_ = "string", json_path = ".spec.url"),
-    printcolumn(name = "User", type_ = "string", json_path = ".status.user.loginName")
+    printcolumn(name = "User", type_ = "string", json_path = ".status.user.loginName"),
+    printcolumn(
+        name = "Expires",
+        type_ = "string",
+        json_path = ".status.credential.expiresAt",
+        priority = 1
+    )
 )]
 #[x_kube(validation = ONE_CREDENTIAL, validation = SECURE_URL)]
 pub struct ConnectionSpec {
@@ -254,7 +260,13 @@ pub struct ConnectionSpec {
     derive = "PartialEq",
     doc = "Where ZITADEL is and how to log in, shared by the namespaces it grants access to; its Secrets are in the operator's namespace.",
     printcolumn(name = "URL", type_ = "string", json_path = ".spec.url"),
-    printcolumn(name = "User", type_ = "string", json_path = ".status.user.loginName")
+    printcolumn(name = "User", type_ = "string", json_path = ".status.user.loginName"),
+    printcolumn(
+        name = "Expires",
+        type_ = "string",
+        json_path = ".status.credential.expiresAt",
+        priority = 1
+    )
 )]
 #[x_kube(validation = ONE_CREDENTIAL, validation = SECURE_URL)]
 pub struct ClusterConnectionSpec {
@@ -290,6 +302,41 @@ pub struct ConnectionMembership {
     pub roles: Vec<String>,
 }
 
+/// What a connection logs in with: a personal access token, a key file of a service user (JWT profile), or a client id and secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum CredentialType {
+    /// A personal access token.
+    PersonalAccessToken,
+    /// A key file of a service user.
+    JwtProfile,
+    /// A client id and secret.
+    ClientCredentials,
+}
+
+/// What is known of a connection's credential.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionCredential {
+    /// Which of the three it is.
+    pub r#type: CredentialType,
+    /// When it ends (RFC 3339), where it says so: a key file with an expiration date.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+}
+
+/// Permissions that the resources of one kind need and the connection's user does not have.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MissingPermissions {
+    /// The kind.
+    pub kind: String,
+    /// The permissions, for example `project.write`.
+    pub permissions: Vec<String>,
+    /// The organizations in which they are missing, at most ten of them; none for what is missing in the instance.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub organization_ids: Vec<String>,
+}
+
 /// What is known of a connection.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -312,6 +359,12 @@ pub struct ConnectionStatus {
     /// The roles of that user.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub memberships: Vec<ConnectionMembership>,
+    /// The credential in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<ConnectionCredential>,
+    /// What that user lacks for the resources that use this connection, as of the last resync.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_permissions: Vec<MissingPermissions>,
     /// Echo of the `reconcile-requested-at` annotation last handled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,

@@ -17,11 +17,13 @@ use super::fault::Fault;
 use super::session::{Parts, Session};
 use super::sources::{Source, Sources, reads};
 use super::watched::Watched;
-use crate::api::connection::{AccessGrant, ClusterConnection, Connection, Endpoint, RateLimit};
+use crate::api::connection::{
+    AccessGrant, ClusterConnection, Connection, ConnectionStatus, Endpoint, RateLimit,
+};
 use crate::api::{ConnectionKind, FINALIZER, Reason};
 use crate::zitadel::{
-    AggregateLocks, Client, ClientConfig, Error, HttpTransport, HttpTransportConfig, Proxy, Rate, Transport,
-    check_public, check_url, parse_base_url,
+    AggregateLocks, Client, ClientConfig, Error, HttpTransport, HttpTransportConfig, Proxy, Rate, Tokens,
+    Transport, check_public, check_url, parse_base_url,
 };
 
 /// Bound of one call to ZITADEL, its retries included.
@@ -41,6 +43,8 @@ struct Found {
     endpoint: Endpoint,
     access: Option<Vec<AccessGrant>>,
     protected: bool,
+    /// The kinds that its status says lack permissions.
+    lacking: Vec<String>,
 }
 
 /// Stores of both connection kinds, kept by their controllers.
@@ -72,6 +76,7 @@ pub struct Connections {
     transport: Arc<TransportFactory>,
     locks: Arc<AggregateLocks>,
     admissions: Arc<Admissions>,
+    tokens: Arc<Tokens>,
     sessions: std::sync::Mutex<HashMap<ConnectionKey, Arc<Session>>>,
     sources: Arc<Sources>,
 }
@@ -95,6 +100,7 @@ impl Connections {
             transport,
             locks: Arc::default(),
             admissions,
+            tokens: Arc::default(),
             sessions: std::sync::Mutex::default(),
             sources,
         }
@@ -171,16 +177,23 @@ impl Connections {
         self.find(key).ok().flatten().is_none_or(|found| found.protected)
     }
 
+    /// Whether its status says that this kind lacks permissions; `true` also where there is none to say it.
+    pub fn tells_missing(&self, key: &ConnectionKey, kind: &str) -> bool {
+        self.find(key).ok().flatten().is_none_or(|found| found.lacking.iter().any(|lacking| lacking == kind))
+    }
+
     fn find(&self, key: &ConnectionKey) -> Result<Option<Found>, Fault> {
         match key.kind {
             ConnectionKind::Connection => {
                 let reference = ObjectRef::new(&key.name).within(&key.namespace);
                 let object = self.stores.namespaced.iter().find_map(|watched| watched.store.get(&reference));
-                found(key, object.as_deref(), |c| (c.spec.endpoint.clone(), None))
+                found(key, object.as_deref(), |c| (c.spec.endpoint.clone(), None, c.status.as_ref()))
             }
             ConnectionKind::ClusterConnection => {
                 let object = self.stores.cluster.store.get(&ObjectRef::new(&key.name));
-                found(key, object.as_deref(), |c| (c.spec.endpoint.clone(), Some(c.spec.access.clone())))
+                found(key, object.as_deref(), |c| {
+                    (c.spec.endpoint.clone(), Some(c.spec.access.clone()), c.status.as_ref())
+                })
             }
         }
     }
@@ -222,7 +235,8 @@ impl Connections {
         // A tenant's calls may wait for its own budget; nobody else may wait for them.
         let locks = if tenant { Arc::default() } else { self.locks.clone() };
         let source = Arc::new(SecretCredential { vault, endpoint: endpoint.clone() });
-        let client = Client::new(config, transport, source, gate.budget(), locks).map_err(invalid)?;
+        let tokens = self.tokens.clone();
+        let client = Client::new(config, transport, source, gate.budget(), locks, tokens).map_err(invalid)?;
         let freshness = caps::resync(&endpoint, &self.config);
         let admissions = self.admissions.clone();
         let key = key.clone();
@@ -303,10 +317,13 @@ impl Connections {
     }
 }
 
+/// What both kinds of connection say.
+type Said<'a> = (Endpoint, Option<Vec<AccessGrant>>, Option<&'a ConnectionStatus>);
+
 fn found<K: Resource>(
     key: &ConnectionKey,
     object: Option<&DeserializeGuard<K>>,
-    spec: impl FnOnce(&K) -> (Endpoint, Option<Vec<AccessGrant>>),
+    said: impl FnOnce(&K) -> Said<'_>,
 ) -> Result<Option<Found>, Fault> {
     match object.map(|guard| &guard.0) {
         None => Ok(None),
@@ -315,9 +332,11 @@ fn found<K: Resource>(
             message: format!("{key} does not parse: {error}"),
         }),
         Some(Ok(connection)) => {
-            let (endpoint, access) = spec(connection);
+            let (endpoint, access, status) = said(connection);
             let protected = connection.finalizers().iter().any(|f| f == FINALIZER);
-            Ok(Some(Found { uid: connection.uid(), endpoint, access, protected }))
+            let missing = status.iter().flat_map(|status| &status.missing_permissions);
+            let lacking = missing.map(|missing| missing.kind.clone()).collect();
+            Ok(Some(Found { uid: connection.uid(), endpoint, access, protected, lacking }))
         }
     }
 }

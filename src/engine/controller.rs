@@ -21,6 +21,7 @@ use super::address::ConnectionKey;
 use super::claims::Claimant;
 use super::fault::Pace;
 use super::kind::{Kind, Scope};
+use super::needs::{self, Need};
 use super::references::ORGANIZATION;
 use super::run::Run;
 use super::watched::{Watched, watched};
@@ -211,7 +212,10 @@ impl<K: Kind> Followed<K> {
     /// Tells others what the store knows by now.
     fn heard(&self, event: &watcher::Event<Guarded<K>>) {
         match event {
-            watcher::Event::Apply(object) => self.tell_inhabitants(object, true),
+            watcher::Event::Apply(object) => {
+                self.tell_inhabitants(object, true);
+                self.tell_connection(object);
+            }
             watcher::Event::Delete(object) => {
                 self.tell_inhabitants(object, false);
                 gone(&self.engine, object);
@@ -227,6 +231,16 @@ impl<K: Kind> Followed<K> {
         let live: HashSet<String> = all.iter().filter_map(|object| object.uid()).collect();
         self.engine.forget_all_but(K::KIND, &live);
         all.iter().for_each(|object| self.tell_inhabitants(object, true));
+    }
+
+    /// Wakes the connection that does not tell yet what this resource is denied.
+    fn tell_connection(&self, object: &Guarded<K>) {
+        let Ok(denied) = &object.0 else { return };
+        let namespace = object.namespace().unwrap_or_default();
+        let key = ConnectionKey::of(&denied.management().connection_ref, &namespace);
+        if needs::is_denied(denied) && !self.engine.connections.tells_missing(&key, K::KIND) {
+            self.engine.wakes.wake([key.address()]);
+        }
     }
 
     /// Wakes who lives in an organization, or waits to, when it comes or goes, or becomes ready or not.
@@ -277,6 +291,12 @@ impl<K: Kind> Directory for Stores<K> {
                 .and_then(|object| object.status())
                 .map_or_else(CommonStatus::default, |s| s.common.clone()),
         )
+    }
+
+    fn needs(&self, connection: &ConnectionKey) -> Vec<Need> {
+        let all = self.readers.iter().flat_map(|reader| reader.store.state());
+        let using = all.filter(|object| has(object, Having::Connection(connection)));
+        needs::of::<K>(using.filter_map(|object| needs::use_of(object.0.as_ref().ok()?)))
     }
 }
 

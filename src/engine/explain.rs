@@ -3,6 +3,7 @@
 use super::claims::Claim;
 use super::fault::Fault;
 use super::kind::{Kind, Permission, Scope};
+use super::needs::verbs;
 use super::plan::{Hold, Target};
 use super::run::Run;
 use crate::api::{Reason, annotation};
@@ -49,10 +50,10 @@ impl<K: Kind> Run<'_, K> {
             return error.into();
         };
         let present = cx.client.permissions(cx.organization).await.ok();
+        let verbs = verbs(&*self.object);
         let is_missing = |needed: &&Permission| match &present {
-            Some(present) if self.is_managed() => !present.contains(needed.name),
-            // Whoever only observes needs nothing more.
-            _ => needed.name == permission,
+            Some(present) => verbs.contains(&needed.verb) && !present.contains(needed.name),
+            None => needed.name == permission,
         };
         let missing: Vec<&Permission> = K::PERMISSIONS.iter().filter(is_missing).collect();
         let names: Vec<&str> = missing.iter().map(|p| p.name).collect();

@@ -68,13 +68,35 @@ impl Report {
     }
 }
 
+/// What is done to an object, each with permissions of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verb {
+    /// Find and read it.
+    Read,
+    /// Make it.
+    Create,
+    /// Bring it to the spec.
+    Update,
+    /// Remove it.
+    Delete,
+}
+
 /// A permission that a kind needs, and who has it.
 #[derive(Clone, Copy, Debug)]
 pub struct Permission {
     /// ZITADEL's name of it.
     pub name: &'static str,
+    /// What it is needed for.
+    pub verb: Verb,
     /// Roles that carry it.
     pub roles: &'static str,
+}
+
+impl Permission {
+    /// One by ZITADEL's name of it.
+    pub const fn new(name: &'static str, verb: Verb, roles: &'static str) -> Self {
+        Self { name, verb, roles }
+    }
 }
 
 /// One kind of resource.

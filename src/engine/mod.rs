@@ -18,6 +18,7 @@ pub mod kind;
 pub mod malformed;
 pub mod memo;
 pub mod metrics;
+pub mod needs;
 pub mod pending;
 pub mod plan;
 pub mod queue;
@@ -50,6 +51,7 @@ use events::Events;
 use fault::Fault;
 use memo::Memo;
 use metrics::Metrics;
+use needs::Need;
 use sources::Source;
 use wake::Wakes;
 use watched::Watched;
@@ -137,6 +139,8 @@ pub trait Directory: Send + Sync {
     fn list(&self, having: Having<'_>) -> Vec<Address>;
     /// The status of one; `None` where there is no such resource.
     fn status(&self, address: &Address) -> Option<CommonStatus>;
+    /// What those that use this connection need.
+    fn needs(&self, connection: &ConnectionKey) -> Vec<Need>;
 }
 
 /// Everything the controllers share.
@@ -207,6 +211,12 @@ impl Engine {
     /// How many resources use a connection; `None` while not all kinds are known.
     pub fn users(&self, key: &ConnectionKey) -> Option<usize> {
         self.is_complete().then(|| self.resources(Having::Connection(key)).len())
+    }
+
+    /// What the resources that use a connection need; `None` while not all kinds are known.
+    pub fn needs(&self, key: &ConnectionKey) -> Option<Vec<Need>> {
+        let needs = || self.directories().iter().flat_map(|directory| directory.needs(key)).collect();
+        self.is_complete().then(needs)
     }
 
     /// The status of a resource of any kind; `None` where there is no such resource.

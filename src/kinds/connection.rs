@@ -15,7 +15,8 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::connection::{
-    ClusterConnection, Connection, ConnectionMembership, ConnectionStatus, ConnectionUser, Endpoint,
+    ClusterConnection, Connection, ConnectionCredential, ConnectionMembership, ConnectionStatus,
+    ConnectionUser, CredentialType, Endpoint,
 };
 use crate::api::{ConditionType, ConnectionKind, Reason, annotation};
 use crate::engine::address::ConnectionKey;
@@ -31,8 +32,11 @@ use crate::engine::status::{Outcome, conditions, ours};
 use crate::engine::watched::{Feed, Watched};
 use crate::engine::{Config, Engine, Having, malformed};
 use crate::runtime::admin::Readiness;
+use crate::runtime::ambient;
 use crate::runtime::kubernetes::{Pauses, Watching};
-use crate::zitadel::{CredentialError, Error};
+use crate::zitadel::{Credential, CredentialError, Error};
+
+use super::gaps::{Permissions, remedies};
 
 /// The two kinds of connection.
 pub trait AnyConnection:
@@ -206,7 +210,8 @@ impl<K: AnyConnection> Probe<'_, K> {
         let session = self.session().await?;
         let _admission = self.admit(&session)?;
         self.check_credential(&session).await?;
-        self.learn(&session).await
+        self.learn(&session).await?;
+        self.learn_missing(&session).await
     }
 
     async fn protect(&mut self, in_use: bool, deleting: bool) -> Result<(), Fault> {
@@ -242,16 +247,19 @@ impl<K: AnyConnection> Probe<'_, K> {
     }
 
     /// A credential that is gone or unusable serves deletions only.
-    async fn check_credential(&self, session: &Session) -> Result<(), Fault> {
+    async fn check_credential(&mut self, session: &Session) -> Result<(), Fault> {
         let read = session.client.reread_credential().await;
         match &read {
-            Ok(()) => session.withdraw(None),
+            Ok(credential) => {
+                session.withdraw(None);
+                self.learned.credential = Some(told(credential));
+            }
             Err(Error::Credential(error @ (CredentialError::Missing(_) | CredentialError::Invalid(_)))) => {
                 session.withdraw(Some(error.clone()));
             }
             Err(_) => {}
         }
-        Ok(read?)
+        Ok(read.map(drop)?)
     }
 
     async fn learn(&mut self, session: &Session) -> Result<(), Fault> {
@@ -279,6 +287,24 @@ impl<K: AnyConnection> Probe<'_, K> {
         Ok(())
     }
 
+    /// What was found before stays while it cannot be said what uses the connection.
+    async fn learn_missing(&mut self, session: &Session) -> Result<(), Fault> {
+        let needs = self.engine.needs(&self.key).filter(|_| sees_all_users::<K>(&self.engine.config));
+        if let (Some(needs), Some(user)) = (needs, &self.learned.user) {
+            let permissions = Permissions::new(session, &user.organization_id, &self.learned.memberships);
+            self.learned.missing_permissions = permissions.missing(needs).await?;
+        }
+        Ok(())
+    }
+
+    /// A gap or an end that is near keeps nothing from working.
+    fn available(&self) -> Verdict {
+        let remedies = remedies(&self.learned, ambient::now());
+        let withheld = caps::withheld(self.connection.endpoint(), &self.engine.config);
+        let works = format!("the credential works{withheld}");
+        Verdict::available([vec![works], remedies].concat().join("; "))
+    }
+
     async fn finish(mut self, result: Result<(), Fault>) -> Option<std::time::Duration> {
         let uid = self.handle.uid().to_owned();
         let deleting = self.connection.meta().deletion_timestamp.is_some();
@@ -287,10 +313,7 @@ impl<K: AnyConnection> Probe<'_, K> {
             return None;
         }
         let verdict = match &result {
-            Ok(()) => {
-                let withheld = caps::withheld(self.connection.endpoint(), &self.engine.config);
-                Some(Verdict::available(format!("the credential works{withheld}")))
-            }
+            Ok(()) => Some(self.available()),
             Err(fault) => Verdict::of(fault),
         };
         if let Err(fault) = &result {
@@ -330,14 +353,30 @@ impl<K: AnyConnection> Probe<'_, K> {
             return Ok(());
         }
         self.handle.apply_status(&before, &next).await?;
-        if usability(&before) != usability(&next) {
+        let same = usability(&before) == usability(&next);
+        let warning = verdict.severity != Severity::Fine || !remedies(&next, ambient::now()).is_empty();
+        if !same || warning && message(&before) != message(&next) {
             let note = Note::normal(verdict.reason.as_str(), &verdict.message);
-            let warning = verdict.severity != Severity::Fine;
             self.engine.events.publish(&self.connection.object_ref(&()), Note { warning, ..note }).await;
+        }
+        if !same {
             self.engine.wakes.wake(self.engine.resources(Having::Connection(&self.key)));
         }
         Ok(())
     }
+}
+
+fn told(credential: &Credential) -> ConnectionCredential {
+    let r#type = match credential {
+        Credential::PersonalAccessToken(_) => CredentialType::PersonalAccessToken,
+        Credential::JwtProfile(_) => CredentialType::JwtProfile,
+        Credential::ClientCredentials { .. } => CredentialType::ClientCredentials,
+    };
+    ConnectionCredential { r#type, expires_at: credential.expires().map(|end| end.to_string()) }
+}
+
+fn message(status: &ConnectionStatus) -> Option<&str> {
+    ConditionType::Synced.find(&status.conditions).map(|condition| condition.message.as_str())
 }
 
 /// What users of a connection depend on.

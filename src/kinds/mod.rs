@@ -1,6 +1,7 @@
 //! The kinds, and the one list of them.
 
 pub mod connection;
+mod gaps;
 mod org_domain_policy;
 mod org_features;
 mod org_metadata;

@@ -6,7 +6,7 @@ use super::{differing, written};
 use crate::api::org_domain_policy::{self, DomainPolicyStatus, OrgDomainPolicyStatus};
 use crate::api::{ManagementSpec, OrgDomainPolicy, OrganizationSelector, Reason, annotation};
 use crate::engine::fault::Fault;
-use crate::engine::kind::{Context, Kind, Permission, Report};
+use crate::engine::kind::{Context, Kind, Permission, Report, Verb};
 use crate::engine::plan::Identity;
 use crate::engine::values::Values;
 use crate::zitadel::{Details, DomainPolicy, DomainPolicySettings, Error, permission};
@@ -19,11 +19,11 @@ impl Kind for OrgDomainPolicy {
     const KIND: &'static str = "OrgDomainPolicy";
     const IDENTITY: Identity = Identity::Setting;
     const PERMISSIONS: &'static [Permission] = &[
-        Permission { name: permission::ORG_READ, roles: "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER" },
-        Permission { name: permission::USER_READ, roles: "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER" },
-        Permission { name: permission::IAM_POLICY_READ, roles: "IAM_OWNER or IAM_OWNER_VIEWER" },
-        Permission { name: permission::IAM_POLICY_WRITE, roles: "IAM_OWNER" },
-        Permission { name: permission::IAM_POLICY_DELETE, roles: "IAM_OWNER" },
+        Permission::new(permission::ORG_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
+        Permission::new(permission::USER_READ, Verb::Update, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
+        Permission::new(permission::IAM_POLICY_READ, Verb::Delete, "IAM_OWNER or IAM_OWNER_VIEWER"),
+        Permission::new(permission::IAM_POLICY_WRITE, Verb::Update, "IAM_OWNER"),
+        Permission::new(permission::IAM_POLICY_DELETE, Verb::Delete, "IAM_OWNER"),
     ];
 
     fn management(&self) -> &ManagementSpec {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::api::org_features::OrgFeaturesStatus;
 use crate::api::{ManagementSpec, Nothing, OrgFeatures, OrganizationSelector, Reason};
 use crate::engine::fault::Fault;
-use crate::engine::kind::{Context, Kind, Permission, Report};
+use crate::engine::kind::{Context, Kind, Permission, Report, Verb};
 use crate::engine::plan::Identity;
 use crate::engine::values::Values;
 use crate::zitadel::{Error, OrganizationFeatures, permission};
@@ -24,10 +24,10 @@ impl Kind for OrgFeatures {
     const KIND: &'static str = "OrgFeatures";
     const IDENTITY: Identity = Identity::Setting;
     const PERMISSIONS: &'static [Permission] = &[
-        Permission { name: permission::ORG_READ, roles: "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER" },
-        Permission { name: permission::ORG_FEATURE_READ, roles: "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER" },
-        Permission { name: permission::ORG_FEATURE_WRITE, roles: MANAGERS },
-        Permission { name: permission::ORG_FEATURE_DELETE, roles: MANAGERS },
+        Permission::new(permission::ORG_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
+        Permission::new(permission::ORG_FEATURE_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
+        Permission::new(permission::ORG_FEATURE_WRITE, Verb::Update, MANAGERS),
+        Permission::new(permission::ORG_FEATURE_DELETE, Verb::Update, MANAGERS),
     ];
 
     fn management(&self) -> &ManagementSpec {

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::api::org_metadata::{EntryStatus, MetadataEntry, MetadataStatus, OrgMetadataStatus, ValueSource};
 use crate::api::{ManagementSpec, OrgMetadata, OrganizationSelector, Reason};
 use crate::engine::fault::Fault;
-use crate::engine::kind::{Context, Kind, Permission, Report};
+use crate::engine::kind::{Context, Kind, Permission, Report, Verb};
 use crate::engine::plan::Identity;
 use crate::engine::sources::SourceKind;
 use crate::engine::values::Values;
@@ -32,8 +32,8 @@ impl Kind for OrgMetadata {
     const IDENTITY: Identity = Identity::Setting;
     const PARTED: bool = true;
     const PERMISSIONS: &'static [Permission] = &[
-        Permission { name: permission::ORG_READ, roles: "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER" },
-        Permission { name: permission::ORG_WRITE, roles: "ORG_OWNER, ORG_SETTINGS_MANAGER or IAM_OWNER" },
+        Permission::new(permission::ORG_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
+        Permission::new(permission::ORG_WRITE, Verb::Update, "ORG_OWNER, ORG_SETTINGS_MANAGER or IAM_OWNER"),
     ];
 
     fn management(&self) -> &ManagementSpec {

@@ -7,7 +7,7 @@ use crate::api::common::AdoptionPolicy;
 use crate::api::organization::{OrganizationState, OrganizationStatus};
 use crate::api::{DeletionPolicy, ManagementSpec, Nothing, Organization, Origin, Reason, annotation};
 use crate::engine::fault::Fault;
-use crate::engine::kind::{Context, Kind, Permission, Report, Scope};
+use crate::engine::kind::{Context, Kind, Permission, Report, Scope, Verb};
 use crate::engine::plan::Identity;
 use crate::engine::values::Values;
 use crate::zitadel::{self, Details, Error, permission};
@@ -29,10 +29,10 @@ impl Kind for Organization {
     const IDENTITY: Identity = Identity::Assigned;
     const SCOPE: Scope = Scope::Instance;
     const PERMISSIONS: &'static [Permission] = &[
-        Permission { name: permission::ORG_READ, roles: "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER" },
-        Permission { name: permission::ORG_CREATE, roles: "IAM_OWNER or IAM_ORG_MANAGER" },
-        Permission { name: permission::ORG_WRITE, roles: "ORG_OWNER or IAM_OWNER" },
-        Permission { name: permission::ORG_DELETE, roles: "ORG_OWNER or IAM_OWNER" },
+        Permission::new(permission::ORG_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
+        Permission::new(permission::ORG_WRITE, Verb::Update, "ORG_OWNER or IAM_OWNER"),
+        Permission::new(permission::ORG_DELETE, Verb::Delete, "ORG_OWNER or IAM_OWNER"),
+        Permission::new(permission::ORG_CREATE, Verb::Create, "IAM_OWNER or IAM_ORG_MANAGER"),
     ];
 
     fn management(&self) -> &ManagementSpec {

@@ -5,7 +5,7 @@ use crate::api::common::AdoptionPolicy;
 use crate::api::project::{PrivateLabelingSetting, ProjectState, ProjectStatus};
 use crate::api::{ManagementSpec, Nothing, OrganizationSelector, Project};
 use crate::engine::fault::Fault;
-use crate::engine::kind::{Context, Kind, Permission, Report};
+use crate::engine::kind::{Context, Kind, Permission, Report, Verb};
 use crate::engine::plan::Identity;
 use crate::engine::values::Values;
 use crate::zitadel::{self, Details, Error, ProjectSettings, permission};
@@ -28,11 +28,11 @@ impl Kind for Project {
     const KIND: &'static str = "Project";
     const IDENTITY: Identity = Identity::Assigned;
     const PERMISSIONS: &'static [Permission] = &[
-        Permission { name: permission::ORG_READ, roles: "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER" },
-        Permission { name: permission::PROJECT_READ, roles: "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER" },
-        Permission { name: permission::PROJECT_CREATE, roles: MANAGERS },
-        Permission { name: permission::PROJECT_WRITE, roles: MANAGERS },
-        Permission { name: permission::PROJECT_DELETE, roles: MANAGERS },
+        Permission::new(permission::ORG_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
+        Permission::new(permission::PROJECT_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
+        Permission::new(permission::PROJECT_CREATE, Verb::Create, MANAGERS),
+        Permission::new(permission::PROJECT_WRITE, Verb::Update, MANAGERS),
+        Permission::new(permission::PROJECT_DELETE, Verb::Delete, MANAGERS),
     ];
 
     fn management(&self) -> &ManagementSpec {

@@ -79,6 +79,15 @@ impl Credential {
         let client_secret = text("the client secret", secret)?.into();
         Ok(Self::ClientCredentials { client_id, client_secret })
     }
+
+    /// When it ends, as far as it says so itself: a key file's `expirationDate`.
+    #[must_use]
+    pub fn expires(&self) -> Option<Timestamp> {
+        match self {
+            Self::JwtProfile(profile) => profile.expires,
+            Self::PersonalAccessToken(_) | Self::ClientCredentials { .. } => None,
+        }
+    }
 }
 
 impl PartialEq for Credential {
@@ -211,7 +220,8 @@ fn is_id(text: &str) -> bool {
     (1..=200).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Informational: an unreadable date, or Go's zero time, is no reason to refuse a key.
+/// Informational: an unreadable date, Go's zero time, or that of a key without an end (`9999-12-31T23:59:59Z`, which is
+/// out of range here), is no reason to refuse a key.
 fn expiration(date: &str) -> Option<Timestamp> {
     date.parse().ok().filter(|date| *date > Timestamp::UNIX_EPOCH)
 }

@@ -13,11 +13,12 @@ use url::Url;
 
 use super::aggregate::AggregateLocks;
 use super::answer::{Answer, parse, quote};
-use super::auth::CredentialSource;
+use super::auth::{Credential, CredentialSource};
 use super::budget::{Budget, Failure, Purse};
 use super::call::Call;
 use super::circuit::Health;
 use super::error::Error;
+use super::issued::Tokens;
 use super::metadata::PageLimits;
 use super::mint::Minter;
 use super::refusal::{accept, classify};
@@ -70,6 +71,7 @@ impl Client {
         credentials: Arc<dyn CredentialSource>,
         budget: Arc<Budget>,
         locks: Arc<AggregateLocks>,
+        tokens: Arc<Tokens>,
     ) -> Result<Self, String> {
         let ClientConfig { base_url, external_domain, deadline } = config;
         let base = base_url.as_str().trim_end_matches('/').to_owned();
@@ -82,7 +84,7 @@ impl Client {
             instance_host: instance_host.clone(),
             audiences: audiences(&base_url, external_domain.as_deref()),
         };
-        let tokens = TokenSource::new(credentials, minter);
+        let tokens = TokenSource::new(credentials, minter, tokens);
         Ok(Self {
             inner: Arc::new(Inner {
                 base,
@@ -108,11 +110,12 @@ impl Client {
         self.inner.purse.replace(budget);
     }
 
-    /// Reads the Secret again, and mints a token if it changed: for a resync, or when the Secret changed.
+    /// Reads the Secret again, and mints a token if it changed: for a resync, or when the Secret changed. Answers what
+    /// the Secret holds.
     ///
     /// # Errors
     /// As [`TokenSource::reread`].
-    pub async fn reread_credential(&self) -> Result<(), Error> {
+    pub async fn reread_credential(&self) -> Result<Credential, Error> {
         self.inner.tokens.reread().await
     }
 

@@ -140,7 +140,8 @@ pub enum Error {
     /// `/oauth/v2/token` failed (5xx), which servers also answer to a bad key.
     #[error(
         "the token endpoint failed (HTTP {status}): {message}; ZITADEL answers so when it fails itself, and also \
-         when the key is wrong, expired or deleted, or the audience is not its issuer"
+         when the key is wrong, expired or deleted, or the audience is not its issuer: \
+         if it goes on, put a valid one into the connection's Secret, or correct its url or externalDomain"
     )]
     TokenUnavailable {
         /// The HTTP status.

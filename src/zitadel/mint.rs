@@ -58,6 +58,11 @@ struct OAuthError {
 }
 
 impl Minter {
+    /// Where its tokens are good.
+    pub(crate) fn place(&self) -> String {
+        format!("{} {:?}", self.base, self.instance_host)
+    }
+
     /// # Errors
     /// [`Error::Credential`] for an expired key; [`Error::TokenRefused`] for a 4xx, [`Error::TokenUnavailable`]
     /// for a 5xx; others as any call.

@@ -11,14 +11,11 @@ use tokio::time::{Instant, timeout};
 
 use super::auth::{Credential, CredentialError, CredentialSource};
 use super::error::Error;
+use super::issued::{Issued, SHORTEST_INTERVAL, Tokens, Why};
 use super::limit::lock;
 use super::mint::{Grant, Minter};
 use crate::runtime::ambient::between;
 
-/// Neither a token nor the Secret behind it is renewed more often than this.
-const SHORTEST_INTERVAL: Duration = Duration::from_secs(5);
-/// A server may claim any number of seconds; a token is renewed after a month at the latest.
-const LONGEST_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Bounds reading the Secret and minting together, below a call's own deadline.
 const RENEWAL_TIMEOUT: Duration = Duration::from_secs(10);
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
@@ -31,24 +28,6 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 pub struct TokenSource {
     renewer: Arc<Renewer>,
     state: Mutex<State>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Why {
-    /// No token yet, or it is about to expire.
-    Due,
-    /// The server refused the token.
-    Refused,
-    /// A person may have changed the Secret.
-    Reread,
-}
-
-struct Issued {
-    token: SecretString,
-    credential: Credential,
-    at: Instant,
-    /// Renewal and expiry; a personal access token has neither.
-    span: Option<(Instant, Instant)>,
 }
 
 type Outcome = Result<Arc<Issued>, Error>;
@@ -72,11 +51,12 @@ struct Failure {
 struct Renewer {
     source: Arc<dyn CredentialSource>,
     minter: Minter,
+    tokens: Arc<Tokens>,
 }
 
 impl TokenSource {
-    pub(crate) fn new(source: Arc<dyn CredentialSource>, minter: Minter) -> Self {
-        Self { renewer: Arc::new(Renewer { source, minter }), state: Mutex::default() }
+    pub(crate) fn new(source: Arc<dyn CredentialSource>, minter: Minter, tokens: Arc<Tokens>) -> Self {
+        Self { renewer: Arc::new(Renewer { source, minter, tokens }), state: Mutex::default() }
     }
 
     /// A token that is good now, as far as is known.
@@ -126,18 +106,18 @@ impl TokenSource {
         Ok(Some(issued.token.clone()))
     }
 
-    /// Reads the Secret again and mints a token if it changed; forgets an earlier failure.
+    /// Reads the Secret again and mints a token if it changed; forgets an earlier failure. Answers what the Secret holds.
     ///
     /// # Errors
     /// As [`TokenSource::token`], also while the old token is still good.
-    pub async fn reread(&self) -> Result<(), Error> {
+    pub async fn reread(&self) -> Result<Credential, Error> {
         let flight = {
             let mut state = lock(&self.state);
             // A renewal under way may have read the Secret before it changed.
             (state.flight, state.failure, state.confirmed) = (None, None, None);
             self.join(&mut state, Why::Reread)
         };
-        self.land(flight).await.map(drop)
+        self.land(flight).await.map(|issued| issued.credential.clone())
     }
 
     fn join(&self, state: &mut State, why: Why) -> Flight {
@@ -166,16 +146,11 @@ impl std::fmt::Debug for TokenSource {
 
 impl State {
     fn fresh(&self) -> Option<SecretString> {
-        self.current_before(|(renew_at, _)| renew_at)
+        self.current.as_ref().filter(|issued| issued.is_fresh()).map(|issued| issued.token.clone())
     }
 
     fn unexpired(&self) -> Option<SecretString> {
-        self.current_before(|(_, expires_at)| expires_at)
-    }
-
-    fn current_before(&self, bound: impl Fn((Instant, Instant)) -> Instant) -> Option<SecretString> {
-        let issued = self.current.as_ref()?;
-        issued.span.is_none_or(|span| Instant::now() < bound(span)).then(|| issued.token.clone())
+        self.current.as_ref().filter(|issued| issued.is_good()).map(|issued| issued.token.clone())
     }
 
     fn remembered(&self) -> Option<Error> {
@@ -220,7 +195,16 @@ impl Renewer {
         };
         match previous {
             Some(last) if last.credential == credential && last.outlives(why) => Ok(last),
-            _ => self.issue(credential).await,
+            last => self.obtain(credential, last.as_deref()).await,
+        }
+    }
+
+    /// One that another connection, or this one in a former life, got with the same credential; else a new one.
+    async fn obtain(&self, credential: Credential, last: Option<&Issued>) -> Outcome {
+        let place = self.minter.place();
+        match self.tokens.find(&place, &credential, last) {
+            Some(issued) => Ok(issued),
+            None => self.issue(credential).await.inspect(|issued| self.tokens.keep(place, issued)),
         }
     }
 
@@ -234,24 +218,7 @@ impl Renewer {
 
     async fn issue(&self, credential: Credential) -> Outcome {
         let Grant { token, lifetime } = self.mint(&credential).await?;
-        let at = Instant::now();
-        let span = lifetime.map(|lifetime| {
-            let lifetime = lifetime.min(LONGEST_LIFETIME);
-            let renewal = lifetime.mul_f64(between(0.8..0.9)).max(SHORTEST_INTERVAL);
-            (at + renewal, at + lifetime)
-        });
-        Ok(Arc::new(Issued { token, credential, at, span }))
-    }
-}
-
-impl Issued {
-    /// Whether the same credential would give nothing better.
-    fn outlives(&self, why: Why) -> bool {
-        match why {
-            Why::Due => false,
-            Why::Refused => self.span.is_none() || self.at.elapsed() < SHORTEST_INTERVAL,
-            Why::Reread => self.span.is_none_or(|(renew_at, _)| Instant::now() < renew_at),
-        }
+        Ok(Issued::new(token, credential, lifetime))
     }
 }
 

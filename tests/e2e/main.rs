@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod connection_status;
 mod crash;
 mod credentials;
 mod deletion;
@@ -36,6 +37,7 @@ mod ownership;
 mod person;
 mod refusals;
 mod resident;
+mod rotation;
 mod sides;
 mod sources;
 mod staff;

@@ -116,7 +116,16 @@ impl User {
 
     /// A new machine key.
     pub async fn add_key(&self) -> Key {
-        let added = self.done(Method::POST, &self.path("keys"), json!({ "type": "KEY_TYPE_JSON" })).await;
+        self.add_key_of(json!({ "type": "KEY_TYPE_JSON" })).await
+    }
+
+    /// A new machine key that ends then.
+    pub async fn add_key_until(&self, end: &str) -> Key {
+        self.add_key_of(json!({ "type": "KEY_TYPE_JSON", "expirationDate": end })).await
+    }
+
+    async fn add_key_of(&self, body: Value) -> Key {
+        let added = self.done(Method::POST, &self.path("keys"), body).await;
         let file = STANDARD.decode(text(&added, "keyDetails")).expect("base64");
         Key { id: text(&added, "keyId"), file: String::from_utf8(file).expect("a key file") }
     }

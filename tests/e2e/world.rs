@@ -184,6 +184,11 @@ impl World {
         self.operator = Some(spawn(client, config(&self.namespace), &self.namespace));
     }
 
+    /// Starts the operator with these settings and this way to the cluster.
+    pub fn start_operator_with_through(&mut self, config: Config, client: kube::Client) {
+        self.operator = Some(spawn(client, config, &self.namespace));
+    }
+
     /// Starts the operator as one of another namespace, whose Secrets need no label.
     pub async fn start_operator_from(&mut self, operator_namespace: &str) {
         self.start_operator_of(config(&self.namespace), operator_namespace).await;
@@ -240,6 +245,13 @@ impl World {
         });
         let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
         api.patch(CONNECTION, &person(), &Patch::Apply(secret)).await.unwrap();
+    }
+
+    /// Merges these values into the Secret that the connection reads.
+    pub async fn store_secret(&self, values: Value) {
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
+        let patch = Patch::Merge(json!({ "stringData": values }));
+        secrets.patch(CONNECTION, &PatchParams::default(), &patch).await.unwrap();
     }
 
     /// The API of one of our kinds in this namespace.

@@ -27,6 +27,8 @@ pub static ALL: LazyLock<Vec<Value>> = LazyLock::new(|| {
         "entries": [{"key": "tier", "sequence": "42", "changeDate": "2026-11-21T10:00:00Z"}],
         "user": {"id": "1", "loginName": "bot", "organizationId": "2"}, "version": "v4.19.5",
         "memberships": [{"organizationId": "2", "roles": ["ORG_OWNER"]}],
+        "credential": {"type": "JwtProfile", "expiresAt": "2026-12-01T00:00:00Z"},
+        "missingPermissions": [{"kind": "Project", "permissions": ["project.write"], "organizationIds": ["2"]}],
     });
     let metadata = json!({
         "name": "web", "namespace": "shop", "uid": "0b7c1f5e", "resourceVersion": "7", "generation": 3,

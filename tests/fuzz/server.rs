@@ -70,7 +70,7 @@ pub fn client_at(
         deadline: DEADLINE,
     };
     let budget = Arc::new(Budget::new(Rate { requests_per_second: 1000, burst: 1000 }, 8));
-    Client::new(config, transport, Arc::new(Secret(credential)), budget, Arc::default())
+    Client::new(config, transport, Arc::new(Secret(credential)), budget, Arc::default(), Arc::default())
 }
 
 /// A client that logs in with the canary.

@@ -13,6 +13,7 @@ mod local;
 mod metadata;
 mod network;
 mod settings;
+mod shared_tokens;
 mod tokens;
 mod urls;
 
@@ -198,7 +199,7 @@ pub(crate) fn client_at(
         external_domain: external_domain.map(str::to_owned),
         deadline: DEADLINE,
     };
-    Client::new(config, transport, secret, budget(), Arc::default())
+    Client::new(config, transport, secret, budget(), Arc::default(), Arc::default())
 }
 
 /// A key file as ZITADEL issues it (PKCS#1 in PEM) and the public key (PKCS#1 DER).

@@ -68,6 +68,8 @@ pub struct Behaviour {
     /// How long a write takes between its read of the aggregate and its commit. Two writes to one aggregate
     /// that overlap are a 500 with SQLSTATE 23505 for the later one.
     pub write_duration: Duration,
+    /// How long a token minted at `/oauth/v2/token` is good; 43,199 s as recorded.
+    pub token_lifetime: Duration,
 }
 
 impl Behaviour {
@@ -100,6 +102,7 @@ impl Behaviour {
             lag_most: Duration::ZERO,
             stale_reads: false,
             write_duration: Duration::ZERO,
+            token_lifetime: Duration::from_secs(43_199),
         }
     }
 

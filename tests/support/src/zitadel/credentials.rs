@@ -26,6 +26,7 @@ pub(super) struct Token {
 #[derive(Clone)]
 pub(super) struct Key {
     pub(super) user: String,
+    pub(super) expires: Option<Timestamp>,
     /// PKCS#1.
     pub(super) public: Vec<u8>,
 }
@@ -103,16 +104,16 @@ impl Store {
         token
     }
 
-    /// A new machine key of the user: its id, and the key file as ZITADEL gives it out, once.
-    pub(super) fn issue_key(&mut self, user: &str) -> (String, String) {
+    /// A new machine key of the user, valid until the given time: its id, and the key file as ZITADEL gives it out, once.
+    pub(super) fn issue_key(&mut self, user: &str, expires: Option<Timestamp>) -> (String, String) {
         let (private, public) = generate_key();
         let id = self.ids.id();
-        self.credentials.keys.insert(id.clone(), Key { user: user.to_owned(), public });
+        self.credentials.keys.insert(id.clone(), Key { user: user.to_owned(), expires, public });
         let file = json!({
             "type": "serviceaccount",
             "keyId": id,
             "key": private,
-            "expirationDate": "9999-12-31T23:59:59Z",
+            "expirationDate": expires.map_or("9999-12-31T23:59:59Z".into(), |end| end.to_string()),
             "userId": user,
         });
         (id, file.to_string())

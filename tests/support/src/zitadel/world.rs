@@ -222,7 +222,7 @@ impl Double {
 
     /// A new machine key of the user: the key file as ZITADEL gives it out, once.
     pub fn create_machine_key(&self, user: &str) -> String {
-        self.store().issue_key(user).1
+        self.store().issue_key(user, None).1
     }
 
     /// Makes every machine key of the user invalid; tokens minted with them stay.

@@ -61,7 +61,8 @@ fn remove_token(call: &mut Call<'_>) -> Outcome<Reply> {
 
 fn add_key(call: &mut Call<'_>) -> Outcome<Reply> {
     let stamp = push(call, "user.machine.key.added", Value::Null)?;
-    let (id, file) = call.store.issue_key(&call.parameters[0]);
+    let expires = call.body.string("expirationDate")?.parse().ok();
+    let (id, file) = call.store.issue_key(&call.parameters[0], expires);
     let mut answer = created(&stamp);
     (answer["keyId"], answer["keyDetails"]) = (json!(id), json!(STANDARD.encode(file)));
     Reply::ok(answer)

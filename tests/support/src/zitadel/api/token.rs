@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
@@ -17,7 +17,6 @@ use crate::zitadel::store::Store;
 
 const JWT_PROFILE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const API_SCOPE: &str = "urn:zitadel:iam:org:project:id:zitadel:aud";
-const LIFETIME_SECONDS: i64 = 43_199;
 
 type Form = HashMap<String, String>;
 
@@ -42,10 +41,11 @@ pub(in crate::zitadel) fn exchange(store: &mut Store, seen: &Seen) -> Option<(u1
 
 fn mint(store: &mut Store, user: String, form: &Form) -> Value {
     let for_api = form.get("scope").is_some_and(|scopes| scopes.split(' ').any(|scope| scope == API_SCOPE));
-    let expires = store.clock.now() + SignedDuration::from_secs(LIFETIME_SECONDS);
+    let lifetime = store.behaviour.token_lifetime;
+    let expires = store.clock.now() + lifetime;
     let token = store.ids.token(104);
     store.credentials.tokens.insert(token.clone(), Token { user, expires: Some(expires), for_api });
-    json!({"access_token": token, "token_type": "Bearer", "expires_in": LIFETIME_SECONDS})
+    json!({"access_token": token, "token_type": "Bearer", "expires_in": lifetime.as_secs()})
 }
 
 /// The user that a valid assertion speaks for. Its dates are held against the real time, which its maker used.
@@ -67,7 +67,8 @@ fn assertion_user(store: &Store, seen: &Seen, form: &Form) -> Option<String> {
     };
     let own = claims["iss"] == json!(key.user) && claims["sub"] == json!(key.user);
     let known = store.current().users.contains_key(&key.user);
-    (in_time && audience && own && known).then(|| key.user.clone())
+    let alive = key.expires.is_none_or(|end| end > Timestamp::now());
+    (in_time && audience && own && known && alive).then(|| key.user.clone())
 }
 
 fn client_user(

@@ -1,0 +1,92 @@
+//! What the resources of a connection must be allowed, from their specs and statuses.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::kind::{Kind, Permission, Scope, Verb};
+use crate::api::{ConditionType, DeletionPolicy, ManagementPolicy, OrganizationSelector, Reason};
+
+/// Where something is needed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// The instance, or any organization of it.
+    Instance,
+    /// The organization of resources that name none.
+    Default,
+    /// The organization with this id.
+    Organization(String),
+    /// The organization with this name.
+    Named(String),
+}
+
+/// What the resources of one kind need in one place.
+#[derive(Clone, Debug)]
+pub struct Need {
+    /// The kind.
+    pub kind: &'static str,
+    /// Where.
+    pub place: Place,
+    /// What, in the order in which the kind states it.
+    pub permissions: Vec<&'static Permission>,
+}
+
+/// What one resource needs: where, and what for.
+pub type Use = (Place, Vec<Verb>);
+
+/// The needs of a kind's resources that are used so.
+pub fn of<K: Kind>(uses: impl IntoIterator<Item = Use>) -> Vec<Need> {
+    let mut places: BTreeMap<Place, BTreeSet<Verb>> = BTreeMap::new();
+    for (place, verbs) in uses {
+        places.entry(place).or_default().extend(verbs);
+    }
+    let need = |(place, verbs): (_, BTreeSet<Verb>)| {
+        let permissions = K::PERMISSIONS.iter().filter(|permission| verbs.contains(&permission.verb));
+        Need { kind: K::KIND, place, permissions: permissions.collect() }
+    };
+    places.into_iter().map(need).collect()
+}
+
+/// The use of this resource; `None` while it was not let into an organization: nothing is asked on behalf of who has
+/// no access.
+pub fn use_of<K: Kind>(object: &K) -> Option<Use> {
+    Some((place(object)?, verbs(object)))
+}
+
+fn place<K: Kind>(object: &K) -> Option<Place> {
+    let status = &object.status()?.common;
+    let own = if K::SCOPE == Scope::Instance { &status.id } else { &status.organization_id };
+    if let Some(id) = own {
+        return Some(Place::Organization(id.clone()));
+    }
+    if !is_denied(object) {
+        return None;
+    }
+    match object.organization() {
+        _ if K::SCOPE == Scope::Instance => Some(Place::Instance),
+        None => Some(Place::Default),
+        Some(OrganizationSelector { id: Some(id), .. }) => Some(Place::Organization(id.clone())),
+        Some(OrganizationSelector { name: Some(name), .. }) => Some(Place::Named(name.clone())),
+        Some(_) => None,
+    }
+}
+
+/// Does ZITADEL deny it something?
+pub fn is_denied<K: Kind>(object: &K) -> bool {
+    let conditions = object.status().map_or(&[][..], |status| &status.common.conditions);
+    let synced = ConditionType::Synced.find(conditions);
+    synced.is_some_and(|synced| synced.reason == Reason::PermissionDenied.as_str())
+}
+
+/// What is done to it, by its policies and whether it is there already.
+pub fn verbs<K: Kind>(object: &K) -> Vec<Verb> {
+    let management = object.management();
+    if management.management_policy == ManagementPolicy::Observe {
+        return vec![Verb::Read];
+    }
+    let status = object.status().map(|status| &status.common);
+    let default = || K::default_deletion(status.and_then(|status| status.origin));
+    let deletes = management.deletion_policy.unwrap_or_else(default) == DeletionPolicy::Delete;
+    let makes = object.recreates() || !status.is_some_and(K::is_bound);
+    let optional = [(Verb::Create, makes), (Verb::Delete, deletes)];
+    let optional = optional.into_iter().filter_map(|(verb, needed)| needed.then_some(verb));
+    [Verb::Read, Verb::Update].into_iter().chain(optional).collect()
+}

@@ -1,0 +1,101 @@
+//! Tokens that were issued, and where they are remembered for all connections.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::time::Instant;
+
+use super::auth::Credential;
+use super::limit::lock;
+use crate::runtime::ambient::between;
+
+/// Neither a token nor the Secret behind it is renewed more often than this.
+pub(super) const SHORTEST_INTERVAL: Duration = Duration::from_secs(5);
+/// A server may claim any number of seconds; a token is renewed after a month at the latest.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Why a token is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// No token yet, or it is about to expire.
+    Due,
+    /// The server refused the token.
+    Refused,
+    /// A person may have changed the Secret.
+    Reread,
+}
+
+/// A token and what it was got with.
+pub(super) struct Issued {
+    pub(super) token: SecretString,
+    pub(super) credential: Credential,
+    at: Instant,
+    /// Renewal and expiry; a personal access token has neither.
+    span: Option<(Instant, Instant)>,
+}
+
+impl Issued {
+    /// One of now, to be renewed at 80 to 90 % of its life.
+    pub(super) fn new(token: SecretString, credential: Credential, lifetime: Option<Duration>) -> Arc<Self> {
+        let at = Instant::now();
+        let span = lifetime.map(|lifetime| {
+            let lifetime = lifetime.min(LONGEST_LIFETIME);
+            let renewal = lifetime.mul_f64(between(0.8..0.9)).max(SHORTEST_INTERVAL);
+            (at + renewal, at + lifetime)
+        });
+        Arc::new(Self { token, credential, at, span })
+    }
+
+    /// Whether it need not be renewed yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.span.is_none_or(|(renew_at, _)| Instant::now() < renew_at)
+    }
+
+    /// Whether it has not expired.
+    pub(super) fn is_good(&self) -> bool {
+        self.span.is_none_or(|(_, expires_at)| Instant::now() < expires_at)
+    }
+
+    /// Whether the same credential would give nothing better.
+    pub(super) fn outlives(&self, why: Why) -> bool {
+        match why {
+            Why::Due => false,
+            Why::Refused => self.span.is_none() || self.at.elapsed() < SHORTEST_INTERVAL,
+            Why::Reread => self.is_fresh(),
+        }
+    }
+}
+
+/// The minted tokens of all connections, by where they are good and by the credential.
+///
+/// Guarantees: a token is given only to who shows an equal credential, read from a Secret of its own; never one that is
+/// due for renewal, nor the one that was refused. It outlives the session it was minted for, until it is due.
+#[derive(Default)]
+pub struct Tokens {
+    minted: Mutex<Vec<(String, Arc<Issued>)>>,
+}
+
+impl Tokens {
+    pub(super) fn find(
+        &self,
+        place: &str,
+        credential: &Credential,
+        refused: Option<&Issued>,
+    ) -> Option<Arc<Issued>> {
+        let minted = lock(&self.minted);
+        let mut fitting =
+            minted.iter().filter(|(at, issued)| at == place && issued.credential == *credential);
+        let other = |issued: &Issued| refused.is_none_or(|refused| !std::ptr::eq(issued, refused));
+        fitting.find(|(_, issued)| issued.is_fresh() && other(issued)).map(|(_, issued)| issued.clone())
+    }
+
+    /// In the place of one that the same credential gave before. A token that is its own credential costs nothing.
+    pub(super) fn keep(&self, place: String, issued: &Arc<Issued>) {
+        let mut minted = lock(&self.minted);
+        minted.retain(|(at, old)| old.is_fresh() && !(*at == place && old.credential == issued.credential));
+        if issued.span.is_some() {
+            minted.push((place, issued.clone()));
+        }
+    }
+}
