@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use super::answer::{Answer, parse, quote};
+use super::answer::{Answer, NO_SECRETS, parse, quote};
 use super::auth::CredentialSource;
 use super::call::Call;
 use super::error::Error;
@@ -199,7 +199,7 @@ impl std::fmt::Debug for Inner {
 
 /// `host` or `host:port`, nothing else: it becomes a header and an audience.
 fn host_header(domain: &str) -> Result<HeaderValue, String> {
-    let refused = || format!("the external domain `{}` is not a host name", quote(domain, "", 100));
+    let refused = || format!("the external domain `{}` is not a host name", quote(domain, NO_SECRETS, 100));
     let url = Url::parse(&format!("http://{domain}/")).map_err(|_| refused())?;
     let plain = domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte));
     match HeaderValue::from_str(domain) {
