@@ -42,7 +42,7 @@ async fn a_secret_in_a_log_a_panic_or_a_metric_is_found() {
         move || catch_unwind(|| panic!("lost {token}")).is_err()
     });
     assert!(panicked.await.unwrap());
-    assert_leaked(&world, "the log (ERROR support::canary::log)");
+    assert_leaked(&world, "the log (ERROR panic)");
     let metrics = Metrics::default();
     metrics.panicked(Box::leak(token.into_boxed_str()));
     watched::metrics(&world.canaries, &metrics);

@@ -87,7 +87,7 @@ pub fn log_panics() {
     LOGGED.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            tracing::error!("panic: {}", info.payload_as_str().unwrap_or_default());
+            tracing::error!(target: "panic", "{}", info.payload_as_str().unwrap_or_default());
             before(info);
         }));
     });

@@ -61,7 +61,7 @@ impl Canaries {
             }
         }
         watch.look(format_args!("a URI of ZITADEL"), request.uri().to_string().as_bytes());
-        if path == TOKEN_PATH {
+        if path.ends_with(TOKEN_PATH) {
             self.mark_form(&String::from_utf8_lossy(request.body()));
         } else if !path.contains("/metadata") {
             watch.look(format_args!("{} {path} to ZITADEL", request.method()), request.body());
@@ -70,7 +70,7 @@ impl Canaries {
 
     /// ZITADEL answered a request to this path: marks the token that it minted.
     pub fn answered(&self, path: &str, body: &[u8]) {
-        if path == TOKEN_PATH {
+        if path.ends_with(TOKEN_PATH) {
             let answer: Value = serde_json::from_slice(body).unwrap_or_default();
             self.mark("a minted token", text(&answer["access_token"]).as_bytes());
         }
