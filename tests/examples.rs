@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use support::canary::Watch;
 use support::control_plane::ControlPlane;
 use support::zitadel::{Double, State};
 use zitadel_operator::api::crd;
@@ -50,6 +51,9 @@ fn play(more: &[&str]) -> String {
     command.args(["run", "--quiet", "--locked", "--example", "playground", "--", "--once"]).args(more);
     let output = command.current_dir(repository()).output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
+    for stream in [&output.stdout, &output.stderr] {
+        Watch::shared().look(format_args!("what the playground prints"), stream);
+    }
     assert!(output.status.success(), "{printed}\n{}", String::from_utf8_lossy(&output.stderr));
     printed.into_owned()
 }
@@ -81,6 +85,8 @@ async fn the_playground_leaves_the_zitadel_of_somebody_as_it_was() {
     let token = std::env::temp_dir().join(format!("playground-{}.token", std::process::id()));
     std::fs::write(&token, zitadel.admin_token()).unwrap();
     let arguments = ["--zitadel-url", &zitadel.url(), "--token-file", token.to_str().unwrap()];
+    let canaries = Watch::shared().begin();
+    canaries.mark("the token", zitadel.admin_token().as_bytes());
     let at_first = organizations(&zitadel);
     play(&arguments);
     assert_eq!(organizations(&zitadel), at_first);
@@ -93,4 +99,5 @@ async fn the_playground_leaves_the_zitadel_of_somebody_as_it_was() {
     assert!(zitadel.metadata(&acme).is_empty());
     assert_eq!(zitadel.domain_policy(&acme), None);
     std::fs::remove_file(token).unwrap();
+    canaries.end();
 }

@@ -49,19 +49,20 @@ impl Metrics {
     /// Metrics that a registry shows.
     pub fn registered(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        let registry = registry.sub_registry_with_prefix("zitadel_operator");
-        registry.register(
-            "reconciles",
-            "Reconciles by kind and resulting reason",
-            metrics.reconciles.clone(),
-        );
-        registry.register("reconcile_duration_seconds", "Duration of reconciles", metrics.seconds.clone());
-        registry.register("panics", "Reconciles that panicked", metrics.panics.clone());
-        let help = "Failed lists and watches; what is new there is not seen meanwhile";
-        registry.register("watch_failures", help, metrics.watch_failures.clone());
-        let help = "Reconciles that the Kubernetes API refused or did not answer";
-        registry.register("kubernetes_failures", help, metrics.kubernetes_failures.clone());
+        metrics.register(registry);
         metrics
+    }
+
+    /// Has a registry show them.
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("zitadel_operator");
+        registry.register("reconciles", "Reconciles by kind and resulting reason", self.reconciles.clone());
+        registry.register("reconcile_duration_seconds", "Duration of reconciles", self.seconds.clone());
+        registry.register("panics", "Reconciles that panicked", self.panics.clone());
+        let help = "Failed lists and watches; what is new there is not seen meanwhile";
+        registry.register("watch_failures", help, self.watch_failures.clone());
+        let help = "Reconciles that the Kubernetes API refused or did not answer";
+        registry.register("kubernetes_failures", help, self.kubernetes_failures.clone());
     }
 
     /// Counts one reconcile; without a reason nothing was told.

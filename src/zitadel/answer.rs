@@ -10,6 +10,9 @@ use super::error::Error;
 /// The most characters that are quoted of a text of the server.
 pub(crate) const MESSAGE_LIMIT: usize = 300;
 
+/// For texts of our own side, which hold none.
+pub(crate) const NO_SECRETS: &[&str] = &[];
+
 /// A value and the server's own time when it gave it (its `Date` header, whole seconds).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer<T> {
@@ -44,10 +47,11 @@ pub(crate) fn http_date(text: &str) -> Option<Timestamp> {
     rfc2822::DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text).ok()
 }
 
-/// One printable line of at most `limit` characters, without the secret.
-pub(crate) fn quote(text: &str, secret: &str, limit: usize) -> String {
+/// One printable line of at most `limit` characters, without the secrets.
+pub(crate) fn quote(text: &str, secrets: &[impl AsRef<str>], limit: usize) -> String {
     let printable: String = text.chars().filter(|c| !c.is_control()).collect();
-    let line = if secret.is_empty() { printable } else { printable.replace(secret, "***") };
+    let secrets = secrets.iter().map(AsRef::as_ref).filter(|secret| !secret.is_empty());
+    let line = secrets.fold(printable, |line, secret| line.replace(secret, "***"));
     match line.char_indices().nth(limit) {
         Some(_) => line.chars().take(limit - 1).chain(['…']).collect(),
         None => line,

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::json;
 
-use super::answer::quote;
+use super::answer::{NO_SECRETS, quote};
 use super::error::Error;
 use super::refusal::Asked;
 
@@ -24,6 +24,7 @@ pub(crate) struct Call {
     body: Option<Bytes>,
     aggregate: Option<String>,
     repeatable: bool,
+    confidential: bool,
 }
 
 impl Call {
@@ -34,7 +35,16 @@ impl Call {
     pub(crate) fn new(method: Method, path: &[&str], permission: &'static str) -> Result<Self, Error> {
         let repeatable = method == Method::GET;
         let path = encode(path)?;
-        Ok(Self { method, path, permission, organization: None, body: None, aggregate: None, repeatable })
+        Ok(Self {
+            method,
+            path,
+            permission,
+            organization: None,
+            body: None,
+            aggregate: None,
+            repeatable,
+            confidential: false,
+        })
     }
 
     /// `GET path`.
@@ -60,7 +70,9 @@ impl Call {
         let safe = (1..=200).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
         match HeaderValue::from_str(id) {
             Ok(value) if safe => Ok(Self { organization: Some(value), ..self }),
-            _ => Err(Error::invalid(format!("`{}` cannot be an organization id", quote(id, "", 100)))),
+            _ => {
+                Err(Error::invalid(format!("`{}` cannot be an organization id", quote(id, NO_SECRETS, 100))))
+            }
         }
     }
 
@@ -68,6 +80,11 @@ impl Call {
     pub(crate) fn body(self, body: &impl Serialize) -> Result<Self, Error> {
         let body = serde_json::to_vec(body).map_err(|_| Error::invalid("a value that cannot be sent"))?;
         Ok(Self { body: Some(body.into()), ..self })
+    }
+
+    /// What it sends may come from a Secret: no message quotes a `value` of its body.
+    pub(crate) fn confidential(self) -> Self {
+        Self { confidential: true, ..self }
     }
 
     /// Sends `{}`, as an action without arguments.
@@ -107,6 +124,7 @@ impl Call {
             organization: self.organization.as_ref().and_then(|id| id.to_str().ok()),
             path: &self.path,
             secret: token.expose_secret(),
+            confidential: self.body.as_deref().filter(|_| self.confidential),
         }
     }
 

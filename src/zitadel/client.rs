@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::aggregate::AggregateLocks;
-use super::answer::{Answer, parse, quote};
+use super::answer::{Answer, NO_SECRETS, parse, quote};
 use super::auth::{Credential, CredentialSource};
 use super::budget::{Budget, Failure, Purse};
 use super::call::Call;
@@ -216,7 +216,7 @@ impl std::fmt::Debug for Inner {
 
 /// `host` or `host:port`, nothing else: it becomes a header and an audience.
 fn host_header(domain: &str) -> Result<HeaderValue, String> {
-    let refused = || format!("the external domain `{}` is not a host name", quote(domain, "", 100));
+    let refused = || format!("the external domain `{}` is not a host name", quote(domain, NO_SECRETS, 100));
     let url = Url::parse(&format!("http://{domain}/")).map_err(|_| refused())?;
     let plain = domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte));
     match HeaderValue::from_str(domain) {

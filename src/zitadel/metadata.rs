@@ -255,7 +255,7 @@ fn page_call(organization: &str, offset: usize, limit: usize) -> Result<Call, Er
 
 fn metadata_call(method: Method, key: &str, organization: &str, body: &Value) -> Result<Call, Error> {
     let call = Call::new(method, &[&METADATA[..], &[key]].concat(), ORG_WRITE)?;
-    Ok(call.in_organization(organization)?.body(body)?.serial(organization))
+    Ok(call.in_organization(organization)?.body(body)?.confidential().serial(organization))
 }
 
 /// Whether the server finds the key in a path: it refuses other characters, and some names are endpoints.

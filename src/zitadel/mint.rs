@@ -112,7 +112,7 @@ fn accept(response: &Response<Bytes>, secret: &SecretString) -> Result<Grant, Er
         500.. => Err(Error::TokenUnavailable { status, message: oauth_message(response, secret) }),
         _ => Err(classify(
             response,
-            Asked { permission: AUTHENTICATED, organization: None, path: PATH, secret },
+            Asked { permission: AUTHENTICATED, organization: None, path: PATH, secret, confidential: None },
         )),
     }
 }
@@ -136,5 +136,7 @@ fn oauth_message(response: &Response<Bytes>, secret: &str) -> String {
         (_, "") => &error,
         _ => &format!("{error}: {error_description}"),
     };
-    quote(message, secret, MESSAGE_LIMIT)
+    // A server may echo the form as it was sent.
+    let encoded: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    quote(message, &[secret, &encoded], MESSAGE_LIMIT)
 }

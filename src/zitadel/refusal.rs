@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, Response, header};
 use jiff::SignedDuration;
@@ -13,6 +15,8 @@ use super::error::Error;
 use crate::runtime::ambient;
 
 const ID_LIMIT: usize = 100;
+/// In bytes.
+const SHORTEST_SECRET: usize = 4;
 /// A refusal of ZITADEL is shorter, in bytes; a few of a `Value` become thirty in memory.
 const BODY_LIMIT: usize = 64 * 1024;
 
@@ -24,6 +28,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) path: &'a str,
     /// Taken out of quoted messages, should a server echo it.
     pub(crate) secret: &'a str,
+    /// A JSON body each `value` of which is taken out too, in base64 or not.
+    pub(crate) confidential: Option<&'a [u8]>,
 }
 
 /// What an error id means where the gRPC code alone does not say it.
@@ -81,7 +87,7 @@ pub(crate) fn classify(response: &Response<Bytes>, asked: Asked<'_>) -> Error {
     if response.status().is_redirection() {
         return Error::malformed(status, "it is a redirect, which is not followed");
     }
-    let refusal = Refusal::read(response, asked.secret);
+    let refusal = Refusal::read(response, &asked.secrets());
     match meaning(&refusal) {
         Some(Meaning::Unchanged) => Error::Unchanged { id: refusal.id.unwrap_or_default() },
         Some(Meaning::OrganizationNotFound) => Error::OrganizationNotFound {
@@ -107,12 +113,39 @@ fn meaning(refusal: &Refusal) -> Option<Meaning> {
     }
 }
 
+impl Asked<'_> {
+    fn secrets(&self) -> Vec<String> {
+        let mut secrets = vec![self.secret.to_owned()];
+        if let Some(sent) = self.confidential.and_then(|body| serde_json::from_slice(body).ok()) {
+            values(&sent, &mut secrets);
+        }
+        // Taking a few letters out of a sentence hides nothing, and spoils it.
+        secrets.retain(|secret| secret.len() >= SHORTEST_SECRET);
+        secrets
+    }
+}
+
+/// Every `value` within, as it is and decoded.
+fn values(sent: &Value, found: &mut Vec<String>) {
+    match sent {
+        Value::Array(items) => items.iter().for_each(|item| values(item, found)),
+        Value::Object(fields) => fields.iter().for_each(|(name, field)| match field.as_str() {
+            Some(value) if name == "value" => {
+                found.push(value.to_owned());
+                found.extend(STANDARD.decode(value).ok().and_then(|bytes| String::from_utf8(bytes).ok()));
+            }
+            _ => values(field, found),
+        }),
+        _ => {}
+    }
+}
+
 impl Refusal {
-    fn read(response: &Response<Bytes>, secret: &str) -> Self {
+    fn read(response: &Response<Bytes>, secrets: &[String]) -> Self {
         let status = response.status().as_u16();
         let small = Some(response.body()).filter(|body| body.len() <= BODY_LIMIT);
         let body: Body = small.and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
-        let quote = |text: &str, limit| quote(text, secret, limit);
+        let quote = |text: &str, limit| quote(text, secrets, limit);
         let message = match body.message.as_str() {
             Some(text) if !text.is_empty() => quote(text, MESSAGE_LIMIT),
             _ => format!("HTTP {status} without a ZITADEL error"),

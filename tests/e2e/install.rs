@@ -8,6 +8,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use support::canary::Watch;
 use support::control_plane::{AuditEntry, AuditMark, ControlPlane};
 use support::zitadel::{Behaviour, Double, OrganizationFeatures, State};
 use tokio::sync::OnceCell;
@@ -118,7 +119,12 @@ impl Cluster {
         let mut process = command.spawn().unwrap();
         let lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let (sender, logs) = mpsc::channel();
-        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        std::thread::spawn(move || {
+            lines.map_while(Result::ok).try_for_each(|line| {
+                Watch::shared().look(format_args!("the log of the installed operator"), line.as_bytes());
+                sender.send(line)
+            })
+        });
         Operator { process, logs }
     }
 }
@@ -178,6 +184,7 @@ async fn until_ready(admin: &str) {
 }
 
 fn secret(namespace: &str, token: &str) -> Value {
+    Watch::shared().unattended().mark("the token of an installation", token.as_bytes());
     let labels = json!({ "zitadel-operator.dev/allow": "true" });
     let metadata = json!({ "name": "zitadel", "namespace": namespace, "labels": labels });
     json!({ "apiVersion": "v1", "kind": "Secret", "stringData": { "token": token }, "metadata": metadata })

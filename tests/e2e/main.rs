@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod binary;
+mod canaries;
 mod connection_status;
 mod crash;
 mod credentials;
@@ -44,4 +46,5 @@ mod staff;
 mod unowned;
 mod validation;
 mod waits;
+mod watched;
 mod world;

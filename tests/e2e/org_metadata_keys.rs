@@ -6,6 +6,7 @@ use http::Method;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, PostParams};
 use serde_json::{Value, json};
+use support::canary::Watch;
 use support::zitadel::{Mark, Request};
 use tokio::time::Instant;
 use zitadel_operator::engine::Config;
@@ -305,6 +306,7 @@ async fn neighbour(world: &World) -> World {
         namespace,
         client: world.client.clone(),
         person: world.person.clone(),
+        canaries: Watch::shared().begin(),
         organization: world.organization.clone(),
         zitadel: world.zitadel.clone(),
         operator: None,

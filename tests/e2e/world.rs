@@ -8,6 +8,7 @@ use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams}
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{CustomResourceExt, ResourceExt};
 use serde_json::{Value, json};
+use support::canary::{self, Canaries, Watch};
 use support::control_plane::ControlPlane;
 use support::zitadel::Double;
 use tokio::sync::OnceCell;
@@ -18,8 +19,10 @@ use zitadel_operator::engine::Config;
 use zitadel_operator::engine::backoff::{Delays, Growth};
 use zitadel_operator::engine::metrics::Metrics;
 use zitadel_operator::operator::Options;
+use zitadel_operator::runtime::telemetry::may_be_logged;
 
 use crate::person::Person;
+use crate::watched;
 
 /// No wait of a test is longer.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -59,12 +62,16 @@ pub struct World {
     pub zitadel: Double,
     pub namespace: String,
     pub operator: Option<Operator>,
+    /// What may show nowhere: every value of a Secret, and the credentials in every request.
+    pub canaries: Canaries,
 }
 
 /// An operator running in this process, for one namespace.
 pub struct Operator {
     stop: CancellationToken,
     task: JoinHandle<()>,
+    metrics: Metrics,
+    canaries: Canaries,
 }
 
 impl Operator {
@@ -84,17 +91,24 @@ impl Operator {
 impl Drop for Operator {
     fn drop(&mut self) {
         self.task.abort();
+        watched::metrics(&self.canaries, &self.metrics);
     }
 }
 
-/// A real server keeps nothing of a test.
+/// A real server keeps nothing of a test, and no secret has shown anywhere.
 impl Drop for World {
     fn drop(&mut self) {
-        if real_zitadel().is_none() {
-            return;
-        }
         // An operator at work could still make a project in what is about to go.
         drop(self.operator.take());
+        if real_zitadel().is_some() {
+            self.clean_up();
+        }
+        self.canaries.end();
+    }
+}
+
+impl World {
+    fn clean_up(&self) {
         let person = self.person.clone();
         let removing = std::thread::spawn(move || {
             let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -134,7 +148,6 @@ impl World {
 
     /// A world with a double, a namespace, a connection and no operator yet.
     pub async fn without_operator() -> Self {
-        show_log();
         let control_plane = ControlPlane::shared().await;
         let client = client(control_plane).await;
         CRDS.get_or_init(|| install_crds(client)).await;
@@ -143,7 +156,9 @@ impl World {
 
     /// The same on a control plane that has the CRDs.
     pub async fn on(control_plane: &'static ControlPlane) -> Self {
-        let client = client(control_plane).await;
+        canary::install(may_be_logged);
+        let canaries = Watch::shared().begin();
+        let client = canaries.marking(client(control_plane).await);
         let zitadel = Double::start().await;
         let namespace = format!("e2e-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let (url, token) = real_zitadel().unwrap_or_else(|| (zitadel.url(), zitadel.admin_token()));
@@ -154,7 +169,9 @@ impl World {
             Some(_) => person.create_organization(&namespace).await,
             None => zitadel.add_organization("acme"),
         };
-        let world = Self { control_plane, client, person, organization, zitadel, namespace, operator: None };
+        let operator = None;
+        let world =
+            Self { control_plane, client, person, organization, zitadel, namespace, operator, canaries };
         world.create_namespace().await;
         world.store_token(&token).await;
         let spec = json!({
@@ -176,17 +193,17 @@ impl World {
     /// Starts the operator with these settings.
     pub async fn start_operator_with(&mut self, config: Config) {
         let client = client(self.control_plane).await;
-        self.operator = Some(spawn(client, config, &self.namespace));
+        self.operator = Some(self.spawn(client, config, &self.namespace));
     }
 
     /// Starts the operator with the settings of [`config`] and this way to the cluster.
     pub fn start_operator_through(&mut self, client: kube::Client) {
-        self.operator = Some(spawn(client, config(&self.namespace), &self.namespace));
+        self.operator = Some(self.spawn(client, config(&self.namespace), &self.namespace));
     }
 
     /// Starts the operator with these settings and this way to the cluster.
     pub fn start_operator_with_through(&mut self, config: Config, client: kube::Client) {
-        self.operator = Some(spawn(client, config, &self.namespace));
+        self.operator = Some(self.spawn(client, config, &self.namespace));
     }
 
     /// Starts the operator as one of another namespace, whose Secrets need no label.
@@ -197,7 +214,7 @@ impl World {
     /// The same with these settings.
     pub async fn start_operator_of(&mut self, config: Config, operator_namespace: &str) {
         let client = client(self.control_plane).await;
-        self.operator = Some(spawn(client, config, operator_namespace));
+        self.operator = Some(self.spawn(client, config, operator_namespace));
     }
 
     /// Starts the operator as one that runs in the cluster, in this namespace.
@@ -205,19 +222,12 @@ impl World {
         let client = client(self.control_plane).await;
         let mut options = Options { config: config(&self.namespace), ..Options::new(operator_namespace) };
         options.site.in_cluster = true;
-        self.operator = Some(run(client, options));
-    }
-
-    /// Starts the operator with the settings of [`config`] and these metrics.
-    pub async fn start_operator_counting(&mut self, metrics: Metrics) {
-        let client = client(self.control_plane).await;
-        let options = Options { config: config(&self.namespace), metrics, ..Options::new(&self.namespace) };
-        self.operator = Some(run(client, options));
+        self.operator = Some(self.run(client, options));
     }
 
     /// Starts the operator with the settings of [`config`], this way to the cluster, and these metrics.
     pub fn start_operator_tapped(&mut self, client: kube::Client, metrics: Metrics) {
-        self.operator = Some(operator(client, &self.namespace, metrics));
+        self.operator = Some(self.operator(client, metrics));
     }
 
     /// Ends the operator as SIGTERM does.
@@ -345,15 +355,6 @@ pub fn through_connection(mut spec: Value) -> Value {
     spec
 }
 
-/// With `RUST_LOG` set, what the operators log is shown; best with one test only.
-fn show_log() {
-    let filter = tracing_subscriber::EnvFilter::from_default_env();
-    if std::env::var_os("RUST_LOG").is_some() {
-        // An error means that another test of this process did it.
-        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
-    }
-}
-
 fn person() -> PatchParams {
     PatchParams::apply("a-person").force()
 }
@@ -366,20 +367,27 @@ pub async fn client(control_plane: &ControlPlane) -> kube::Client {
     kube::Client::try_from(config).unwrap()
 }
 
-/// Runs an operator for this namespace, with the settings of [`config`].
-pub fn operator(client: kube::Client, namespace: &str, metrics: Metrics) -> Operator {
-    run(client, Options { config: config(namespace), metrics, ..Options::new(namespace) })
-}
+/// Operators whose every output is watched.
+impl World {
+    /// An operator for this namespace with the settings of [`config`], besides the world's own.
+    pub fn operator(&self, client: kube::Client, metrics: Metrics) -> Operator {
+        let options = Options { config: config(&self.namespace), metrics, ..Options::new(&self.namespace) };
+        self.run(client, options)
+    }
 
-fn spawn(client: kube::Client, config: Config, namespace: &str) -> Operator {
-    run(client, Options { config, ..Options::new(namespace) })
-}
+    fn spawn(&self, client: kube::Client, config: Config, namespace: &str) -> Operator {
+        self.run(client, Options { config, ..Options::new(namespace) })
+    }
 
-fn run(client: kube::Client, options: Options) -> Operator {
-    let stop = CancellationToken::new();
-    let running = zitadel_operator::operator::run(client, options, stop.clone());
-    let task = tokio::spawn(async move { running.await.expect("no controller ends by itself") });
-    Operator { stop, task }
+    fn run(&self, client: kube::Client, options: Options) -> Operator {
+        let (stop, canaries, metrics) =
+            (CancellationToken::new(), self.canaries.clone(), options.metrics.clone());
+        let transport = watched::transport(options.transport, &canaries);
+        let options = Options { transport, ..options };
+        let running = zitadel_operator::operator::run(canaries.watching(client), options, stop.clone());
+        let task = tokio::spawn(async move { running.await.expect("no controller ends by itself") });
+        Operator { stop, task, metrics, canaries }
+    }
 }
 
 pub async fn install_crds(client: kube::Client) {

@@ -10,6 +10,8 @@ mod person;
 mod sides;
 #[path = "../e2e/waits.rs"]
 mod waits;
+#[path = "../e2e/watched.rs"]
+mod watched;
 #[path = "../e2e/world.rs"]
 mod world;
 

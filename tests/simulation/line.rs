@@ -268,7 +268,9 @@ struct ToZitadel {
 
 impl Transport for ToZitadel {
     fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
-        let zitadel = self.zitadel.clone();
+        let (zitadel, canaries) = (self.zitadel.clone(), self.line.oracle.canaries().clone());
+        canaries.sent(&request);
+        let path = request.uri().path().to_owned();
         let is_search = request.uri().path().ends_with("_search");
         let is_write = request.method() != Method::GET && !is_search;
         let served = self.line.exchange(is_write, async move { zitadel.call(request).await });
@@ -277,6 +279,7 @@ impl Transport for ToZitadel {
             let answer = tokio::time::timeout(TIMEOUT, served).await;
             let answer = answer.map_err(|_| TransportError::Timeout(TIMEOUT))?;
             let response = answer.ok_or_else(broken)?.map_err(|_| broken())?;
+            canaries.answered(&path, response.body());
             match response.body().len() > BODY_LIMIT {
                 true => {
                     let status = response.status().as_u16();

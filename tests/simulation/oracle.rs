@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use support::canary::Canaries;
 use support::kubernetes::{Cluster, Write};
 use support::zitadel::{Double, Mark, Project, State};
 use tokio::time::Instant;
@@ -24,13 +25,13 @@ pub struct Oracle {
     zitadel: Double,
     acme: String,
     others: Value,
+    canaries: Canaries,
     seen: Mutex<Seen>,
 }
 
 struct Seen {
     version: u64,
     mark: Mark,
-    secrets: Vec<String>,
     edited: Option<Instant>,
     /// Projects that outlive the resources that made them.
     retained: BTreeSet<String>,
@@ -39,11 +40,10 @@ struct Seen {
 
 impl Oracle {
     /// Begins to watch; whatever is in ZITADEL now belongs to others.
-    pub fn new(cluster: &Cluster, zitadel: &Double, acme: &str) -> Self {
+    pub fn new(cluster: &Cluster, zitadel: &Double, acme: &str, canaries: &Canaries) -> Self {
         let seen = Seen {
             version: 0,
             mark: zitadel.ledger().mark(),
-            secrets: vec![crate::world::CANARY.to_owned()],
             edited: None,
             retained: BTreeSet::new(),
             broken: Vec::new(),
@@ -53,13 +53,14 @@ impl Oracle {
             zitadel: zitadel.clone(),
             acme: acme.to_owned(),
             others: of_others(zitadel, acme),
+            canaries: canaries.clone(),
             seen: Mutex::new(seen),
         }
     }
 
-    /// This may stand in Secrets only.
-    pub fn hide(&self, secret: &str) {
-        self.seen().secrets.push(secret.to_owned());
+    /// What may stand in Secrets only.
+    pub fn canaries(&self) -> &Canaries {
+        &self.canaries
     }
 
     /// A person edited ZITADEL now: a status may speak of what was before.
@@ -69,7 +70,9 @@ impl Oracle {
 
     /// What was found broken, the first first.
     pub fn broken(&self) -> Vec<String> {
-        self.seen().broken.clone()
+        let mut broken = self.seen().broken.clone();
+        broken.extend(self.canaries.found().iter().map(|found| format!("I9: {found}")));
+        broken
     }
 
     /// Looks at all that happened since it last looked.
@@ -95,11 +98,9 @@ impl Oracle {
     }
 
     fn judge(&self, seen: &mut Seen, write: &Write) {
-        let what = || format!("{} {} ({:?})", write.resource, write.name, write.verb);
         let text = write.after.as_ref().map(ToString::to_string).unwrap_or_default();
-        if seen.secrets.iter().any(|secret| text.contains(secret)) {
-            seen.broken.push(format!("I9: a secret in {}", what()));
-        }
+        let (resource, name) = (&write.resource, &write.name);
+        self.canaries.watch().look(format_args!("{resource} {name} ({:?})", write.verb), text.as_bytes());
         let (before, after) = (object(write.before.as_deref()), object(write.after.as_deref()));
         match (is_protected(&before), is_protected(&after)) {
             (true, false) => self.released(seen, write, &before),

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -10,16 +11,21 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
+use support::canary::{self, Canaries, Lookout, Watch};
 use support::kubernetes::Cluster;
 use support::zitadel::{Behaviour, Double};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
 use zitadel_operator::api::crd;
 use zitadel_operator::engine::Config;
 use zitadel_operator::engine::backoff::{Delays, Growth};
 use zitadel_operator::operator::{self, Options};
 use zitadel_operator::runtime::ambient;
 use zitadel_operator::runtime::lease::Leadership;
+use zitadel_operator::runtime::telemetry::may_be_logged;
 
 use crate::line::Line;
 use crate::oracle::Oracle;
@@ -31,7 +37,10 @@ pub const NAMESPACE: &str = "team";
 pub const CONNECTION: &str = "zitadel";
 
 /// A value of a Secret that may show nowhere else.
-pub const CANARY: &str = "canary-8d1f";
+pub const CANARY: &str = "canary-8d1f-72c3-e09b";
+
+/// Of so many worlds one logs everything, and the log is searched for secrets: that costs more than the rest.
+const LOGGED: usize = 16;
 
 /// Made once: it takes longer than many a simulation.
 pub static DEFINITIONS: LazyLock<Vec<CustomResourceDefinition>> = LazyLock::new(crd::all);
@@ -44,6 +53,8 @@ pub struct World {
     /// The organization of the connection.
     pub acme: String,
     pub oracle: Arc<Oracle>,
+    /// What may show nowhere: every value of a Secret, and the credentials in every request.
+    canaries: Canaries,
     operator: RefCell<Option<Operator>>,
     token: RefCell<String>,
 }
@@ -58,22 +69,36 @@ struct Operator {
 /// Runs a simulation: the same one for the same seed.
 pub fn simulate<T>(seed: u64, behaviour: Behaviour, run: impl AsyncFnOnce(World) -> T) -> T {
     fastrand::seed(seed);
+    let canaries = Watch::default().begin();
+    let _logging = logged(&canaries);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime").block_on(async {
         let epoch: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
         ambient::simulate(seed, epoch);
-        run(World::new(seed, epoch, behaviour).await).await
+        run(World::new(seed, epoch, behaviour, canaries).await).await
+    })
+}
+
+/// Searches the log of this thread for secrets, for one world of many; for each where a seed is replayed.
+fn logged(canaries: &Canaries) -> Option<DefaultGuard> {
+    static WORLDS: AtomicUsize = AtomicUsize::new(0);
+    let chosen = WORLDS.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOGGED);
+    (chosen || std::env::var_os("SEED").is_some()).then(|| {
+        canary::log_panics();
+        let lookout = Lookout::new(canaries.watch().clone());
+        let subscriber = tracing_subscriber::registry().with(lookout).with(filter_fn(may_be_logged));
+        tracing::subscriber::set_default(subscriber)
     })
 }
 
 impl World {
-    async fn new(seed: u64, epoch: Timestamp, behaviour: Behaviour) -> Self {
+    async fn new(seed: u64, epoch: Timestamp, behaviour: Behaviour, canaries: Canaries) -> Self {
         let cluster = Cluster::new(&DEFINITIONS);
         cluster.add_namespace(NAMESPACE);
         let zitadel = Double::builder().seed(seed).epoch(epoch).behaviour(behaviour).build();
         let acme = zitadel.add_organization("acme");
         furnish(&zitadel, &acme);
-        let oracle = Arc::new(Oracle::new(&cluster, &zitadel, &acme));
+        let oracle = Arc::new(Oracle::new(&cluster, &zitadel, &acme, &canaries));
         let client = cluster.client();
         let world = Self {
             cluster,
@@ -81,6 +106,7 @@ impl World {
             zitadel,
             acme,
             oracle,
+            canaries,
             operator: RefCell::default(),
             token: RefCell::default(),
         };
@@ -161,7 +187,6 @@ impl World {
 
     /// Puts a personal access token where the connection reads it.
     pub async fn store_token(&self, token: &str) {
-        self.oracle.hide(token);
         self.token.replace(token.to_owned());
         self.store("Secret", CONNECTION, json!({ "stringData": { "token": token } })).await;
     }
@@ -180,6 +205,9 @@ impl World {
 
     /// Applies a Secret or ConfigMap that the operator may read.
     pub async fn store(&self, kind: &str, name: &str, mut object: Value) {
+        if kind == "Secret" {
+            self.canaries.mark_secret(name, &object);
+        }
         let plural = format!("{}s", kind.to_lowercase());
         let resource = ApiResource {
             group: String::new(),

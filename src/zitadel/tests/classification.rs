@@ -12,6 +12,7 @@ const ASKED: Asked<'_> = Asked {
     organization: Some("123"),
     path: "/management/v1/projects/1",
     secret: "s3cret",
+    confidential: None,
 };
 
 /// Every refusal in the recordings: status, gRPC code, error id, variant.
@@ -193,6 +194,20 @@ fn retry_after_is_seconds_or_a_date_by_the_servers_clock() -> TestResult {
     }
     let sized = response(Reply::raw(429, &[("retry-after", "7")], r#"{"code":8,"message":"m"}"#))?;
     assert_eq!(variant(&classify(&sized, ASKED)), "RateLimited");
+    Ok(())
+}
+
+/// A server that repeats what is wrong must not publish a value of a Secret.
+#[test]
+fn of_a_confidential_body_no_value_is_quoted() -> TestResult {
+    let sent = br#"{"metadata": [{"key": "billing", "value": "Y3VzXzQy"}, {"key": "k", "value": "eA=="}]}"#;
+    let text = r#"billing: cus_42 ("Y3VzXzQy") is not valid, k: x"#;
+    let body = serde_json::json!({"code": 3, "message": text});
+    let asked = Asked { confidential: Some(sent), ..ASKED };
+    let Error::Invalid { message, .. } = classify(&response(Reply::json(400, &body))?, asked) else {
+        return Err("another class".into());
+    };
+    assert_eq!(message, r#"billing: *** ("***") is not valid, k: x"#);
     Ok(())
 }
 

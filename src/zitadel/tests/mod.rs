@@ -33,9 +33,11 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use serde_json::{Value, json};
+use support::canary::{Canaries, Watch, install};
 
 use super::limit::lock;
 use super::*;
+use crate::runtime::telemetry::may_be_logged;
 
 pub(crate) type TestResult = Result<(), Box<dyn StdError>>;
 
@@ -150,6 +152,28 @@ impl Transport for Fake {
     }
 }
 
+/// The credentials of these tests.
+fn canaries() -> Canaries {
+    install(may_be_logged);
+    Watch::shared().unattended()
+}
+
+/// A transport whose requests and answers are seen on the way.
+struct Watched(Arc<dyn Transport>, Canaries);
+
+impl Transport for Watched {
+    fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+        self.1.sent(&request);
+        let path = request.uri().path().to_owned();
+        async move {
+            let response = self.0.send(request).await?;
+            self.1.answered(&path, response.body());
+            Ok(response)
+        }
+        .boxed()
+    }
+}
+
 /// A Secret that a test may change.
 pub(crate) struct Secret {
     content: Mutex<Result<Credential, CredentialError>>,
@@ -199,6 +223,7 @@ pub(crate) fn client_at(
         external_domain: external_domain.map(str::to_owned),
         deadline: DEADLINE,
     };
+    let transport = Arc::new(Watched(transport, canaries()));
     Client::new(config, transport, secret, budget(), Arc::default(), Arc::default())
 }
 
@@ -218,6 +243,7 @@ pub(crate) fn key_file(expiration: &str) -> Result<(Vec<u8>, Vec<u8>), Box<dyn S
         "expirationDate": expiration,
         "userId": "user-1",
     });
+    canaries().mark("a key file", file.to_string().as_bytes());
     Ok((file.to_string().into_bytes(), pair.public_key().as_ref().to_vec()))
 }
 

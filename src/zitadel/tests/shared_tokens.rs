@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::advance;
 
 use super::{
-    Client, ClientConfig, Credential, DEADLINE, Fake, Limiter, Reply, Secret, TestResult, Tokens,
+    Client, ClientConfig, Credential, DEADLINE, Fake, Reply, Secret, TestResult, Tokens, budget,
     parse_base_url,
 };
 
@@ -37,8 +37,7 @@ fn among(
         external_domain: Some(domain.to_owned()),
         deadline: DEADLINE,
     };
-    let limiter = Arc::new(Limiter::new(1000, 1000));
-    Client::new(config, fake.clone(), secret.clone(), limiter, Arc::default(), tokens.clone())
+    Client::new(config, fake.clone(), secret.clone(), budget(), Arc::default(), tokens.clone())
 }
 
 #[tokio::test(start_paused = true)]

@@ -134,7 +134,7 @@ async fn two_operators_at_once_make_nothing_twice_and_come_to_rest() {
     needs_double!("the ledger");
     let world = World::new().await;
     let client = world::client(world.control_plane).await;
-    let _second = world::operator(client, &world.namespace, Metrics::default());
+    let _second = world.operator(client, Metrics::default());
     let names: Vec<String> = (0..5).map(|n| format!("p{n}")).collect();
     for name in &names {
         world.apply_project(name, json!({})).await;

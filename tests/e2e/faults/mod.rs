@@ -4,7 +4,7 @@ mod adversary;
 mod installs;
 mod order;
 mod outage;
-mod process;
+pub mod process;
 mod proxy;
 mod rights;
 mod silence;

@@ -1,12 +1,13 @@
 //! The operator's binary as a process of its own.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
+use support::canary::Canaries;
 
 use crate::waits::until_answered;
 use crate::world::World;
@@ -18,6 +19,7 @@ const TICKS: u64 = 100;
 pub struct Process {
     child: Child,
     log: Arc<Mutex<Vec<Value>>>,
+    canaries: Canaries,
 }
 
 impl Drop for Process {
@@ -34,17 +36,24 @@ impl Process {
         command.args(["run", "--admin-address", "127.0.0.1:0", "--watch-namespace", &world.namespace]);
         command.args(arguments).env_clear().env("KUBECONFIG", kubeconfig);
         command.envs([("POD_NAMESPACE", world.namespace.as_str()), ("LOG_FORMAT", "json")]);
-        let mut child = command.stderr(Stdio::piped()).spawn().expect("a process");
-        let lines = BufReader::new(child.stderr.take().expect("its log")).lines();
-        let log = Arc::<Mutex<Vec<Value>>>::default();
-        let written = log.clone();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a process");
+        let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+        let process = Self { child, log: Arc::default(), canaries: world.canaries.clone() };
+        process.follow(stdout);
+        process.follow(stderr);
+        process
+    }
+
+    /// Keeps what it writes, and searches it for secrets.
+    fn follow(&self, stream: impl Read + Send + 'static) {
+        let (log, canaries) = (self.log.clone(), self.canaries.clone());
         std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                canaries.watch().look(format_args!("what the binary writes"), line.as_bytes());
                 let line = serde_json::from_str(&line).unwrap_or_else(|_| line.into());
-                written.lock().unwrap().push(line);
+                log.lock().unwrap().push(line);
             }
         });
-        Self { child, log }
     }
 
     /// Ends it as the kubelet does.
@@ -86,7 +95,9 @@ impl Process {
         });
         let admin = starting.await.expect("a line")["admin"].as_str().expect("an address").to_owned();
         let answer = reqwest::get(format!("http://{admin}/metrics")).await.expect("an answer");
-        answer.text().await.expect("metrics")
+        let text = answer.text().await.expect("metrics");
+        self.canaries.watch().look(format_args!("/metrics"), text.as_bytes());
+        text
     }
 }
 

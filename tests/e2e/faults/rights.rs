@@ -100,7 +100,7 @@ async fn rights_that_come_late_go_and_come_back_need_no_restart_and_their_lack_i
     let account = Account::of(&world).await;
     let mut registry = Registry::default();
     let metrics = Metrics::registered(&mut registry);
-    let _operator = crate::world::operator(account.client().await, &world.namespace, metrics);
+    let _operator = world.operator(account.client().await, metrics);
     let told = async || {
         let page = page(&registry);
         (page.contains(r#"watch_failures_total{kind="Project"}"#), page)
