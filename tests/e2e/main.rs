@@ -22,6 +22,7 @@ mod kstatus;
 mod lifecycle;
 mod namespace;
 mod network;
+mod operators;
 mod org_domain_policy;
 mod org_features;
 mod org_metadata;
