@@ -287,10 +287,10 @@ impl<'a, K: Kind> Run<'a, K> {
         if !self.is_deleting() {
             session.check_credential()?;
         }
+        self.check_namespace(&session)?;
         if self.is_managed() && !self.engine.connections.is_protected(&self.key) {
             self.engine.wakes.wake([self.key.address()]);
         }
-        self.check_namespace(&session)?;
         let admission = match self.turn.take() {
             Some(turn) => turn,
             None => session.admit(&self.handle.address, self.urgency())?,

@@ -27,6 +27,7 @@ mod org_domain_policy;
 mod org_features;
 mod org_metadata;
 mod org_metadata_keys;
+mod org_metadata_neighbours;
 mod org_metadata_recovery;
 mod org_metadata_refusals;
 mod org_metadata_values;

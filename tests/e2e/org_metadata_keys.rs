@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use http::Method;
-use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Api, PostParams};
 use serde_json::{Value, json};
-use support::canary::Watch;
 use support::zitadel::{Mark, Request};
 use tokio::time::Instant;
 use zitadel_operator::engine::Config;
@@ -149,7 +146,7 @@ async fn rivals(world: &World) -> Value {
     loser.until_reason("Conflict").await
 }
 
-fn value(world: &World, key: &str) -> Option<String> {
+pub fn value(world: &World, key: &str) -> Option<String> {
     let found = world.zitadel.metadata(&world.organization).remove(key)?;
     Some(String::from_utf8(found.value).unwrap())
 }
@@ -295,64 +292,6 @@ async fn after_a_restart_the_incumbent_keeps_the_key_though_it_is_younger() {
         assert_eq!(condition(&org_metadata(&world, "older").now().await, "Ready")["reason"], "Conflict");
         assert_kstatus(&org_metadata(&world, "younger").now().await, Kstatus::Current);
     }
-}
-
-/// A second namespace of the same operator and ZITADEL.
-async fn neighbour(world: &World) -> World {
-    let namespace = format!("{}-next", world.namespace);
-    let object: Namespace = serde_json::from_value(json!({ "metadata": { "name": namespace } })).unwrap();
-    Api::all(world.client.clone()).create(&PostParams::default(), &object).await.unwrap();
-    let next = World {
-        namespace,
-        client: world.client.clone(),
-        person: world.person.clone(),
-        canaries: Watch::shared().begin(),
-        organization: world.organization.clone(),
-        zitadel: world.zitadel.clone(),
-        operator: None,
-        ..*world
-    };
-    next.store_token(&world.zitadel.admin_token()).await;
-    let connection = world.api("Connection").get(CONNECTION).await.unwrap().data["spec"].clone();
-    next.apply("Connection", CONNECTION, connection).await;
-    next
-}
-
-async fn is_a_conflict_that_names_nobody(world: &World, next: &World) {
-    org_metadata(world, "owner").apply(texts(&[("shared", "owner's")])).await;
-    org_metadata(world, "owner").until_ready().await;
-    let stranger = org_metadata(next, "stranger");
-    stranger.apply(texts(&[("own", "1")])).await;
-    stranger.until_ready().await;
-    stranger.apply(texts(&[("shared", "stranger's"), ("own", "2")])).await;
-    let lost = stranger.until_reason("Conflict").await;
-    assert_message(&lost, &["\"shared\" by a resource of another namespace"]);
-    let message = condition(&lost, "Ready")["message"].as_str().unwrap().to_owned();
-    assert!(!message.contains(&format!("{}/", world.namespace)), "{message}");
-    assert_eq!((value(world, "shared"), value(world, "own")), (Some("owner's".into()), Some("2".into())));
-    stranger.delete().await;
-    stranger.until_gone().await;
-    assert_eq!((value(world, "shared"), value(world, "own")), (Some("owner's".into()), None));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_owner_of_a_key_is_named_only_within_its_namespace() {
-    needs_double!("its own way into the data or the ledger");
-    let mut world = World::without_operator().await;
-    let next = neighbour(&world).await;
-    let namespaces = vec![world.namespace.clone(), next.namespace.clone()];
-    world.start_operator_with(Config { namespaces, ..config(&world.namespace) }).await;
-    is_a_conflict_that_names_nobody(&world, &next).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_a_resource_of_another_operator_owns_is_a_conflict_by_key_too() {
-    needs_double!("its own way into the data or the ledger");
-    let mut world = World::without_operator().await;
-    let mut next = neighbour(&world).await;
-    world.start_operator().await;
-    next.start_operator().await;
-    is_a_conflict_that_names_nobody(&world, &next).await;
 }
 
 /// The greatest number of entries an organization is meant to have, over so many resources.
