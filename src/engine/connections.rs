@@ -133,7 +133,7 @@ impl Connections {
             {
                 Ok(session)
             }
-            (Some(found), _) => self.open(key, found).await,
+            (Some(found), _) => Ok(self.install(self.open(key, found).await?)),
             (None, Some(session)) if deleting => Ok(session),
             (None, _) => Err(Fault::Waiting {
                 reason: Reason::ReferenceNotFound,
@@ -151,6 +151,17 @@ impl Connections {
     /// The gates of all budgets.
     pub fn admissions(&self) -> &Arc<Admissions> {
         &self.admissions
+    }
+
+    /// The session anew, although the connection is the same; the one before stays until this one is built.
+    ///
+    /// # Errors
+    /// As [`Connections::session`].
+    pub async fn reopen(&self, key: &ConnectionKey) -> Result<Arc<Session>, Fault> {
+        let found = self.find(key)?.ok_or(Fault::Stale)?;
+        let session = Arc::new(self.open(key, found).await?);
+        self.sessions().insert(key.clone(), session.clone());
+        Ok(session)
     }
 
     /// Is the connection there?
@@ -198,7 +209,7 @@ impl Connections {
         }
     }
 
-    async fn open(&self, key: &ConnectionKey, found: Found) -> Result<Arc<Session>, Fault> {
+    async fn open(&self, key: &ConnectionKey, found: Found) -> Result<Session, Fault> {
         let Found { uid, endpoint, access, .. } = found;
         let invalid = |message: String| Fault::Blocked {
             reason: Reason::InvalidSpec,
@@ -241,7 +252,7 @@ impl Connections {
         let admissions = self.admissions.clone();
         let key = key.clone();
         let parts = Parts { key, uid, endpoint, access, certificates, freshness, rate, admissions, gate };
-        Ok(self.install(Session::new(parts, client)))
+        Ok(Session::new(parts, client))
     }
 
     /// A connection that still goes to the same place goes on with what it spent there.

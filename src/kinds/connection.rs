@@ -236,8 +236,7 @@ impl<K: AnyConnection> Probe<'_, K> {
         if session.certificates.as_ref() == Some(&certificates) {
             return Ok(session);
         }
-        connections.close(&self.key);
-        connections.session(&self.key, false).await
+        connections.reopen(&self.key).await
     }
 
     fn admit(&self, session: &Session) -> Result<Admission, Fault> {

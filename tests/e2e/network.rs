@@ -68,6 +68,28 @@ async fn certificates_are_trusted_from_each_place_and_changed_without_a_restart(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn certificates_that_cannot_be_read_keep_nothing_from_being_deleted() {
+    needs_double!("TLS with a certificate authority of the test");
+    let world = World::new().await;
+    let authority = Authority::new("only");
+    let upstream = world.zitadel.url().trim_start_matches("http://").parse().unwrap();
+    let front = Front::start(&authority, upstream).await.unwrap();
+    store(&world, &authority.pem()).await;
+    let bundle = only("configMapKeyRef", json!({ "name": "ca", "key": "ca.crt" }));
+    world.patch_connection(bundle).await;
+    world.patch_connection(json!({ "url": front.url(), "insecure": false })).await;
+    world.apply_project("web", json!({})).await;
+    world.until_ready("web").await;
+    store(&world, "garbled 7f3a91").await;
+    world
+        .until("Connection", CONNECTION, "was refused", |c| condition(c, "Ready")["reason"] == "InvalidSpec")
+        .await;
+    world.delete_project("web").await;
+    world.until_gone("web").await;
+    assert_eq!(world.history().await, ["project.added", "project.removed"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn behind_a_service_every_call_and_the_assertion_name_the_external_domain() {
     needs_double!("a second instance under a domain of its own");
     let world = World::new().await;

@@ -4,6 +4,8 @@
 
 #[path = "../e2e/kstatus.rs"]
 mod kstatus;
+#[path = "../e2e/operators.rs"]
+mod operators;
 #[path = "../e2e/person.rs"]
 mod person;
 #[path = "../e2e/sides.rs"]
