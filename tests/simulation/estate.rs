@@ -9,7 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use jiff::Timestamp;
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, Patch};
 use serde_json::{Value, json};
 use support::kubernetes::Cluster;
 use support::zitadel::Double;
@@ -20,7 +20,7 @@ use zitadel_operator::operator::{self, Options};
 use zitadel_operator::runtime::ambient;
 use zitadel_operator::zitadel::{Transport, TransportError};
 
-use crate::world::DEFINITIONS;
+use crate::world::{DEFINITIONS, core, ours, person};
 
 /// Where the operator is at home.
 const HOME: &str = "zitadel-operator";
@@ -178,34 +178,19 @@ impl Estate {
     }
 
     async fn secret(&self, namespace: &str, name: &str, token: &str) {
-        let resource = ApiResource {
-            group: String::new(),
-            version: "v1".into(),
-            api_version: "v1".into(),
-            kind: "Secret".into(),
-            plural: "secrets".into(),
-        };
         let body = json!({
             "apiVersion": "v1", "kind": "Secret", "stringData": { "token": token },
             "metadata": { "name": name, "labels": { "zitadel-operator.dev/allow": "true" } },
         });
-        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), namespace, &resource);
+        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), namespace, &core("Secret"));
         api.patch(name, &person(), &Patch::Apply(body)).await.expect("stored");
     }
 
     /// The API of one of our kinds; without a namespace in all of them.
     pub fn api(&self, kind: &str, namespace: &str) -> Api<DynamicObject> {
-        let definition = DEFINITIONS.iter().find(|crd| crd.spec.names.kind == kind).expect("our kind");
-        let resource = ApiResource {
-            group: definition.spec.group.clone(),
-            version: "v1alpha1".into(),
-            api_version: "zitadel-operator.dev/v1alpha1".into(),
-            kind: kind.into(),
-            plural: definition.spec.names.plural.clone(),
-        };
         match namespace {
-            "" => Api::all_with(self.client.clone(), &resource),
-            namespace => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            "" => Api::all_with(self.client.clone(), &ours(kind)),
+            namespace => Api::namespaced_with(self.client.clone(), namespace, &ours(kind)),
         }
     }
 
@@ -262,10 +247,6 @@ fn connection(name: &str, to: &Instance, (requests_per_second, burst): (u32, u32
         "defaultOrganization": { "id": to.acme },
         "rateLimit": { "requestsPerSecond": requests_per_second, "burst": burst },
     })
-}
-
-fn person() -> PatchParams {
-    PatchParams::apply("a-person").force()
 }
 
 /// Carries requests to the instance of their host.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use serde_json::{Value, json};
 use support::canary::{self, Canaries, Lookout, Watch};
 use support::kubernetes::Cluster;
@@ -208,17 +208,9 @@ impl World {
         if kind == "Secret" {
             self.canaries.mark_secret(name, &object);
         }
-        let plural = format!("{}s", kind.to_lowercase());
-        let resource = ApiResource {
-            group: String::new(),
-            version: "v1".into(),
-            api_version: "v1".into(),
-            kind: kind.into(),
-            plural,
-        };
         (object["apiVersion"], object["kind"]) = (json!("v1"), json!(kind));
         object["metadata"] = json!({ "name": name, "labels": { "zitadel-operator.dev/allow": "true" } });
-        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), NAMESPACE, &resource);
+        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), NAMESPACE, &core(kind));
         api.patch(name, &person(), &Patch::Apply(object)).await.expect("stored");
     }
 
@@ -231,15 +223,7 @@ impl World {
 
     /// The API of one of our kinds.
     pub fn api(&self, kind: &str) -> Api<DynamicObject> {
-        let definition = DEFINITIONS.iter().find(|crd| crd.spec.names.kind == kind).expect("our kind");
-        let resource = ApiResource {
-            group: definition.spec.group.clone(),
-            version: "v1alpha1".into(),
-            api_version: "zitadel-operator.dev/v1alpha1".into(),
-            kind: kind.into(),
-            plural: definition.spec.names.plural.clone(),
-        };
-        Api::namespaced_with(self.client.clone(), NAMESPACE, &resource)
+        Api::namespaced_with(self.client.clone(), NAMESPACE, &ours(kind))
     }
 
     /// Applies a resource as a person does.
@@ -320,6 +304,19 @@ fn furnish(zitadel: &Double, acme: &str) {
     zitadel.set_metadata(&other, "tier", b"theirs");
 }
 
-fn person() -> PatchParams {
+/// One of our kinds.
+pub fn ours(kind: &str) -> ApiResource {
+    let definition = DEFINITIONS.iter().find(|crd| crd.spec.names.kind == kind).expect("our kind");
+    let kind = GroupVersionKind::gvk(&definition.spec.group, "v1alpha1", kind);
+    ApiResource::from_gvk_with_plural(&kind, &definition.spec.names.plural)
+}
+
+/// A Secret or ConfigMap.
+pub fn core(kind: &str) -> ApiResource {
+    ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", kind))
+}
+
+/// How a person applies.
+pub fn person() -> PatchParams {
     PatchParams::apply("a-person").force()
 }
