@@ -144,7 +144,7 @@ pub async fn run(
     supervise(controllers, &stop).await
 }
 
-/// Reconciles of one instance at a time: a dead one never occupies all workers of a kind.
+/// Reconciles of one instance at a time: one that is slow never occupies all workers of a kind by itself.
 fn most_under_way(config: &Config) -> u16 {
     (config.concurrency / 2).clamp(1, UNDER_WAY)
 }

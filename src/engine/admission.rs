@@ -18,7 +18,7 @@ use crate::zitadel::{Budget, Opening, Rate};
 const TENANT_SEATS: usize = 4;
 const TENANTS_SEATS: usize = 12;
 /// So long a turn is kept for who was woken for it.
-const KEPT: Duration = Duration::from_secs(10);
+const KEPT: Duration = Duration::from_secs(5);
 /// Who waits is woken; should that be lost, it asks again after so long.
 const NET: Duration = Duration::from_secs(300);
 
@@ -34,14 +34,25 @@ pub struct Admissions {
 struct Shared {
     wakes: Arc<Wakes>,
     changed: Notify,
-    /// Reconciles under way through namespaced connections, by namespace.
-    seats: Mutex<BTreeMap<String, usize>>,
+    seats: Mutex<Seats>,
+    /// Where each resource waits, or was given its turn.
+    places: Mutex<BTreeMap<Address, Weak<Gate>>>,
+}
+
+/// Reconciles under way through namespaced connections.
+#[derive(Default)]
+struct Seats {
+    taken: BTreeMap<String, usize>,
+    /// In which order the namespaces last took one.
+    last: BTreeMap<String, u64>,
+    count: u64,
 }
 
 impl Admissions {
     /// No gate yet; each will admit at most so many at a time.
     pub fn new(wakes: Arc<Wakes>, most: u16) -> Self {
-        let shared = Arc::new(Shared { wakes, changed: Notify::new(), seats: Mutex::default() });
+        let (changed, seats, places) = (Notify::new(), Mutex::default(), Mutex::default());
+        let shared = Arc::new(Shared { wakes, changed, seats, places });
         Self { most, shared, gates: Mutex::default(), instances: Mutex::default() }
     }
 
@@ -99,10 +110,30 @@ impl Admissions {
         let gates = self.living();
         loop {
             let mut in_turn: Vec<&Arc<Gate>> = gates.iter().collect();
-            in_turn.sort_by_key(|gate| self.shared.taken(gate.tenant.as_deref()));
+            in_turn.sort_by_cached_key(|gate| self.shared.precedence(gate.tenant.as_deref()));
             if !in_turn.iter().any(|gate| gate.admit_next()) {
                 return gates.iter().filter_map(|gate| gate.changes_at()).min();
             }
+        }
+    }
+
+    /// The turn at this gate that was given to it, if it was woken for one. Elsewhere it waits no more.
+    pub fn turn(&self, who: &Address, here: Option<&Arc<Gate>>) -> Option<Admission> {
+        let place = lock(&self.shared.places).get(who).cloned()?;
+        match (place.upgrade(), here) {
+            (Some(gate), Some(here)) if Arc::ptr_eq(&gate, here) => gate.turn(who),
+            _ => {
+                self.forget(who);
+                None
+            }
+        }
+    }
+
+    /// It waits no more: it is gone.
+    pub fn forget(&self, who: &Address) {
+        let place = lock(&self.shared.places).remove(who);
+        if let Some(gate) = place.and_then(|gate| gate.upgrade()) {
+            gate.forget(who);
         }
     }
 
@@ -114,28 +145,35 @@ impl Admissions {
 }
 
 impl Shared {
-    fn taken(&self, tenant: Option<&str>) -> usize {
-        tenant.and_then(|tenant| lock(&self.seats).get(tenant).copied()).unwrap_or_default()
+    /// Who has fewest seats comes first, and of these who has waited longest for one.
+    fn precedence(&self, tenant: Option<&str>) -> (usize, u64) {
+        let Some(tenant) = tenant else { return (0, 0) };
+        let seats = lock(&self.seats);
+        let of = |known: Option<&u64>| known.copied().unwrap_or_default();
+        (seats.taken.get(tenant).copied().unwrap_or_default(), of(seats.last.get(tenant)))
     }
 
     fn sit(&self, tenant: Option<&str>) -> bool {
         let Some(tenant) = tenant else { return true };
         let mut seats = lock(&self.seats);
-        let all: usize = seats.values().sum();
-        let own = seats.get(tenant).copied().unwrap_or_default();
+        let all: usize = seats.taken.values().sum();
+        let own = seats.taken.get(tenant).copied().unwrap_or_default();
         if all >= TENANTS_SEATS || own >= TENANT_SEATS {
             return false;
         }
-        seats.insert(tenant.to_owned(), own + 1);
+        seats.count += 1;
+        let count = seats.count;
+        seats.taken.insert(tenant.to_owned(), own + 1);
+        seats.last.insert(tenant.to_owned(), count);
         true
     }
 
     fn stand_up(&self, tenant: Option<&str>) {
         let Some(tenant) = tenant else { return };
         let mut seats = lock(&self.seats);
-        match seats.get_mut(tenant) {
+        match seats.taken.get_mut(tenant) {
             Some(own) if *own > 1 => *own -= 1,
-            _ => drop(seats.remove(tenant)),
+            _ => drop(seats.taken.remove(tenant)),
         }
     }
 }
@@ -200,21 +238,24 @@ impl Gate {
             return Ok(Admission { gate: self.clone(), probes });
         }
         line.queue.push(who, urgency);
-        let refused = self.budget.opening(line.under_way);
         drop(line);
+        lock(&self.shared.places).insert(who.clone(), Arc::downgrade(self));
         self.shared.changed.notify_one();
-        match refused {
-            Opening::Broken { error, .. } => Err(error.into()),
-            _ => Err(Fault::NotAdmitted(NET)),
-        }
+        Err(self.budget.trouble().map_or(Fault::NotAdmitted(NET), Fault::from))
     }
 
-    /// The turn that was given to it, if it was woken for one. It waits no more.
-    pub fn turn(self: &Arc<Self>, who: &Address) -> Option<Admission> {
+    fn turn(self: &Arc<Self>, who: &Address) -> Option<Admission> {
+        let probes = lock(&self.line).given.remove(who)?.probes;
+        lock(&self.shared.places).remove(who);
+        Some(Admission { gate: self.clone(), probes })
+    }
+
+    fn forget(&self, who: &Address) {
         let mut line = lock(&self.line);
         line.queue.remove(who);
-        let probes = line.given.remove(who)?.probes;
-        Some(Admission { gate: self.clone(), probes })
+        if let Some(turn) = line.given.remove(who) {
+            self.give_back(&mut line, turn.probes);
+        }
     }
 
     /// Gives the next one its turn, if there is room.
@@ -252,7 +293,7 @@ impl Gate {
         let opens = match self.budget.opening(line.under_way) {
             _ if line.queue.is_empty() => None,
             Opening::At(at) => Some(at),
-            Opening::Broken { probe_at, .. } => probe_at,
+            Opening::Broken(probe_at) => probe_at,
             Opening::Now | Opening::Probe | Opening::Later => None,
         };
         turn_ends.into_iter().chain(opens).min()
@@ -288,9 +329,14 @@ impl Drop for Admission {
 }
 
 impl Drop for Gate {
-    /// Who waited waits elsewhere from now on, or for nothing.
+    /// Who waited waits elsewhere from now on, or for nothing; turns that were given are over.
     fn drop(&mut self) {
-        self.shared.wakes.wake(lock(&self.line).queue.waiting().cloned().collect::<Vec<_>>());
+        let mut line = lock(&self.line);
+        for _ in std::mem::take(&mut line.given) {
+            self.shared.stand_up(self.tenant.as_deref());
+        }
+        self.shared.wakes.wake(line.queue.waiting().cloned().collect::<Vec<_>>());
+        self.shared.changed.notify_one();
     }
 }
 

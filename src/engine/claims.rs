@@ -146,7 +146,7 @@ impl Claims {
         let mut index = self.index();
         let mut freed = Vec::new();
         index.holders.retain(|claim, holders| {
-            if is_so(claim) {
+            if holders.iter().any(|holder| holder.uid == uid) && is_so(claim) {
                 freed
                     .extend(holders.extract_if(.., |holder| holder.uid == uid).map(|by| (claim.clone(), by)));
             }

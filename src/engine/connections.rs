@@ -142,10 +142,10 @@ impl Connections {
         }
     }
 
-    /// The turn that was given to this resource of the connection, if any; it waits no more.
+    /// The turn that was given to this resource of the connection, if any.
     pub fn turn(&self, key: &ConnectionKey, who: &Address) -> Option<Admission> {
         let session = self.sessions().get(key).cloned();
-        session?.gate().turn(who)
+        self.admissions.turn(who, session.map(|session| session.gate()).as_ref())
     }
 
     /// The gates of all budgets.
@@ -160,7 +160,7 @@ impl Connections {
     pub async fn reopen(&self, key: &ConnectionKey) -> Result<Arc<Session>, Fault> {
         let found = self.find(key)?.ok_or(Fault::Stale)?;
         let session = Arc::new(self.open(key, found).await?);
-        self.sessions().insert(key.clone(), session.clone());
+        replace(&mut self.sessions(), session.clone());
         Ok(session)
     }
 
@@ -257,7 +257,7 @@ impl Connections {
 
     /// A connection that still goes to the same place goes on with what it spent there.
     fn gate(&self, key: &ConnectionKey, endpoint: &Endpoint, rate: Rate) -> Arc<Gate> {
-        let place = |e: &Endpoint| (e.url.clone(), e.external_domain.clone());
+        let place = |e: &Endpoint| (e.url.clone(), e.external_domain.clone(), e.ca_bundle.clone());
         match self.sessions().get(key).filter(|session| place(&session.endpoint) == place(endpoint)) {
             Some(session) => session.gate(),
             None => self.admissions.gate(key, rate),
@@ -275,7 +275,7 @@ impl Connections {
             }
             _ => {
                 let session = Arc::new(session);
-                sessions.insert(session.key.clone(), session.clone());
+                replace(&mut sessions, session.clone());
                 session
             }
         }
@@ -330,6 +330,15 @@ impl Connections {
 
 /// What both kinds of connection say.
 type Said<'a> = (Endpoint, Option<Vec<AccessGrant>>, Option<&'a ConnectionStatus>);
+
+/// What the one before allowed counts no more where it spent from another budget.
+fn replace(sessions: &mut HashMap<ConnectionKey, Arc<Session>>, session: Arc<Session>) {
+    let gate = session.gate();
+    let before = sessions.insert(session.key.clone(), session);
+    if let Some(before) = before.filter(|before| !Arc::ptr_eq(&before.gate(), &gate)) {
+        before.close();
+    }
+}
 
 fn found<K: Resource>(
     key: &ConnectionKey,

@@ -14,6 +14,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{PredicateConfig, WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt, api::ObjectMeta};
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::address::Address;
@@ -29,6 +30,9 @@ use super::{Config, Directory, Engine, Having, Place, malformed, reconcile};
 use crate::api::{CommonStatus, ConditionType, FINALIZER, ManagementPolicy, annotation};
 use crate::runtime::admin::Readiness;
 use crate::runtime::kubernetes::{Pauses, Watching};
+
+/// No reconcile takes longer.
+const LONGEST: Duration = Duration::from_secs(300);
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -238,7 +242,8 @@ impl<K: Kind> Followed<K> {
         let Ok(denied) = &object.0 else { return };
         let namespace = object.namespace().unwrap_or_default();
         let key = ConnectionKey::of(&denied.management().connection_ref, &namespace);
-        if needs::is_denied(denied) && !self.engine.connections.tells_missing(&key, K::KIND) {
+        let sees_all = self.engine.config.sees_all_users(key.kind);
+        if sees_all && needs::is_denied(denied) && !self.engine.connections.tells_missing(&key, K::KIND) {
             self.engine.wakes.wake([key.address()]);
         }
     }
@@ -277,6 +282,10 @@ impl<K: Kind> Directory for Stores<K> {
     fn list(&self, having: Having<'_>) -> Vec<Address> {
         let all = self.readers.iter().flat_map(|reader| reader.store.state());
         all.filter(|object| has(object, having)).map(|object| Address::of::<K>(&*object)).collect()
+    }
+
+    fn has_any(&self, having: Having<'_>) -> bool {
+        self.readers.iter().any(|reader| reader.store.find(|object| has(object, having)).is_some())
     }
 
     fn status(&self, address: &Address) -> Option<CommonStatus> {
@@ -333,18 +342,21 @@ fn lives_in<K: Kind>(object: &K, owner: &Claimant, place: Option<Place<'_>>) -> 
     named || (bound && owner.houses(&this))
 }
 
-/// One reconcile; a panic in it is one failure of one resource, logged by the panic hook and counted.
+/// One reconcile; a panic in it is one failure of one resource, logged by the panic hook and counted. One that takes
+/// longer than any should is ended, so that a server that is slow on purpose keeps no place for ever.
 pub async fn guarded(
     engine: &Engine,
     kind: &'static str,
     meta: &ObjectMeta,
     work: impl Future<Output = Action>,
 ) -> Action {
-    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
-        engine.metrics.panicked(kind);
-        let uid = meta.uid.as_deref().unwrap_or_default();
-        Action::requeue(engine.backoff.next(uid, Pace::Slow, engine.config.resync))
-    })
+    match timeout(LONGEST, AssertUnwindSafe(work).catch_unwind()).await {
+        Ok(Ok(action)) => return action,
+        Ok(Err(_)) => engine.metrics.panicked(kind),
+        Err(_) => tracing::warn!(kind, name = meta.name, namespace = meta.namespace, "took too long, ended"),
+    }
+    let uid = meta.uid.as_deref().unwrap_or_default();
+    Action::requeue(engine.backoff.next(uid, Pace::Slow, engine.config.resync))
 }
 
 /// A resource that is gone holds nothing any more; its connection and its organization may have waited for that.
@@ -353,9 +365,9 @@ fn gone<K: Kind>(engine: &Engine, object: &Guarded<K>) {
     let Ok(object) = &object.0 else { return };
     let namespace = object.namespace().unwrap_or_default();
     let key = ConnectionKey::of(&object.management().connection_ref, &namespace);
-    drop(engine.connections.turn(&key, &Address::of::<K>(object)));
+    engine.connections.admissions().forget(&Address::of::<K>(object));
     // While others use it, it has nothing to do: who comes and goes must not make it call.
-    if engine.users(&key).is_none_or(|users| users == 0) {
+    if !engine.is_used(&key) {
         engine.wakes.wake([key.address()]);
     }
     if let Some(status) = object.status() {

@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
+use kube::api::ObjectMeta;
 
 use super::resource::bounded;
 use super::sources::{SourceKind, Sources};
@@ -73,7 +74,7 @@ impl Vault {
         let api = Api::<Secret>::namespaced(self.client.clone(), &self.namespace);
         let secret =
             bounded(api.get_opt(name)).await.map_err(|error| self.unreadable("Secret", name, error))?;
-        self.sources.read(SourceKind::Secret, &self.namespace, self.trusted);
+        self.note(SourceKind::Secret, name, secret.as_ref().map(|secret| &secret.metadata));
         let secret = secret.ok_or_else(|| self.missing("Secret", name))?;
         let allowed = secret.metadata.labels.iter().flatten().any(|(k, v)| k == ALLOW_LABEL && v == "true");
         if !self.trusted && !allowed {
@@ -93,7 +94,7 @@ impl Vault {
         let api = Api::<ConfigMap>::namespaced(self.client.clone(), &self.namespace);
         let map =
             bounded(api.get_opt(name)).await.map_err(|error| self.unreadable("ConfigMap", name, error))?;
-        self.sources.read(SourceKind::ConfigMap, &self.namespace, self.trusted);
+        self.note(SourceKind::ConfigMap, name, map.as_ref().map(|map| &map.metadata));
         let map = map.ok_or_else(|| self.missing("ConfigMap", name))?;
         let text = map.data.unwrap_or_default().into_iter().map(|(k, v)| (k, ByteString(v.into_bytes())));
         Ok(map.binary_data.unwrap_or_default().into_iter().chain(text).collect())
@@ -131,6 +132,11 @@ impl Vault {
             }
             _ => Err(CredentialError::Invalid("caBundle names no certificates".into())),
         }
+    }
+
+    fn note(&self, kind: SourceKind, name: &str, found: Option<&ObjectMeta>) {
+        let version = found.and_then(|found| found.resource_version.as_deref());
+        self.sources.read(kind, &self.namespace, self.trusted, (name, version));
     }
 
     fn missing(&self, kind: &str, name: &str) -> Unreadable {

@@ -56,7 +56,7 @@ use sources::Source;
 use wake::Wakes;
 use watched::Watched;
 
-use crate::api::CommonStatus;
+use crate::api::{CommonStatus, ConnectionKind};
 use crate::runtime::kubernetes::Clients;
 use crate::runtime::lease::Leadership;
 
@@ -100,6 +100,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Does it see every resource that uses a connection of this kind?
+    pub fn sees_all_users(&self, kind: ConnectionKind) -> bool {
+        self.label_selector.is_none() && (kind == ConnectionKind::Connection || self.namespaces.is_empty())
+    }
+
     /// Does it follow only a part of the cluster?
     pub fn is_partial(&self) -> bool {
         !self.namespaces.is_empty() || self.label_selector.is_some()
@@ -137,6 +142,8 @@ pub enum Having<'a> {
 pub trait Directory: Send + Sync {
     /// Those that have this in common.
     fn list(&self, having: Having<'_>) -> Vec<Address>;
+    /// Has any of them this in common?
+    fn has_any(&self, having: Having<'_>) -> bool;
     /// The status of one; `None` where there is no such resource.
     fn status(&self, address: &Address) -> Option<CommonStatus>;
     /// What those that use this connection need.
@@ -206,6 +213,11 @@ impl Engine {
     /// The resources of all kinds that have this in common.
     pub fn resources(&self, having: Having<'_>) -> Vec<Address> {
         self.directories().iter().flat_map(|directory| directory.list(having)).collect()
+    }
+
+    /// Does any resource that is known use the connection?
+    pub fn is_used(&self, key: &ConnectionKey) -> bool {
+        self.directories().iter().any(|directory| directory.has_any(Having::Connection(key)))
     }
 
     /// How many resources use a connection; `None` while not all kinds are known.

@@ -58,8 +58,15 @@ pub struct Place {
 /// Where something was read, and since when that is followed.
 pub struct Sources {
     wanted: mpsc::UnboundedSender<Place>,
+    followed: Mutex<HashMap<Place, Followed>>,
+}
+
+#[derive(Default)]
+struct Followed {
     /// Without a time it is followed now, else it may be asked for again from then on.
-    followed: Mutex<HashMap<Place, Option<Instant>>>,
+    again: Option<Instant>,
+    /// The versions that were read, by name.
+    read: BTreeMap<String, String>,
 }
 
 impl Sources {
@@ -69,22 +76,40 @@ impl Sources {
         (Arc::new(Self { wanted, followed: Mutex::default() }), receiver)
     }
 
-    /// Something was looked for there, and the namespace allowed it: the next change is to be noticed.
-    pub fn read(&self, kind: SourceKind, namespace: &str, trusted: bool) {
+    /// Something was looked for there, and the namespace allowed it: the next change is to be noticed, one since
+    /// this `version` was read too.
+    pub fn read(
+        &self,
+        kind: SourceKind,
+        namespace: &str,
+        trusted: bool,
+        (name, version): (&str, Option<&str>),
+    ) {
         let place = Place { kind, namespace: namespace.into(), trusted };
-        let mut followed = self.followed();
-        if followed.get(&place).is_none_or(|again| again.is_some_and(|again| again <= Instant::now())) {
-            followed.insert(place.clone(), None);
+        let mut places = self.followed();
+        let is_new = !places.contains_key(&place);
+        let followed = places.entry(place.clone()).or_default();
+        match version {
+            Some(version) => drop(followed.read.insert(name.into(), version.into())),
+            None => drop(followed.read.remove(name)),
+        }
+        if is_new || followed.again.is_some_and(|again| again <= Instant::now()) {
+            followed.again = None;
             // Nobody listens: the process is ending.
             let _ = self.wanted.unbounded_send(place);
         }
     }
 
-    fn ended(&self, place: &Place) {
-        self.followed().insert(place.clone(), Some(Instant::now() + PAUSE));
+    fn versions(&self, place: &Place) -> BTreeMap<String, String> {
+        self.followed().get(place).map(|followed| followed.read.clone()).unwrap_or_default()
     }
 
-    fn followed(&self) -> MutexGuard<'_, HashMap<Place, Option<Instant>>> {
+    fn ended(&self, place: &Place) {
+        let again = Some(Instant::now() + PAUSE);
+        self.followed().insert(place.clone(), Followed { again, ..Followed::default() });
+    }
+
+    fn followed(&self) -> MutexGuard<'_, HashMap<Place, Followed>> {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -126,14 +151,14 @@ where
     };
     let api = Api::<PartialObjectMeta<K>>::namespaced(engine.clients.sources.clone(), &place.namespace);
     let mut events = std::pin::pin!(watcher(api, config).backoff(Pauses::default()));
-    let mut seen = Seen::default();
+    let mut seen = Seen { versions: engine.connections.sources().versions(place), ..Seen::default() };
     loop {
         let changed = match timeout(PAUSE, events.next()).await {
             Ok(Some(Ok(event))) => seen.changes(&event),
             Ok(Some(Err(error))) if is_refused(&error) => return,
             Ok(Some(Err(_))) => Vec::new(),
             Ok(None) => return,
-            Err(_) if engine.is_used(place) => Vec::new(),
+            Err(_) if engine.reads_in(place) => Vec::new(),
             Err(_) => return,
         };
         for name in changed {
@@ -142,7 +167,7 @@ where
     }
 }
 
-/// What was there when it was looked last.
+/// What was there when it was looked, or read, last.
 #[derive(Default)]
 struct Seen {
     versions: BTreeMap<String, String>,
@@ -151,7 +176,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// The names that changed, came or went; what the first list shows is no change.
+    /// The names that changed, came or went; of what the first list shows only what was read otherwise.
     fn changes<K: ResourceExt>(&mut self, event: &watcher::Event<K>) -> Vec<String> {
         match event {
             watcher::Event::Init => {
@@ -180,7 +205,8 @@ impl Seen {
     fn note(&mut self, object: &impl ResourceExt) -> Vec<String> {
         let version = object.resource_version().unwrap_or_default();
         let before = self.versions.insert(object.name_any(), version.clone());
-        if self.complete && before != Some(version) { vec![object.name_any()] } else { Vec::new() }
+        let is_told = before.as_ref() != Some(&version) && (self.complete || before.is_some());
+        is_told.then(|| object.name_any()).into_iter().collect()
     }
 }
 
@@ -197,7 +223,7 @@ impl Engine {
         self.wakes.wake(self.connections.using(source).iter().map(super::address::ConnectionKey::address));
     }
 
-    fn is_used(&self, place: &Place) -> bool {
+    fn reads_in(&self, place: &Place) -> bool {
         place.trusted || !self.resources(Having::Namespace(&place.namespace)).is_empty()
     }
 }
@@ -231,6 +257,17 @@ mod tests {
             ..Default::default()
         };
         Secret { metadata, ..Default::default() }
+    }
+
+    #[test]
+    fn what_changed_or_went_since_it_was_read_is_told_by_the_first_list() {
+        use watcher::Event::{Init, InitApply, InitDone};
+        let read = ["a", "b", "gone"].map(|name| (name.to_owned(), "1".to_owned()));
+        let mut seen = Seen { versions: read.into(), ..Seen::default() };
+        let listed = [secret("a", "1"), secret("b", "2"), secret("other", "1")].map(InitApply);
+        let events = [Init].into_iter().chain(listed).chain([InitDone]);
+        let told: Vec<String> = events.flat_map(|event| seen.changes(&event)).collect();
+        assert_eq!(told, ["b", "gone"]);
     }
 
     #[test]

@@ -30,7 +30,7 @@ use crate::engine::resource::{Handle, MetadataChange};
 use crate::engine::session::Session;
 use crate::engine::status::{Outcome, conditions, ours};
 use crate::engine::watched::{Feed, Watched};
-use crate::engine::{Config, Engine, Having, malformed};
+use crate::engine::{Engine, Having, malformed};
 use crate::runtime::admin::Readiness;
 use crate::runtime::ambient;
 use crate::runtime::kubernetes::{Pauses, Watching};
@@ -140,11 +140,6 @@ fn gone<K: AnyConnection>(engine: &Engine, event: &watcher::Event<DeserializeGua
     }
 }
 
-/// Who follows only a part of the cluster cannot say that nobody uses a shared connection.
-fn sees_all_users<K: AnyConnection>(config: &Config) -> bool {
-    config.label_selector.is_none() && (K::KIND == ConnectionKind::Connection || config.namespaces.is_empty())
-}
-
 fn wants_attention<K: AnyConnection>(object: &DeserializeGuard<K>) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     let meta = object.meta();
@@ -218,7 +213,7 @@ impl<K: AnyConnection> Probe<'_, K> {
         if !self.engine.leadership.is_leader() {
             return Err(Fault::Stale);
         }
-        if !in_use && !deleting && !sees_all_users::<K>(&self.engine.config) {
+        if !in_use && !deleting && !self.engine.config.sees_all_users(K::KIND) {
             return Ok(());
         }
         self.handle.change(&MetadataChange { finalizer: Some(in_use), ..Default::default() }).await
@@ -240,7 +235,7 @@ impl<K: AnyConnection> Probe<'_, K> {
     }
 
     fn admit(&self, session: &Session) -> Result<Admission, Fault> {
-        let turn = session.gate().turn(&self.handle.address);
+        let turn = self.engine.connections.turn(&self.key, &self.handle.address);
         // Everything that uses the connection waits for it.
         turn.map_or_else(|| session.admit(&self.handle.address, Urgency::Edit), Ok)
     }
@@ -288,7 +283,7 @@ impl<K: AnyConnection> Probe<'_, K> {
 
     /// What was found before stays while it cannot be said what uses the connection.
     async fn learn_missing(&mut self, session: &Session) -> Result<(), Fault> {
-        let needs = self.engine.needs(&self.key).filter(|_| sees_all_users::<K>(&self.engine.config));
+        let needs = self.engine.needs(&self.key).filter(|_| self.engine.config.sees_all_users(K::KIND));
         if let (Some(needs), Some(user)) = (needs, &self.learned.user) {
             let permissions = Permissions::new(session, &user.organization_id, &self.learned.memberships);
             self.learned.missing_permissions = permissions.missing(needs).await?;
@@ -315,13 +310,15 @@ impl<K: AnyConnection> Probe<'_, K> {
             Ok(()) => Some(self.available()),
             Err(fault) => Verdict::of(fault),
         };
-        if let Err(fault) = &result {
+        let pace = match (&verdict, &result) {
+            (Some(verdict), _) => self.tell(verdict).await.map_or(Pace::Transient, |()| verdict.pace),
+            // It is woken for its turn.
+            (None, Err(Fault::NotAdmitted(after))) => Pace::After(*after),
+            (None, _) => Pace::Transient,
+        };
+        if let (Err(fault), Some(_)) = (&result, &verdict) {
             tracing::info!(resource = %self.handle.address, %fault, "connection not usable");
         }
-        let pace = match &verdict {
-            Some(verdict) => self.tell(verdict).await.map_or(Pace::Transient, |()| verdict.pace),
-            None => Pace::Transient,
-        };
         if pace == Pace::Resync {
             self.engine.backoff.reset(&uid);
         }

@@ -13,6 +13,8 @@ use super::limit::{Limiter, Rate, lock};
 use super::load::Load;
 use super::transport::TransportError;
 
+/// A shorter pause is over before anybody has read of it.
+const TOLD: Duration = Duration::from_secs(2);
 /// The requests that a reconcile usually makes.
 const USUAL: u32 = 3;
 
@@ -35,13 +37,8 @@ pub enum Opening {
     At(Instant),
     /// When another has ended.
     Later,
-    /// The server does not answer: this is what the last request met.
-    Broken {
-        /// What the last request met.
-        error: Error,
-        /// When the next probe may begin; `None` while one is under way.
-        probe_at: Option<Instant>,
-    },
+    /// The server does not answer: not before then, or, while a probe is under way, when it has ended.
+    Broken(Option<Instant>),
 }
 
 impl Budget {
@@ -60,7 +57,7 @@ impl Budget {
     #[must_use]
     pub fn opening(&self, under_way: usize) -> Opening {
         match self.circuit.way() {
-            Way::Open { error, probe_at } => return Opening::Broken { error, probe_at },
+            Way::Open(probe_at) => return Opening::Broken(probe_at),
             Way::Probe => return Opening::Probe,
             Way::Closed if under_way >= self.load.limit() => return Opening::Later,
             Way::Closed => {}
@@ -71,6 +68,15 @@ impl Budget {
             at if at <= Instant::now() => Opening::Now,
             at => Opening::At(at),
         }
+    }
+
+    /// What keeps everybody from making requests, where that is worth telling: the server does not answer, or
+    /// asked for a pause.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Error> {
+        let pause = self.limiter.paused_until().map(|until| until.duration_since(Instant::now()));
+        let limited = |pause| Error::RateLimited { retry_after: Some(pause), id: None };
+        self.circuit.fault().or_else(|| pause.filter(|pause| *pause >= TOLD).map(limited))
     }
 
     /// Makes one request when it is its turn; `health` says what an answer tells of the server.
@@ -84,19 +90,23 @@ impl Budget {
         request: impl Future<Output = Result<Response<Bytes>, TransportError>>,
         health: impl Fn(&Response<Bytes>) -> Health,
     ) -> Result<Response<Bytes>, Failure> {
-        if let Way::Open { error, .. } = self.circuit.way() {
+        if let (Way::Open(_), Some(error)) = (self.circuit.way(), self.circuit.fault()) {
             return Err(Failure::NotSent(error));
         }
         self.limiter.admit(patience).await.map_err(Failure::NotSent)?;
         let pass = self.circuit.pass().map_err(Failure::NotSent)?;
         let sent = Instant::now();
         let result = request.await;
-        self.load.answered(sent.elapsed());
+        let took = sent.elapsed();
         let health = match &result {
             Ok(response) => health(response),
             Err(TransportError::TooLarge { .. }) => Health::Up,
             Err(error) => Health::Down(error.clone().into()),
         };
+        match health {
+            Health::Down(_) => self.load.failed(took),
+            Health::Up | Health::Unknown => self.load.answered(took),
+        }
         if pass.end(health) {
             self.load.broke();
         }

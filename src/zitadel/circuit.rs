@@ -1,5 +1,6 @@
 //! Stops asking a server that does not answer.
 
+use std::mem::discriminant;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -29,7 +30,6 @@ struct State {
 
 #[derive(Debug)]
 struct Open {
-    /// What the last request met.
     error: Error,
     probe_at: Instant,
     pause: Duration,
@@ -50,13 +50,8 @@ pub enum Way {
     Closed,
     /// It may go, alone, to see whether the server is back.
     Probe,
-    /// It may not go: the last one met this.
-    Open {
-        /// What the last request met.
-        error: Error,
-        /// When the next probe may go; `None` while one is under way.
-        probe_at: Option<Instant>,
-    },
+    /// It may not go before then; `None` while a probe is under way.
+    Open(Option<Instant>),
 }
 
 impl Circuit {
@@ -64,6 +59,12 @@ impl Circuit {
     #[must_use]
     pub fn way(&self) -> Way {
         lock(&self.state).way()
+    }
+
+    /// What it was opened by; `None` while it is closed.
+    #[must_use]
+    pub fn fault(&self) -> Option<Error> {
+        lock(&self.state).open.as_ref().map(|open| open.error.clone())
     }
 
     /// Takes the way for one request. Whoever takes it says how it ended, or drops it.
@@ -74,7 +75,7 @@ impl Circuit {
         let mut state = lock(&self.state);
         let way = state.way();
         match (way, &mut state.open) {
-            (Way::Open { error, .. }, _) => Err(error),
+            (Way::Open(_), Some(open)) => Err(open.error.clone()),
             (Way::Probe, Some(open)) => {
                 open.probing = true;
                 Ok(Pass { circuit: self, probes: true, ended: false })
@@ -89,7 +90,11 @@ impl State {
         self.failures = self.failures.saturating_add(1);
         match &mut self.open {
             Some(open) if probed => {
-                (open.error, open.pause) = (error, (open.pause * 2).min(LONGEST_PAUSE));
+                // The same trouble in other words is no news to those who wait.
+                if discriminant(&open.error) != discriminant(&error) {
+                    open.error = error;
+                }
+                open.pause = (open.pause * 2).min(LONGEST_PAUSE);
                 open.rest();
             }
             // It was sent before the circuit opened.
@@ -107,10 +112,7 @@ impl State {
         match &self.open {
             None => Way::Closed,
             Some(open) if !open.probing && open.probe_at <= Instant::now() => Way::Probe,
-            Some(open) => Way::Open {
-                error: open.error.clone(),
-                probe_at: Some(open.probe_at).filter(|_| !open.probing),
-            },
+            Some(open) => Way::Open(Some(open.probe_at).filter(|_| !open.probing)),
         }
     }
 }

@@ -183,7 +183,11 @@ impl Inner {
     async fn send(&self, call: &Call, token: &SecretString) -> Result<Response<Bytes>, Error> {
         let request = call.request(&self.base, self.instance_host.as_ref(), token)?;
         let health = |answer: &Response<Bytes>| match answer.status().as_u16() {
-            502..=504 => Health::Down(classify(answer, call.asked(token))),
+            status @ 502..=504 => Health::Down(match classify(answer, call.asked(token)) {
+                error @ Error::Unavailable { .. } => error,
+                // What a proxy says of one request is not told to all who wait.
+                _ => Error::Unavailable { status, code: None, id: None, message: "it is not ready".into() },
+            }),
             _ => Health::Up,
         };
         let answer = self.purse.budget().spend(self.deadline, self.transport.send(request), health).await;

@@ -121,6 +121,12 @@ impl Limiter {
         lock(&self.bucket).opens_at(requests.saturating_add(queue))
     }
 
+    /// Until when ZITADEL asked for a pause; `None` without one.
+    #[must_use]
+    pub fn paused_until(&self) -> Option<Instant> {
+        Some(lock(&self.bucket).paused_until).filter(|until| *until > Instant::now())
+    }
+
     /// Lets nothing through for `duration` (at most ten minutes) and up to a tenth more, so that several
     /// connections do not come back at once. A longer pause under way stays.
     pub fn pause_for(&self, duration: Duration) {

@@ -50,11 +50,18 @@ impl Load {
         let mut state = lock(&self.state);
         let quickest = state.quickest.map_or(took, |known| known.mul_f64(DRIFT).min(took));
         state.quickest = Some(quickest);
-        if took <= quickest.mul_f64(SLOW_FACTOR) + SLOW_BESIDES {
+        if is_slow(took, quickest) {
+            state.slow(took);
+        } else {
             state.limit = (state.limit + 1.0 / state.limit).min(self.most);
-        } else if state.cut_at.is_none_or(|at| at.elapsed() >= took) {
-            // What was under way at the last cut is slow by what was before it.
-            state.cut(CUT);
+        }
+    }
+
+    /// A failure took so long. How quick one is says nothing of answers.
+    pub(crate) fn failed(&self, took: Duration) {
+        let mut state = lock(&self.state);
+        if state.quickest.is_some_and(|quickest| is_slow(took, quickest)) {
+            state.slow(took);
         }
     }
 
@@ -64,7 +71,18 @@ impl Load {
     }
 }
 
+fn is_slow(took: Duration, quickest: Duration) -> bool {
+    took > quickest.mul_f64(SLOW_FACTOR) + SLOW_BESIDES
+}
+
 impl State {
+    fn slow(&mut self, took: Duration) {
+        // What was under way at the last cut is slow by what was before it.
+        if self.cut_at.is_none_or(|at| at.elapsed() >= took) {
+            self.cut(CUT);
+        }
+    }
+
     fn cut(&mut self, share: f64) {
         self.limit = (self.limit * share).max(1.0);
         self.cut_at = Some(Instant::now());

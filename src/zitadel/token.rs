@@ -8,6 +8,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::auth::{Credential, CredentialError, CredentialSource};
 use super::error::Error;
@@ -123,7 +124,13 @@ impl TokenSource {
     fn join(&self, state: &mut State, why: Why) -> Flight {
         let previous = state.current.clone();
         let renewer = self.renewer.clone();
-        let start = || async move { renewer.renew(previous, why).await }.boxed().shared();
+        // Goes on where whoever waits for it gives up: it may hold a turn that all others wait for.
+        let start = || {
+            let renewal =
+                AbortOnDropHandle::new(tokio::spawn(async move { renewer.renew(previous, why).await }));
+            let ended = || Error::Unreachable { message: "the renewal was ended".into() };
+            async move { renewal.await.unwrap_or_else(|_| Err(ended())) }.boxed().shared()
+        };
         state.flight.get_or_insert_with(start).clone()
     }
 
@@ -166,6 +173,8 @@ impl State {
                 let backoff = match error {
                     // The Secret costs ZITADEL nothing, and may be there in a moment.
                     Error::Credential(_) => FIRST_BACKOFF,
+                    // Others see to it that nobody asks in vain.
+                    Error::Unreachable { .. } | Error::Timeout { .. } => FIRST_BACKOFF,
                     _ => longer.min(LONGEST_BACKOFF),
                 };
                 let until = Instant::now() + backoff.mul_f64(between(1.0..1.2));

@@ -47,7 +47,7 @@ async fn whoever_is_refused_is_woken_when_there_is_room_and_has_its_turn() {
     drop(first);
     assert_eq!(woken.next().await, Some(project("a", 2)));
     assert!(admit(&gate, &project("a", 3)).is_none(), "the turn is kept");
-    assert!(gate.turn(&project("a", 2)).is_some());
+    assert!(admissions.turn(&project("a", 2), Some(&gate)).is_some());
 }
 
 #[tokio::test(start_paused = true)]
@@ -62,7 +62,7 @@ async fn a_turn_that_nobody_takes_goes_to_the_next() {
     let given = Instant::now();
     assert_eq!(woken.next().await, Some(project("a", 2)));
     assert_eq!(given.elapsed().as_secs(), KEPT.as_secs());
-    assert!(gate.turn(&project("a", 1)).is_none());
+    assert!(admissions.turn(&project("a", 1), Some(&gate)).is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -74,7 +74,7 @@ async fn nobody_overtakes_who_waits() {
     drop(first);
     assert!(admit(&gate, &project("b", 0)).is_none());
     assert_eq!(woken.next().await, Some(project("a", 1)));
-    drop(gate.turn(&project("a", 1)));
+    drop(admissions.turn(&project("a", 1), Some(&gate)));
     assert_eq!(woken.next().await, Some(project("b", 0)));
 }
 
@@ -122,6 +122,46 @@ async fn those_who_wait_at_a_gate_that_goes_are_woken() {
     assert!(admit(&gate, &project("a", 1)).is_none());
     drop((gate, busy));
     assert_eq!(woken.next().await, Some(project("a", 1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn seats_of_a_gate_that_goes_are_free_again() {
+    let (admissions, mut woken) = admissions(8);
+    let gate = admissions.gate(&key("a"), RATE);
+    let mut seats: Vec<Admission> = (0..4).filter_map(|n| admit(&gate, &project("a", n))).collect();
+    assert!(admit(&gate, &project("a", 4)).is_none());
+    seats.pop();
+    assert_eq!(woken.next().await, Some(project("a", 4)), "it has a turn");
+    let anew = admissions.gate(&key("a"), RATE);
+    drop((gate, seats));
+    assert!(admissions.turn(&project("a", 4), Some(&anew)).is_none());
+    assert_eq!((0..5).filter_map(|n| admit(&anew, &project("a", n))).collect::<Vec<_>>().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_moves_to_another_connection_waits_at_the_first_no_more() {
+    let (admissions, mut woken) = admissions(1);
+    let (first, second) = (admissions.gate(&key(""), RATE), admissions.gate(&key(""), RATE));
+    let busy = admit(&first, &project("a", 0)).expect("room");
+    assert!(admit(&first, &project("a", 1)).is_none());
+    assert!(admit(&first, &project("a", 2)).is_none());
+    assert!(admissions.turn(&project("a", 1), Some(&second)).is_none());
+    drop(busy);
+    assert_eq!(woken.next().await, Some(project("a", 2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_tenants_with_as_many_seats_the_one_that_waited_longest_is_next() {
+    let (admissions, mut woken) = admissions(8);
+    let gates: Vec<Arc<Gate>> = (0..13).map(|n| admissions.gate(&key(&format!("ns{n:02}")), RATE)).collect();
+    let of = |n: usize, number| project(&format!("ns{n:02}"), number);
+    let mut seats: Vec<Admission> = (0..12).filter_map(|n| admit(&gates[n], &of(n, 0))).collect();
+    assert_eq!(seats.len(), 12);
+    for (n, gate) in gates.iter().enumerate() {
+        assert!(admit(gate, &of(n, 1)).is_none());
+    }
+    drop(seats.remove(0));
+    assert_eq!(woken.next().await, Some(of(12, 1)));
 }
 
 #[test]

@@ -46,7 +46,7 @@ const fn ms(millis: u64) -> Duration {
 
 fn broken(budget: &Budget) -> Option<Instant> {
     match budget.opening(0) {
-        Opening::Broken { probe_at, .. } => probe_at,
+        Opening::Broken(probe_at) => probe_at,
         _ => None,
     }
 }
@@ -129,7 +129,8 @@ async fn an_answer_that_says_so_opens_the_circuit() {
         let request = async { Ok(Response::new(Bytes::new())) };
         assert!(budget.spend(DEADLINE, request, |_| Health::Down(DOWN)).await.is_ok());
     }
-    assert!(matches!(budget.opening(0), Opening::Broken { error: DOWN, .. }));
+    assert!(matches!(budget.opening(0), Opening::Broken(Some(_))));
+    assert_eq!(budget.trouble(), Some(DOWN));
 }
 
 #[tokio::test(start_paused = true)]
@@ -191,4 +192,36 @@ async fn a_429_that_names_no_time_and_no_limit_of_the_instance_pauses_nothing() 
         budget.heed(&error);
         assert_eq!(!budget.delay().is_zero(), pauses, "{error:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_keeps_everybody_from_asking_is_told_and_in_the_words_it_began_with() {
+    let budget = of(10, 10, 8);
+    assert_eq!(budget.trouble(), None);
+    budget.heed(&Error::RateLimited { retry_after: Some(ms(30_000)), id: None });
+    assert!(matches!(budget.trouble(), Some(Error::RateLimited { retry_after: Some(_), .. })));
+    sleep(Duration::from_secs(32)).await;
+    assert_eq!(budget.trouble(), None, "a pause that is nearly over is not worth telling");
+    let refuse = |message: &'static str| {
+        let refused = async move { Err(TransportError::Unreachable(message.into())) };
+        budget.spend(DEADLINE, refused, |_| Health::Up)
+    };
+    for _ in 0..5 {
+        assert!(refuse("connection refused").await.is_err());
+    }
+    sleep(Duration::from_secs(2)).await;
+    assert!(refuse("no route to host").await.is_err());
+    assert_eq!(budget.trouble(), Some(Error::Unreachable { message: "connection refused".into() }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_quick_failures_are_says_nothing_of_how_quick_answers_should_be() {
+    let budget = of(1000, 1000, 8);
+    for _ in 0..3 {
+        assert!(fail(&budget).await);
+    }
+    for _ in 0..20 {
+        answer(&budget, ms(600)).await;
+    }
+    assert_eq!(budget.opening(7), Opening::Now);
 }

@@ -1,7 +1,5 @@
 //! The shapes in which a secret may come to light.
 
-use std::fmt::Write;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
@@ -46,7 +44,6 @@ fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
         secret.to_vec(),
         secret.escape_ascii().to_string().into_bytes(),
         percent_encode(secret, NON_ALPHANUMERIC).to_string().into_bytes(),
-        hexadecimal(secret),
     ];
     if let Ok(text) = std::str::from_utf8(secret) {
         forms.push(Value::from(text).to_string().trim_matches('"').as_bytes().to_vec());
@@ -57,14 +54,6 @@ fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
         forms.push(standard);
     }
     forms
-}
-
-fn hexadecimal(secret: &[u8]) -> Vec<u8> {
-    let text = secret.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    });
-    text.into_bytes()
 }
 
 /// The characters that depend on the secret alone where it stands after so many other bytes, modulo 3.
@@ -97,6 +86,14 @@ pub(super) fn lists_of_numbers(text: &[u8]) -> impl Iterator<Item = Vec<u8>> {
         numbers.map_while(|number| std::str::from_utf8(number).ok()?.trim().parse().ok()).collect::<Vec<u8>>()
     });
     bytes.filter(|bytes| bytes.len() >= SHORTEST)
+}
+
+/// The bytes of runs of hexadecimal digits. A part of a secret is found in them as it is: twelve digits alone are six
+/// bytes, and may be a word of any certificate.
+pub(super) fn runs_of_hex(text: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let runs = text.split(|byte| !byte.is_ascii_hexdigit()).filter(|run| run.len() >= 2 * SHORTEST);
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    runs.map(move |run| run.chunks_exact(2).filter_map(byte).collect())
 }
 
 #[cfg(test)]
@@ -133,7 +130,7 @@ mod tests {
             ("JSON", json!(SECRET).to_string()),
             ("JSON in JSON", json!({ "body": SECRET }).to_string()),
             ("a path", percent_encode(bytes, NON_ALPHANUMERIC).to_string()),
-            ("hexadecimal", hexadecimal(bytes).iter().map(|byte| char::from(*byte)).collect()),
+            ("hexadecimal", bytes.iter().map(|byte| format!("{byte:02x}")).collect()),
             ("a part", SECRET.chars().skip(8).take(SHORTEST).collect()),
         ]);
         for (name, before) in [("base64", ""), ("one later", "1"), ("two later", "12")] {
