@@ -128,20 +128,16 @@ pub async fn run(
     let (e, r, s) = (&engine, &readiness, &stop);
     spawn("Namespace", Box::pin(follow_namespaces(e.clone(), namespaces_feed, s.clone())));
     spawn("Source", Box::pin(sources::follow(e.clone(), wanted, s.clone())));
-    let stopped = stop.clone();
-    spawn(
-        "Admission",
-        Box::pin(async move {
-            tokio::select! {
-                () = admissions.serve() => {}
-                () = stopped.cancelled() => {}
-            }
-        }),
-    );
+    spawn("Admission", Box::pin(serve(admissions, s.clone())));
     for entry in kinds::registry() {
         spawn(entry.kind, (entry.follow)(e.clone(), r.clone(), s.clone()));
     }
     supervise(controllers, &stop).await
+}
+
+/// Wakes whose turn it is.
+async fn serve(admissions: Arc<Admissions>, stop: CancellationToken) {
+    stop.run_until_cancelled(admissions.serve()).await;
 }
 
 /// Reconciles of one instance at a time: one that is slow never occupies all workers of a kind by itself.

@@ -10,6 +10,7 @@ pub mod connections;
 pub mod controller;
 mod creation;
 pub mod credentials;
+mod directory;
 pub mod events;
 mod explain;
 pub mod fault;
