@@ -279,11 +279,8 @@ impl Gate {
     /// Takes back what was given to those who did not come: they may be gone.
     fn end_turns(&self, line: &mut Line) {
         let now = Instant::now();
-        let (over, given) =
-            std::mem::take(&mut line.given).into_iter().partition(|(_, turn)| turn.until <= now);
-        line.given = given;
-        let over: BTreeMap<Address, Turn> = over;
-        over.into_values().for_each(|turn| self.give_back(line, turn.probes));
+        let over: Vec<(Address, Turn)> = line.given.extract_if(.., |_, turn| turn.until <= now).collect();
+        over.into_iter().for_each(|(_, turn)| self.give_back(line, turn.probes));
     }
 
     /// When time alone may change who is admitted.
