@@ -1,7 +1,7 @@
 //! TLS, HTTP/2 and the proxy, against loopback servers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::network::{PATIENT, Server, request, serve, speak};
+use super::network::{PATIENT, Server, request, serve, speak, trap};
 use super::{
     HttpTransport, HttpTransportConfig, Proxy, Secret, TestResult, Transport, TransportError, client_at,
 };
@@ -204,13 +204,7 @@ fn a_proxy_is_a_url_of_http_and_is_never_quoted() {
 /// The token goes to the host of the connection, also where its server asks for another.
 #[tokio::test]
 async fn a_server_cannot_send_the_token_elsewhere() -> TestResult {
-    let visits = Arc::new(AtomicUsize::new(0));
-    let counted = visits.clone();
-    let trap = serve(Router::new().fallback(move || {
-        counted.fetch_add(1, Ordering::SeqCst);
-        async { "{}" }
-    }))
-    .await?;
+    let (trap, visits) = trap().await?;
     for (status, header) in [
         (301, "location"),
         (302, "location"),

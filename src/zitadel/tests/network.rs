@@ -38,6 +38,17 @@ pub(super) async fn serve(router: Router) -> std::io::Result<Server> {
     Ok(Server { url, task })
 }
 
+/// A server that nobody should visit, and the count of visits.
+pub(super) async fn trap() -> std::io::Result<(Server, Arc<AtomicUsize>)> {
+    let visits = Arc::new(AtomicUsize::new(0));
+    let counted = visits.clone();
+    let server = serve(Router::new().fallback(move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async { "{}" }
+    }));
+    Ok((server.await?, visits))
+}
+
 /// Answers every connection with these bytes, then closes it, or holds it open.
 pub(super) async fn speak(text: &'static str, hold: bool) -> std::io::Result<Server> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -92,13 +103,7 @@ async fn bodies_are_bounded_whether_declared_or_streamed() -> TestResult {
 
 #[tokio::test]
 async fn redirects_are_answers_and_the_token_goes_nowhere_else() -> TestResult {
-    let visits = Arc::new(AtomicUsize::new(0));
-    let counted = visits.clone();
-    let trap = serve(Router::new().fallback(move || {
-        counted.fetch_add(1, Ordering::SeqCst);
-        async { "{}" }
-    }))
-    .await?;
+    let (trap, visits) = trap().await?;
     let target = trap.url.clone();
     let server = serve(Router::new().fallback(move || async move { Redirect::temporary(&target) })).await?;
     let secret = Secret::pat("t");
