@@ -31,7 +31,7 @@ impl Cluster {
     async fn install() -> Self {
         let cluster = Self(ControlPlane::builder().audit(true).start().await.unwrap());
         // As the README says it.
-        cluster.kubectl(&["apply", "-f", "crds/", "-f", "charts/plain/operator.yaml"]);
+        cluster.kubectl(&["apply", "--server-side", "-f", "charts/install.yaml"]);
         cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"]);
         cluster
     }
@@ -368,5 +368,5 @@ async fn the_pod_meets_the_restricted_pod_security_standard() {
         "-o",
         "jsonpath={.status.replicas}",
     ]);
-    assert_eq!(replicas, "1");
+    assert_eq!(replicas, "2");
 }
