@@ -22,7 +22,7 @@ pub async fn prepared() -> &'static Cluster {
     let prepare = || async {
         let cluster = Cluster::start().await;
         let monitoring = std::fs::read_to_string(repository("tests/chart/monitoring/crds.yaml")).unwrap();
-        cluster.pipe(&["apply", "--server-side", "-f", "-"], &(crds_yaml().unwrap() + &monitoring));
+        cluster.pipe(&["apply", "-f", "-"], &(crds_yaml().unwrap() + &monitoring));
         cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"]);
         for namespace in NAMESPACES {
             cluster.kubectl(&["create", "namespace", namespace]);

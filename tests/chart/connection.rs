@@ -5,7 +5,9 @@ use crate::helm::the;
 
 /// A ClusterConnection that leads to this host.
 fn to(host: &str) -> String {
-    format!("connection.create=true,connection.spec.url=https://{host},connection.spec.personalAccessToken.name=zitadel-admin")
+    format!(
+        "connection.create=true,connection.spec.url=https://{host},connection.spec.personalAccessToken.name=zitadel-admin"
+    )
 }
 
 /// Its URL and UID, as long as nobody deletes it.
@@ -49,7 +51,16 @@ async fn the_cluster_connection_outlives_every_helm_command_and_follows_the_valu
 #[tokio::test]
 async fn a_connection_that_the_definition_refuses_fails_the_upgrade_and_changes_nothing() {
     let cluster = Cluster::start().await;
-    cluster.helm(&["install", "idp", ".", "-n", "ops", "--create-namespace", "--set", &to("one.example.com")]);
+    cluster.helm(&[
+        "install",
+        "idp",
+        ".",
+        "-n",
+        "ops",
+        "--create-namespace",
+        "--set",
+        &to("one.example.com"),
+    ]);
     let before = present(&cluster);
     let values = to("one.example.com").replace("https", "http");
     let output = cluster.try_helm(&["upgrade", "idp", ".", "-n", "ops", "--set", &values]);

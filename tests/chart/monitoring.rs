@@ -30,7 +30,10 @@ fn a_pod_monitor_needs_no_service() {
     let values = ["--set", "metrics.podMonitor.enabled=true"];
     let (monitor, pod) = (the("PodMonitor", &values), the("Deployment", &values)["spec"]["template"].clone());
     assert_eq!(monitor["spec"]["selector"]["matchLabels"], pod["metadata"]["labels"]);
-    assert_eq!(monitor["spec"]["podMetricsEndpoints"][0]["port"], pod["spec"]["containers"][0]["ports"][0]["name"]);
+    assert_eq!(
+        monitor["spec"]["podMetricsEndpoints"][0]["port"],
+        pod["spec"]["containers"][0]["ports"][0]["name"]
+    );
     assert!(rendered("Service", &values).is_empty());
 }
 

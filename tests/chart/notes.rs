@@ -15,7 +15,10 @@ fn commands(printed: &str) -> String {
 async fn the_commands_of_the_notes_work_as_they_are() {
     for (release, values) in [
         ("zitadel-operator", ""),
-        ("idp", "connection.create=true,connection.spec.url=https://a.example,connection.spec.jwtProfile.name=key"),
+        (
+            "idp",
+            "connection.create=true,connection.spec.url=https://a.example,connection.spec.jwtProfile.name=key",
+        ),
     ] {
         let cluster = Cluster::start().await;
         let install = ["install", release, ".", "-n", "ops", "--create-namespace", "--set", values];
@@ -27,9 +30,26 @@ async fn the_commands_of_the_notes_work_as_they_are() {
         }
         let output = cluster.shell(&directory, &commands(&printed));
         assert!(output.status.success(), "{printed}{output:?}");
-        let made = cluster.kubectl(&["get", "clusterconnection/default", "project/hello", "-n", "default", "-o", "name"]);
+        let made = cluster.kubectl(&[
+            "get",
+            "clusterconnection/default",
+            "project/hello",
+            "-n",
+            "default",
+            "-o",
+            "name",
+        ]);
         assert_eq!(made.lines().count(), 2, "{made}");
-        let secrets = cluster.kubectl(&["get", "secrets", "-n", "ops", "--field-selector", "type=Opaque", "-o", "name"]);
+        let secrets = cluster.kubectl(&[
+            "get",
+            "secrets",
+            "-n",
+            "ops",
+            "--field-selector",
+            "type=Opaque",
+            "-o",
+            "name",
+        ]);
         assert_eq!(secrets.lines().count(), 1, "{secrets}");
     }
 }

@@ -90,13 +90,19 @@ fn every_setting_reaches_the_operator() {
         assert!(set(value).iter().any(|argument| argument == flag), "{value}: {:?}", set(value));
     }
     let proxy = pod("ops", &["--set", "proxy.secretName=egress"]);
-    let proxy = proxy["spec"]["containers"][0]["env"].as_array().unwrap().iter().find(|env| env["name"] == "PROXY").cloned();
+    let proxy = proxy["spec"]["containers"][0]["env"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|env| env["name"] == "PROXY")
+        .cloned();
     assert_eq!(proxy.unwrap()["valueFrom"]["secretKeyRef"], json!({ "name": "egress", "key": "url" }));
 }
 
 #[test]
 fn the_binary_knows_every_flag_and_variable_that_the_chart_sets() {
-    let help = std::process::Command::new(env!("CARGO_BIN_EXE_zitadel-operator")).args(["run", "--help"]).output();
+    let help =
+        std::process::Command::new(env!("CARGO_BIN_EXE_zitadel-operator")).args(["run", "--help"]).output();
     let help = String::from_utf8(help.unwrap().stdout).unwrap();
     let values = ["--set", "labelSelector=a,watchNamespaces={a},proxy.except={a},proxy.secretName=a"];
     for flag in flags(&values).iter().skip(1) {

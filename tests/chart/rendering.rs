@@ -8,7 +8,8 @@ use crate::cluster;
 use crate::helm::{chart, helm, objects, rendered, template, the, value_sets};
 
 /// Of the functions of templates those whose result depends on more than the values.
-const FORBIDDEN: &str = r"\b(lookup|rand\w*|shuffle|gen[A-Z]\w*|uuidv4|now|ago|htpasswd|bcrypt|encryptAES|getHostByName)\b";
+const FORBIDDEN: &str =
+    r"\b(lookup|rand\w*|shuffle|gen[A-Z]\w*|uuidv4|now|ago|htpasswd|bcrypt|encryptAES|getHostByName)\b";
 
 #[test]
 fn rendering_twice_gives_the_same_and_asks_no_cluster() {
@@ -50,7 +51,7 @@ async fn the_api_server_takes_every_value_set_without_a_warning() {
 async fn the_api_server_takes_the_plain_manifest_without_a_warning() {
     let cluster = cluster::prepared().await;
     let plain = fs::read_to_string(crate::helm::repository("charts/install.yaml")).unwrap();
-    let printed = cluster.pipe(&["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-"], &plain);
+    let printed = cluster.pipe(&["apply", "--dry-run=server", "-f", "-"], &plain);
     assert_eq!(printed.lines().count(), objects(&plain).len(), "{printed}");
 }
 
@@ -68,7 +69,9 @@ fn two_releases_have_no_object_in_common_but_the_definitions() {
 
 #[test]
 fn a_digest_wins_over_a_tag() {
-    let image = |values: &[&str]| the("Deployment", values)["spec"]["template"]["spec"]["containers"][0]["image"].clone();
+    let image = |values: &[&str]| {
+        the("Deployment", values)["spec"]["template"]["spec"]["containers"][0]["image"].clone()
+    };
     let repository = "ghcr.io/zitadel-operator/zitadel-operator";
     assert_eq!(image(&[]), format!("{repository}:{}", env!("CARGO_PKG_VERSION")));
     assert_eq!(image(&["--set", "image.tag=edge"]), format!("{repository}:edge"));

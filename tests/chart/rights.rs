@@ -16,8 +16,10 @@ fn names(objects: &[Value], namespace: Option<&str>) -> BTreeSet<String> {
 
 /// `resource verb` of the rules that are bound in the whole cluster.
 fn everywhere(values: &[&str]) -> BTreeSet<String> {
-    let bound: Vec<Value> =
-        rendered("ClusterRoleBinding", values).iter().map(|binding| binding["roleRef"]["name"].clone()).collect();
+    let bound: Vec<Value> = rendered("ClusterRoleBinding", values)
+        .iter()
+        .map(|binding| binding["roleRef"]["name"].clone())
+        .collect();
     let roles = rendered("ClusterRole", values).into_iter();
     let roles = roles.filter(|role| bound.contains(&role["metadata"]["name"]));
     let rules: Vec<Value> = roles.flat_map(|role| role["rules"].as_array().cloned().unwrap()).collect();
@@ -27,9 +29,10 @@ fn everywhere(values: &[&str]) -> BTreeSet<String> {
     let each = |rule: &Value| {
         let verbs = words(&rule["verbs"]);
         let resources = words(&rule["resources"]);
-        resources.into_iter().flat_map(move |resource| {
-            verbs.clone().into_iter().map(move |verb| format!("{resource} {verb}"))
-        }).collect::<Vec<_>>()
+        resources
+            .into_iter()
+            .flat_map(move |resource| verbs.clone().into_iter().map(move |verb| format!("{resource} {verb}")))
+            .collect::<Vec<_>>()
     };
     rules.iter().flat_map(each).collect()
 }
@@ -38,7 +41,9 @@ fn everywhere(values: &[&str]) -> BTreeSet<String> {
 fn no_value_set_grants_secrets_in_the_whole_cluster_or_a_wildcard() {
     for (name, values) in value_sets() {
         let granted = everywhere(&["-f", &values]);
-        let much = |right: &&String| right.contains("secrets") || right.contains("configmaps") || right.contains('*');
+        let much = |right: &&String| {
+            right.contains("secrets") || right.contains("configmaps") || right.contains('*')
+        };
         assert!(!granted.iter().any(|right| much(&right)), "{name}: {granted:?}");
     }
 }
