@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::process::Stdio;
-use std::time::Duration;
 
 use serde_json::Value;
 use support::control_plane::ControlPlane;
@@ -25,7 +24,7 @@ const CLIENT_SIDE: &[&str] = &[];
 const UNSUPPORTED: &str = "OrgFeatures acme";
 const OBSERVED: &str = "Project payments";
 
-/// A control plane on which nothing else is, and an operator of all its namespaces that compares every second.
+/// A control plane on which nothing else is, and an operator of all its namespaces.
 async fn alone() -> World {
     static ALONE: OnceCell<ControlPlane> = OnceCell::const_new();
     let start = async || {
@@ -35,8 +34,7 @@ async fn alone() -> World {
     };
     let mut world = World::on(ALONE.get_or_init(start).await).await;
     kubectl(&world, &["create", "namespace", HOME], "");
-    let resync = Duration::from_secs(1);
-    let config = Config { namespaces: Vec::new(), resync, ..config(&world.namespace) };
+    let config = Config { namespaces: Vec::new(), ..config(&world.namespace) };
     world.start_operator_of(config, HOME).await;
     world
 }
@@ -53,7 +51,7 @@ fn kubectl(world: &World, arguments: &[&str], input: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// All examples as one manifest, with what a reader has to fill in, and compared more often than theirs.
+/// All examples as one manifest, with what a reader has to fill in, compared every second.
 fn examples(world: &World, imported: &str) -> String {
     let directory = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/examples")).unwrap();
     let mut files: Vec<_> = directory.map(|entry| entry.unwrap().path()).collect();
@@ -65,7 +63,8 @@ fn examples(world: &World, imported: &str) -> String {
         ("https://zitadel.example.com", world.zitadel.url().as_str()),
         ("paste-a-personal-access-token", &world.zitadel.admin_token()),
         ("312909075211944345", imported),
-        ("resyncInterval: 30s", "resyncInterval: 1s"),
+        ("resyncInterval: 30s\n", "resyncInterval: 1s\n"),
+        ("    key: token\n", "    key: token\n  resyncInterval: 1s\n"),
     ]
     .into_iter()
     .fold(text, |text, (placeholder, value)| {
@@ -103,9 +102,9 @@ async fn until_settled(world: &World) {
 
 /// Waits until every project, the metadata and the policy have been compared again.
 async fn until_compared(world: &World, since: Mark, objects: &[Value]) {
-    let ids = objects.iter().filter(|object| object["kind"] == "Project");
-    let mut paths: Vec<String> =
-        ids.map(|o| format!("projects/{}", o["status"]["id"].as_str().unwrap())).collect();
+    // Under `Observe` a project has no id.
+    let ids = objects.iter().filter(|o| o["kind"] == "Project").filter_map(|o| o["status"]["id"].as_str());
+    let mut paths: Vec<String> = ids.map(|id| format!("projects/{id}")).collect();
     paths.extend(["/metadata/_search", "/policies/domain"].map(str::to_owned));
     until_answered("compared again", async || {
         let calls = world.calls_since(since);

@@ -113,7 +113,7 @@ fn each_kind_of_state_has_its_verdict() {
         (resource(2, &["Ready=True/Available", "Synced=True/Available"]), "Healthy", ready, Current),
         (resource(2, &["Ready=True/Available", "Synced=False/Unavailable"]), "Healthy", ready, Current),
         (resource(2, &["Ready=True/Unheard"]), "Healthy", "Ready says Unheard", Current),
-        (odd, "Healthy", ready, Current),
+        (odd, "Healthy", ready, InProgress),
         (
             resource(2, &["Ready=False/Unavailable", "Reconciling=True/Unavailable"]),
             "Progressing",
