@@ -1,9 +1,11 @@
 //! A namespace, a ZITADEL and an operator for one test.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{CustomResourceExt, ResourceExt};
@@ -19,6 +21,7 @@ use zitadel_operator::runtime::telemetry::may_be_logged;
 
 use crate::operators::Operator;
 use crate::person::Person;
+use crate::verdicts;
 
 /// No wait of a test is longer.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -124,6 +127,7 @@ impl World {
     /// The same on a control plane that has the CRDs.
     pub async fn on(control_plane: &'static ControlPlane) -> Self {
         canary::install(may_be_logged);
+        verdicts::watch(control_plane);
         let canaries = Watch::shared().begin();
         let client = canaries.marking(client(control_plane).await);
         let zitadel = Double::start().await;
@@ -180,14 +184,9 @@ impl World {
     pub fn api(&self, kind: &str) -> Api<DynamicObject> {
         let definition =
             crd::all().into_iter().find(|crd| crd.spec.names.kind == kind).expect("one of our kinds");
-        let resource = ApiResource {
-            group: definition.spec.group,
-            version: "v1alpha1".into(),
-            api_version: "zitadel-operator.dev/v1alpha1".into(),
-            kind: kind.into(),
-            plural: definition.spec.names.plural,
-        };
-        match definition.spec.scope.as_str() {
+        let scope = definition.spec.scope.clone();
+        let resource = resource(definition);
+        match scope.as_str() {
             "Cluster" => Api::all_with(self.client.clone(), &resource),
             _ => Api::namespaced_with(self.client.clone(), &self.namespace, &resource),
         }
@@ -267,13 +266,29 @@ pub fn through_connection(mut spec: Value) -> Value {
     spec
 }
 
+/// The resource that this defines.
+pub fn resource(definition: CustomResourceDefinition) -> ApiResource {
+    ApiResource {
+        group: definition.spec.group,
+        version: "v1alpha1".into(),
+        api_version: "zitadel-operator.dev/v1alpha1".into(),
+        kind: definition.spec.names.kind,
+        plural: definition.spec.names.plural,
+    }
+}
+
 fn person() -> PatchParams {
     PatchParams::apply("a-person").force()
 }
 
 /// A client of its own connection pool: tests have a runtime each.
 pub async fn client(control_plane: &ControlPlane) -> kube::Client {
-    let kubeconfig = Kubeconfig::read_from(control_plane.kubeconfig_path()).unwrap();
+    client_at(&control_plane.kubeconfig_path()).await
+}
+
+/// A client of its own for who has only the kubeconfig.
+pub async fn client_at(kubeconfig: &Path) -> kube::Client {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
     let config =
         kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
     kube::Client::try_from(config).unwrap()
