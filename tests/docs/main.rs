@@ -1,10 +1,18 @@
 //! The documents say what the code does.
 
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod console;
+mod links;
+mod manifests;
+mod procedures;
+mod reasons;
+mod reference;
+mod scene;
 
 use std::path::{Path, PathBuf};
 
-use zitadel_operator::api::{Reason, crd};
+use zitadel_operator::api::crd;
 use zitadel_operator::kinds::registry;
 
 fn repository() -> &'static Path {
@@ -12,14 +20,42 @@ fn repository() -> &'static Path {
 }
 
 fn read(path: &str) -> String {
-    std::fs::read_to_string(repository().join(path)).unwrap()
+    std::fs::read_to_string(repository().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The Markdown files of a directory, as paths from the repository.
-fn documents(directory: &str) -> Vec<PathBuf> {
-    let files = std::fs::read_dir(repository().join(directory)).unwrap();
-    let names = files.map(|file| Path::new(directory).join(file.unwrap().file_name()));
-    names.filter(|name| name.extension().is_some_and(|extension| extension == "md")).collect()
+/// Holds a document to what it should be, or writes it where `UPDATE_DOCS` is set.
+fn hold(path: &str, should: &str) -> Result<(), String> {
+    let file = repository().join(path);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, should).unwrap();
+    }
+    let is = std::fs::read_to_string(&file).unwrap_or_default();
+    let differs = is.lines().zip(should.lines()).find(|(is, should)| is != should);
+    match is == should {
+        true => Ok(()),
+        false => Err(format!("{path} is stale: UPDATE_DOCS=1 cargo test --test docs\n{differs:#?}")),
+    }
+}
+
+/// Where Markdown files of the project are.
+const DIRECTORIES: &[&str] = &["", "docs", "docs/reference", "examples", "charts/zitadel-operator"];
+
+/// Every Markdown file of the project, as a path from the repository.
+fn documents() -> Vec<PathBuf> {
+    let there = DIRECTORIES.iter().filter_map(|directory| {
+        let files = std::fs::read_dir(repository().join(directory)).ok()?;
+        Some(files.map(|file| Path::new(directory).join(file.unwrap().file_name())))
+    });
+    there.flatten().filter(|name| name.extension().is_some_and(|extension| extension == "md")).collect()
+}
+
+/// Name and content of each example, in the order in which `kubectl apply -f examples/` takes them.
+fn examples() -> Vec<(String, String)> {
+    let files = std::fs::read_dir(repository().join("examples")).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let manifests = sorted(names.filter(|name| name.ends_with(".yaml")));
+    manifests.into_iter().map(|name| (name.clone(), read(&format!("examples/{name}")))).collect()
 }
 
 /// The rows of the first table after a heading, each as its cells without quotes of code.
@@ -37,50 +73,61 @@ fn sorted<T: Ord>(items: impl IntoIterator<Item = T>) -> Vec<T> {
     items
 }
 
-#[test]
-fn the_readme_has_a_row_for_every_reason_and_for_no_other() {
-    let rows = table(&read("README.md"), "## Conditions").into_iter().map(|row| row[0].clone());
-    assert_eq!(sorted(rows), sorted(Reason::ALL.iter().map(|reason| reason.as_str().to_owned())));
+/// A row of the README's table of kinds.
+struct Guide {
+    kind: String,
+    short: String,
+    /// Below `docs/`.
+    page: String,
+    title: String,
+    reference: String,
+}
+
+fn guides() -> Vec<Guide> {
+    let rows = table(&read("README.md"), "## Kinds").into_iter().map(|row| {
+        let (kind, page) = row[0].trim_matches(['[', ')']).split_once("](docs/").unwrap();
+        let title = read(&format!("docs/{page}")).lines().next().unwrap().trim_start_matches("# ").into();
+        let reference = row[2].split_once("](").unwrap().1.trim_end_matches(')').into();
+        Guide { kind: kind.into(), short: row[1].clone(), page: page.into(), title, reference }
+    });
+    rows.collect()
 }
 
 #[test]
-fn the_readme_has_a_row_for_every_kind_with_its_short_name_and_its_page() {
-    let rows = table(&read("README.md"), "## Kinds").into_iter().map(|row| (row[0].clone(), row[1].clone()));
-    let rows = rows.map(|(link, short)| {
-        let (kind, page) = link.trim_start_matches('[').split_once("](docs/").unwrap();
+fn the_readme_has_a_row_for_every_kind_with_its_short_name_its_guide_and_its_reference() {
+    let rows = guides().into_iter().map(|guide| {
         assert!(
-            read(&format!("docs/{}", page.trim_end_matches(')'))).contains(&format!("`{kind}`")),
-            "{page}"
+            read(&format!("docs/{}", guide.page)).contains(&format!("`{}`", guide.kind)),
+            "{}",
+            guide.page
         );
-        (kind.to_owned(), short)
+        (guide.kind, guide.short, guide.reference)
     });
-    let names = crd::all().into_iter().map(|crd| crd.spec.names);
-    let kinds = names.map(|names| (names.kind, names.short_names.unwrap().remove(0)));
+    let definitions = crd::all();
+    let kinds = definitions.iter().map(|crd| {
+        let names = crd.spec.names.clone();
+        (names.kind, names.short_names.unwrap().remove(0), reference::path(crd))
+    });
     assert_eq!(sorted(rows), sorted(kinds));
 }
 
 #[test]
-fn the_page_of_a_kind_names_every_field_of_its_spec() {
-    for definition in crd::all() {
-        let kind = definition.spec.names.kind;
-        let rows = table(&read("README.md"), "## Kinds");
-        let row = rows.iter().find(|row| row[0].starts_with(&format!("[{kind}]"))).unwrap();
-        let page = row[0].split_once("](").unwrap().1.trim_end_matches(')');
-        let schema = definition.spec.versions[0].schema.clone().unwrap().open_api_v3_schema.unwrap();
-        let spec = schema.properties.unwrap().remove("spec").unwrap().properties.unwrap();
-        let features = spec.get("features").and_then(|features| features.properties.clone());
-        for field in spec.keys().chain(features.iter().flat_map(|features| features.keys())) {
-            assert!(read(page).contains(&format!("`{field}`")), "{page} says nothing of {field}");
-        }
+fn the_index_leads_to_every_page() {
+    let index = read("docs/README.md");
+    for page in documents().iter().filter(|page| page.starts_with("docs")) {
+        let link = format!("]({})", page.strip_prefix("docs").unwrap().display());
+        assert!(
+            page.ends_with("docs/README.md") || index.contains(&link),
+            "{page:?} is not in docs/README.md"
+        );
     }
 }
 
 #[test]
-fn the_readme_lists_every_example() {
-    let readme = read("README.md");
-    for example in std::fs::read_dir(repository().join("examples")).unwrap() {
-        let name = example.unwrap().file_name().into_string().unwrap();
-        assert!(!name.ends_with(".yaml") || readme.contains(&format!("(examples/{name})")), "{name}");
+fn every_example_is_listed_beside_them() {
+    let list = read("examples/README.md");
+    for (name, _) in examples() {
+        assert!(list.contains(&format!("]({name})")), "{name}");
     }
 }
 
@@ -118,32 +165,6 @@ fn the_stated_size_of_every_kind_is_about_right() {
             assert!(stated.abs_diff(counted) * 4 <= counted, "{row:?}: counted {counted}");
         }
     }
-}
-
-#[test]
-fn every_relative_link_leads_somewhere() {
-    for document in documents("").into_iter().chain(documents("docs")) {
-        let text = read(document.to_str().unwrap());
-        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-        for link in links.filter(|link| !link.starts_with("http")) {
-            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
-            let target = match path {
-                "" => document.clone(),
-                path => document.parent().unwrap().join(path),
-            };
-            assert!(repository().join(&target).exists(), "{document:?} links to {link}");
-            let has = |anchor: &str| read(target.to_str().unwrap()).lines().any(|line| names(line, anchor));
-            assert!(anchor.is_empty() || has(anchor), "{document:?} links to {link}");
-        }
-    }
-}
-
-/// Is the line the heading that this anchor stands for?
-fn names(line: &str, anchor: &str) -> bool {
-    let heading = line.strip_prefix('#').map(|rest| rest.trim_start_matches('#').trim().to_lowercase());
-    let kept = |letter: &char| letter.is_alphanumeric() || matches!(letter, ' ' | '-');
-    heading
-        .is_some_and(|heading| heading.chars().filter(kept).collect::<String>().replace(' ', "-") == anchor)
 }
 
 /// Of each patch in tests/mutants: its path, the sentence that says what is broken, and the command whose test finds it.
