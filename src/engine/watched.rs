@@ -131,6 +131,7 @@ fn strip<K: Resource>(object: &mut K) {
 mod tests {
     use futures::{FutureExt, stream};
     use k8s_openapi::api::core::v1::Namespace;
+    use tokio::time::Instant;
 
     use super::*;
 
@@ -142,7 +143,7 @@ mod tests {
     async fn what_was_listed_while_another_led_is_not_all() {
         let (watched, feed) = watched::<Namespace>();
         let leadership = Leadership::pending();
-        let begin = stream::once(async { leadership.begun().cancel() }).filter_map(async |()| None);
+        let begin = stream::once(async { leadership.begin(Instant::now()) }).filter_map(async |()| None);
         let mut events = std::pin::pin!(feed.reflect(list().chain(begin).chain(list()), leadership.clone()));
         let mut known = Vec::new();
         while events.next().await.is_some() {

@@ -37,8 +37,8 @@ impl Leadership {
         Self { term: Arc::new(Term { start, valid_for, begun, lost }) }
     }
 
-    /// From now on it leads, until then unless it is extended.
-    pub(super) fn begin(&self, deadline: Instant) {
+    /// From now on it leads, until then unless it is extended. The elector's to call.
+    pub fn begin(&self, deadline: Instant) {
         self.extend(deadline);
         self.term.begun.cancel();
     }
