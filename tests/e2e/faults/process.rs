@@ -58,9 +58,51 @@ impl Process {
 
     /// Ends it as the kubelet does.
     pub async fn terminate(mut self) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill").success());
-        until_answered("ended", async || (!self.is_running(), ())).await;
+        self.signal("TERM");
+        self.until_ended().await;
+    }
+
+    pub fn signal(&self, name: &str) {
+        let (signal, pid) = (format!("-{name}"), self.child.id().to_string());
+        assert!(Command::new("kill").args([signal, pid]).status().expect("kill").success());
+    }
+
+    /// Waits for its end; answers its exit code, if it was not killed.
+    pub async fn until_ended(&mut self) -> Option<i32> {
+        let ended = until_answered("ended", async || {
+            let status = self.child.try_wait().expect("its state");
+            (status.is_some(), status)
+        });
+        ended.await.and_then(|status| status.code())
+    }
+
+    /// Waits until it has logged this message; answers the line.
+    pub async fn until_logged(&self, message: &str) -> Value {
+        let line = until_answered(&format!("logged {message:?}"), async || {
+            let line = self.log().into_iter().find(|line| line["message"] == message);
+            (line.is_some(), line)
+        });
+        line.await.expect("a line")
+    }
+
+    /// What its probe of readiness answers.
+    pub async fn readyz(&self) -> (u16, String) {
+        let answer = self.admin("readyz").await;
+        (answer.status().as_u16(), answer.text().await.expect("a text"))
+    }
+
+    pub async fn until_ready(&self) {
+        until_answered("ready", async || {
+            let (status, text) = self.readyz().await;
+            (status == 200, text)
+        })
+        .await;
+    }
+
+    async fn admin(&self, path: &str) -> reqwest::Response {
+        let starting = self.until_logged("starting").await;
+        let address = starting["admin"].as_str().expect("an address");
+        reqwest::get(format!("http://{address}/{path}")).await.expect("an answer")
     }
 
     /// What it logged so far.
@@ -89,12 +131,7 @@ impl Process {
 
     /// The page that Prometheus reads.
     pub async fn metrics(&self) -> String {
-        let starting = until_answered("said where its probes are", async || {
-            let starting = self.log().into_iter().find(|line| line["message"] == "starting");
-            (starting.is_some(), starting)
-        });
-        let admin = starting.await.expect("a line")["admin"].as_str().expect("an address").to_owned();
-        let answer = reqwest::get(format!("http://{admin}/metrics")).await.expect("an answer");
+        let answer = self.admin("metrics").await;
         let text = answer.text().await.expect("metrics");
         self.canaries.watch().look(format_args!("/metrics"), text.as_bytes());
         text
