@@ -19,6 +19,7 @@ use zitadel_operator::runtime::telemetry::may_be_logged;
 
 use crate::operators::Operator;
 use crate::person::Person;
+use crate::rights::{Accounts, Forbidden, Rights};
 
 /// No wait of a test is longer.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -60,9 +61,14 @@ pub struct World {
     pub operator: Option<Operator>,
     /// What may show nowhere: every value of a Secret, and the credentials in every request.
     pub canaries: Canaries,
+    /// What its operators may do.
+    pub rights: Rights,
+    pub accounts: Accounts,
+    /// What its operators were refused.
+    pub forbidden: Forbidden,
 }
 
-/// A real server keeps nothing of a test, and no secret has shown anywhere.
+/// A real server keeps nothing of a test, no secret has shown anywhere, and the rights of the chart were enough.
 impl Drop for World {
     fn drop(&mut self) {
         // An operator at work could still make a project in what is about to go.
@@ -70,7 +76,11 @@ impl Drop for World {
         if real_zitadel().is_some() {
             self.clean_up();
         }
+        if std::thread::panicking() {
+            eprintln!("the operator had the rights of {:?}", self.rights);
+        }
         self.canaries.end();
+        self.forbidden.end();
     }
 }
 
@@ -88,7 +98,7 @@ impl World {
 }
 
 /// Delays short enough for tests and still growing.
-pub fn config(namespace: &str) -> Config {
+pub fn config() -> Config {
     let growth = |base, cap| Growth { base: Duration::from_millis(base), cap: Duration::from_millis(cap) };
     Config {
         min_resync: Duration::from_millis(100),
@@ -100,7 +110,6 @@ pub fn config(namespace: &str) -> Config {
             slow: growth(500, 2000),
             rare: Duration::from_secs(1),
         },
-        namespaces: vec![namespace.to_owned()],
         ..Config::default()
     }
 }
@@ -136,9 +145,19 @@ impl World {
             Some(_) => person.create_organization(&namespace).await,
             None => zitadel.add_organization("acme"),
         };
-        let operator = None;
-        let world =
-            Self { control_plane, client, person, organization, zitadel, namespace, operator, canaries };
+        let world = Self {
+            control_plane,
+            client,
+            person,
+            organization,
+            zitadel,
+            namespace,
+            operator: None,
+            canaries,
+            rights: Rights::of_this_test(),
+            accounts: Accounts::default(),
+            forbidden: Forbidden::default(),
+        };
         world.create_namespace().await;
         world.store_token(&token).await;
         let spec = json!({
