@@ -73,8 +73,10 @@ impl World {
         self.start_operator_as(options).await;
     }
 
-    async fn start_operator_as(&mut self, options: Options) {
+    async fn start_operator_as(&mut self, mut options: Options) {
         let account = self.account(&options.site.namespace, options.config.clone()).await;
+        options.site.name = account.name().to_owned();
+        options.site.service_account = account.name().to_owned();
         self.operator = Some(self.run(account.client().await, options));
     }
 

@@ -68,7 +68,11 @@ pub async fn unshare_from(world: &World, home: &str) {
 
 /// A world whose namespace has these rights through its `ClusterConnection`.
 pub async fn shared(organizations: Value, create: bool) -> World {
-    let mut world = World::without_operator().await;
+    with_shared(World::without_operator().await, organizations, create).await
+}
+
+/// The same for this world.
+pub async fn with_shared(mut world: World, organizations: Value, create: bool) -> World {
     world.zitadel.configure(|behaviour| {
         behaviour.organization_features = OrganizationFeatures::Implemented;
     });

@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use http::Method;
 use serde_json::{Value, json};
 use support::zitadel::{Actor, Mark, Request};
 use zitadel_operator::engine::Config;
@@ -82,8 +81,9 @@ impl Rotation {
         let settings = config();
         let delays = Delays { slow: never, dependency: never, transient: never, ..settings.delays };
         if !watches {
-            self.world.forbidden.withhold(&["list secrets", "watch secrets"]);
-            self.world.forbidden.expect(&["list secrets *"]);
+            self.world.forbidden.withhold("list secrets");
+            self.world.forbidden.withhold("watch secrets");
+            self.world.forbidden.expect("list secrets *");
         }
         self.world.start_operator_with(Config { delays, ..settings }).await;
     }

@@ -130,6 +130,17 @@ impl World {
         Self::on(control_plane).await
     }
 
+    /// One whose namespace can go. With it go its RoleBindings, at once: an operator that has rights by these alone
+    /// could not end its work, and is refused the Secrets of one that has rights everywhere.
+    pub async fn to_be_deleted() -> Self {
+        let mut world = Self::without_operator().await;
+        world.rights = Rights::Cluster;
+        for verb in ["get", "list", "watch"] {
+            world.forbidden.expect(&format!("{verb} secrets {}", world.namespace));
+        }
+        world
+    }
+
     /// The same on a control plane that has the CRDs.
     pub async fn on(control_plane: &'static ControlPlane) -> Self {
         canary::install(may_be_logged);

@@ -1,7 +1,7 @@
 //! The operator's binary as a process of its own.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -40,11 +40,14 @@ impl Process {
 
     /// The same for this URL of the API server.
     pub async fn start_through(url: &str, world: &World, arguments: &[&str]) -> Self {
-        let kubeconfig = kubeconfig(world, url).await;
+        let followed = Config { namespaces: vec![world.namespace.clone()], ..config() };
+        let account = world.account(&world.namespace, followed).await;
+        let kubeconfig = redirected(account.kubeconfig(), &world.control_plane.url(), url);
         let mut command = Command::new(env!("CARGO_BIN_EXE_zitadel-operator"));
         command.args(["run", "--admin-address", "127.0.0.1:0", "--watch-namespace", &world.namespace]);
         command.args(arguments).env_clear().env("KUBECONFIG", kubeconfig);
-        command.envs([("POD_NAMESPACE", world.namespace.as_str()), ("LOG_FORMAT", "json")]);
+        command.envs([("POD_NAMESPACE", world.namespace.as_str()), ("OPERATOR_NAME", account.name())]);
+        command.env("LOG_FORMAT", "json");
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a process");
         let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
         let (canaries, forbidden) = (world.canaries.clone(), world.forbidden.clone());
@@ -112,12 +115,10 @@ impl Process {
     }
 }
 
-/// A kubeconfig of its ServiceAccount for this URL of the API server.
-async fn kubeconfig(world: &World, url: &str) -> PathBuf {
-    let followed = Config { namespaces: vec![world.namespace.clone()], ..config() };
-    let account = world.account(&world.namespace, followed).await;
-    let text = std::fs::read_to_string(account.kubeconfig()).unwrap();
-    let path = account.kubeconfig().with_extension("process");
-    std::fs::write(&path, text.replace(&world.control_plane.url(), url)).unwrap();
+/// The same kubeconfig for another URL of the API server.
+fn redirected(kubeconfig: &Path, from: &str, to: &str) -> PathBuf {
+    let text = std::fs::read_to_string(kubeconfig).unwrap();
+    let path = kubeconfig.with_extension("redirected");
+    std::fs::write(&path, text.replace(from, to)).unwrap();
     path
 }

@@ -30,7 +30,7 @@ fn page(registry: &Registry) -> String {
 async fn rights_that_come_late_go_and_come_back_need_no_restart_and_their_lack_is_told() {
     needs_double!("the ledger");
     let world = World::without_operator().await;
-    world.forbidden.expect(&["* * *"]);
+    world.forbidden.expect("* * *");
     let account = world.account(&world.namespace, config()).await;
     account.take().await;
     let mut registry = Registry::default();

@@ -1,6 +1,6 @@
 //! The ServiceAccount of an operator, whose rights can be given, cut and taken.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::future::{join_all, try_join_all};
@@ -38,6 +38,7 @@ impl Accounts {
 /// A ServiceAccount with what the chart grants it.
 pub struct Account {
     install: Install,
+    release: String,
     admin: kube::Client,
     objects: Vec<Value>,
     kubeconfig: PathBuf,
@@ -50,16 +51,20 @@ impl Account {
         objects.iter_mut().for_each(|object| cut(object, &withheld));
         let admin = world.client.clone();
         try_join_all(objects.iter().map(|object| apply(&admin, object))).await.unwrap();
-        let name = name_of(objects.iter().find(|object| object["kind"] == "ServiceAccount").unwrap());
-        let token = token(&admin, &install.home, name).await;
+        let token = token(&admin, &install.home, release).await;
         let kubeconfig = world.control_plane.kubeconfig_for(release, &token).unwrap();
-        let account = Self { install, admin, objects, kubeconfig };
+        let account = Self { install, release: release.to_owned(), admin, objects, kubeconfig };
         account.until_known(true).await;
         account
     }
 
+    /// Its name, and that of the installation.
+    pub fn name(&self) -> &str {
+        &self.release
+    }
+
     /// A kubeconfig that logs in as it.
-    pub fn kubeconfig(&self) -> &PathBuf {
+    pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
     }
 

@@ -11,9 +11,7 @@ const RELEASE: &str = "the-release";
 const HOME: &str = "the-home";
 const FOLLOWED: &str = "followed-";
 
-/// Other than what the chart has for people, which is no matter of an operator's.
 const KINDS: [&str; 5] = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
-const FOR_PEOPLE: &str = "rbac.authorization.k8s.io/aggregate-to-";
 
 static RENDERED: Mutex<Option<HashMap<Install, String>>> = Mutex::new(None);
 
@@ -29,7 +27,7 @@ pub struct Install {
 }
 
 impl Install {
-    /// The account and its rights, of a release of this name.
+    /// The account and its rights, all named like the release.
     pub fn manifest(&self, control_plane: &ControlPlane, release: &str) -> Vec<Value> {
         let sort = self.renamed(|name| stand_in(self.used.iter().position(|used| used == name)));
         let mut rendered = RENDERED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,10 +46,16 @@ impl Install {
 
     fn render(&self, control_plane: &ControlPlane) -> String {
         let elsewhere: Vec<&String> = self.used.iter().filter(|name| **name != self.home).collect();
-        let values = [("watchNamespaces", json!(self.watched)), ("secretNamespaces", json!(elsewhere))];
+        let values = [
+            ("fullnameOverride", json!(RELEASE)),
+            ("crds.enabled", json!(false)),
+            ("rbac.aggregateRoles", json!(false)),
+            ("watchNamespaces", json!(self.watched)),
+            ("secretNamespaces", json!(elsewhere)),
+        ];
         let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/zitadel-operator");
         let mut helm = control_plane.helm();
-        helm.args(["template", RELEASE, chart, "--namespace", &self.home, "--set", "crds.enabled=false"]);
+        helm.args(["template", RELEASE, chart, "--namespace", &self.home]);
         for (name, value) in values {
             helm.args(["--set-json", &format!("{name}={value}")]);
         }
@@ -67,11 +71,5 @@ fn stand_in(followed: Option<usize>) -> String {
 
 fn objects(manifest: &str) -> Vec<Value> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(manifest).unwrap();
-    let is_ours = |object: &Value| {
-        let labels = object["metadata"]["labels"].as_object();
-        let for_people =
-            labels.is_some_and(|labels| labels.keys().any(|label| label.starts_with(FOR_PEOPLE)));
-        KINDS.iter().any(|kind| object["kind"] == *kind) && !for_people
-    };
-    documents.into_iter().filter(is_ours).collect()
+    documents.into_iter().filter(|object| KINDS.iter().any(|kind| object["kind"] == *kind)).collect()
 }

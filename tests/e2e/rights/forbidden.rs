@@ -56,14 +56,14 @@ impl Forbidden {
         self.seen().found.extend(named);
     }
 
-    /// These refusals are what the test is about; `*` stands for any word.
-    pub fn expect(&self, refusals: &[&str]) {
-        self.seen().expected.extend(refusals.iter().map(|refusal| (*refusal).to_owned()));
+    /// This refusal is what the test is about; `*` stands for any word.
+    pub fn expect(&self, refusal: &str) {
+        self.seen().expected.push(refusal.to_owned());
     }
 
-    /// Installations of this world from now on lack these rights, given as `verb resource`.
-    pub fn withhold(&self, rights: &[&str]) {
-        self.seen().withheld.extend(rights.iter().map(|right| (*right).to_owned()));
+    /// Installations of this world from now on lack this right, given as `verb resource`.
+    pub fn withhold(&self, right: &str) {
+        self.seen().withheld.push(right.to_owned());
     }
 
     /// What was withheld.

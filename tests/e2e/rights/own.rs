@@ -12,7 +12,7 @@ use crate::world::World;
 async fn refused_without(right: &str, rights: Rights) -> (World, Vec<String>) {
     let mut world = World::without_operator().await;
     world.rights = rights;
-    world.forbidden.withhold(&[right]);
+    world.forbidden.withhold(right);
     world.start_operator().await;
     world.apply_project("web", json!({})).await;
     let refused = until_answered("was refused", async || {
@@ -32,7 +32,7 @@ async fn a_test_whose_operator_lacks_a_right_fails() {
         assert_eq!(refused, [what.clone()]);
         let ended = catch_unwind(AssertUnwindSafe(|| world.forbidden.end())).unwrap_err();
         assert!(ended.downcast_ref::<String>().unwrap().contains(&what));
-        world.forbidden.expect(&[&what]);
+        world.forbidden.expect(&what);
     }
 }
 
@@ -40,7 +40,7 @@ async fn a_test_whose_operator_lacks_a_right_fails() {
 async fn with_rights_in_the_cluster_it_asks_for_what_is_in_the_cluster() {
     let (world, refused) = refused_without("list projects", Rights::Cluster).await;
     assert_eq!(refused, ["list projects -"]);
-    world.forbidden.expect(&["list projects -"]);
+    world.forbidden.expect("list projects -");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,7 +48,7 @@ async fn with_rights_in_namespaces_it_asks_for_what_is_in_them() {
     let (world, refused) = refused_without("list projects", Rights::Namespaces).await;
     let here = format!("list projects {}", world.namespace);
     assert_eq!(refused, [here.clone()]);
-    world.forbidden.expect(&[&here]);
+    world.forbidden.expect(&here);
 }
 
 #[test]
@@ -59,6 +59,6 @@ fn refusals_are_read_in_answers_and_in_logs_and_other_refusals_are_none() {
     forbidden.read(&json!({ "error": format!(r#"{user} cannot list resource "namespaces" in API group "" at the cluster scope"#) }).to_string());
     forbidden.read(r#"events "e" is forbidden: unable to create new content in namespace tenant because it is being terminated"#);
     assert_eq!(forbidden.unexpected(), ["list namespaces -", "patch projects/status tenant"]);
-    forbidden.expect(&["list * -"]);
+    forbidden.expect("list * -");
     assert_eq!(forbidden.unexpected(), ["patch projects/status tenant"]);
 }
