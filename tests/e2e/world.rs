@@ -21,6 +21,7 @@ use zitadel_operator::runtime::telemetry::may_be_logged;
 
 use crate::operators::Operator;
 use crate::person::Person;
+use crate::rights::{Accounts, Forbidden, Rights};
 use crate::verdicts;
 
 /// No wait of a test is longer.
@@ -63,9 +64,14 @@ pub struct World {
     pub operator: Option<Operator>,
     /// What may show nowhere: every value of a Secret, and the credentials in every request.
     pub canaries: Canaries,
+    /// What its operators may do.
+    pub rights: Rights,
+    pub accounts: Accounts,
+    /// What its operators were refused.
+    pub forbidden: Forbidden,
 }
 
-/// A real server keeps nothing of a test, and no secret has shown anywhere.
+/// A real server keeps nothing of a test, no secret has shown anywhere, and the rights of the chart were enough.
 impl Drop for World {
     fn drop(&mut self) {
         // An operator at work could still make a project in what is about to go.
@@ -73,7 +79,11 @@ impl Drop for World {
         if real_zitadel().is_some() {
             self.clean_up();
         }
+        if std::thread::panicking() {
+            eprintln!("the operator had the rights of {:?}", self.rights);
+        }
         self.canaries.end();
+        self.forbidden.end();
     }
 }
 
@@ -91,7 +101,7 @@ impl World {
 }
 
 /// Delays short enough for tests and still growing.
-pub fn config(namespace: &str) -> Config {
+pub fn config() -> Config {
     let growth = |base, cap| Growth { base: Duration::from_millis(base), cap: Duration::from_millis(cap) };
     Config {
         min_resync: Duration::from_millis(100),
@@ -103,7 +113,6 @@ pub fn config(namespace: &str) -> Config {
             slow: growth(500, 2000),
             rare: Duration::from_secs(1),
         },
-        namespaces: vec![namespace.to_owned()],
         ..Config::default()
     }
 }
@@ -124,6 +133,17 @@ impl World {
         Self::on(control_plane).await
     }
 
+    /// One whose namespace can go. With it go its RoleBindings, at once: an operator that has rights by these alone
+    /// could not end its work, and is refused the Secrets of one that has rights everywhere.
+    pub async fn to_be_deleted() -> Self {
+        let mut world = Self::without_operator().await;
+        world.rights = Rights::Cluster;
+        for verb in ["get", "list", "watch"] {
+            world.forbidden.expect(&format!("{verb} secrets {}", world.namespace));
+        }
+        world
+    }
+
     /// The same on a control plane that has the CRDs.
     pub async fn on(control_plane: &'static ControlPlane) -> Self {
         canary::install(may_be_logged);
@@ -140,9 +160,19 @@ impl World {
             Some(_) => person.create_organization(&namespace).await,
             None => zitadel.add_organization("acme"),
         };
-        let operator = None;
-        let world =
-            Self { control_plane, client, person, organization, zitadel, namespace, operator, canaries };
+        let world = Self {
+            control_plane,
+            client,
+            person,
+            organization,
+            zitadel,
+            namespace,
+            operator: None,
+            canaries,
+            rights: Rights::of_this_test(),
+            accounts: Accounts::default(),
+            forbidden: Forbidden::default(),
+        };
         world.create_namespace().await;
         world.store_token(&token).await;
         let spec = json!({

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 use support::canary::Canaries;
+use zitadel_operator::engine::Config;
 
+use crate::rights::Forbidden;
 use crate::waits::until_answered;
-use crate::world::World;
+use crate::world::{World, config};
 
 /// Clock ticks a second in `/proc`, on every Linux.
 const TICKS: u64 = 100;
@@ -20,6 +22,7 @@ pub struct Process {
     child: Child,
     log: Arc<Mutex<Vec<Value>>>,
     canaries: Canaries,
+    forbidden: Forbidden,
 }
 
 impl Drop for Process {
@@ -31,25 +34,36 @@ impl Drop for Process {
 
 impl Process {
     /// Starts one that follows the world's namespace, and has its Lease there.
-    pub fn start(world: &World, kubeconfig: &Path, arguments: &[&str]) -> Self {
+    pub async fn start(world: &World, arguments: &[&str]) -> Self {
+        Self::start_through(&world.control_plane.url(), world, arguments).await
+    }
+
+    /// The same for this URL of the API server.
+    pub async fn start_through(url: &str, world: &World, arguments: &[&str]) -> Self {
+        let followed = Config { namespaces: vec![world.namespace.clone()], ..config() };
+        let account = world.account(&world.namespace, followed).await;
+        let kubeconfig = redirected(account.kubeconfig(), &world.control_plane.url(), url);
         let mut command = Command::new(env!("CARGO_BIN_EXE_zitadel-operator"));
         command.args(["run", "--admin-address", "127.0.0.1:0", "--watch-namespace", &world.namespace]);
         command.args(arguments).env_clear().env("KUBECONFIG", kubeconfig);
-        command.envs([("POD_NAMESPACE", world.namespace.as_str()), ("LOG_FORMAT", "json")]);
+        command.envs([("POD_NAMESPACE", world.namespace.as_str()), ("OPERATOR_NAME", account.name())]);
+        command.env("LOG_FORMAT", "json");
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a process");
         let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
-        let process = Self { child, log: Arc::default(), canaries: world.canaries.clone() };
+        let (canaries, forbidden) = (world.canaries.clone(), world.forbidden.clone());
+        let process = Self { child, log: Arc::default(), canaries, forbidden };
         process.follow(stdout);
         process.follow(stderr);
         process
     }
 
-    /// Keeps what it writes, and searches it for secrets.
+    /// Keeps what it writes, and searches it for secrets and for rights that it lacks.
     fn follow(&self, stream: impl Read + Send + 'static) {
-        let (log, canaries) = (self.log.clone(), self.canaries.clone());
+        let (log, canaries, forbidden) = (self.log.clone(), self.canaries.clone(), self.forbidden.clone());
         std::thread::spawn(move || {
             for line in BufReader::new(stream).lines().map_while(Result::ok) {
                 canaries.watch().look(format_args!("what the binary writes"), line.as_bytes());
+                forbidden.read(&line);
                 let line = serde_json::from_str(&line).unwrap_or_else(|_| line.into());
                 log.lock().unwrap().push(line);
             }
@@ -138,11 +152,10 @@ impl Process {
     }
 }
 
-/// A kubeconfig of the administrator for this URL of the API server.
-pub fn kubeconfig(world: &World, url: &str) -> PathBuf {
-    let control_plane = world.control_plane;
-    let path = control_plane.kubeconfig_for(&world.namespace, control_plane.admin_token()).unwrap();
-    let text = std::fs::read_to_string(&path).unwrap().replace(&control_plane.url(), url);
-    std::fs::write(&path, text).unwrap();
+/// The same kubeconfig for another URL of the API server.
+fn redirected(kubeconfig: &Path, from: &str, to: &str) -> PathBuf {
+    let text = std::fs::read_to_string(kubeconfig).unwrap();
+    let path = kubeconfig.with_extension("redirected");
+    std::fs::write(&path, text.replace(from, to)).unwrap();
     path
 }

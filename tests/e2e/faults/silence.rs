@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::process::{Process, kubeconfig};
+use super::process::Process;
 use super::proxy::Proxy;
 use crate::waits::until_answered;
 use crate::world::World;
@@ -15,8 +15,8 @@ use crate::world::World;
 async fn a_watch_whose_packets_are_dropped_is_noticed_within_30_seconds_and_the_lease_is_kept() {
     let world = World::without_operator().await;
     let proxy = Proxy::to(&world.control_plane.url()).await;
-    let kubeconfig = kubeconfig(&world, &proxy.url());
-    let mut operator = Process::start(&world, &kubeconfig, &["--leader-election", "true"]);
+    let elect = ["--leader-election", "true"];
+    let mut operator = Process::start_through(&proxy.url(), &world, &elect).await;
     world.apply_project("web", json!({})).await;
     world.until_ready("web").await;
 
