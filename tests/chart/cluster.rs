@@ -25,7 +25,7 @@ pub async fn prepared() -> &'static Cluster {
         cluster.pipe(&["apply", "-f", "-"], &(crds_yaml().unwrap() + &monitoring));
         cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"]);
         for namespace in NAMESPACES {
-            cluster.kubectl(&["create", "namespace", namespace]);
+            cluster.kubectl(&["create", "namespace", namespace, "--save-config"]);
         }
         cluster
     };
