@@ -43,6 +43,8 @@ async fn the_cluster_connection_outlives_every_helm_command_and_follows_the_valu
     // The first release made it by a hook, of which a rollback knows nothing.
     cluster.helm(&["rollback", "idp", "1", "-n", "ops"]);
     assert_eq!(present(&cluster), is("two"));
+    cluster.helm(&["upgrade", "idp", ".", "-n", "ops", "--set", "connection.create=false"]);
+    assert_eq!(present(&cluster), is("two"));
     cluster.helm(&["uninstall", "idp", "-n", "ops"]);
     assert_eq!(present(&cluster), is("two"));
     assert_eq!(install(), is("one"));
