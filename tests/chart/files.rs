@@ -38,6 +38,7 @@ fn the_chart_installs_this_version_of_the_operator() {
 
 const HEAD: &str = "\
 # The operator with the chart's default values: kubectl apply --server-side -f charts/install.yaml
+# Never `kubectl delete -f` it: with the CustomResourceDefinitions goes every resource, and what it owns in ZITADEL.
 apiVersion: v1
 kind: Namespace
 metadata:
