@@ -25,7 +25,7 @@ pub async fn prepared() -> &'static Cluster {
         cluster.pipe(&["apply", "-f", "-"], &(crds_yaml().unwrap() + &monitoring));
         cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"]);
         for namespace in NAMESPACES {
-            cluster.kubectl(&["create", "namespace", namespace]);
+            cluster.kubectl(&["create", "namespace", namespace, "--save-config"]);
         }
         cluster
     };
@@ -33,9 +33,9 @@ pub async fn prepared() -> &'static Cluster {
 }
 
 impl Cluster {
-    /// An empty one.
+    /// An empty one. No Pod is made of a Deployment: nothing here needs any.
     pub async fn start() -> Self {
-        Self(ControlPlane::start().await.unwrap())
+        Self(ControlPlane::builder().controller_manager(false).start().await.unwrap())
     }
 
     /// What kubectl prints; it warns of nothing.
