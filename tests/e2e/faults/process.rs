@@ -92,7 +92,8 @@ impl Process {
 
     /// Waits until it has logged this message; answers the line.
     pub async fn until_logged(&self, message: &str) -> Value {
-        let line = until_answered(&format!("logged {message:?}"), async || {
+        let what = format!("logged {message:?}");
+        let line = until_answered(&what, async || {
             let line = self.log().into_iter().find(|line| line["message"] == message);
             (line.is_some(), line)
         });
