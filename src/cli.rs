@@ -44,6 +44,12 @@ struct Run {
     /// Namespace of the operator: the Secrets of ClusterConnections and the Lease are here.
     #[arg(long, env = "POD_NAMESPACE", default_value = "zitadel-operator")]
     operator_namespace: String,
+    /// Name of this installation: that of its Lease, and what the names of its roles begin with.
+    #[arg(long, env = "OPERATOR_NAME", default_value = operator::NAME)]
+    name: String,
+    /// The operator's ServiceAccount, for the commands in messages.
+    #[arg(long, env = "SERVICE_ACCOUNT", default_value = operator::NAME)]
+    service_account: String,
     /// Follow resources of this namespace only (repeatable; default: all).
     #[arg(long, env = "WATCH_NAMESPACE", value_delimiter = ',')]
     watch_namespace: Vec<String>,
@@ -160,7 +166,7 @@ impl Run {
         }
         let probes = CancellationToken::new();
         let serving = tokio::spawn(admin.serve(readiness.clone(), Arc::new(registry), probes.clone()));
-        let site = Site { namespace: self.operator_namespace.clone(), in_cluster, proxy };
+        let site = self.site(in_cluster, proxy);
         let options = |leadership| self.options(site, leadership, readiness, metrics);
         let result = match elect {
             true => self.lead(clients, options, &stop).await,
@@ -181,8 +187,7 @@ impl Run {
     ) -> Result<(), Error> {
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "zitadel-operator".into());
         let identity = lease::unique_identity(&host);
-        let elector =
-            Elector::new(clients.lease.clone(), &self.operator_namespace, "zitadel-operator", identity);
+        let elector = Elector::new(clients.lease.clone(), &self.operator_namespace, &self.name, identity);
         let Some(tenure) = elector.acquire(stop).await else {
             return Ok(());
         };
@@ -205,6 +210,16 @@ impl Run {
     fn proxy(&self) -> Result<Option<Proxy>, String> {
         let url = self.proxy.as_ref().map(|url| url.expose_secret().trim()).filter(|url| !url.is_empty());
         url.map(|url| Proxy::parse(url, &self.proxy_except)).transpose()
+    }
+
+    fn site(&self, in_cluster: bool, proxy: Option<Proxy>) -> Site {
+        Site {
+            namespace: self.operator_namespace.clone(),
+            name: self.name.clone(),
+            service_account: self.service_account.clone(),
+            in_cluster,
+            proxy,
+        }
     }
 
     fn options(&self, site: Site, leadership: Leadership, readiness: Readiness, metrics: Metrics) -> Options {

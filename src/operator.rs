@@ -26,6 +26,9 @@ use crate::runtime::admin::Readiness;
 use crate::runtime::kubernetes::{Clients, Pauses, Watching};
 use crate::runtime::lease::Leadership;
 
+/// What an installation and its ServiceAccount are called where nothing else is said.
+pub const NAME: &str = "zitadel-operator";
+
 /// No more reconciles of one instance run at a time.
 const UNDER_WAY: u16 = 8;
 
@@ -48,8 +51,15 @@ pub struct Options {
 impl Options {
     /// Production settings for an operator in this namespace that needs no leader election.
     pub fn new(operator_namespace: impl Into<String>) -> Self {
+        let site = Site {
+            namespace: operator_namespace.into(),
+            name: NAME.into(),
+            service_account: NAME.into(),
+            in_cluster: false,
+            proxy: None,
+        };
         Self {
-            site: Site { namespace: operator_namespace.into(), in_cluster: false, proxy: None },
+            site,
             config: Config::default(),
             transport: Arc::new(http_transport),
             leadership: Leadership::always(),

@@ -60,11 +60,26 @@ pub struct Stores {
 pub struct Site {
     /// Its namespace: the Secrets of every `ClusterConnection` are here.
     pub namespace: String,
+    /// What this installation is called: the names of its roles begin with it.
+    pub name: String,
+    /// Its ServiceAccount.
+    pub service_account: String,
     /// In a cluster a tenant's `Connection` may not point at the operator's own loopback or link-local network.
     pub in_cluster: bool,
     /// What the https of a `ClusterConnection` goes through. A tenant's `Connection` has no use of it: a proxy resolves
     /// names itself, and stands in a network that is not the tenant's.
     pub proxy: Option<Proxy>,
+}
+
+impl Site {
+    /// The command that lets the operator read the Secrets and ConfigMaps of a namespace.
+    fn reading(&self, namespace: &str) -> String {
+        let Self { name, namespace: own, service_account: account, .. } = self;
+        let role = format!("{name}-secret-reader");
+        format!(
+            "kubectl create rolebinding {role} -n {namespace} --clusterrole={role} --serviceaccount={own}:{account}"
+        )
+    }
 }
 
 /// Every connection, and one session for each that is used.
@@ -294,10 +309,9 @@ impl Connections {
 
     /// The Secrets with the label and the ConfigMaps of a namespace.
     pub fn vault_of(&self, namespace: &str) -> Vault {
-        let operator_namespace = self.site.namespace.clone();
-        let sources = self.sources.clone();
-        let (client, namespace) = (self.client.clone(), namespace.into());
-        Vault { client, namespace, operator_namespace, trusted: false, sources }
+        let (client, sources) = (self.client.clone(), self.sources.clone());
+        let remedy = self.site.reading(namespace);
+        Vault { client, namespace: namespace.into(), remedy, trusted: false, sources }
     }
 
     /// Where it is told what is read.

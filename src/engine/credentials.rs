@@ -15,10 +15,6 @@ use crate::api::ALLOW_LABEL;
 use crate::api::connection::{CaBundle, Endpoint, KeyReference};
 use crate::zitadel::{Credential, CredentialError, CredentialSource};
 
-/// The ClusterRole that a namespace binds to let the operator read, and whom it binds it to: as the manifests name them.
-const SECRET_READER: &str = "zitadel-operator-secret-reader";
-const SERVICE_ACCOUNT: &str = "zitadel-operator";
-
 /// Where the Secrets and ConfigMaps of one connection are.
 #[derive(Clone)]
 pub struct Vault {
@@ -26,8 +22,8 @@ pub struct Vault {
     pub client: kube::Client,
     /// Their namespace: the connection's own, or the operator's for a `ClusterConnection`.
     pub namespace: String,
-    /// The operator's own namespace.
-    pub operator_namespace: String,
+    /// The command that lets the operator read there.
+    pub remedy: String,
     /// Where it is told what is read.
     pub sources: Arc<Sources>,
     /// Whether a Secret is read without the label.
@@ -144,11 +140,10 @@ impl Vault {
     }
 
     fn unreadable(&self, kind: &str, name: &str, error: kube::Error) -> Unreadable {
-        let Self { namespace, operator_namespace, .. } = self;
+        let Self { namespace, remedy, .. } = self;
         match error {
             kube::Error::Api(status) if status.code == 403 => Unreadable::Forbidden(format!(
-                "the operator may not read {kind} {namespace}/{name}; to allow it: kubectl create rolebinding {SECRET_READER} -n {namespace} \
-                 --clusterrole={SECRET_READER} --serviceaccount={operator_namespace}:{SERVICE_ACCOUNT}"
+                "the operator may not read {kind} {namespace}/{name}; to allow it: {remedy}"
             )),
             error => Unreadable::Unavailable {
                 what: format!("{kind} {namespace}/{name}"),

@@ -1,4 +1,4 @@
-//! The roles of the plain manifest grant every kind what it needs, and nothing besides.
+//! The roles of the plain manifest, which the chart renders, grant every kind what it needs, and nothing besides.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,7 +10,7 @@ use zitadel_operator::api::{GROUP, crd};
 use zitadel_operator::kinds::registry;
 
 fn manifest() -> Vec<Value> {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/plain/operator.yaml");
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/install.yaml");
     serde_saphyr::from_multiple(&fs::read_to_string(manifest).unwrap()).unwrap()
 }
 

@@ -31,7 +31,7 @@ impl Cluster {
     async fn install() -> Self {
         let cluster = Self(ControlPlane::builder().audit(true).start().await.unwrap());
         // As the README says it.
-        cluster.kubectl(&["apply", "-f", "crds/", "-f", "charts/plain/operator.yaml"]);
+        cluster.kubectl(&["apply", "--server-side", "-f", "charts/install.yaml"]);
         cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"]);
         cluster
     }
@@ -102,17 +102,29 @@ impl Cluster {
         refused.map(named).collect()
     }
 
-    /// Starts the binary as the Deployment would, with a token of the ServiceAccount.
-    fn run_operator(&self) -> Operator {
-        self.run_operator_as("zitadel-operator", &["--leader-election", "true"])
+    /// What helm prints.
+    #[track_caller]
+    fn helm(&self, arguments: &[&str]) -> String {
+        let mut helm = self.0.helm();
+        let output = helm.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "helm {arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
     }
 
-    fn run_operator_as(&self, account: &str, flags: &[&str]) -> Operator {
+    /// Starts the binary as the Deployment of this name would: its arguments, and a token of its ServiceAccount.
+    fn run_operator_of(&self, deployment: &str) -> Operator {
+        let printed = self.kubectl(&["get", "deployment", deployment, "-n", NAMESPACE, "-o", "json"]);
+        let deployment: Value = serde_json::from_str(&printed).unwrap();
+        let pod = &deployment["spec"]["template"]["spec"];
+        let account = pod["serviceAccountName"].as_str().unwrap();
+        let arguments =
+            pod["containers"][0]["args"].as_array().unwrap().iter().map(|flag| flag.as_str().unwrap());
+        let elsewhere = arguments.filter(|flag| !flag.starts_with("--admin-address="));
         let token = self.kubectl(&["create", "token", account, "-n", NAMESPACE]);
         let kubeconfig = self.0.kubeconfig_for("operator", token.trim()).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_zitadel-operator"));
-        command.args(["run", "--admin-address", "127.0.0.1:0"]).args(flags);
-        command.env_clear().envs([("POD_NAMESPACE", NAMESPACE), ("LOG_FORMAT", "json")]);
+        command.args(elsewhere).arg("--admin-address=127.0.0.1:0");
+        command.env_clear().envs([("POD_NAMESPACE", NAMESPACE), ("SERVICE_ACCOUNT", account)]);
         // A proxy of the environment, which nobody serves, is none to ZITADEL.
         command.envs([("HTTP_PROXY", "http://127.0.0.1:1"), ("ALL_PROXY", "http://127.0.0.1:1")]);
         command.env("KUBECONFIG", kubeconfig).stderr(Stdio::piped());
@@ -262,7 +274,7 @@ fn through_own(mut spec: Value) -> Value {
 async fn the_installed_operator_works_with_the_rights_it_has() {
     let (cluster, zitadel) = (installed().await, double().await);
     zitadel.create_organization("acme");
-    let (start, operator) = (cluster.0.audit_mark().unwrap(), cluster.run_operator());
+    let (start, operator) = (cluster.0.audit_mark().unwrap(), cluster.run_operator_of("zitadel-operator"));
     let admin = operator.admin();
 
     let mut shared = ours("ClusterConnection", "", "default", &endpoint(&zitadel));
@@ -368,5 +380,5 @@ async fn the_pod_meets_the_restricted_pod_security_standard() {
         "-o",
         "jsonpath={.status.replicas}",
     ]);
-    assert_eq!(replicas, "1");
+    assert_eq!(replicas, "2");
 }
