@@ -23,6 +23,9 @@ use crate::runtime::lease::{self, Elector, Leadership};
 use crate::runtime::{shutdown, telemetry};
 use crate::zitadel::Proxy;
 
+/// Who lost the Lease writes nothing any more; what it has under way may end for so long.
+const DRAIN: Duration = Duration::from_secs(5);
+
 /// Makes a ZITADEL instance follow Kubernetes custom resources.
 #[derive(Debug, Parser)]
 #[command(name = "zitadel-operator", version)]
@@ -160,16 +163,13 @@ impl Run {
         let readiness = Readiness::default();
         let admin = Admin::bind(self.admin_address).await?;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), admin = %admin.local_addr(), in_cluster, "starting");
-        let elect = self.leader_election.unwrap_or(in_cluster);
-        if !elect {
-            operator::components().into_iter().for_each(|name| drop(readiness.register(name)));
-        }
+        operator::components().into_iter().for_each(|name| drop(readiness.register(name)));
         let probes = CancellationToken::new();
         let serving = tokio::spawn(admin.serve(readiness.clone(), Arc::new(registry), probes.clone()));
         let site = self.site(in_cluster, proxy);
         let options = |leadership| self.options(site, leadership, readiness, metrics);
-        let result = match elect {
-            true => self.lead(clients, options, &stop).await,
+        let result = match self.leader_election.unwrap_or(in_cluster) {
+            true => self.elect(clients, options, &stop).await,
             false => Ok(operator::run(clients, options(Leadership::always()), stop.clone()).await?),
         };
         probes.cancel();
@@ -178,8 +178,8 @@ impl Run {
         result.and(Ok(served?))
     }
 
-    /// Waits for the Lease, runs while it is held, and gives it up at the end.
-    async fn lead(
+    /// Stands by, leads once the Lease is held, and gives it up at the end.
+    async fn elect(
         &self,
         clients: Clients,
         options: impl FnOnce(Leadership) -> Options,
@@ -188,23 +188,27 @@ impl Run {
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "zitadel-operator".into());
         let identity = lease::unique_identity(&host);
         let elector = Elector::new(clients.lease.clone(), &self.operator_namespace, &self.name, identity);
-        let Some(tenure) = elector.acquire(stop).await else {
-            return Ok(());
-        };
-        let leadership = tenure.leadership();
-        let running = stop.child_token();
+        let (leadership, running) = (elector.leadership(), stop.child_token());
         let operator = operator::run(clients, options(leadership.clone()), running.clone());
-        tokio::pin!(operator);
-        let result = tokio::select! {
-            result = &mut operator => result.map_err(Error::from),
-            () = leadership.lost().cancelled() => {
-                running.cancel();
-                let _ = tokio::time::timeout(Duration::from_secs(5), operator).await;
-                return Err(Error::LeadershipLost);
+        let lost = async {
+            leadership.lost().cancelled().await;
+            running.cancel();
+            tokio::time::sleep(DRAIN).await;
+        };
+        let operator = async {
+            tokio::select! {
+                result = operator => result,
+                () = lost => Ok(()),
             }
         };
-        tenure.release().await?;
-        result
+        let (result, tenure) = futures::join!(operator, elector.acquire(&running));
+        if leadership.lost().is_cancelled() {
+            return Err(Error::LeadershipLost);
+        }
+        if let Some(tenure) = tenure {
+            tenure.release().await?;
+        }
+        Ok(result?)
     }
 
     fn proxy(&self) -> Result<Option<Proxy>, String> {

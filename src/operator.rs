@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use futures::{FutureExt, StreamExt, future};
+use futures::{StreamExt, future};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::WatchStreamExt;
 use kube::{Api, ResourceExt};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{ClusterConnection, Connection};
 use crate::engine::admission::Admissions;
 use crate::engine::connections::{Connections, Site, Stores, TransportFactory, http_transport};
-use crate::engine::controller::{scoped, scopes, strip};
+use crate::engine::controller::{scoped, scopes};
 use crate::engine::fence;
 use crate::engine::metrics::Metrics;
 use crate::engine::sources::{self, Sources};
@@ -22,8 +22,8 @@ use crate::engine::watched::{Feed, watched};
 use crate::engine::{Config, Engine, Having};
 use crate::kinds::connection::{AnyConnection, Scope};
 use crate::kinds::{self, connection};
-use crate::runtime::admin::Readiness;
-use crate::runtime::kubernetes::{Clients, Pauses, Watching};
+use crate::runtime::admin::{Component, Readiness};
+use crate::runtime::kubernetes::{Clients, Watching};
 use crate::runtime::lease::Leadership;
 
 /// What an installation and its ServiceAccount are called where nothing else is said.
@@ -31,6 +31,8 @@ pub const NAME: &str = "zitadel-operator";
 
 /// No more reconciles of one instance run at a time.
 const UNDER_WAY: u16 = 8;
+
+const NAMESPACE: &str = "Namespace";
 
 /// What [`run`] needs besides the Kubernetes API.
 pub struct Options {
@@ -71,8 +73,8 @@ impl Options {
 
 /// The names under which the parts of the operator say that they are ready.
 pub fn components() -> Vec<&'static str> {
-    let connections = [Connection::NAME, ClusterConnection::NAME];
-    connections.into_iter().chain(kinds::registry().iter().map(|entry| entry.kind)).collect()
+    let needed = [NAMESPACE, Connection::NAME, ClusterConnection::NAME];
+    needed.into_iter().chain(kinds::registry().iter().map(|entry| entry.kind)).collect()
 }
 
 /// Why the operator ended before it was told to.
@@ -81,6 +83,8 @@ pub fn components() -> Vec<&'static str> {
 pub struct Ended(&'static str);
 
 /// Runs every controller until `stop`, then lets running reconciles end.
+///
+/// Before the leadership begins it stands by: it follows the cluster, and neither writes nor calls ZITADEL.
 ///
 /// # Errors
 /// A controller ended by itself; the others were stopped.
@@ -136,7 +140,8 @@ pub async fn run(
     );
     spawn("ClusterConnection", Box::pin(all));
     let (e, r, s) = (&engine, &readiness, &stop);
-    spawn("Namespace", Box::pin(follow_namespaces(e.clone(), namespaces_feed, s.clone())));
+    let named = r.register(NAMESPACE);
+    spawn(NAMESPACE, Box::pin(follow_namespaces(e.clone(), named, namespaces_feed, s.clone())));
     spawn("Source", Box::pin(sources::follow(e.clone(), wanted, s.clone())));
     spawn("Admission", Box::pin(serve(admissions, s.clone())));
     for entry in kinds::registry() {
@@ -170,27 +175,32 @@ async fn supervise(mut controllers: JoinSet<&'static str>, stop: &CancellationTo
 /// Keeps the labels of namespaces, and wakes the resources of one whose labels changed: grants may follow them.
 async fn follow_namespaces(
     engine: Arc<Engine>,
+    ready: Component,
     feed: Feed<PartialObjectMeta<Namespace>>,
     stop: CancellationToken,
 ) {
-    let config = Watching::Resources.config();
+    let api = Api::all(engine.clients.resources.clone());
     let mut labels: HashMap<String, BTreeMap<String, String>> = HashMap::new();
-    let watch = watcher(Api::<PartialObjectMeta<Namespace>>::all(engine.clients.resources.clone()), config);
-    feed.reflect(watch.backoff(Pauses::default()).modify(strip))
+    let watching = feed
+        .follow(api, Watching::Resources.config(), engine.leadership.clone())
         .applied_objects()
         .take_until(stop.cancelled())
         .filter_map(|event| {
-            future::ready(event.inspect_err(|error| engine.watch_failed("Namespace", error)).ok())
+            future::ready(event.inspect_err(|error| engine.watch_failed(NAMESPACE, error)).ok())
         })
         .for_each(|namespace| {
             let name = namespace.name_any();
             let known = labels.insert(name.clone(), namespace.labels().clone());
             // What is seen before the first list is complete is no change.
-            let complete = engine.namespaces_known().now_or_never().is_some();
-            if complete && known.as_ref() != Some(namespace.labels()) {
+            if engine.namespaces.is_filled() && known.as_ref() != Some(namespace.labels()) {
                 engine.wakes.wake(engine.resources(Having::Namespace(&name)));
             }
             future::ready(())
-        })
-        .await;
+        });
+    let announce = async {
+        if engine.namespaces.warm().await {
+            ready.ready();
+        }
+    };
+    future::join(watching, announce).await;
 }

@@ -16,7 +16,7 @@ use super::credentials::{SecretCredential, Vault};
 use super::fault::Fault;
 use super::session::{Parts, Session};
 use super::sources::{Source, Sources, reads};
-use super::watched::Watched;
+use super::watched::{Watched, all};
 use crate::api::connection::{
     AccessGrant, ClusterConnection, Connection, ConnectionStatus, Endpoint, RateLimit,
 };
@@ -121,13 +121,14 @@ impl Connections {
         }
     }
 
-    /// Resolves once both stores know the cluster.
-    pub async fn wait_until_ready(&self) {
-        // Fed no longer: the process is ending.
-        for watched in &self.stores.namespaced {
-            let _ = watched.filled().await;
-        }
-        let _ = self.stores.cluster.filled().await;
+    /// Resolves once this process leads and knows all connections. `false`: it is ending.
+    pub async fn known(&self) -> bool {
+        all(&self.stores.namespaced, Watched::filled).await && self.stores.cluster.filled().await
+    }
+
+    /// Resolves once all connections were listed, whoever leads. `false`: the process is ending.
+    pub async fn warm(&self) -> bool {
+        all(&self.stores.namespaced, Watched::warm).await && self.stores.cluster.warm().await
     }
 
     /// The session of a connection, built anew when the connection changed.

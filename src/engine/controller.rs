@@ -26,16 +26,14 @@ use super::kind::{Kind, Scope};
 use super::needs;
 use super::references::ORGANIZATION;
 use super::run::Run;
-use super::watched::{Watched, watched};
+use super::watched::{Feed, Watched, all, watched};
 use super::{Config, Engine, Having, malformed, reconcile};
 use crate::api::{ConditionType, FINALIZER, ManagementPolicy, annotation};
 use crate::runtime::admin::Readiness;
-use crate::runtime::kubernetes::{Pauses, Watching};
+use crate::runtime::kubernetes::Watching;
 
 /// No reconcile takes longer.
 const LONGEST: Duration = Duration::from_secs(300);
-
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 type Guarded<K> = DeserializeGuard<K>;
 
@@ -48,10 +46,8 @@ pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: Ca
     let ready = readiness.register(K::KIND);
     let mut controllers = Vec::new();
     for ((scope, reader), feed) in scopes.into_iter().zip(kind.readers.clone()).zip(feeds) {
-        let watch = watch::<K>(&kind.engine, scope.as_deref());
         let (followed, failing) = (kind.clone(), kind.engine.clone());
-        let applied = feed
-            .reflect(watch)
+        let applied = watch::<K>(&kind.engine, scope.as_deref(), feed)
             .inspect_ok(move |event| followed.heard(event))
             .inspect_err(move |error| failing.watch_failed(K::KIND, error))
             .applied_objects()
@@ -69,22 +65,25 @@ pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: Ca
         controllers.push(until_idle(controller, began, stop.clone()).boxed());
     }
     let announce = async {
-        kind.learn_claims().await;
-        kind.offer_directory();
-        ready.ready();
+        if all(&kind.readers, Watched::warm).await {
+            ready.ready();
+        }
+        if kind.learn_claims().await {
+            kind.offer_directory();
+        }
     };
     future::join(future::join_all(controllers), announce).await;
 }
 
 /// Runs a controller to its end. One that is stopped before its first list is complete would wait for that for ever
-/// (kube 5.0.0), and has nothing under way.
+/// (kube 5.0.0); that, and what stands by, has nothing under way.
 pub async fn until_idle<K>(controller: impl Stream, began: Watched<K>, stop: CancellationToken)
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
     let stillborn = async {
         stop.cancelled().await;
-        if began.filled().now_or_never().is_some() {
+        if began.is_filled() {
             future::pending::<()>().await;
         }
     };
@@ -114,21 +113,15 @@ where
     }
 }
 
-/// A watch that outlives errors, without what costs memory and nobody reads.
 fn watch<K: Kind>(
     engine: &Engine,
     namespace: Option<&str>,
+    feed: Feed<Guarded<K>>,
 ) -> impl Stream<Item = watcher::Result<watcher::Event<Guarded<K>>>> + use<K> {
     let mut config = Watching::Resources.config();
     config.label_selector = engine.config.label_selector.clone();
     let api = scoped::<Guarded<K>>(engine.clients.resources.clone(), namespace);
-    watcher(api, config).backoff(Pauses::default()).modify(strip)
-}
-
-/// Drops what is large and never read.
-pub fn strip<K: Resource>(object: &mut K) {
-    object.managed_fields_mut().clear();
-    object.annotations_mut().remove(LAST_APPLIED);
+    feed.follow(api, config, engine.leadership.clone())
 }
 
 /// One kind being followed.
@@ -144,7 +137,13 @@ type Home = (Option<String>, bool);
 
 impl<K: Kind> Followed<K> {
     async fn handle(self: Arc<Self>, object: Arc<Guarded<K>>) -> Result<Action, Infallible> {
-        self.learn_claims().await;
+        if !self.claims_known.initialized() {
+            // It may have changed in the meantime: it is looked up anew.
+            return Ok(match self.learn_claims().await {
+                true => Action::requeue(Duration::ZERO),
+                false => Action::await_change(),
+            });
+        }
         Ok(guarded(&self.engine, K::KIND, object.meta(), self.reconcile(&object)).await)
     }
 
@@ -175,23 +174,23 @@ impl<K: Kind> Followed<K> {
         super::resource::bounded(api.get_opt(&object.name_any())).await
     }
 
-    /// Rebuilds the claims of this kind from all statuses, once, before the first reconcile.
-    async fn learn_claims(&self) {
-        self.claims_known
-            .get_or_init(|| async {
-                self.engine.connections.wait_until_ready().await;
-                self.engine.namespaces_known().await;
-                for reader in &self.readers {
-                    // Fed no longer: the process is ending.
-                    let _ = reader.filled().await;
-                }
-                let mut all = self.all();
-                all.sort_by_cached_key(|object| (object.creation_timestamp(), object.uid()));
-                for object in all {
-                    self.learn_claim(&object).await;
-                }
-            })
-            .await;
+    /// Rebuilds the claims of this kind from all statuses, once, when this process leads and before the first
+    /// reconcile. `false`: the process is ending.
+    async fn learn_claims(&self) -> bool {
+        let learned = self.claims_known.get_or_try_init(|| async {
+            let Engine { connections, namespaces, .. } = &*self.engine;
+            let known = connections.known().await && namespaces.filled().await;
+            if !(known && all(&self.readers, Watched::filled).await) {
+                return Err(());
+            }
+            let mut all = self.all();
+            all.sort_by_cached_key(|object| (object.creation_timestamp(), object.uid()));
+            for object in all {
+                self.learn_claim(&object).await;
+            }
+            Ok(())
+        });
+        learned.await.is_ok()
     }
 
     /// The oldest comes first and keeps what it has; a later one learns at its reconcile who holds it.

@@ -1,4 +1,5 @@
-//! The last gate before a request leaves: it closes when the Lease is lost, whatever was decided before.
+//! The last gate before a request leaves: it opens when this process leads, and closes when the Lease is lost, whatever
+//! was decided before.
 
 use std::sync::Arc;
 
@@ -12,12 +13,12 @@ use super::connections::TransportFactory;
 use crate::runtime::lease::Leadership;
 use crate::zitadel::{Transport, TransportError};
 
-/// This process does not lead any more.
+/// This process does not lead: not yet, or not any more.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("this process does not lead any more")]
+#[error("this process does not lead")]
 pub struct NotLeading;
 
-/// The same client, but once the leadership is over every write fails with [`NotLeading`] and is not sent.
+/// The same client, but without the leadership every write fails with [`NotLeading`] and is not sent.
 pub fn kubernetes(client: kube::Client, leadership: Leadership) -> kube::Client {
     let namespace = client.default_namespace().to_owned();
     let gate = tower::service_fn(move |request: Request<Body>| {
@@ -33,7 +34,7 @@ pub fn kubernetes(client: kube::Client, leadership: Leadership) -> kube::Client 
     kube::Client::new(gate, namespace)
 }
 
-/// The same transports, but once the leadership is over every request fails and is not sent.
+/// The same transports, but without the leadership every request fails and is not sent.
 pub fn zitadel(factory: Arc<TransportFactory>, leadership: Leadership) -> Arc<TransportFactory> {
     Arc::new(move |config| {
         let (inner, leadership) = (factory(config)?, leadership.clone());
@@ -108,6 +109,23 @@ mod tests {
         );
         api.get("a").await.unwrap();
         assert_eq!(arrived.methods(), [Method::PATCH, Method::GET]);
+    }
+
+    #[tokio::test]
+    async fn before_the_lease_is_held_the_gate_is_closed_on_both_sides() {
+        let (arrived, leadership) = (Arrived::default(), Leadership::pending());
+        let server = arrived.clone();
+        let service = tower::service_fn(|_: Request<Body>| async {
+            Ok::<_, Infallible>(Response::new(Body::from(b"{}".to_vec())))
+        });
+        let client = kubernetes(kube::Client::new(service, "default"), leadership.clone());
+        let patch = Patch::Merge(serde_json::json!({}));
+        let api = Api::<ConfigMap>::default_namespaced(client);
+        api.patch("a", &PatchParams::default(), &patch).await.unwrap_err();
+        let factory: Arc<TransportFactory> = Arc::new(move |_| Ok(Arc::new(server.clone())));
+        let transport = zitadel(factory, leadership)(&Default::default()).unwrap();
+        transport.send(Request::new(Bytes::new())).await.unwrap_err();
+        assert_eq!(arrived.methods(), [] as [Method; 0]);
     }
 
     #[tokio::test]

@@ -173,7 +173,8 @@ pub struct Engine {
     pub metrics: Metrics,
     /// Whether this process may write.
     pub leadership: Leadership,
-    namespaces: Watched<PartialObjectMeta<Namespace>>,
+    /// The namespaces and their labels.
+    pub namespaces: Watched<PartialObjectMeta<Namespace>>,
     kinds: usize,
     directories: Mutex<Vec<Box<dyn Directory>>>,
 }
@@ -256,12 +257,6 @@ impl Engine {
     pub fn namespace_labels(&self, name: &str) -> Option<BTreeMap<String, String>> {
         let namespace = self.namespaces.store.get(&ObjectRef::new(name))?;
         Some(namespace.metadata.labels.clone().unwrap_or_default())
-    }
-
-    /// Resolves once the namespaces' labels are known.
-    pub async fn namespaces_known(&self) {
-        // Fed no longer: the process is ending.
-        let _ = self.namespaces.filled().await;
     }
 
     /// Tells that what is new of a kind cannot be seen now. Its pauses keep this rare.

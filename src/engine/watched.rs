@@ -1,67 +1,156 @@
 //! A store fed by a watch, and the sign that it knows the cluster.
 //!
+//! A process that stands by follows the cluster as well. When it leads it lists everything again: its watch may be a
+//! while behind, and what the leader before wrote last must be known before anything is decided.
+//!
 //! kube's own `Store::wait_until_ready` wakes only the task that asked last (5.0.0): everybody else would sleep on.
 
-use futures::{Stream, TryStreamExt};
-use kube::Resource;
+use std::fmt::Debug;
+
+use futures::{Stream, StreamExt, TryStreamExt};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{Store, store};
 use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
+
+use crate::runtime::kubernetes::Pauses;
+use crate::runtime::lease::Leadership;
+
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// What a store knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Knows {
+    Nothing,
+    /// A whole list, from when another process may have been writing.
+    Warm,
+    /// A whole list that was begun when this process led.
+    All,
+}
 
 /// The reading side.
 pub struct Watched<K: Resource<DynamicType = ()> + Clone + 'static> {
     /// What was seen so far.
     pub store: Store<K>,
-    filled: watch::Receiver<bool>,
+    knows: watch::Receiver<Knows>,
 }
 
 /// The writing side.
 pub struct Feed<K: Resource<DynamicType = ()> + Clone + 'static> {
     writer: Writer<K>,
-    filled: watch::Sender<bool>,
+    knows: watch::Sender<Knows>,
 }
 
 /// An empty store and what feeds it.
 pub fn watched<K: Resource<DynamicType = ()> + Clone + 'static>() -> (Watched<K>, Feed<K>) {
-    let ((store, writer), (sender, filled)) = (store(), watch::channel(false));
-    (Watched { store, filled }, Feed { writer, filled: sender })
+    let ((store, writer), (sender, knows)) = (store(), watch::channel(Knows::Nothing));
+    (Watched { store, knows }, Feed { writer, knows: sender })
 }
 
 impl<K: Resource<DynamicType = ()> + Clone + 'static> Clone for Watched<K> {
     fn clone(&self) -> Self {
-        Self { store: self.store.clone(), filled: self.filled.clone() }
+        Self { store: self.store.clone(), knows: self.knows.clone() }
     }
 }
 
 impl<K: Resource<DynamicType = ()> + Clone + 'static> Watched<K> {
-    /// Resolves once the store holds the whole first list; any number may wait. `false`: it is fed no longer.
+    /// Resolves once the store holds a whole list that was begun when this process led; any number may wait.
+    /// `false`: it is fed no longer.
     pub async fn filled(&self) -> bool {
-        self.filled.clone().wait_for(|filled| *filled).await.is_ok()
+        self.knows(Knows::All).await
+    }
+
+    /// Resolves once the store holds a whole list, whoever leads. `false`: it is fed no longer.
+    pub async fn warm(&self) -> bool {
+        self.knows(Knows::Warm).await
+    }
+
+    /// Is it filled, as [`Self::filled`] says it?
+    pub fn is_filled(&self) -> bool {
+        *self.knows.borrow() == Knows::All
+    }
+
+    async fn knows(&self, enough: Knows) -> bool {
+        self.knows.clone().wait_for(|knows| *knows >= enough).await.is_ok()
     }
 }
 
 impl<K: Resource<DynamicType = ()> + Clone + 'static> Feed<K> {
-    /// Fills the store from a watch and passes the events on.
-    pub fn reflect<S>(self, watch: S) -> impl Stream<Item = watcher::Result<watcher::Event<K>>>
+    /// Fills the store from a watch that outlives errors, and passes the events on.
+    pub fn follow(
+        self,
+        api: Api<K>,
+        config: watcher::Config,
+        leadership: Leadership,
+    ) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send
+    where
+        K: DeserializeOwned + Debug + Send + Sync,
+    {
+        let watch = move || watcher(api.clone(), config.clone()).backoff(Pauses::default()).modify(strip);
+        let standby = watch().take_until(leadership.begun().clone().cancelled_owned());
+        self.reflect(standby.chain(watch()), leadership)
+    }
+
+    fn reflect<S>(
+        self,
+        watch: S,
+        leadership: Leadership,
+    ) -> impl Stream<Item = watcher::Result<watcher::Event<K>>>
     where
         S: Stream<Item = watcher::Result<watcher::Event<K>>>,
     {
-        let Self { writer, filled } = self;
-        watch.reflect(writer).inspect_ok(move |event| {
-            if matches!(event, watcher::Event::InitDone) {
-                filled.send_replace(true);
-            }
+        let Self { writer, knows } = self;
+        let mut next = Knows::Warm;
+        watch.reflect(writer).inspect_ok(move |event| match event {
+            watcher::Event::Init if leadership.begun().is_cancelled() => next = Knows::All,
+            watcher::Event::InitDone => drop(knows.send_replace(next)),
+            _ => {}
         })
     }
 }
 
+/// Is it so of all of them?
+pub async fn all<W>(watched: &[W], is_so: impl AsyncFn(&W) -> bool) -> bool {
+    for each in watched {
+        if !is_so(each).await {
+            return false;
+        }
+    }
+    true
+}
+
+/// Drops what is large and never read.
+fn strip<K: Resource>(object: &mut K) {
+    object.managed_fields_mut().clear();
+    object.annotations_mut().remove(LAST_APPLIED);
+}
+
 #[cfg(test)]
 mod tests {
-    use futures::{StreamExt, stream};
+    use futures::{FutureExt, stream};
     use k8s_openapi::api::core::v1::Namespace;
+    use tokio::time::Instant;
 
     use super::*;
+
+    fn list() -> impl Stream<Item = watcher::Result<watcher::Event<Namespace>>> {
+        stream::iter([Ok(watcher::Event::Init), Ok(watcher::Event::InitDone)])
+    }
+
+    #[tokio::test]
+    async fn what_was_listed_while_another_led_is_not_all() {
+        let (watched, feed) = watched::<Namespace>();
+        let leadership = Leadership::pending();
+        let begin = stream::once(async { leadership.begin(Instant::now()) }).filter_map(async |()| None);
+        let mut events = std::pin::pin!(feed.reflect(list().chain(begin).chain(list()), leadership.clone()));
+        let mut known = Vec::new();
+        while events.next().await.is_some() {
+            known.push((watched.warm().now_or_never() == Some(true), watched.is_filled()));
+        }
+        assert_eq!(known, [(false, false), (true, false), (true, false), (true, true)]);
+    }
 
     #[tokio::test]
     async fn everybody_who_waits_is_woken() {
@@ -73,8 +162,7 @@ mod tests {
             })
             .collect();
         tokio::task::yield_now().await;
-        let events = stream::iter([Ok(watcher::Event::Init), Ok(watcher::Event::InitDone)]);
-        feed.reflect(events).for_each(|_| std::future::ready(())).await;
+        feed.reflect(list(), Leadership::always()).for_each(|_| std::future::ready(())).await;
         for waiter in waiters {
             assert!(waiter.await.unwrap());
         }

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, future};
 use kube::core::DeserializeGuard;
@@ -22,7 +23,7 @@ use crate::api::{ConditionType, ConnectionKind, Reason, annotation};
 use crate::engine::address::ConnectionKey;
 use crate::engine::admission::Admission;
 use crate::engine::caps;
-use crate::engine::controller::{guarded, strip, until_idle};
+use crate::engine::controller::{guarded, until_idle};
 use crate::engine::events::Note;
 use crate::engine::fault::{Fault, Pace, Severity, Verdict};
 use crate::engine::queue::Urgency;
@@ -33,7 +34,7 @@ use crate::engine::watched::{Feed, Watched};
 use crate::engine::{Engine, Having, malformed};
 use crate::runtime::admin::Readiness;
 use crate::runtime::ambient;
-use crate::runtime::kubernetes::{Pauses, Watching};
+use crate::runtime::kubernetes::Watching;
 use crate::zitadel::{Credential, CredentialError, Error};
 
 use super::gaps::{Permissions, remedies};
@@ -99,14 +100,10 @@ pub async fn follow<K: AnyConnection>(
 ) {
     let Scope { engine, namespace, readiness, stop } = scope;
     let ready = readiness.register(K::NAME);
-    let config = Watching::Resources.config();
-    let watch = watcher(api, config).backoff(Pauses::default()).modify(strip).inspect_ok({
-        let engine = engine.clone();
-        move |event| gone(&engine, event)
-    });
-    let failing = engine.clone();
+    let (told, failing, leadership) = (engine.clone(), engine.clone(), engine.leadership.clone());
     let applied = feed
-        .reflect(watch)
+        .follow(api, Watching::Resources.config(), leadership)
+        .inspect_ok(move |event| gone(&told, event))
         .inspect_err(move |error| failing.watch_failed(K::NAME, error))
         .applied_objects()
         .predicate_filter(wants_attention::<K>, PredicateConfig::default());
@@ -118,10 +115,17 @@ pub async fn follow<K: AnyConnection>(
         .with_config(ControllerConfig::default().concurrency(engine.config.concurrency))
         .reconcile_on(kicks)
         .graceful_shutdown_on(stop.clone().cancelled_owned())
-        .run(reconcile::<K>, |_, error, _| match *error {}, engine);
-    let controller = until_idle(controller, reader.clone(), stop);
+        .run(
+            {
+                let reader = reader.clone();
+                move |object, engine| handle(object, engine, reader.clone())
+            },
+            |_, error, _| match *error {},
+            engine.clone(),
+        );
+    let controller = until_idle(controller, reader, stop);
     let announce = async {
-        if reader.filled().await {
+        if engine.connections.warm().await {
             ready.ready();
         }
     };
@@ -156,10 +160,18 @@ struct Probe<'a, K> {
     learned: ConnectionStatus,
 }
 
-async fn reconcile<K: AnyConnection>(
+async fn handle<K: AnyConnection>(
     object: Arc<DeserializeGuard<K>>,
     engine: Arc<Engine>,
+    reader: Watched<DeserializeGuard<K>>,
 ) -> Result<Action, Infallible> {
+    if !reader.is_filled() {
+        // It may have changed in the meantime: it is looked up anew.
+        return Ok(match reader.filled().await {
+            true => Action::requeue(Duration::ZERO),
+            false => Action::await_change(),
+        });
+    }
     let namespace = object.namespace().unwrap_or_default();
     let key = ConnectionKey { kind: K::KIND, namespace, name: object.name_any() };
     let work = async {
@@ -193,7 +205,7 @@ impl<K: AnyConnection> Probe<'_, K> {
                 return Err(Fault::Soon {
                     reason: Reason::Deleting,
                     message: format!("{users} resources still use this connection"),
-                    after: std::time::Duration::from_secs(5),
+                    after: Duration::from_secs(5),
                 });
             }
             Some(users) => self.protect(users > 0, deleting).await?,
@@ -299,7 +311,7 @@ impl<K: AnyConnection> Probe<'_, K> {
         Verdict::available([vec![works], remedies].concat().join("; "))
     }
 
-    async fn finish(mut self, result: Result<(), Fault>) -> Option<std::time::Duration> {
+    async fn finish(mut self, result: Result<(), Fault>) -> Option<Duration> {
         let uid = self.handle.uid().to_owned();
         let deleting = self.connection.meta().deletion_timestamp.is_some();
         if deleting && result.is_ok() {

@@ -128,6 +128,11 @@ impl Readiness {
         self.lock().iter().filter(|(_, ready)| !**ready).map(|(name, _)| name.clone()).collect()
     }
 
+    /// How many components are registered.
+    pub fn known(&self) -> usize {
+        self.lock().len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, bool>> {
         self.components.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,8 +1,9 @@
 //! The ways to the Kubernetes API, each with connections of its own.
 //!
 //! # Guarantees
-//! A connection that died without a word (packets are dropped, nobody resets) is given up, and no other use is handed
-//! one: a watch of resources goes on after [`Watching::silence`], a renewal of the Lease on its second attempt.
+//! A connection that died without a word (packets are dropped, nobody resets) is given up within [`SILENCE`], used or
+//! not, and no other use is handed one. Where something on the way answers in the place of the API server, as a proxy
+//! that ends TCP does, a watch goes on after [`Watching::silence`], a renewal of the Lease on its second attempt.
 //!
 //! # Source
 //! kube 5 speaks HTTP/1.1, sets no TCP keepalive and waits for the head of an answer without end; its watcher gives a
@@ -10,15 +11,33 @@
 
 use std::time::Duration;
 
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use kube::client::retry::RetryPolicy;
+use kube::client::{ClientBuilder, ConfigExt};
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher;
 use kube::{Client, Config};
 use tokio::time::Instant;
+use tower::retry::RetryLayer;
+use tower::{BoxError, ServiceBuilder};
 
 use super::ambient::between;
 
 /// A server that takes no connection for so long is not there.
 const CONNECT: Duration = Duration::from_secs(4);
+
+/// A connection on which nothing arrives is asked after this time, and then again,
+const IDLE: Duration = Duration::from_secs(12);
+/// so often,
+const PROBES: u32 = 3;
+/// at this distance.
+const BETWEEN_PROBES: Duration = Duration::from_secs(4);
+
+/// A connection whose other end is not there is given up after so long, with something on the way or without.
+pub const SILENCE: Duration = Duration::from_secs(24);
 
 /// A single call that is not answered for so long is not answered any more.
 const CALL: Duration = Duration::from_secs(20);
@@ -72,16 +91,11 @@ impl Clients {
     /// The configuration cannot be used.
     pub fn new(config: &Config) -> kube::Result<Self> {
         // A watcher and the Lease have a backoff of their own; kube's goes up to minutes.
-        let impatient = |silence| {
-            let mut config = config.clone();
-            config.default_retry = false;
-            client(config, silence)
-        };
         Ok(Self {
-            calls: client(config.clone(), CALL)?,
-            resources: impatient(Watching::Resources.silence())?,
-            sources: impatient(Watching::Sources.silence())?,
-            lease: impatient(CALL)?,
+            calls: client(config, CALL, Some(RetryPolicy::server_retry()))?,
+            resources: client(config, Watching::Resources.silence(), None)?,
+            sources: client(config, Watching::Sources.silence(), None)?,
+            lease: client(config, CALL, None)?,
         })
     }
 }
@@ -93,12 +107,37 @@ impl From<Client> for Clients {
     }
 }
 
-fn client(mut config: Config, silence: Duration) -> kube::Result<Client> {
-    config.connect_timeout = Some(CONNECT);
-    config.read_timeout = Some(silence);
+/// As kube makes it, but with TCP keepalive.
+fn client(config: &Config, silence: Duration, retry: Option<RetryPolicy>) -> kube::Result<Client> {
+    if config.proxy_url.is_some() {
+        // What kube has to say to that.
+        return Client::try_from(config.clone());
+    }
+    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(tcp())?);
+    connector.set_connect_timeout(Some(CONNECT));
+    connector.set_read_timeout(Some(silence));
     // Else a call on a connection that was idle would have only the rest of the time.
-    config.reset_reader_on_write = true;
-    Client::try_from(config)
+    connector.set_reset_reader_on_write(true);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(retry.map(RetryLayer::new))
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(legacy::Client::builder(TokioExecutor::new()).build(connector));
+    Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+}
+
+fn tcp() -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    // It is inside TLS.
+    tcp.enforce_http(false);
+    tcp.set_keepalive(Some(IDLE));
+    tcp.set_keepalive_interval(Some(BETWEEN_PROBES));
+    tcp.set_keepalive_retries(Some(PROBES));
+    #[cfg(target_os = "linux")]
+    tcp.set_tcp_user_timeout(Some(SILENCE));
+    tcp
 }
 
 /// After the first failure of a watch.
@@ -154,6 +193,11 @@ mod tests {
         assert!(spent[6..].iter().all(|pause| *pause >= LONGEST_PAUSE / 2), "{spent:?}");
         tokio::time::advance(3 * LONGEST_PAUSE).await;
         assert!(pauses.next().expect("a pause") <= FIRST_PAUSE);
+    }
+
+    #[test]
+    fn a_dead_connection_is_given_up_within_its_silence() {
+        assert_eq!(IDLE + BETWEEN_PROBES * PROBES, SILENCE);
     }
 
     #[test]

@@ -6,11 +6,14 @@
 //!   what a write already on its way has to arrive in.
 //! - Expiry is measured on each process's own monotonic clock; the times in the record are for people.
 //! - Nothing waits for the API server longer than [`Timing::call_timeout`] at a time.
+//! - A candidate takes a Lease that was given up as soon as it sees that, and one that expires at once. It is told by a
+//!   watch; without one (not permitted, dead) it looks every 2 to 4.4 s.
 //!
 //! # Assumptions
 //! Monotonic clocks run at about the same pace everywhere and go on while a process is stopped (SIGSTOP).
 
 mod leadership;
+mod news;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -19,10 +22,11 @@ pub use leadership::Leadership;
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::api::{Api, ObjectMeta, PostParams};
+use news::News;
 use record::{Decision, Record, decide};
 use std::time::Duration;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::ambient::between;
@@ -76,7 +80,7 @@ pub enum Error {
 fn reason(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if status.code == 403 => {
-            format!("{} (needs get, create and update on leases.coordination.k8s.io)", status.message)
+            format!("{} (needs get, create, update and watch on leases.coordination.k8s.io)", status.message)
         }
         kube::Error::Api(status) => status.message.clone(),
         other => other.to_string(),
@@ -97,6 +101,7 @@ pub struct Elector {
     name: String,
     identity: String,
     timing: Timing,
+    leadership: Leadership,
     seen: Option<Seen>,
 }
 
@@ -104,6 +109,7 @@ pub struct Elector {
 struct Seen {
     spec: LeaseSpec,
     since: Instant,
+    version: Option<String>,
 }
 
 /// How one attempt ended.
@@ -113,6 +119,9 @@ enum Attempt {
     /// Another process holds it.
     Refused,
 }
+
+/// What was free may be taken by somebody else at the same moment: candidates try at slightly different times.
+const HEAD_START: Duration = Duration::from_millis(100);
 
 impl Elector {
     /// A candidate called `identity` ([`unique_identity`]) for the Lease `namespace`/`name`, which is created
@@ -124,6 +133,7 @@ impl Elector {
             name: name.to_owned(),
             identity: identity.into(),
             timing: Timing::default(),
+            leadership: Leadership::pending(),
             seen: None,
         }
     }
@@ -134,22 +144,49 @@ impl Elector {
         Self { timing, ..self }
     }
 
+    /// What begins when this candidate leads.
+    pub fn leadership(&self) -> Leadership {
+        self.leadership.clone()
+    }
+
     /// Waits, however long it takes, until this process leads; `None` if `shutdown` comes first.
     ///
     /// Failures are logged and tried again.
     pub async fn acquire(mut self, shutdown: &CancellationToken) -> Option<Tenure> {
         tracing::info!(lease = self.name, identity = self.identity, "waiting for leadership");
-        let mut leading = None;
+        let (mut leading, mut news) = (None, News::new(self.api.clone(), &self.name));
         while !shutdown.is_cancelled() {
             match self.attempt().await {
                 Ok(Attempt::Held { since }) => return Some(self.lead(since)),
                 Ok(Attempt::Refused) => self.tell_who_leads(&mut leading),
                 Err(error) => tracing::warn!("{error}"),
             }
-            let pause = self.timing.retry_period.mul_f64(between(1.0..2.2));
-            let _ = timeout(pause, shutdown.cancelled()).await;
+            shutdown.run_until_cancelled(self.pause(&mut news)).await;
         }
         None
+    }
+
+    /// Between two attempts: a while, but no longer than until the Lease is free.
+    async fn pause(&mut self, news: &mut News) {
+        let now = Instant::now();
+        let look_again = now + self.timing.retry_period.mul_f64(between(1.0..2.2));
+        // What was free already when the last attempt failed is no reason to hurry.
+        let mut free = self.record().map(|record| record.free_at(&self.identity)).filter(|free| *free > now);
+        while free.is_none_or(|free| free > Instant::now()) {
+            let version = self.seen.as_ref().and_then(|seen| seen.version.clone());
+            let until = free.map_or(look_again, |free| free.min(look_again));
+            match timeout_at(until, news.next(version)).await {
+                Ok(lease) => free = Some(self.free_at(&lease)),
+                Err(_) if until == look_again => return,
+                Err(_) => {}
+            }
+        }
+        sleep(HEAD_START.mul_f64(between(0.0..1.0))).await;
+    }
+
+    fn free_at(&mut self, lease: &Lease) -> Instant {
+        let record = self.observe(lease);
+        record.map_or_else(Instant::now, |record| record.free_at(&self.identity))
     }
 
     /// Once for each leader: two installations of which one does nothing must not be a riddle.
@@ -164,7 +201,8 @@ impl Elector {
 
     fn lead(self, since: Instant) -> Tenure {
         tracing::info!(lease = self.name, identity = self.identity, "leading");
-        let leadership = Leadership::until(since + self.timing.renew_deadline);
+        let leadership = self.leadership();
+        leadership.begin(since + self.timing.renew_deadline);
         let stop = CancellationToken::new();
         let renewal = tokio::spawn(self.renew(leadership.clone(), stop.clone()));
         Tenure { leadership, renewal, stop: stop.drop_guard() }
@@ -210,19 +248,28 @@ impl Elector {
             ),
         };
         let written = self.write(&lease).await?;
-        self.seen = written.spec.map(|spec| Seen { spec, since: began });
+        self.note(&written, began);
         Ok(Attempt::Held { since: began })
     }
 
     /// Dates what was read: a record counts as fresh from the first time it was seen with this content.
     fn observe(&mut self, lease: &Lease) -> Option<Record> {
-        let spec = lease.spec.as_ref()?;
-        let since = match self.seen.take() {
-            Some(seen) if seen.spec == *spec => seen.since,
+        let since = match &self.seen {
+            Some(seen) if Some(&seen.spec) == lease.spec.as_ref() => seen.since,
             _ => Instant::now(),
         };
-        self.seen = Some(Seen { spec: spec.clone(), since });
-        Some(Record::new(spec, since, self.timing.lease_duration))
+        self.note(lease, since);
+        self.record()
+    }
+
+    fn note(&mut self, lease: &Lease, since: Instant) {
+        let version = lease.metadata.resource_version.clone();
+        self.seen = lease.spec.clone().map(|spec| Seen { spec, since, version });
+    }
+
+    fn record(&self) -> Option<Record> {
+        let Seen { spec, since, .. } = self.seen.as_ref()?;
+        Some(Record::new(spec, *since, self.timing.lease_duration))
     }
 
     fn missing(&self) -> Lease {

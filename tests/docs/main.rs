@@ -319,3 +319,20 @@ fn the_flags_that_documents_name_are_there() {
         }
     }
 }
+
+#[test]
+fn the_image_and_the_workflows_use_the_versions_that_the_tests_use() {
+    let version = |path: &str, prefix: &str| {
+        let text = read(path);
+        let found = text.lines().find_map(|line| line.trim().strip_prefix(prefix));
+        found.and_then(|rest| rest.split(['"', ' ', '-']).next()).unwrap().to_owned()
+    };
+    let rust = version("Cargo.toml", "rust-version = \"");
+    assert_eq!(version("Dockerfile", "FROM rust:"), rust);
+    assert_eq!(version(".github/workflows/ci.yml", "RUSTUP_TOOLCHAIN: \""), rust);
+    let helm = version("tests/support/control-plane/go.mod", "helm.sh/helm/v4 ");
+    let release = read(".github/workflows/release.yml");
+    for step in release.split("uses: azure/setup-helm").skip(1) {
+        assert!(step.split("version: ").nth(1).unwrap().starts_with(&format!("{helm}\n")), "{helm}");
+    }
+}

@@ -205,7 +205,7 @@ async fn nothing_secret_is_in_the_log_at_trace_whatever_zitadel_answers() {
     furnish(&world).await;
     let parrot = Parrot::start().await;
     let arguments = ["--log", "trace", "--min-resync-seconds", "1", "--leader-election", "false"];
-    let binary = Process::start(&world, &world.control_plane.kubeconfig_path(), &arguments);
+    let binary = Process::start(&world, &arguments).await;
     until_all_ready(&world).await;
     refuse_values(&world).await;
     for (host, manner) in (2..).zip(MANNERS) {

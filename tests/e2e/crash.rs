@@ -104,7 +104,7 @@ async fn crash_at(scenario: Scenario, point: Point) -> bool {
         Point::Kubernetes(gate) => {
             world.crash_operator().await;
             (scenario.act)(&world).await;
-            let client = gate.client(world.control_plane).await;
+            let client = gate.before(world.operator_client().await);
             world.start_operator_through(client);
             let other = gate.clone();
             (async move { gate.reached().await }.boxed(), async move { other.until_quiet().await }.boxed())

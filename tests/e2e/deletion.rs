@@ -11,6 +11,7 @@ use support::zitadel::Behaviour;
 
 use crate::kstatus::Kstatus;
 use crate::needs_double;
+use crate::organization_grants::HOME;
 use crate::staff::User;
 use crate::waits::{assert_kstatus, condition, until_answered};
 use crate::world::{CONNECTION, PATIENCE, World};
@@ -203,7 +204,8 @@ async fn a_connection_stays_until_its_users_are_gone_also_over_a_restart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_deleted_at_once_leaves_nothing_on_either_side() {
-    let world = World::new().await;
+    let mut world = World::to_be_deleted().await;
+    world.start_operator_from(HOME).await;
     for name in ["a", "b", "c"] {
         world.apply_project(name, json!({})).await;
         world.until_ready(name).await;

@@ -75,7 +75,7 @@ impl Scene {
 
     async fn start_operator(mut self) -> Self {
         let namespaces = vec![self.victim.namespace.clone(), self.thief.namespace.clone()];
-        let config = Config { namespaces, ..config(&self.victim.namespace) };
+        let config = Config { namespaces, ..config() };
         self.victim.start_operator_of(config, &self.home.namespace).await;
         for kind in ["Project", ORGANIZATION] {
             self.victim.resident(kind, NAME).until_ready().await;

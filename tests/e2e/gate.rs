@@ -4,13 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
-use http::{Method, Request, Response};
-use kube::client::{Body, ClientBuilder};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use support::control_plane::ControlPlane;
+use http::Method;
 use tokio::sync::watch;
-use tower::{Layer, Service};
+
+use crate::way;
 
 /// On which side of a request it stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,12 +51,22 @@ impl Gate {
         }
     }
 
-    /// A client whose writes come through here.
-    pub async fn client(&self, control_plane: &ControlPlane) -> kube::Client {
-        let kubeconfig = Kubeconfig::read_from(control_plane.kubeconfig_path()).unwrap();
-        let options = KubeConfigOptions::default();
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
-        ClientBuilder::try_from(config).unwrap().with_layer(self).build()
+    /// The same client; its writes come through here.
+    pub fn before(&self, client: kube::Client) -> kube::Client {
+        let gate = self.clone();
+        way::with(client, move |client, request| {
+            let (gate, held) = (gate.clone(), gate.holds(request.method()));
+            async move {
+                if held && gate.side == Side::Before {
+                    gate.hold().await;
+                }
+                let answer = client.send(request).await;
+                if held {
+                    gate.hold().await;
+                }
+                answer
+            }
+        })
     }
 
     fn holds(&self, method: &Method) -> bool {
@@ -69,52 +76,5 @@ impl Gate {
     async fn hold(&self) {
         self.reached.send_replace(true);
         std::future::pending::<()>().await;
-    }
-}
-
-impl<S> Layer<S> for Gate {
-    type Service = Gated<S>;
-
-    fn layer(&self, inner: S) -> Gated<S> {
-        Gated { gate: self.clone(), inner }
-    }
-}
-
-/// A service behind a [`Gate`].
-pub struct Gated<S> {
-    gate: Gate,
-    inner: S,
-}
-
-impl<S, B> Service<Request<Body>> for Gated<S>
-where
-    S: Service<Request<Body>, Response = Response<B>>,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
-    B: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = BoxFuture<'static, Result<S::Response, S::Error>>;
-
-    fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let gate = self.gate.clone();
-        let held = gate.holds(request.method());
-        // A request is sent only once this future is polled.
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            if held && gate.side == Side::Before {
-                gate.hold().await;
-            }
-            let answer = answer.await;
-            if held {
-                gate.hold().await;
-            }
-            answer
-        })
     }
 }

@@ -29,7 +29,7 @@ async fn worlds() -> (World, World) {
 async fn start_operator(world: &mut World, others: &[&World]) {
     let followed = std::iter::once(&*world).chain(others.iter().copied());
     let namespaces = followed.map(|world| world.namespace.clone()).collect();
-    let config = Config { namespaces, ..config(&world.namespace) };
+    let config = Config { namespaces, ..config() };
     world.start_operator_of(config, HOME).await;
 }
 

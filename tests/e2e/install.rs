@@ -13,6 +13,7 @@ use support::control_plane::{AuditEntry, AuditMark, ControlPlane};
 use support::zitadel::{Behaviour, Double, OrganizationFeatures, State};
 use tokio::sync::OnceCell;
 
+use crate::verdicts;
 use crate::world::PATIENCE;
 
 const NAMESPACE: &str = "zitadel-operator";
@@ -33,6 +34,7 @@ impl Cluster {
         // As the README says it.
         cluster.kubectl(&["apply", "--server-side", "-f", "charts/install.yaml"]);
         cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"]);
+        verdicts::watch(&cluster.0);
         cluster
     }
 

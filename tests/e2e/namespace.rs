@@ -11,7 +11,7 @@ use support::zitadel::{Fault, OrganizationFeatures};
 use crate::kstatus::Kstatus;
 use crate::needs_double;
 use crate::organization::{ORGANIZATION, id_of, names};
-use crate::organization_grants::{HOME, settle, shared, unshare};
+use crate::organization_grants::{HOME, settle, unshare, with_shared};
 use crate::organization_ref::{ALL, NOTHING, by_reference, every_kind, possessions, residents};
 use crate::resident::Resident;
 use crate::waits::{assert_kstatus, assert_message, condition};
@@ -22,11 +22,11 @@ const AT_ONCE: usize = 3;
 
 /// A world with an `Organization` of this deletion policy and every kind in it; the id of the organization.
 async fn inhabited(policy: &str) -> (World, String) {
-    let mut world = World::without_operator().await;
+    let mut world = World::to_be_deleted().await;
     world.zitadel.configure(|behaviour| {
         behaviour.organization_features = OrganizationFeatures::Implemented;
     });
-    world.start_operator().await;
+    world.start_operator_from(HOME).await;
     let globex = world.resident(ORGANIZATION, "globex");
     globex.apply(json!({ "deletionPolicy": policy })).await;
     for (resident, (_, spec)) in residents(&world).into_iter().zip(every_kind()) {
@@ -84,7 +84,7 @@ async fn deleted_at_once_it_leaves_nothing_but_an_organization_to_be_retained() 
 async fn through_a_cluster_connection_it_is_the_same() {
     needs_double!("its own way into the data or the ledger");
     for policy in ["Delete", "Retain"] {
-        let world = shared(json!([]), true).await;
+        let world = with_shared(World::to_be_deleted().await, json!([]), true).await;
         let id = settle(&world, json!({ "deletionPolicy": policy })).await;
         delete_namespace(&world).await;
         until_namespace_gone(&world).await;
@@ -135,7 +135,7 @@ async fn whatever_goes_first_everything_goes() {
 
 /// Deletes the namespace, crashes the operator at this request to ZITADEL if it comes to it, and starts another.
 async fn crashed_at(point: Fault, policy: &str) -> bool {
-    let mut world = shared(json!([]), true).await;
+    let mut world = with_shared(World::to_be_deleted().await, json!([]), true).await;
     let id = settle(&world, json!({ "deletionPolicy": policy })).await;
     let held = world.zitadel.inject(point.on(Method::DELETE).times(1));
     delete_namespace(&world).await;
@@ -184,7 +184,7 @@ async fn after_a_restart_without_its_secret_it_is_blocked_and_the_patches_of_the
     let gone = await_condition(secrets, CONNECTION, |found: Option<&Secret>| found.is_none());
     tokio::time::timeout(PATIENCE, gone).await.expect("the Secret goes").unwrap();
     let mark = world.zitadel.ledger().mark();
-    world.start_operator().await;
+    world.start_operator_from(HOME).await;
     for (resident, message) in until_blocked(&world).await {
         world.run_command_of(&message).await;
         resident.until_gone().await;

@@ -150,7 +150,7 @@ async fn no_connection_gets_more_than_the_operator_lets_it_and_it_says_so() {
     needs_double!("the ledger");
     let mut world = World::without_operator().await;
     let (min_resync, most) = (Duration::from_secs(600), 20);
-    let config = Config { max_requests_per_second: most, min_resync, ..config(&world.namespace) };
+    let config = Config { max_requests_per_second: most, min_resync, ..config() };
     world.patch_connection(json!({ "resyncInterval": "1s" })).await;
     let mark = world.zitadel.ledger().mark();
     world.start_operator_with(config).await;

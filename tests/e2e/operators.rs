@@ -7,8 +7,9 @@ use zitadel_operator::engine::Config;
 use zitadel_operator::engine::metrics::Metrics;
 use zitadel_operator::operator::Options;
 
+use crate::rights;
 use crate::watched;
-use crate::world::{World, client, config};
+use crate::world::{World, config};
 
 /// An operator running in this process, for one namespace.
 pub struct Operator {
@@ -42,42 +43,41 @@ impl Drop for Operator {
 impl World {
     /// Starts the operator with the settings of [`config`].
     pub async fn start_operator(&mut self) {
-        self.start_operator_with(config(&self.namespace)).await;
+        self.start_operator_with(config()).await;
     }
 
     /// Starts the operator with these settings.
     pub async fn start_operator_with(&mut self, config: Config) {
-        let client = client(self.control_plane).await;
-        self.operator = Some(self.spawn(client, config, &self.namespace));
+        self.start_operator_of(config, &self.namespace.clone()).await;
     }
 
     /// Starts the operator with the settings of [`config`] and this way to the cluster.
     pub fn start_operator_through(&mut self, client: kube::Client) {
-        self.operator = Some(self.spawn(client, config(&self.namespace), &self.namespace));
-    }
-
-    /// Starts the operator with these settings and this way to the cluster.
-    pub fn start_operator_with_through(&mut self, config: Config, client: kube::Client) {
-        self.operator = Some(self.spawn(client, config, &self.namespace));
+        self.operator = Some(self.operator(client, Metrics::default()));
     }
 
     /// Starts the operator as one of another namespace, whose Secrets need no label.
     pub async fn start_operator_from(&mut self, operator_namespace: &str) {
-        self.start_operator_of(config(&self.namespace), operator_namespace).await;
+        self.start_operator_of(config(), operator_namespace).await;
     }
 
     /// The same with these settings.
     pub async fn start_operator_of(&mut self, config: Config, operator_namespace: &str) {
-        let client = client(self.control_plane).await;
-        self.operator = Some(self.spawn(client, config, operator_namespace));
+        self.start_operator_as(Options { config, ..Options::new(operator_namespace) }).await;
     }
 
     /// Starts the operator as one that runs in the cluster, in this namespace.
     pub async fn start_operator_in_cluster(&mut self, operator_namespace: &str) {
-        let client = client(self.control_plane).await;
-        let mut options = Options { config: config(&self.namespace), ..Options::new(operator_namespace) };
+        let mut options = Options { config: config(), ..Options::new(operator_namespace) };
         options.site.in_cluster = true;
-        self.operator = Some(self.run(client, options));
+        self.start_operator_as(options).await;
+    }
+
+    async fn start_operator_as(&mut self, mut options: Options) {
+        let account = self.account(&options.site.namespace, options.config.clone()).await;
+        options.site.name = account.name().to_owned();
+        options.site.service_account = account.name().to_owned();
+        self.operator = Some(self.run(account.client().await, options));
     }
 
     /// Starts the operator with the settings of [`config`], this way to the cluster, and these metrics.
@@ -97,20 +97,20 @@ impl World {
 
     /// An operator for this namespace with the settings of [`config`], besides the world's own.
     pub fn operator(&self, client: kube::Client, metrics: Metrics) -> Operator {
-        let options = Options { config: config(&self.namespace), metrics, ..Options::new(&self.namespace) };
-        self.run(client, options)
-    }
-
-    fn spawn(&self, client: kube::Client, config: Config, namespace: &str) -> Operator {
-        self.run(client, Options { config, ..Options::new(namespace) })
+        self.run(client, Options { config: config(), metrics, ..Options::new(&self.namespace) })
     }
 
     fn run(&self, client: kube::Client, options: Options) -> Operator {
         let (stop, canaries, metrics) =
             (CancellationToken::new(), self.canaries.clone(), options.metrics.clone());
         let transport = watched::transport(options.transport, &canaries);
-        let options = Options { transport, ..options };
-        let running = zitadel_operator::operator::run(canaries.watching(client), options, stop.clone());
+        let options = Options { transport, config: self.confined(options.config), ..options };
+        let client = match options.config.namespaces.as_slice() {
+            [] => rights::only(client, &self.namespace),
+            _ => client,
+        };
+        let client = self.forbidden.watching(canaries.watching(client));
+        let running = zitadel_operator::operator::run(client, options, stop.clone());
         let task = tokio::spawn(async move { running.await.expect("no controller ends by itself") });
         Operator { stop, task, metrics, canaries }
     }

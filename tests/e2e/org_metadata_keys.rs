@@ -131,7 +131,7 @@ async fn a_dropped_key_is_removed_and_a_renamed_one_moves() {
 async fn wakeful_world() -> World {
     let mut world = World::without_operator().await;
     let never = Growth { base: Duration::from_secs(3600), cap: Duration::from_secs(3600) };
-    let settings = config(&world.namespace);
+    let settings = config();
     let delays = Delays { dependency: never, slow: never, ..settings.delays };
     world.start_operator_with(Config { delays, ..settings }).await;
     world

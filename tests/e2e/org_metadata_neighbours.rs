@@ -11,6 +11,7 @@ use crate::org_metadata::{org_metadata, texts};
 use crate::org_metadata_keys::value;
 use crate::organization_grants::{HOME, share, through_shared, unshare};
 use crate::resident::Resident;
+use crate::rights::{Accounts, Forbidden, Rights};
 use crate::waits::{assert_message, condition};
 use crate::world::{World, config};
 
@@ -27,6 +28,9 @@ async fn neighbour(world: &World) -> World {
         organization: world.organization.clone(),
         zitadel: world.zitadel.clone(),
         operator: None,
+        rights: Rights::Namespaces,
+        accounts: Accounts::default(),
+        forbidden: Forbidden::default(),
         ..*world
     };
     let everybody = json!({ "namespaceSelector": {}, "organizations": [{ "all": true }] });
@@ -71,7 +75,7 @@ async fn the_owner_of_a_key_is_named_only_within_its_namespace() {
     let mut world = World::without_operator().await;
     let next = neighbour(&world).await;
     let namespaces = vec![world.namespace.clone(), next.namespace.clone()];
-    world.start_operator_of(Config { namespaces, ..config(&world.namespace) }, HOME).await;
+    world.start_operator_of(Config { namespaces, ..config() }, HOME).await;
     is_a_conflict_that_names_nobody(&world, &next).await;
 }
 
@@ -79,6 +83,7 @@ async fn the_owner_of_a_key_is_named_only_within_its_namespace() {
 async fn a_key_that_a_resource_of_another_operator_owns_is_a_conflict_by_key_too() {
     needs_double!("its own way into the data or the ledger");
     let mut world = World::without_operator().await;
+    world.rights = Rights::Namespaces;
     let mut next = neighbour(&world).await;
     world.start_operator_from(HOME).await;
     next.start_operator_from(HOME).await;

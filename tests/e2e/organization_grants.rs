@@ -68,7 +68,11 @@ pub async fn unshare_from(world: &World, home: &str) {
 
 /// A world whose namespace has these rights through its `ClusterConnection`.
 pub async fn shared(organizations: Value, create: bool) -> World {
-    let mut world = World::without_operator().await;
+    with_shared(World::without_operator().await, organizations, create).await
+}
+
+/// The same for this world.
+pub async fn with_shared(mut world: World, organizations: Value, create: bool) -> World {
     world.zitadel.configure(|behaviour| {
         behaviour.organization_features = OrganizationFeatures::Implemented;
     });
@@ -152,7 +156,7 @@ async fn what_another_namespace_created_it_may_neither_live_in_nor_take_over_nor
     let access = json!([grant(&world, &json!([]), true), grant(&other, &json!([]), true)]);
     share(&world, access).await;
     let namespaces = vec![world.namespace.clone(), other.namespace.clone()];
-    let both = zitadel_operator::engine::Config { namespaces, ..config(&world.namespace) };
+    let both = zitadel_operator::engine::Config { namespaces, ..config() };
     world.start_operator_of(both, HOME).await;
     world.apply(ORGANIZATION, "globex", through_shared(&world, json!({}))).await;
     let globex = world.resident(ORGANIZATION, "globex");

@@ -17,17 +17,17 @@ use crate::waits::{assert_kstatus, assert_message, condition};
 use crate::world::{World, config, through_connection};
 
 /// Nothing but a wake-up brings forward what waits.
-pub fn without_polls(namespaces: &[&World]) -> Config {
+pub fn without_polls() -> Config {
     let never = Growth { base: Duration::from_secs(600), cap: Duration::from_secs(600) };
-    let config = config(&namespaces[0].namespace);
+    let config = config();
     let delays = Delays { dependency: never, slow: never, ..config.delays };
-    Config { delays, namespaces: namespaces.iter().map(|world| world.namespace.clone()).collect(), ..config }
+    Config { delays, ..config }
 }
 
 /// A world in which nothing is polled.
 pub async fn world_without_polls() -> World {
     let mut world = World::without_operator().await;
-    world.start_operator_with(without_polls(&[&world])).await;
+    world.start_operator_with(without_polls()).await;
     world
 }
 
@@ -169,7 +169,8 @@ async fn its_deletion_waits_for_who_lives_in_it_names_the_near_and_counts_the_fa
     let (mut world, far) = (World::without_operator().await, World::without_operator().await);
     let all = json!([{ "all": true }]);
     share(&world, json!([grant(&world, &all, true), grant(&far, &all, false)])).await;
-    world.start_operator_of(without_polls(&[&world, &far]), HOME).await;
+    let namespaces = vec![world.namespace.clone(), far.namespace.clone()];
+    world.start_operator_of(Config { namespaces, ..without_polls() }, HOME).await;
     let globex = world.resident(ORGANIZATION, "globex");
     let spec = through_shared(&world, json!({ "deletionPolicy": "Delete" }));
     world.apply(ORGANIZATION, "globex", spec).await;

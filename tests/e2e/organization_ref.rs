@@ -66,7 +66,7 @@ async fn world_of(line: Behaviour) -> World {
     let mut world = World::without_operator().await;
     let organization_features = OrganizationFeatures::Implemented;
     world.zitadel.configure(|behaviour| *behaviour = Behaviour { organization_features, ..line });
-    world.start_operator_with(without_polls(&[&world])).await;
+    world.start_operator_with(without_polls()).await;
     world
 }
 
@@ -145,7 +145,7 @@ async fn without_the_referenced_resource_what_is_bound_goes_on_and_can_be_delete
     globex.delete().await;
     globex.until_gone().await;
     world.crash_operator().await;
-    world.start_operator_with(without_polls(&[&world])).await;
+    world.start_operator_with(without_polls()).await;
     for resident in residents(&world) {
         assert_eq!(condition(&resident.reconciled().await, "Ready")["reason"], "Available");
         resident.delete().await;

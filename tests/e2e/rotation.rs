@@ -4,12 +4,8 @@
 
 use std::time::Duration;
 
-use http::Method;
-use kube::client::{Body, ClientBuilder};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 use support::zitadel::{Actor, Mark, Request};
-use tower::util::MapRequestLayer;
 use zitadel_operator::engine::Config;
 use zitadel_operator::engine::backoff::{Delays, Growth};
 
@@ -82,10 +78,14 @@ impl Rotation {
     /// Starts an operator that does nothing again by itself, with or without the right to watch Secrets.
     async fn start(&mut self, watches: bool) {
         let never = Growth { base: Duration::from_secs(600), cap: Duration::from_secs(600) };
-        let settings = config(&self.world.namespace);
+        let settings = config();
         let delays = Delays { slow: never, dependency: never, transient: never, ..settings.delays };
-        let client = client(&self.world, watches).await;
-        self.world.start_operator_with_through(Config { delays, ..settings }, client);
+        if !watches {
+            self.world.forbidden.withhold("list secrets");
+            self.world.forbidden.withhold("watch secrets");
+            self.world.forbidden.expect("list secrets *");
+        }
+        self.world.start_operator_with(Config { delays, ..settings }).await;
     }
 
     /// A new credential of the user, as it lies in a Secret.
@@ -192,21 +192,6 @@ struct Cost {
     refused: usize,
     /// Of the token endpoint.
     mints: usize,
-}
-
-/// A way to the cluster on which Secrets can be watched or, as under a role of one's own, only be read by name.
-async fn client(world: &World, watches: bool) -> kube::Client {
-    let kubeconfig = Kubeconfig::read_from(world.control_plane.kubeconfig_path()).unwrap();
-    let options = KubeConfigOptions::default();
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
-    let restricted = MapRequestLayer::new(move |mut request: http::Request<Body>| {
-        if !watches && request.method() == Method::GET && request.uri().path().ends_with("/secrets") {
-            // Someone without any right.
-            request.headers_mut().insert("impersonate-user", http::HeaderValue::from_static("nobody"));
-        }
-        request
-    });
-    ClientBuilder::try_from(config).unwrap().with_layer(&restricted).build()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,10 +12,10 @@ use crate::waits::{condition, until_answered};
 use crate::world::{CONNECTION, World, config};
 
 /// Where nothing wakes it, a resource is left alone for longer than any test waits.
-fn patient(world: &World) -> zitadel_operator::engine::Config {
+fn patient() -> zitadel_operator::engine::Config {
     let never = Growth { base: Duration::from_secs(600), cap: Duration::from_secs(600) };
-    let delays = Delays { slow: never, dependency: never, ..config(&world.namespace).delays };
-    zitadel_operator::engine::Config { delays, ..config(&world.namespace) }
+    let delays = Delays { slow: never, dependency: never, ..config().delays };
+    zitadel_operator::engine::Config { delays, ..config() }
 }
 
 /// Puts a value into the Secret and the ConfigMap `values`.
@@ -42,7 +42,7 @@ async fn value(world: &World, key: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_secret_or_config_map_reaches_zitadel_without_waiting_for_a_resync() {
     let mut world = World::without_operator().await;
-    world.start_operator_with(patient(&world)).await;
+    world.start_operator_with(patient()).await;
     let metadata = world.resident("OrgMetadata", "acme");
     let entries = json!([
         { "key": "secret", "valueFrom": { "secretKeyRef": { "name": "values", "key": "key" } } },
@@ -66,7 +66,7 @@ async fn a_new_credential_is_used_at_once() {
     let mut world = World::without_operator().await;
     let good = world.person.token().to_owned();
     world.store_token("no-token-of-this-server").await;
-    world.start_operator_with(patient(&world)).await;
+    world.start_operator_with(patient()).await;
     let refused = |c: &Value| condition(c, "Ready")["reason"] == "Unauthorized";
     world.until("Connection", CONNECTION, "was refused", refused).await;
     world.store_token(&good).await;

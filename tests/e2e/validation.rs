@@ -182,7 +182,7 @@ async fn the_deletion_of_what_does_not_parse_is_blocked_until_the_printed_patch_
 async fn a_connection_that_does_not_exist_wakes_its_users_when_it_is_created() {
     let mut world = World::without_operator().await;
     let never = Growth { base: Duration::from_secs(3600), cap: Duration::from_secs(3600) };
-    let short = config(&world.namespace);
+    let short = config();
     let delays = Delays { dependency: never, ..short.delays };
     world.start_operator_with(Config { delays, ..short }).await;
     world

@@ -1,9 +1,11 @@
 //! A namespace, a ZITADEL and an operator for one test.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{CustomResourceExt, ResourceExt};
@@ -19,6 +21,8 @@ use zitadel_operator::runtime::telemetry::may_be_logged;
 
 use crate::operators::Operator;
 use crate::person::Person;
+use crate::rights::{Accounts, Forbidden, Rights};
+use crate::verdicts;
 
 /// No wait of a test is longer.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -60,9 +64,14 @@ pub struct World {
     pub operator: Option<Operator>,
     /// What may show nowhere: every value of a Secret, and the credentials in every request.
     pub canaries: Canaries,
+    /// What its operators may do.
+    pub rights: Rights,
+    pub accounts: Accounts,
+    /// What its operators were refused.
+    pub forbidden: Forbidden,
 }
 
-/// A real server keeps nothing of a test, and no secret has shown anywhere.
+/// A real server keeps nothing of a test, no secret has shown anywhere, and the rights of the chart were enough.
 impl Drop for World {
     fn drop(&mut self) {
         // An operator at work could still make a project in what is about to go.
@@ -70,7 +79,11 @@ impl Drop for World {
         if real_zitadel().is_some() {
             self.clean_up();
         }
+        if std::thread::panicking() {
+            eprintln!("the operator had the rights of {:?}", self.rights);
+        }
         self.canaries.end();
+        self.forbidden.end();
     }
 }
 
@@ -88,7 +101,7 @@ impl World {
 }
 
 /// Delays short enough for tests and still growing.
-pub fn config(namespace: &str) -> Config {
+pub fn config() -> Config {
     let growth = |base, cap| Growth { base: Duration::from_millis(base), cap: Duration::from_millis(cap) };
     Config {
         min_resync: Duration::from_millis(100),
@@ -100,7 +113,6 @@ pub fn config(namespace: &str) -> Config {
             slow: growth(500, 2000),
             rare: Duration::from_secs(1),
         },
-        namespaces: vec![namespace.to_owned()],
         ..Config::default()
     }
 }
@@ -121,9 +133,21 @@ impl World {
         Self::on(control_plane).await
     }
 
+    /// One whose namespace can go. With it go its RoleBindings, at once: an operator that has rights by these alone
+    /// could not end its work, and is refused the Secrets of one that has rights everywhere.
+    pub async fn to_be_deleted() -> Self {
+        let mut world = Self::without_operator().await;
+        world.rights = Rights::Cluster;
+        for verb in ["get", "list", "watch"] {
+            world.forbidden.expect(&format!("{verb} secrets {}", world.namespace));
+        }
+        world
+    }
+
     /// The same on a control plane that has the CRDs.
     pub async fn on(control_plane: &'static ControlPlane) -> Self {
         canary::install(may_be_logged);
+        verdicts::watch(control_plane);
         let canaries = Watch::shared().begin();
         let client = canaries.marking(client(control_plane).await);
         let zitadel = Double::start().await;
@@ -136,9 +160,19 @@ impl World {
             Some(_) => person.create_organization(&namespace).await,
             None => zitadel.add_organization("acme"),
         };
-        let operator = None;
-        let world =
-            Self { control_plane, client, person, organization, zitadel, namespace, operator, canaries };
+        let world = Self {
+            control_plane,
+            client,
+            person,
+            organization,
+            zitadel,
+            namespace,
+            operator: None,
+            canaries,
+            rights: Rights::of_this_test(),
+            accounts: Accounts::default(),
+            forbidden: Forbidden::default(),
+        };
         world.create_namespace().await;
         world.store_token(&token).await;
         let spec = json!({
@@ -180,14 +214,9 @@ impl World {
     pub fn api(&self, kind: &str) -> Api<DynamicObject> {
         let definition =
             crd::all().into_iter().find(|crd| crd.spec.names.kind == kind).expect("one of our kinds");
-        let resource = ApiResource {
-            group: definition.spec.group,
-            version: "v1alpha1".into(),
-            api_version: "zitadel-operator.dev/v1alpha1".into(),
-            kind: kind.into(),
-            plural: definition.spec.names.plural,
-        };
-        match definition.spec.scope.as_str() {
+        let scope = definition.spec.scope.clone();
+        let resource = resource(definition);
+        match scope.as_str() {
             "Cluster" => Api::all_with(self.client.clone(), &resource),
             _ => Api::namespaced_with(self.client.clone(), &self.namespace, &resource),
         }
@@ -267,13 +296,29 @@ pub fn through_connection(mut spec: Value) -> Value {
     spec
 }
 
+/// The resource that this defines.
+pub fn resource(definition: CustomResourceDefinition) -> ApiResource {
+    ApiResource {
+        group: definition.spec.group,
+        version: "v1alpha1".into(),
+        api_version: "zitadel-operator.dev/v1alpha1".into(),
+        kind: definition.spec.names.kind,
+        plural: definition.spec.names.plural,
+    }
+}
+
 fn person() -> PatchParams {
     PatchParams::apply("a-person").force()
 }
 
 /// A client of its own connection pool: tests have a runtime each.
 pub async fn client(control_plane: &ControlPlane) -> kube::Client {
-    let kubeconfig = Kubeconfig::read_from(control_plane.kubeconfig_path()).unwrap();
+    client_at(&control_plane.kubeconfig_path()).await
+}
+
+/// A client of its own for who has only the kubeconfig.
+pub async fn client_at(kubeconfig: &Path) -> kube::Client {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
     let config =
         kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
     kube::Client::try_from(config).unwrap()

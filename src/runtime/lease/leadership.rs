@@ -5,6 +5,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Whether this process leads. Clones share one state; asking is one atomic read and one clock read.
+///
+/// It begins at most once and ends at most once: who stood by may lead, who led leads never again.
 #[derive(Clone, Debug)]
 pub struct Leadership {
     term: Arc<Term>,
@@ -15,23 +17,35 @@ struct Term {
     start: Instant,
     /// Nanoseconds after `start` at which leadership ends unless it is extended; 0 when it is over.
     valid_for: AtomicU64,
+    begun: CancellationToken,
     lost: CancellationToken,
 }
 
 impl Leadership {
     /// For a process without leader election: leads for ever.
     pub fn always() -> Self {
-        Self::new(Instant::now(), u64::MAX)
+        let always = Self::pending();
+        always.term.valid_for.store(u64::MAX, Ordering::Release);
+        always.term.begun.cancel();
+        always
     }
 
-    /// For a process that leads until then, unless it is extended.
-    pub(super) fn until(deadline: Instant) -> Self {
-        let start = Instant::now();
-        Self::new(start, nanos(deadline.saturating_duration_since(start)))
+    /// For a process that stands by until [`Self::begin`].
+    pub fn pending() -> Self {
+        let (start, valid_for) = (Instant::now(), AtomicU64::new(0));
+        let (begun, lost) = (CancellationToken::new(), CancellationToken::new());
+        Self { term: Arc::new(Term { start, valid_for, begun, lost }) }
     }
 
-    fn new(start: Instant, valid_for: u64) -> Self {
-        Self { term: Arc::new(Term { start, valid_for: valid_for.into(), lost: CancellationToken::new() }) }
+    /// From now on it leads, until then unless it is extended. The elector's to call.
+    pub fn begin(&self, deadline: Instant) {
+        self.extend(deadline);
+        self.term.begun.cancel();
+    }
+
+    /// Cancelled once this process leads, and ever after: it stood by until then.
+    pub fn begun(&self) -> &CancellationToken {
+        &self.term.begun
     }
 
     /// Whether a write may still be sent: the last renewal is recent enough by this process's own clock.

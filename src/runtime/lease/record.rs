@@ -24,6 +24,14 @@ impl Record {
             since,
         }
     }
+
+    /// From when on `me` may write it.
+    pub(super) fn free_at(&self, me: &str) -> Instant {
+        match self.holder.as_str() {
+            holder if holder.is_empty() || holder == me => self.since,
+            _ => self.since + self.duration,
+        }
+    }
 }
 
 /// What to do about the Lease now.
@@ -43,7 +51,7 @@ pub(super) fn decide(record: Option<&Record>, now: Instant, me: &str) -> Decisio
         None => Decision::Acquire,
         Some(record) if record.holder.is_empty() => Decision::Acquire,
         Some(record) if record.holder == me => Decision::Renew,
-        Some(record) if now >= record.since + record.duration => Decision::Acquire,
+        Some(record) if now >= record.free_at(me) => Decision::Acquire,
         Some(_) => Decision::Wait,
     }
 }

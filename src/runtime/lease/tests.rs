@@ -2,13 +2,17 @@
 
 use super::*;
 use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use futures::stream;
 use serde_json::{Value, json};
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use tokio::sync::broadcast;
 use tokio::time::{advance, sleep};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -25,10 +29,19 @@ enum Link {
     Deaf,
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct ApiServer {
     stored: Arc<Mutex<Option<Lease>>>,
     writes: Arc<AtomicUsize>,
+    /// Nobody hears of it where watches are refused.
+    changes: Option<broadcast::Sender<Lease>>,
+}
+
+impl Default for ApiServer {
+    fn default() -> Self {
+        let changes = Some(broadcast::Sender::new(16));
+        Self { stored: Arc::default(), writes: Arc::default(), changes }
+    }
 }
 
 #[derive(Clone)]
@@ -73,6 +86,8 @@ impl ApiServer {
         }
         let lease = self.versioned(lease);
         *stored = Some(lease.clone());
+        // Nobody may be watching.
+        self.changes.iter().for_each(|changes| drop(changes.send(lease.clone())));
         Json(lease).into_response()
     }
 
@@ -82,6 +97,19 @@ impl ApiServer {
             None => refusal(404, "NotFound", "not found"),
         }
     }
+}
+
+/// What changes from now on.
+fn events(process: &Process) -> Response {
+    let Some(changes) = &process.server.changes else {
+        return refusal(403, "Forbidden", "leases is forbidden");
+    };
+    let heard = stream::unfold((changes.subscribe(), process.clone()), |(mut changes, process)| async move {
+        let lease = changes.recv().await.ok()?;
+        let event = json!({ "type": "MODIFIED", "object": process.answer(|| lease).await });
+        Some((Ok::<_, Infallible>(format!("{event}\n")), (changes, process)))
+    });
+    Body::from_stream(heard).into_response()
 }
 
 fn refusal(code: u16, reason: &str, message: &str) -> Response {
@@ -95,11 +123,18 @@ impl Process {
         *self.link.lock().unwrap() = link;
     }
 
-    async fn answer(&self, carry_out: impl FnOnce() -> Response) -> Response {
+    async fn respond(&self, carry_out: impl FnOnce() -> Response) -> Response {
         let link = *self.link.lock().unwrap();
         match link {
-            Link::Up => carry_out(),
             Link::Forbidden => refusal(403, "Forbidden", "leases is forbidden"),
+            _ => self.answer(carry_out).await,
+        }
+    }
+
+    async fn answer<T>(&self, carry_out: impl FnOnce() -> T) -> T {
+        let link = *self.link.lock().unwrap();
+        match link {
+            Link::Up | Link::Forbidden => carry_out(),
             Link::Dead => std::future::pending().await,
             Link::Deaf => {
                 carry_out();
@@ -110,11 +145,12 @@ impl Process {
 
     fn elector(&self) -> Elector {
         let one = get(|State(process): State<Process>| async move {
-            process.answer(|| process.server.read()).await
+            process.respond(|| process.server.read()).await
         })
         .put(write);
+        let watch = async |State(process): State<Process>| process.respond(|| events(&process)).await;
         let routes = axum::Router::new()
-            .route(COLLECTION, post(write))
+            .route(COLLECTION, post(write).get(watch))
             .route(&format!("{COLLECTION}/leader"), one)
             .with_state(self.clone());
         Elector::new(kube::Client::new(routes, "ops"), "ops", "leader", self.name)
@@ -127,7 +163,7 @@ impl Process {
 }
 
 async fn write(State(process): State<Process>, Json(lease): Json<Lease>) -> Response {
-    process.answer(|| process.server.store(lease)).await
+    process.respond(|| process.server.store(lease)).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -264,6 +300,55 @@ async fn a_released_lease_is_taken_without_waiting_for_its_expiry() {
     assert!(released.elapsed() < SECOND, "{:?}", released.elapsed());
 }
 
+/// How long after the release a candidate leads that was standing by.
+async fn released_to_who_stands_by(server: ApiServer) -> Duration {
+    let (tenure, candidate) = (server.process("a").lead().await, server.process("b"));
+    let standby = tokio::spawn(async move { candidate.lead().await });
+    sleep(30 * SECOND).await;
+    tenure.release().await.unwrap();
+    let released = Instant::now();
+    assert!(standby.await.unwrap().leadership().is_leader());
+    released.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stands_by_is_told_of_a_release() {
+    let took = released_to_who_stands_by(ApiServer::default()).await;
+    assert!(took < SECOND / 5, "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_not_watch_sees_a_release_some_seconds_later() {
+    let took = released_to_who_stands_by(ApiServer { changes: None, ..ApiServer::default() }).await;
+    assert!(took < 5 * SECOND, "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stands_by_leads_within_the_lease_time_after_the_leader_went_silent() {
+    for silent_after in [0, 500, 1000, 1500] {
+        let server = ApiServer::default();
+        let (a, candidate) = (server.process("a"), server.process("b"));
+        let tenure = a.lead().await;
+        let standby = tokio::spawn(async move { candidate.lead().await });
+        sleep(30 * SECOND + Duration::from_millis(silent_after)).await;
+        a.set(Link::Dead);
+        let silent = Instant::now();
+        standby.await.unwrap();
+        let took = silent.elapsed();
+        assert!(took < 15 * SECOND + SECOND / 5 && took > 12 * SECOND, "{took:?}");
+        assert!(!tenure.leadership().is_leader());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn leadership_begins_when_the_lease_is_held() {
+    let elector = ApiServer::default().process("a").elector();
+    let leadership = elector.leadership();
+    assert!(!leadership.is_leader() && !leadership.begun().is_cancelled());
+    let _tenure = elector.acquire(&CancellationToken::new()).await.unwrap();
+    assert!(leadership.is_leader() && leadership.begun().is_cancelled());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_dropped_tenure_is_over() {
     let server = ApiServer::default();
@@ -287,7 +372,7 @@ async fn errors_name_the_lease_and_the_remedy() {
     assert_eq!(
         messages,
         [
-            "Lease ops/leader: leases is forbidden (needs get, create and update on leases.coordination.k8s.io)",
+            "Lease ops/leader: leases is forbidden (needs get, create, update and watch on leases.coordination.k8s.io)",
             "Lease ops/leader: no answer from the API server within 4s",
         ]
     );

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::process::{Process, kubeconfig};
+use super::process::Process;
 use crate::needs_double;
 use crate::waits::{condition, until_answered};
 use crate::world::{CONNECTION, World, through_connection};
@@ -139,7 +139,7 @@ fn huge(n: usize) -> Value {
 async fn large_resources_cost_bounded_memory_and_processor_time() {
     needs_double!("the ledger");
     let world = World::without_operator().await;
-    let operator = Process::start(&world, &kubeconfig(&world, &world.control_plane.url()), &[]);
+    let operator = Process::start(&world, &[]).await;
     for n in 0..4 {
         let annotation = json!({ "example.com/ballast": "x".repeat(200_000) });
         world.try_apply_annotated("OrgMetadata", &format!("m{n}"), annotation, huge(n)).await.unwrap();
@@ -169,7 +169,7 @@ async fn an_answer_without_end_costs_no_memory() {
     let world = World::without_operator().await;
     let endless = support::zitadel::Fault::oversized(64 << 20).on(Method::GET);
     let fault = world.zitadel.inject(endless);
-    let operator = Process::start(&world, &kubeconfig(&world, &world.control_plane.url()), &[]);
+    let operator = Process::start(&world, &[]).await;
     world.apply_project("web", json!({})).await;
     world.until_ready_reason("web", "Unavailable").await;
     until_answered("asked a few times", async || (world.zitadel.ledger().requests().len() >= 3, ())).await;

@@ -8,13 +8,13 @@ use support::control_plane::AuditMark;
 use support::zitadel::{Mark, OrganizationFeatures};
 use zitadel_operator::engine::metrics::Metrics;
 
-use super::process::{Process, kubeconfig};
+use super::process::Process;
 use crate::needs_double;
 use crate::organization::ORGANIZATION;
 use crate::organization_ref::{by_reference, every_kind, residents};
 use crate::resident::Resident;
 use crate::waits::until_answered;
-use crate::world::{self, World};
+use crate::world::World;
 
 /// A world with one resource of each kind, as an operator left it that is gone.
 async fn left_behind() -> World {
@@ -106,14 +106,13 @@ async fn a_status_without_the_fields_of_a_later_version_costs_no_write_to_zitade
 async fn a_second_process_says_who_leads_does_nothing_and_takes_over() {
     needs_double!("the ledger");
     let world = World::without_operator().await;
-    let kubeconfig = kubeconfig(&world, &world.control_plane.url());
     let elect = ["--leader-election", "true"];
-    let first = Process::start(&world, &kubeconfig, &elect);
+    let first = Process::start(&world, &elect).await;
     world.apply_project("web", json!({})).await;
     world.until_ready("web").await;
     let leads = |log: Vec<Value>| log.into_iter().find(|line| line["message"] == "leading");
     let leader = leads(first.log()).expect("a leader")["identity"].clone();
-    let second = Process::start(&world, &kubeconfig, &elect);
+    let second = Process::start(&world, &elect).await;
     until_answered("said who leads", async || {
         let said = "another process leads, this one stands by";
         let log = second.log();
@@ -133,8 +132,7 @@ async fn a_second_process_says_who_leads_does_nothing_and_takes_over() {
 async fn two_operators_at_once_make_nothing_twice_and_come_to_rest() {
     needs_double!("the ledger");
     let world = World::new().await;
-    let client = world::client(world.control_plane).await;
-    let _second = world.operator(client, Metrics::default());
+    let _second = world.operator(world.operator_client().await, Metrics::default());
     let names: Vec<String> = (0..5).map(|n| format!("p{n}")).collect();
     for name in &names {
         world.apply_project(name, json!({})).await;

@@ -8,6 +8,7 @@ pub mod process;
 mod proxy;
 mod rights;
 mod silence;
+mod standby;
 mod status;
 mod tap;
 mod view;

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 use support::canary::Canaries;
+use zitadel_operator::engine::Config;
 
+use crate::rights::Forbidden;
 use crate::waits::until_answered;
-use crate::world::World;
+use crate::world::{World, config};
 
 /// Clock ticks a second in `/proc`, on every Linux.
 const TICKS: u64 = 100;
@@ -20,6 +22,7 @@ pub struct Process {
     child: Child,
     log: Arc<Mutex<Vec<Value>>>,
     canaries: Canaries,
+    forbidden: Forbidden,
 }
 
 impl Drop for Process {
@@ -31,25 +34,36 @@ impl Drop for Process {
 
 impl Process {
     /// Starts one that follows the world's namespace, and has its Lease there.
-    pub fn start(world: &World, kubeconfig: &Path, arguments: &[&str]) -> Self {
+    pub async fn start(world: &World, arguments: &[&str]) -> Self {
+        Self::start_through(&world.control_plane.url(), world, arguments).await
+    }
+
+    /// The same for this URL of the API server.
+    pub async fn start_through(url: &str, world: &World, arguments: &[&str]) -> Self {
+        let followed = Config { namespaces: vec![world.namespace.clone()], ..config() };
+        let account = world.account(&world.namespace, followed).await;
+        let kubeconfig = redirected(account.kubeconfig(), &world.control_plane.url(), url);
         let mut command = Command::new(env!("CARGO_BIN_EXE_zitadel-operator"));
         command.args(["run", "--admin-address", "127.0.0.1:0", "--watch-namespace", &world.namespace]);
         command.args(arguments).env_clear().env("KUBECONFIG", kubeconfig);
-        command.envs([("POD_NAMESPACE", world.namespace.as_str()), ("LOG_FORMAT", "json")]);
+        command.envs([("POD_NAMESPACE", world.namespace.as_str()), ("OPERATOR_NAME", account.name())]);
+        command.env("LOG_FORMAT", "json");
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a process");
         let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
-        let process = Self { child, log: Arc::default(), canaries: world.canaries.clone() };
+        let (canaries, forbidden) = (world.canaries.clone(), world.forbidden.clone());
+        let process = Self { child, log: Arc::default(), canaries, forbidden };
         process.follow(stdout);
         process.follow(stderr);
         process
     }
 
-    /// Keeps what it writes, and searches it for secrets.
+    /// Keeps what it writes, and searches it for secrets and for rights that it lacks.
     fn follow(&self, stream: impl Read + Send + 'static) {
-        let (log, canaries) = (self.log.clone(), self.canaries.clone());
+        let (log, canaries, forbidden) = (self.log.clone(), self.canaries.clone(), self.forbidden.clone());
         std::thread::spawn(move || {
             for line in BufReader::new(stream).lines().map_while(Result::ok) {
                 canaries.watch().look(format_args!("what the binary writes"), line.as_bytes());
+                forbidden.read(&line);
                 let line = serde_json::from_str(&line).unwrap_or_else(|_| line.into());
                 log.lock().unwrap().push(line);
             }
@@ -58,9 +72,51 @@ impl Process {
 
     /// Ends it as the kubelet does.
     pub async fn terminate(mut self) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill").success());
-        until_answered("ended", async || (!self.is_running(), ())).await;
+        self.signal("TERM");
+        self.until_ended().await;
+    }
+
+    pub fn signal(&self, name: &str) {
+        let (signal, pid) = (format!("-{name}"), self.child.id().to_string());
+        assert!(Command::new("kill").args([signal, pid]).status().expect("kill").success());
+    }
+
+    /// Waits for its end; answers its exit code, if it was not killed.
+    pub async fn until_ended(&mut self) -> Option<i32> {
+        let ended = until_answered("ended", async || {
+            let status = self.child.try_wait().expect("its state");
+            (status.is_some(), status)
+        });
+        ended.await.and_then(|status| status.code())
+    }
+
+    /// Waits until it has logged this message; answers the line.
+    pub async fn until_logged(&self, message: &str) -> Value {
+        let line = until_answered(&format!("logged {message:?}"), async || {
+            let line = self.log().into_iter().find(|line| line["message"] == message);
+            (line.is_some(), line)
+        });
+        line.await.expect("a line")
+    }
+
+    /// What its probe of readiness answers.
+    pub async fn readyz(&self) -> (u16, String) {
+        let answer = self.admin("readyz").await;
+        (answer.status().as_u16(), answer.text().await.expect("a text"))
+    }
+
+    pub async fn until_ready(&self) {
+        until_answered("ready", async || {
+            let (status, text) = self.readyz().await;
+            (status == 200, text)
+        })
+        .await;
+    }
+
+    async fn admin(&self, path: &str) -> reqwest::Response {
+        let starting = self.until_logged("starting").await;
+        let address = starting["admin"].as_str().expect("an address");
+        reqwest::get(format!("http://{address}/{path}")).await.expect("an answer")
     }
 
     /// What it logged so far.
@@ -89,23 +145,17 @@ impl Process {
 
     /// The page that Prometheus reads.
     pub async fn metrics(&self) -> String {
-        let starting = until_answered("said where its probes are", async || {
-            let starting = self.log().into_iter().find(|line| line["message"] == "starting");
-            (starting.is_some(), starting)
-        });
-        let admin = starting.await.expect("a line")["admin"].as_str().expect("an address").to_owned();
-        let answer = reqwest::get(format!("http://{admin}/metrics")).await.expect("an answer");
+        let answer = self.admin("metrics").await;
         let text = answer.text().await.expect("metrics");
         self.canaries.watch().look(format_args!("/metrics"), text.as_bytes());
         text
     }
 }
 
-/// A kubeconfig of the administrator for this URL of the API server.
-pub fn kubeconfig(world: &World, url: &str) -> PathBuf {
-    let control_plane = world.control_plane;
-    let path = control_plane.kubeconfig_for(&world.namespace, control_plane.admin_token()).unwrap();
-    let text = std::fs::read_to_string(&path).unwrap().replace(&control_plane.url(), url);
-    std::fs::write(&path, text).unwrap();
+/// The same kubeconfig for another URL of the API server.
+fn redirected(kubeconfig: &Path, from: &str, to: &str) -> PathBuf {
+    let text = std::fs::read_to_string(kubeconfig).unwrap();
+    let path = kubeconfig.with_extension("redirected");
+    std::fs::write(&path, text.replace(from, to)).unwrap();
     path
 }

@@ -4,8 +4,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use socket2::{SockFilter, SockRef};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+
+/// The program of a packet filter that lets nothing through: `BPF_RET | BPF_K` with length 0.
+const DROP: SockFilter = SockFilter::new(0x06, 0, 0, 0);
 
 /// Passes bytes on; ends with the runtime of its test.
 pub struct Proxy {
@@ -33,7 +37,8 @@ impl Proxy {
         format!("https://{}", self.address)
     }
 
-    /// From now on nothing that is sent over the connections of now arrives, and none of them ends. New ones work.
+    /// From now on nothing that is sent over the connections of now arrives, probes of the kernel neither, and none of
+    /// them ends. New ones work.
     pub fn drop_packets(&self) {
         std::mem::take(&mut *self.alive.lock().unwrap()).cancel();
     }
@@ -44,6 +49,9 @@ async fn pass_on(mut client: TcpStream, server: String, dead: CancellationToken)
     tokio::select! {
         passed = tokio::io::copy_bidirectional(&mut client, &mut server) => passed.map(drop),
         // Both sockets stay open.
-        () = dead.cancelled() => std::future::pending().await,
+        () = dead.cancelled() => {
+            SockRef::from(&client).attach_filter(&[DROP])?;
+            std::future::pending().await
+        }
     }
 }

@@ -2,89 +2,22 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
+use support::control_plane::AuditMark;
 use zitadel_operator::engine::metrics::Metrics;
 
 use crate::needs_double;
 use crate::waits::{assert_message, condition, until_answered};
-use crate::world::{CONNECTION, World};
+use crate::world::{CONNECTION, World, config};
 
-/// A service account of the world's namespace, whose rights can be given and taken.
-struct Account<'a> {
-    world: &'a World,
-    user: String,
-}
-
-impl<'a> Account<'a> {
-    /// One that may do what the installed operator may, once it is let.
-    async fn of(world: &'a World) -> Self {
-        let account = json!({ "metadata": { "name": "operator" } });
-        let accounts = Api::<ServiceAccount>::namespaced(world.client.clone(), &world.namespace);
-        let account = serde_json::from_value(account).unwrap();
-        accounts.create(&PostParams::default(), &account).await.unwrap();
-        let verbs = ["get", "list", "watch", "patch"];
-        let rules = json!([
-            { "apiGroups": ["zitadel-operator.dev"], "resources": ["*"], "verbs": verbs },
-            { "apiGroups": [""], "resources": ["namespaces", "secrets", "configmaps"], "verbs": verbs[..3] },
-            { "apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"] },
-        ]);
-        let role = json!({ "metadata": { "name": world.namespace }, "rules": rules });
-        let roles = Api::<ClusterRole>::all(world.client.clone());
-        roles.create(&PostParams::default(), &serde_json::from_value(role).unwrap()).await.unwrap();
-        let user = format!("system:serviceaccount:{}:operator", world.namespace);
-        Self { world, user }
-    }
-
-    async fn client(&self) -> kube::Client {
-        let control_plane = self.world.control_plane;
-        let mut kubectl = control_plane.kubectl();
-        kubectl.args(["create", "token", "operator", "-n", &self.world.namespace]);
-        let token = String::from_utf8(kubectl.output().unwrap().stdout).unwrap();
-        let path = control_plane.kubeconfig_for(&self.world.namespace, token.trim()).unwrap();
-        let (kubeconfig, options) = (Kubeconfig::read_from(path).unwrap(), KubeConfigOptions::default());
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
-        kube::Client::try_from(config).unwrap()
-    }
-
-    fn bindings(&self) -> Api<ClusterRoleBinding> {
-        Api::all(self.world.client.clone())
-    }
-
-    async fn give(&self) {
-        let namespace = &self.world.namespace;
-        let binding = json!({
-            "metadata": { "name": namespace },
-            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": namespace },
-            "subjects": [{ "kind": "ServiceAccount", "name": "operator", "namespace": namespace }],
-        });
-        let binding = serde_json::from_value(binding).unwrap();
-        self.bindings().create(&PostParams::default(), &binding).await.unwrap();
-    }
-
-    async fn take(&self) {
-        self.bindings().delete(&self.world.namespace, &DeleteParams::default()).await.unwrap();
-        let mut kubectl = self.world.control_plane.kubectl();
-        let (user, namespace) = (format!("--as={}", self.user), self.world.namespace.as_str());
-        kubectl.args(["auth", "can-i", "patch", "projects.zitadel-operator.dev", "-n", namespace, &user]);
-        until_answered("lost the right", async || (!kubectl.output().unwrap().status.success(), ())).await;
-    }
-
-    /// What it was refused since the mark.
-    fn refused(&self, since: support::control_plane::AuditMark) -> usize {
-        let entries = self.world.control_plane.audit_since(since).unwrap().into_iter();
-        entries.filter(|e| e.user.username == self.user && e.response_status.code == 403).count()
-    }
-
-    async fn remove(self) {
-        let roles = Api::<ClusterRole>::all(self.world.client.clone());
-        roles.delete(&self.world.namespace, &DeleteParams::default()).await.unwrap();
-        self.bindings().delete(&self.world.namespace, &DeleteParams::default()).await.unwrap();
-    }
+/// What was refused in the world's namespace since the mark, of what changes something.
+fn refused(world: &World, since: AuditMark) -> usize {
+    let entries = world.control_plane.audit_since(since).unwrap().into_iter();
+    let here = entries.filter(|entry| entry.object_ref.namespace == world.namespace);
+    here.filter(|entry| entry.response_status.code == 403).count()
 }
 
 fn page(registry: &Registry) -> String {
@@ -97,7 +30,9 @@ fn page(registry: &Registry) -> String {
 async fn rights_that_come_late_go_and_come_back_need_no_restart_and_their_lack_is_told() {
     needs_double!("the ledger");
     let world = World::without_operator().await;
-    let account = Account::of(&world).await;
+    world.forbidden.expect("* * *");
+    let account = world.account(&world.namespace, config()).await;
+    account.take().await;
     let mut registry = Registry::default();
     let metrics = Metrics::registered(&mut registry);
     let _operator = world.operator(account.client().await, metrics);
@@ -118,12 +53,12 @@ async fn rights_that_come_late_go_and_come_back_need_no_restart_and_their_lack_i
     let counted = async || {
         let page = page(&registry);
         let told = page.contains(r#"kubernetes_failures_total{kind="Project"}"#);
-        (told && account.refused(audit) >= 2, page)
+        (told && refused(&world, audit) >= 2, page)
     };
     until_answered("was refused, and told so", counted).await;
-    let before = account.refused(audit);
+    let before = refused(&world, audit);
     world.assert_calm().await;
-    let refused = account.refused(audit) - before;
+    let refused = refused(&world, audit) - before;
     // Two projects and the connection, each after 0.1 to 1 s, with up to three calls; a hot loop makes thousands.
     assert!(refused <= 90, "{refused} refused writes in 3 s");
     let made = |method: &str| world.writes_since(mark).iter().filter(|call| call.method == method).count();
@@ -135,7 +70,6 @@ async fn rights_that_come_late_go_and_come_back_need_no_restart_and_their_lack_i
     assert_eq!(renamed["status"]["id"], web["status"]["id"]);
     assert_eq!((made("PUT"), made("POST")), (1, 1));
     assert_eq!(world.project_names().await, ["renamed", "new"]);
-    account.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

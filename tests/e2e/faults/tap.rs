@@ -1,20 +1,18 @@
 //! A way to the cluster on which lists and watches of one kind can be late, old, or refused with 410.
 
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 
-use axum::body::{Body as AnyBody, HttpBody};
+use axum::body::Body as AnyBody;
 use bytes::Bytes;
-use futures::future::BoxFuture;
 use futures::{Stream, StreamExt, stream};
 use http::{Method, Request, Response};
-use kube::client::{Body, ClientBuilder};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::client::Body;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tower::{BoxError, Layer, Service};
+use tower::BoxError;
 
+use crate::way;
 use crate::world::World;
 
 /// What happens to the watches.
@@ -49,12 +47,22 @@ impl Tap {
         Self { plural, mode, asked: Arc::default(), listed: Arc::default(), replayed: Arc::default() }
     }
 
-    /// A client whose requests come through here.
+    /// A client of the world's operator; its requests come through here.
     pub async fn client(&self, world: &World) -> kube::Client {
-        let kubeconfig = Kubeconfig::read_from(world.control_plane.kubeconfig_path()).unwrap();
-        let options = KubeConfigOptions::default();
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
-        ClientBuilder::try_from(config).unwrap().with_layer(self).build()
+        let tap = self.clone();
+        way::with(world.operator_client().await, move |client, request| {
+            let (tap, kind) = (tap.clone(), tap.kind_of(&request));
+            tap.asked.lock().unwrap().extend(kind.clone());
+            async move {
+                let (parts, body) = client.send(request).await?.into_parts();
+                let body = match kind {
+                    Some(asked) if asked.watch => tap.watched(body),
+                    Some(_) => tap.listed(body).await?,
+                    None => AnyBody::new(body),
+                };
+                kube::Result::Ok(Response::from_parts(parts, body))
+            }
+        })
     }
 
     /// From now on the watches bring nothing.
@@ -87,15 +95,16 @@ impl Tap {
         followed.then(|| Asked { at: Instant::now(), watch })
     }
 
-    fn watched(&self, body: AnyBody) -> AnyBody {
-        AnyBody::from_stream(tapped(body.into_data_stream(), self.mode.subscribe()))
+    fn watched(&self, body: Body) -> AnyBody {
+        let body = AnyBody::new(body).into_data_stream();
+        AnyBody::from_stream(tapped(body, self.mode.subscribe()))
     }
 
-    async fn listed(&self, body: AnyBody) -> Result<AnyBody, BoxError> {
+    async fn listed(&self, body: Body) -> kube::Result<AnyBody> {
         let replayed = self.replayed.lock().unwrap().clone();
         let served = match replayed {
             Some(old) => old,
-            None => axum::body::to_bytes(body, usize::MAX).await?,
+            None => body.collect_bytes().await?,
         };
         *self.listed.lock().unwrap() = Some(served.clone());
         Ok(AnyBody::from(served))
@@ -132,50 +141,4 @@ fn gone() -> Bytes {
         "message": "too old resource version: 1 (2)", "reason": "Expired",
     });
     Bytes::from(format!("{}\n", json!({ "type": "ERROR", "object": status })))
-}
-
-impl<S> Layer<S> for Tap {
-    type Service = Tapped<S>;
-
-    fn layer(&self, inner: S) -> Tapped<S> {
-        Tapped { tap: self.clone(), inner }
-    }
-}
-
-/// A service behind a [`Tap`].
-pub struct Tapped<S> {
-    tap: Tap,
-    inner: S,
-}
-
-impl<S, B> Service<Request<Body>> for Tapped<S>
-where
-    S: Service<Request<Body>, Response = Response<B>, Error = BoxError>,
-    S::Future: Send + 'static,
-    B: HttpBody<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    type Response = Response<AnyBody>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Response<AnyBody>, BoxError>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (tap, kind) = (self.tap.clone(), self.tap.kind_of(&request));
-        tap.asked.lock().unwrap().extend(kind.clone());
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let (parts, body) = answer.await?.into_parts();
-            let body = AnyBody::new(body);
-            let body = match kind {
-                Some(asked) if asked.watch => tap.watched(body),
-                Some(_) => tap.listed(body).await?,
-                None => body,
-            };
-            Ok(Response::from_parts(parts, body))
-        })
-    }
 }

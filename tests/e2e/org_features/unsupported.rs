@@ -27,7 +27,7 @@ async fn patient_world(line: Behaviour) -> World {
     let mut world = World::without_operator().await;
     world.zitadel.configure(|behaviour| *behaviour = line);
     world.patch_connection(json!({ "resyncInterval": "300ms" })).await;
-    let quick = config(&world.namespace);
+    let quick = config();
     let delays = Delays { rare: Duration::from_secs(3600), ..quick.delays };
     world.start_operator_with(Config { delays, ..quick }).await;
     world
