@@ -31,6 +31,22 @@ async fn every_manifest_of_ours_in_a_document_is_accepted() {
     assert!(tried > 10, "{tried} manifests");
 }
 
+#[tokio::test]
+async fn the_chart_takes_the_values_that_documents_show() {
+    let cluster = Cluster::shared().await;
+    let shown =
+        blocks("docs/install.md", "yaml").into_iter().filter(|block| block.starts_with("# values.yaml"));
+    let values: Vec<String> = shown.collect();
+    assert!(values.len() > 2, "{values:?}");
+    for values in values {
+        let template = "helm template zitadel-operator charts/zitadel-operator --values - <<'END'";
+        let rendered = cluster.printed(&format!("{template}\n{values}\nEND"));
+        for manifest in ours("the chart", &rendered) {
+            cluster.apply(&manifest.to_string(), &["--dry-run=server"]);
+        }
+    }
+}
+
 /// The documents of a block that are of our kinds, moved to one namespace.
 fn ours(document: &str, block: &str) -> Vec<Value> {
     let all: Vec<Value> =

@@ -1,5 +1,7 @@
 //! The scripts of the documents do what the documents say.
 
+use support::zitadel::State;
+
 use crate::links::blocks;
 use crate::scene::{Cluster, Scene};
 
@@ -27,14 +29,17 @@ pub fn many_are_adopted_at_once(scene: &Scene) {
     let policies = "kubectl get -f projects.json -o jsonpath='{.items[*].status.deletionPolicy}'";
     assert_eq!(run(policies), "Retain Retain Retain");
     run("kubectl delete --timeout=60s -f projects.json");
-    assert!(ids.iter().all(|id| scene.zitadel.project(id).is_some()));
+    let is_there =
+        |id: &String| scene.zitadel.project(id).is_some_and(|project| project.state == State::Active);
+    assert!(ids.iter().all(is_there));
     std::fs::remove_dir_all(directory).unwrap();
 }
 
 pub fn owned(scene: &Scene) -> Owned {
     let (zitadel, acme) = (&scene.zitadel, scene.organization.as_str());
-    let projects = zitadel.projects(acme).into_iter().map(|project| project.name).collect();
-    let keys = zitadel.metadata(acme).into_iter().map(|entry| entry.key).collect();
+    let projects = zitadel.projects(acme).into_iter().filter(|project| project.state != State::Removed);
+    let projects = projects.map(|project| project.settings.name).collect();
+    let keys = zitadel.metadata(acme).into_keys().collect();
     (projects, keys, zitadel.domain_policy(acme).is_some())
 }
 
