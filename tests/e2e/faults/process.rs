@@ -87,13 +87,18 @@ impl Process {
         Duration::from_millis(ticks * 1000 / TICKS)
     }
 
-    /// The page that Prometheus reads.
-    pub async fn metrics(&self) -> String {
+    /// Where its probes and metrics are.
+    pub async fn admin(&self) -> String {
         let starting = until_answered("said where its probes are", async || {
             let starting = self.log().into_iter().find(|line| line["message"] == "starting");
             (starting.is_some(), starting)
         });
-        let admin = starting.await.expect("a line")["admin"].as_str().expect("an address").to_owned();
+        starting.await.expect("a line")["admin"].as_str().expect("an address").to_owned()
+    }
+
+    /// The page that Prometheus reads.
+    pub async fn metrics(&self) -> String {
+        let admin = self.admin().await;
         let answer = reqwest::get(format!("http://{admin}/metrics")).await.expect("an answer");
         let text = answer.text().await.expect("metrics");
         self.canaries.watch().look(format_args!("/metrics"), text.as_bytes());
