@@ -15,6 +15,7 @@ use crate::organization::{ORGANIZATION, id_of, names};
 use crate::organization_grants::{HOME, settle, unshare, with_shared};
 use crate::organization_ref::{ALL, NOTHING, by_reference, every_kind, possessions, residents};
 use crate::resident::Resident;
+use crate::rights::Rights;
 use crate::waits::{assert_kstatus, assert_message, condition, until_answered};
 use crate::world::{CONNECTION, PATIENCE, World, config};
 
