@@ -81,7 +81,8 @@ fn each_alert_fires_when_it_should_and_not_when_it_should_not() {
     }
     for alert in alerts() {
         let expects = |fires: bool| {
-            let expected = |case: &Value| case["exp_alerts"].as_array().is_some_and(|all| all.is_empty() != fires);
+            let expected =
+                |case: &Value| case["exp_alerts"].as_array().is_some_and(|all| all.is_empty() != fires);
             cases.iter().any(|case| case["alertname"] == alert["alert"] && expected(case))
         };
         assert!(expects(true) && expects(false), "{}", alert["alert"]);
@@ -105,7 +106,8 @@ fn what_the_dashboard_asks_can_be_answered() {
     let scratch = ScratchDir::create(&std::env::temp_dir().join("zitadel-operator-dashboard")).unwrap();
     let path = scratch.path().join("rules.yaml");
     // JSON is YAML.
-    std::fs::write(&path, json!({ "groups": [{ "name": "dashboard", "rules": rules }] }).to_string()).unwrap();
+    std::fs::write(&path, json!({ "groups": [{ "name": "dashboard", "rules": rules }] }).to_string())
+        .unwrap();
     promtool(&["check", "rules", path.to_str().unwrap()]);
 }
 

@@ -40,12 +40,7 @@ impl Meter {
 
     /// The sum of the samples of this name, without the common prefix, that have these labels.
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        let all = self.samples().into_iter();
-        let has = |sample: &Sample, (label, value): &(&str, &str)| {
-            sample.labels.get(*label).is_some_and(|known| known == value)
-        };
-        let named = all.filter(|sample| sample.name == format!("zitadel_operator_{name}"));
-        named.filter(|sample| labels.iter().all(|label| has(sample, label))).map(|sample| sample.value).sum()
+        sum(&self.samples(), name, labels)
     }
 
     /// Waits until this value holds.
@@ -71,6 +66,15 @@ impl Meter {
         };
         samples(&page).into_iter().map(name).collect()
     }
+}
+
+/// The sum of those of one look that have this name, without the common prefix, and these labels.
+pub fn sum(samples: &[Sample], name: &str, labels: &[(&str, &str)]) -> f64 {
+    let has = |sample: &Sample, (label, value): &(&str, &str)| {
+        sample.labels.get(*label).is_some_and(|known| known == value)
+    };
+    let named = samples.iter().filter(|sample| sample.name == format!("zitadel_operator_{name}"));
+    named.filter(|sample| labels.iter().all(|label| has(sample, label))).map(|sample| sample.value).sum()
 }
 
 /// The samples of a page.
