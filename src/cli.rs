@@ -62,7 +62,7 @@ struct Run {
     /// Let a Lease elect the one process that writes (default: true in a cluster, false outside).
     #[arg(long, env = "LEADER_ELECTION", num_args = 0..=1, default_missing_value = "true")]
     leader_election: Option<bool>,
-    /// Where /livez, /readyz and /metrics answer.
+    /// Where /livez, /readyz, /metrics and, for the same machine, /log answer.
     #[arg(long, env = "ADMIN_ADDRESS", default_value = "0.0.0.0:8080")]
     admin_address: SocketAddr,
     /// Reconciles of one kind at a time.
@@ -71,7 +71,7 @@ struct Run {
     /// The form of the logs.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "text")]
     log_format: telemetry::LogFormat,
-    /// What is logged, as in `info,zitadel_operator=debug`.
+    /// What is logged, as in `info,zitadel_operator=debug`; `PUT /log` changes it.
     #[arg(long, env = "LOG", default_value = "info,kube=warn")]
     log: String,
     /// The shortest resync interval, in seconds, that a connection may ask for.
@@ -154,7 +154,7 @@ fn print(text: &str) -> Result<(), Error> {
 
 impl Run {
     async fn execute(self) -> Result<(), Error> {
-        telemetry::init(self.log_format, &self.log)?;
+        let filter = telemetry::init(self.log_format, &self.log)?;
         let proxy = self.proxy().map_err(Error::Proxy)?;
         let stop = shutdown::on_signals()?;
         let (clients, in_cluster) = kubernetes().await?;
@@ -165,7 +165,8 @@ impl Run {
         tracing::info!(version = env!("CARGO_PKG_VERSION"), admin = %admin.local_addr(), in_cluster, "starting");
         operator::components().into_iter().for_each(|name| drop(readiness.register(name)));
         let probes = CancellationToken::new();
-        let serving = tokio::spawn(admin.serve(readiness.clone(), Arc::new(registry), probes.clone()));
+        let serving =
+            tokio::spawn(admin.serve(readiness.clone(), Arc::new(registry), filter, probes.clone()));
         let site = self.site(in_cluster, proxy);
         let options = |leadership| self.options(site, leadership, readiness, metrics);
         let result = match self.leader_election.unwrap_or(in_cluster) {

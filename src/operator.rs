@@ -97,13 +97,15 @@ pub async fn run(
     let Options { site, config, transport, leadership, readiness, metrics } = options;
     clients.calls = fence::kubernetes(clients.calls, leadership.clone());
     let transport = fence::zitadel(transport, leadership.clone());
+    components().into_iter().for_each(|name| metrics.follows(name, config.concurrency));
     let scopes = scopes(&config);
     let (namespaced, namespaced_feeds): (Vec<_>, Vec<_>) = scopes.iter().map(|_| watched()).unzip();
     let (cluster, cluster_feed) = watched();
     let (namespaces, namespaces_feed) = watched();
     let stores = Stores { namespaced: namespaced.clone(), cluster: cluster.clone() };
     let (sources, wanted) = Sources::new();
-    let admissions = Arc::new(Admissions::new(Arc::default(), most_under_way(&config)));
+    let admissions =
+        Arc::new(Admissions::new(Arc::default(), most_under_way(&config), metrics.zitadel.clone()));
     let (calls, gates) = (clients.calls.clone(), admissions.clone());
     let connections = Connections::new(calls, site, config.clone(), stores, transport, sources, gates);
     let engine = Arc::new(Engine::new(
@@ -115,6 +117,7 @@ pub async fn run(
         metrics,
         leadership,
     ));
+    engine.metrics.shows(Arc::downgrade(&engine));
     let mut controllers = JoinSet::new();
     let mut spawn = |name, controller: future::BoxFuture<'static, ()>| {
         controllers.spawn(async move {

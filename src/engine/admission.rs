@@ -11,7 +11,7 @@ use super::address::{Address, ConnectionKey};
 use super::fault::Fault;
 use super::queue::{Queue, Urgency};
 use super::wake::Wakes;
-use crate::zitadel::{Budget, Opening, Rate};
+use crate::zitadel::{self, Budget, Opening, Rate};
 
 /// Reconciles under way through the namespaced connections of one namespace, and of all together: dead ones of
 /// tenants leave room for the rest.
@@ -25,6 +25,7 @@ const NET: Duration = Duration::from_secs(300);
 /// The gates of all budgets.
 pub struct Admissions {
     most: u16,
+    metrics: zitadel::Metrics,
     shared: Arc<Shared>,
     gates: Mutex<Vec<Weak<Gate>>>,
     instances: Mutex<BTreeMap<String, Weak<Gate>>>,
@@ -49,11 +50,11 @@ struct Seats {
 }
 
 impl Admissions {
-    /// No gate yet; each will admit at most so many at a time.
-    pub fn new(wakes: Arc<Wakes>, most: u16) -> Self {
+    /// No gate yet; each will admit at most so many at a time, counted here.
+    pub fn new(wakes: Arc<Wakes>, most: u16, metrics: zitadel::Metrics) -> Self {
         let (changed, seats, places) = (Notify::new(), Mutex::default(), Mutex::default());
         let shared = Arc::new(Shared { wakes, changed, seats, places });
-        Self { most, shared, gates: Mutex::default(), instances: Mutex::default() }
+        Self { most, metrics, shared, gates: Mutex::default(), instances: Mutex::default() }
     }
 
     /// The wake channel.
@@ -65,7 +66,7 @@ impl Admissions {
     pub fn gate(&self, key: &ConnectionKey, rate: Rate) -> Arc<Gate> {
         let gate = Arc::new(Gate {
             tenant: Some(key.namespace.clone()).filter(|namespace| !namespace.is_empty()),
-            budget: Arc::new(Budget::new(rate, self.most)),
+            budget: Arc::new(Budget::new(rate, self.most, self.metrics.clone())),
             shared: self.shared.clone(),
             rates: Mutex::default(),
             line: Mutex::default(),
@@ -127,6 +128,13 @@ impl Admissions {
                 None
             }
         }
+    }
+
+    /// The kind of each that waits.
+    pub fn waiting(&self) -> Vec<&'static str> {
+        let kinds =
+            |gate: Arc<Gate>| lock(&gate.line).queue.waiting().map(|who| who.kind).collect::<Vec<_>>();
+        self.living().into_iter().flat_map(kinds).collect()
     }
 
     /// It waits no more: it is gone.

@@ -16,14 +16,15 @@ use super::credentials::{SecretCredential, Vault};
 use super::fault::Fault;
 use super::session::{Parts, Session};
 use super::sources::{Source, Sources, reads};
+use super::status::Readiness;
 use super::watched::{Watched, all};
 use crate::api::connection::{
     AccessGrant, ClusterConnection, Connection, ConnectionStatus, Endpoint, RateLimit,
 };
 use crate::api::{ConnectionKind, FINALIZER, Reason};
 use crate::zitadel::{
-    AggregateLocks, Client, ClientConfig, Error, HttpTransport, HttpTransportConfig, Proxy, Rate, Tokens,
-    Transport, check_public, check_url, parse_base_url,
+    AggregateLocks, Budget, Client, ClientConfig, Error, HttpTransport, HttpTransportConfig, Proxy, Rate,
+    Tokens, Transport, check_public, check_url, parse_base_url,
 };
 
 /// Bound of one call to ZITADEL, its retries included.
@@ -53,6 +54,24 @@ pub struct Stores {
     pub namespaced: Vec<Watched<DeserializeGuard<Connection>>>,
     /// Of `ClusterConnection`.
     pub cluster: Watched<DeserializeGuard<ClusterConnection>>,
+}
+
+impl Stores {
+    fn readiness(&self) -> Vec<(&'static str, Readiness)> {
+        let namespaced = self.namespaced.iter().flat_map(|watched| watched.store.state());
+        let namespaced = namespaced.map(|c| ("Connection", readiness(&c, |c| c.status.as_ref())));
+        let cluster = self.cluster.store.state().into_iter();
+        let cluster = cluster.map(|c| ("ClusterConnection", readiness(&c, |c| c.status.as_ref())));
+        namespaced.chain(cluster).collect()
+    }
+}
+
+fn readiness<K>(
+    object: &DeserializeGuard<K>,
+    status: impl FnOnce(&K) -> Option<&ConnectionStatus>,
+) -> Readiness {
+    let conditions = |object| status(object).map_or(&[][..], |status| &status.conditions);
+    object.0.as_ref().map_or(Readiness::MALFORMED, |object| Readiness::of(conditions(object)))
 }
 
 /// Where the operator runs.
@@ -207,6 +226,16 @@ impl Connections {
     /// Whether its status says that this kind lacks permissions; `true` also where there is none to say it.
     pub fn tells_missing(&self, key: &ConnectionKey, kind: &str) -> bool {
         self.find(key).ok().flatten().is_none_or(|found| found.lacking.iter().any(|lacking| lacking == kind))
+    }
+
+    /// What each session that is in use spends from.
+    pub fn budgets(&self) -> Vec<(ConnectionKey, Arc<Budget>)> {
+        self.sessions().iter().map(|(key, session)| (key.clone(), session.gate().budget())).collect()
+    }
+
+    /// The kind and the readiness of every connection.
+    pub fn readiness(&self) -> Vec<(&'static str, Readiness)> {
+        self.stores.readiness()
     }
 
     fn find(&self, key: &ConnectionKey) -> Result<Option<Found>, Fault> {

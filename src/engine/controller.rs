@@ -16,10 +16,12 @@ use kube::{Api, Resource, ResourceExt, api::ObjectMeta};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::address::Address;
 use super::address::ConnectionKey;
 use super::claims::Claimant;
+use super::conclusion::{Conclusion, How};
 use super::directory::Stores;
 use super::fault::Pace;
 use super::kind::{Kind, Scope};
@@ -147,16 +149,17 @@ impl<K: Kind> Followed<K> {
         Ok(guarded(&self.engine, K::KIND, object.meta(), self.reconcile(&object)).await)
     }
 
-    async fn reconcile(&self, object: &Guarded<K>) -> Action {
+    async fn reconcile(&self, object: &Guarded<K>) -> Conclusion {
         let meta = object.meta();
         let uid = meta.uid.as_deref().unwrap_or_default();
         let fresh = match self.engine.memo.is_stale(uid, meta.resource_version.as_deref()) {
             true => match self.reread(object).await {
                 Ok(Some(fresh)) => fresh,
-                Ok(None) => return Action::await_change(),
+                Ok(None) => return Conclusion::silent(How::Success, None),
                 // Nothing may be decided on a view that is known to be old.
                 Err(_) => {
-                    return Action::requeue(self.engine.backoff.next(uid, Pace::Transient, Duration::ZERO));
+                    let next = self.engine.backoff.next(uid, Pace::Transient, Duration::ZERO);
+                    return Conclusion::silent(How::Refused, Some(next));
                 }
             },
             false => object.clone(),
@@ -273,21 +276,42 @@ impl<K: Kind> Followed<K> {
     }
 }
 
-/// One reconcile; a panic in it is one failure of one resource, logged by the panic hook and counted. One that takes
-/// longer than any should is ended, so that a server that is slow on purpose keeps no place for ever.
+/// One reconcile, counted here and nowhere else; whatever it logs names the resource. A panic in it is one failure of one
+/// resource, logged by the panic hook. One that takes longer than any should is ended, so that a server that is slow on
+/// purpose keeps no place for ever.
 pub async fn guarded(
     engine: &Engine,
     kind: &'static str,
     meta: &ObjectMeta,
-    work: impl Future<Output = Action>,
+    work: impl Future<Output = Conclusion>,
 ) -> Action {
-    match timeout(LONGEST, AssertUnwindSafe(work).catch_unwind()).await {
-        Ok(Ok(action)) => return action,
-        Ok(Err(_)) => engine.metrics.panicked(kind),
-        Err(_) => tracing::warn!(kind, name = meta.name, namespace = meta.namespace, "took too long, ended"),
-    }
+    let started = engine.metrics.started(kind);
     let uid = meta.uid.as_deref().unwrap_or_default();
-    Action::requeue(engine.backoff.next(uid, Pace::Slow, engine.config.resync))
+    let failed = |how| {
+        let next = engine.backoff.next(uid, Pace::Slow, engine.config.resync);
+        Conclusion::silent(how, Some(next))
+    };
+    let conclude = async {
+        match timeout(LONGEST, AssertUnwindSafe(work).catch_unwind()).await {
+            Ok(Ok(conclusion)) => conclusion,
+            Ok(Err(_)) => failed(How::Panicked),
+            Err(_) => {
+                tracing::warn!("took too long, ended");
+                failed(How::Error)
+            }
+        }
+    };
+    // An error's span: no filter that logs anything leaves it out.
+    let span = tracing::error_span!(
+        "reconcile",
+        kind,
+        namespace = meta.namespace,
+        name = meta.name,
+        generation = meta.generation
+    );
+    let conclusion = conclude.instrument(span).await;
+    started.ended(&conclusion);
+    conclusion.action()
 }
 
 /// A resource that is gone holds nothing any more; its connection and its organization may have waited for that.

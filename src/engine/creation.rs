@@ -9,6 +9,7 @@ use kube::api::{Api, ListParams};
 use kube::core::DeserializeGuard;
 
 use super::claims::Claimant;
+use super::conclusion::Drifted;
 use super::events::Note;
 use super::fault::Fault;
 use super::kind::{Kind, Scope};
@@ -88,7 +89,11 @@ impl<K: Kind> Run<'_, K> {
         let id = self.target_id.as_deref().unwrap_or_default();
         let note = format!("set the {} of organization {id}", K::KIND);
         let was_there = !K::PARTED || !K::recorded(&self.status().own).is_empty();
-        self.notes.push(match self.was_in_sync() && was_there {
+        let again = self.was_in_sync() && was_there;
+        if again {
+            self.drift = Drifted::Repaired;
+        }
+        self.notes.push(match again {
             true => Note::warning("DriftReverted", format!("{note} again: somebody else had removed it")),
             false => Note::normal("Created", note),
         });

@@ -8,6 +8,7 @@ use super::address::{Address, ConnectionKey};
 use super::claims::Claimant;
 use super::kind::{Kind, Scope};
 use super::needs::{self, Need};
+use super::status::Readiness;
 use super::watched::Watched;
 use super::{Directory, Having, Place};
 use crate::api::{CommonStatus, ManagementPolicy};
@@ -40,6 +41,16 @@ impl<K: Kind> Directory for Stores<K> {
                 .and_then(|object| object.status())
                 .map_or_else(CommonStatus::default, |s| s.common.clone()),
         )
+    }
+
+    fn readiness(&self) -> Vec<(&'static str, Readiness)> {
+        let all = self.readers.iter().flat_map(|reader| reader.store.state());
+        let conditions = |object: &K| object.status().map(|status| status.common.conditions.clone());
+        all.map(|object| match &object.0 {
+            Ok(object) => (K::KIND, Readiness::of(&conditions(object).unwrap_or_default())),
+            Err(_) => (K::KIND, Readiness::MALFORMED),
+        })
+        .collect()
     }
 
     fn needs(&self, connection: &ConnectionKey) -> Vec<Need> {

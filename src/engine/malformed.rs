@@ -1,17 +1,15 @@
 //! A resource that does not parse: one condition, and a way out of its deletion.
 
-use std::time::Duration;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::DynamicObject;
 use kube::core::error_boundary::InvalidObject;
-use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use serde_json::Value;
 
 use super::Engine;
 use super::address::Address;
 use super::claims::Claimant;
+use super::conclusion::{Conclusion, How};
 use super::fault::{Fault, Pace, Severity, Verdict};
 use super::kind::Kind;
 use super::resource::{Handle, MetadataChange};
@@ -19,7 +17,7 @@ use super::status::{Outcome, conditions, ours};
 use crate::api::{CommonStatus, ConnectionKind, ConnectionRef, DeletionPolicy, Reason, Status, annotation};
 
 /// Says that the resource does not parse. A deletion goes through only where nothing is to be removed in ZITADEL.
-pub(super) async fn reconcile<K: Kind>(engine: &Engine, invalid: &InvalidObject) -> Action {
+pub(super) async fn reconcile<K: Kind>(engine: &Engine, invalid: &InvalidObject) -> Conclusion {
     tell::<K>(engine, K::KIND, invalid, keeps_nothing::<K>).await
 }
 
@@ -29,18 +27,18 @@ pub async fn tell<K: Resource<DynamicType = ()>>(
     kind: &'static str,
     invalid: &InvalidObject,
     may_go: impl Fn(&DynamicObject) -> bool,
-) -> Action {
+) -> Conclusion {
     let mut handle = Handle::new::<K>(engine.clients.calls.clone(), kind, &invalid.metadata);
     let uid = handle.uid().to_owned();
-    let pace = match settle(engine, &mut handle, invalid, may_go).await {
-        Ok(()) => Pace::Resync,
+    let (how, pace) = match settle(engine, &mut handle, invalid, may_go).await {
+        Ok(()) => (How::Error, Pace::Resync),
         Err(fault) => {
             tracing::warn!(resource = %handle.address, %fault, "the status of a malformed resource could not be written");
-            Pace::Transient
+            (How::of(&fault), Pace::Transient)
         }
     };
-    engine.metrics.reconciled(kind, Some(Reason::InvalidSpec), Duration::ZERO);
-    Action::requeue(engine.backoff.next(&uid, pace, engine.config.resync))
+    let next = engine.backoff.next(&uid, pace, engine.config.resync);
+    Conclusion { reason: Some(Reason::InvalidSpec), ..Conclusion::silent(how, Some(next)) }
 }
 
 async fn settle(

@@ -6,6 +6,7 @@ pub mod admission;
 pub mod backoff;
 pub mod caps;
 pub mod claims;
+pub mod conclusion;
 pub mod connections;
 pub mod controller;
 mod creation;
@@ -27,6 +28,7 @@ mod reconcile;
 mod references;
 pub mod resource;
 mod run;
+mod scrape;
 pub mod session;
 pub mod sources;
 pub mod status;
@@ -54,6 +56,7 @@ use memo::Memo;
 use metrics::Metrics;
 use needs::Need;
 use sources::Source;
+use status::Readiness;
 use wake::Wakes;
 use watched::Watched;
 
@@ -147,6 +150,8 @@ pub trait Directory: Send + Sync {
     fn has_any(&self, having: Having<'_>) -> bool;
     /// The status of one; `None` where there is no such resource.
     fn status(&self, address: &Address) -> Option<CommonStatus>;
+    /// The kind and the readiness of each.
+    fn readiness(&self) -> Vec<(&'static str, Readiness)>;
     /// What those that use this connection need.
     fn needs(&self, connection: &ConnectionKey) -> Vec<Need>;
 }
@@ -242,6 +247,13 @@ impl Engine {
             true => Ok(self.directories().iter().find_map(|directory| directory.status(address))),
             false => Err(Fault::NotAdmitted(Duration::from_millis(200))),
         }
+    }
+
+    /// The kind and the readiness of every resource and connection that is known.
+    pub fn readiness(&self) -> Vec<(&'static str, Readiness)> {
+        let directories = self.directories();
+        let resources = directories.iter().flat_map(|directory| directory.readiness());
+        resources.chain(self.connections.readiness()).collect()
     }
 
     /// Are the resources of all kinds known?

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::runtime::controller::Action;
-use tokio::time::Instant;
 
 use super::Engine;
 use super::claims::Claim;
+use super::conclusion::{Conclusion, Drifted, How};
 use super::events::Note;
 use super::fault::{Fault, Pace, Severity, Verdict};
 use super::kind::{Kind, Scope};
@@ -31,13 +30,10 @@ enum Settled {
 }
 
 /// Reconciles one resource.
-pub(super) async fn reconcile<K: Kind>(engine: &Engine, object: Arc<K>) -> Action {
-    let started = Instant::now();
+pub(super) async fn reconcile<K: Kind>(engine: &Engine, object: Arc<K>) -> Conclusion {
     let mut run = Run::new(engine, object);
     let result = run.drive().await;
-    let (reason, delay) = run.finish(result).await;
-    engine.metrics.reconciled(K::KIND, reason, started.elapsed());
-    delay.map_or_else(Action::await_change, Action::requeue)
+    run.finish(result).await
 }
 
 impl<K: Kind> Run<'_, K> {
@@ -119,13 +115,13 @@ impl<K: Kind> Run<'_, K> {
         Ok(())
     }
 
-    /// Writes what came of it and answers when to come back; `None`: when the resource changes.
-    async fn finish(mut self, result: Result<Settled, Fault>) -> (Option<Reason>, Option<Duration>) {
+    /// Writes what came of it.
+    async fn finish(mut self, result: Result<Settled, Fault>) -> Conclusion {
         let uid = self.handle.uid().to_owned();
         if matches!(result, Ok(Settled::Released)) {
             self.publish().await;
             self.engine.forget(&uid);
-            return (None, None);
+            return Conclusion::silent(How::Success, None);
         }
         let verdict = match &result {
             Ok(_) => Some(Verdict::available("ZITADEL matches the spec")),
@@ -135,6 +131,7 @@ impl<K: Kind> Run<'_, K> {
             tracing::debug!(resource = %self.handle.address, %fault, "not reconciled");
         }
         let written = self.settle(verdict.as_ref()).await;
+        let how = written.as_ref().err().or(result.as_ref().err()).map_or(How::Success, How::of);
         let pace = match (written, result, &verdict) {
             (Err(fault), _, _) => self.pace_of(&fault),
             (Ok(()), _, Some(verdict)) => verdict.pace,
@@ -144,8 +141,12 @@ impl<K: Kind> Run<'_, K> {
         if matches!(pace, Pace::Resync) {
             self.engine.backoff.reset(&uid);
         }
-        let delay = self.engine.backoff.next(&uid, pace, self.resync());
-        (verdict.map(|v| v.reason), Some(delay))
+        let reason = verdict.map(|verdict| verdict.reason);
+        if reason == Some(Reason::DriftDetected) {
+            self.drift = Drifted::Found;
+        }
+        let next = self.engine.backoff.next(&uid, pace, self.resync());
+        Conclusion { how, reason, drift: self.drift, next: Some(next) }
     }
 
     fn verdict(&self, fault: &Fault) -> Option<Verdict> {
@@ -162,7 +163,6 @@ impl<K: Kind> Run<'_, K> {
             Fault::NotAdmitted(after) => Pace::After(*after),
             Fault::Stale => Pace::Transient,
             fault => {
-                self.engine.metrics.kubernetes_failed(K::KIND);
                 tracing::warn!(resource = %self.handle.address, %fault, "the Kubernetes API refused a write");
                 Pace::Transient
             }
@@ -225,7 +225,7 @@ impl<K: Kind> Run<'_, K> {
             observed_generation,
             deletion_policy: Some(self.deletion_policy()),
             last_handled_reconcile_at: if paused { previous.last_handled_reconcile_at } else { handled },
-            drift: self.drift(previous.drift),
+            drift: self.drift_of(previous.drift),
             ..common
         };
         Status { common, own }
@@ -256,7 +256,7 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// Under `Observe` the difference of now, else what was last reverted.
-    fn drift(&self, previous: Option<Drift>) -> Option<Drift> {
+    fn drift_of(&self, previous: Option<Drift>) -> Option<Drift> {
         let fields = if self.is_managed() { self.reverted.clone() } else { self.differing.clone() };
         match previous {
             previous if fields.is_empty() => previous.filter(|_| self.is_managed()),

@@ -9,6 +9,7 @@ use super::Engine;
 use super::address::ConnectionKey;
 use super::admission::Admission;
 use super::claims::{Claim, Claimant};
+use super::conclusion::Drifted;
 use super::events::Note;
 use super::fault::Fault;
 use super::kind::{Context, Kind, Scope};
@@ -58,6 +59,7 @@ pub(super) struct Run<'a, K: Kind> {
     pub(super) differing: Vec<String>,
     pub(super) reverted: Vec<String>,
     pub(super) sent: Vec<String>,
+    pub(super) drift: Drifted,
     pub(super) holder: Option<Claimant>,
     pub(super) parts: BTreeSet<String>,
     pub(super) parts_taken: BTreeMap<String, Claimant>,
@@ -108,6 +110,7 @@ impl<'a, K: Kind> Run<'a, K> {
             differing: Vec::new(),
             reverted: Vec::new(),
             sent: Vec::new(),
+            drift: Drifted::No,
             holder: None,
             parts: K::recorded(&own),
             parts_taken: BTreeMap::new(),

@@ -9,6 +9,30 @@ use super::fault::{Severity, Verdict};
 use crate::api::{ConditionType, Reason};
 use crate::runtime::ambient;
 
+/// The `Ready` condition of a resource, in words of which there are few.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// `True`, `False` or `Unknown`.
+    pub ready: &'static str,
+    /// Its reason; `Other` where it is none of ours.
+    pub reason: &'static str,
+}
+
+impl Readiness {
+    /// Of a resource that does not parse: what its status says is not known.
+    pub const MALFORMED: Self = Self { ready: "Unknown", reason: Reason::InvalidSpec.as_str() };
+
+    /// What these conditions say; what is not said is pending.
+    pub fn of(conditions: &[Condition]) -> Self {
+        let Some(ready) = ConditionType::Ready.find(conditions) else {
+            return Self { ready: "Unknown", reason: Reason::Pending.as_str() };
+        };
+        let known = Reason::ALL.iter().map(|reason| reason.as_str()).find(|known| *known == ready.reason);
+        let status = ["True", "False"].into_iter().find(|status| *status == ready.status);
+        Self { ready: status.unwrap_or("Unknown"), reason: known.unwrap_or("Other") }
+    }
+}
+
 /// The longest message a condition gets, in characters.
 const MESSAGE_LIMIT: usize = 1024;
 

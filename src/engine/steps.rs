@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::access::same_name;
+use super::conclusion::Drifted;
 use super::events::Note;
 use super::fault::Fault;
 use super::kind::{Kind, Report, Scope};
@@ -228,13 +229,16 @@ impl<K: Kind> Run<'_, K> {
 
     pub(super) async fn update(&mut self) -> Result<(), Fault> {
         let fields = std::mem::take(&mut self.differing);
+        let drifted = self.remote.as_ref().is_some_and(|remote| self.drifted(remote));
+        if drifted {
+            self.drift = Drifted::Found;
+        }
         self.check_fight(&fields)?;
         self.check_taken(&fields)?;
         self.permit().await?;
         let Some(remote) = self.remote.take() else {
             return Err(Fault::Stale);
         };
-        let drifted = self.drifted(&remote);
         let old_name = K::report(&remote).name;
         match K::apply(self.context()?, self.desired()?, Some(remote)).await {
             Ok(remote) => self.updated(remote, fields, &old_name, drifted),
@@ -275,6 +279,7 @@ impl<K: Kind> Run<'_, K> {
         }
         if drifted {
             self.reverted = fields;
+            self.drift = Drifted::Repaired;
         }
     }
 

@@ -23,6 +23,7 @@ use crate::api::{ConditionType, ConnectionKind, Reason, annotation};
 use crate::engine::address::ConnectionKey;
 use crate::engine::admission::Admission;
 use crate::engine::caps;
+use crate::engine::conclusion::{Conclusion, How};
 use crate::engine::controller::{guarded, until_idle};
 use crate::engine::events::Note;
 use crate::engine::fault::{Fault, Pace, Severity, Verdict};
@@ -186,12 +187,12 @@ async fn handle<K: AnyConnection>(
     Ok(guarded(&engine, K::NAME, object.meta(), work).await)
 }
 
-async fn probe<K: AnyConnection>(engine: &Engine, key: ConnectionKey, connection: &K) -> Action {
+async fn probe<K: AnyConnection>(engine: &Engine, key: ConnectionKey, connection: &K) -> Conclusion {
     let handle = Handle::new::<K>(engine.clients.calls.clone(), K::NAME, connection.meta());
     let learned = connection.status().cloned().unwrap_or_default();
     let mut probe = Probe { engine, connection, handle, key, learned };
     let result = probe.run().await;
-    probe.finish(result).await.map_or_else(Action::await_change, Action::requeue)
+    probe.finish(result).await
 }
 
 impl<K: AnyConnection> Probe<'_, K> {
@@ -311,19 +312,26 @@ impl<K: AnyConnection> Probe<'_, K> {
         Verdict::available([vec![works], remedies].concat().join("; "))
     }
 
-    async fn finish(mut self, result: Result<(), Fault>) -> Option<Duration> {
+    async fn finish(mut self, result: Result<(), Fault>) -> Conclusion {
         let uid = self.handle.uid().to_owned();
         let deleting = self.connection.meta().deletion_timestamp.is_some();
         if deleting && result.is_ok() {
             self.engine.forget(&uid);
-            return None;
+            return Conclusion::silent(How::Success, None);
         }
         let verdict = match &result {
             Ok(()) => Some(self.available()),
             Err(fault) => Verdict::of(fault),
         };
+        let mut how = result.as_ref().err().map_or(How::Success, How::of);
         let pace = match (&verdict, &result) {
-            (Some(verdict), _) => self.tell(verdict).await.map_or(Pace::Transient, |()| verdict.pace),
+            (Some(verdict), _) => match self.tell(verdict).await {
+                Ok(()) => verdict.pace,
+                Err(fault) => {
+                    how = How::of(&fault);
+                    Pace::Transient
+                }
+            },
             // It is woken for its turn.
             (None, Err(Fault::NotAdmitted(after))) => Pace::After(*after),
             (None, _) => Pace::Transient,
@@ -335,7 +343,9 @@ impl<K: AnyConnection> Probe<'_, K> {
             self.engine.backoff.reset(&uid);
         }
         let resync = caps::resync(self.connection.endpoint(), &self.engine.config);
-        Some(self.engine.backoff.next(&uid, pace, resync))
+        let next = self.engine.backoff.next(&uid, pace, resync);
+        let reason = verdict.map(|verdict| verdict.reason);
+        Conclusion { reason, ..Conclusion::silent(how, Some(next)) }
     }
 
     /// Writes the status; a change of usability wakes everything that uses the connection.

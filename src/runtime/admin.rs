@@ -1,4 +1,7 @@
-//! The admin server: `GET /livez`, `GET /readyz` and `GET /metrics` over plain HTTP.
+//! The admin server over plain HTTP: `GET /livez`, `GET /readyz` and `GET /metrics` for everybody, `/log` for whoever is
+//! on the same machine.
+
+mod log;
 
 use axum::Router;
 use axum::extract::State;
@@ -13,6 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+use super::telemetry::Filter;
 
 /// How long requests under way may take once the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -61,11 +66,13 @@ impl Admin {
     /// Answers until `shutdown` is cancelled, then at most one second longer for requests under way.
     ///
     /// `/livez` is 200 as long as the process can answer at all. `/readyz` is 200, or 503 with the names of
-    /// what is not ready, one a line. `/metrics` is the OpenMetrics text of `registry`.
+    /// what is not ready, one a line. `/metrics` is the OpenMetrics text of `registry`. `/log` is `filter`: `GET` tells
+    /// it, `PUT` changes it; both are 403 for a peer that is not on a loopback address, as `kubectl port-forward` is.
     pub async fn serve(
         self,
         readiness: Readiness,
         registry: Arc<Registry>,
+        filter: Filter,
         shutdown: CancellationToken,
     ) -> Result<(), Error> {
         let drained = {
@@ -75,8 +82,9 @@ impl Admin {
                 tokio::time::sleep(DRAIN).await;
             }
         };
-        let server = axum::serve(self.listener, routes(readiness, registry))
-            .with_graceful_shutdown(shutdown.cancelled_owned());
+        let service = routes(readiness, registry, filter);
+        let service = service.into_make_service_with_connect_info::<SocketAddr>();
+        let server = axum::serve(self.listener, service).with_graceful_shutdown(shutdown.cancelled_owned());
         tokio::select! {
             served = server => served.map_err(Error::Serve),
             () = drained => Ok(()),
@@ -84,11 +92,12 @@ impl Admin {
     }
 }
 
-fn routes(readiness: Readiness, registry: Arc<Registry>) -> Router {
+fn routes(readiness: Readiness, registry: Arc<Registry>, filter: Filter) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz).with_state(readiness))
         .route("/metrics", get(metrics).with_state(registry))
+        .route("/log", log::route(filter))
 }
 
 async fn readyz(State(readiness): State<Readiness>) -> Response {
@@ -164,6 +173,7 @@ impl Component {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::telemetry::{LogFormat, subscriber};
     use prometheus_client::metrics::counter::Counter;
     use tokio::io::AsyncReadExt;
     use tokio::net::TcpStream;
@@ -186,7 +196,9 @@ mod tests {
         registry.register("restarts", "How often", restarts.clone());
         let admin = Admin::bind(LOOPBACK).await.unwrap();
         let address = admin.local_addr();
-        let server = tokio::spawn(admin.serve(readiness.clone(), Arc::new(registry), shutdown.clone()));
+        let (_, filter) = subscriber(LogFormat::Text, "info", false, std::io::sink).unwrap();
+        let server =
+            tokio::spawn(admin.serve(readiness.clone(), Arc::new(registry), filter, shutdown.clone()));
         Running { address, readiness, restarts, shutdown, server }
     }
 

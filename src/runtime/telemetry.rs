@@ -1,12 +1,18 @@
-//! Logs: where they go, what they look like, and that a panic is one of them.
+//! Logs: where they go, what they look like, what is logged as of now, and that a panic is one of them.
+
+mod json;
 
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
-use tracing::{Level, Metadata};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, ParseError, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::fmt::format::JsonFields;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt};
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{Registry, fmt, reload};
 
 /// How a log line looks.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,18 +40,45 @@ pub enum Error {
     /// The process has a logger already.
     #[error("logging is already set up: {0}")]
     Installed(#[from] TryInitError),
+    /// The logger is gone.
+    #[error("the log filter cannot be changed: {0}")]
+    Gone(#[from] reload::Error),
 }
 
 /// Sends logs to stderr and panics (message and location, nothing else) to the logs.
 ///
 /// `filter` is a `tracing` directive list such as `info` or `info,zitadel_operator=debug`, and chooses of what
 /// [`may_be_logged`]; errors are logged whatever it says. Call once a process; a bad filter changes nothing.
-pub fn init(format: LogFormat, filter: &str) -> Result<(), Error> {
-    let filter = parse(filter)?;
+pub fn init(format: LogFormat, filter: &str) -> Result<Filter, Error> {
     let ansi = std::io::stderr().is_terminal();
-    subscriber(format, filter, ansi, std::io::stderr).try_init()?;
+    let (subscriber, filter) = subscriber(format, filter, ansi, std::io::stderr)?;
+    subscriber.try_init()?;
     std::panic::set_hook(Box::new(log_panic));
-    Ok(())
+    Ok(filter)
+}
+
+/// What is logged as of now; clones share it.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    layer: reload::Handle<EnvFilter, Registry>,
+    text: Arc<Mutex<String>>,
+}
+
+impl Filter {
+    /// As it was given.
+    pub fn text(&self) -> String {
+        self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on logs what this filter chooses of [`may_be_logged`]; spans under way included.
+    ///
+    /// # Errors
+    /// The filter does not parse; nothing changed.
+    pub fn change(&self, filter: &str) -> Result<(), Error> {
+        self.layer.reload(parse(filter)?)?;
+        filter.clone_into(&mut self.text.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(())
+    }
 }
 
 /// Whether any filter may let this through: an answer that kube cannot parse, and logs in full, could be a Secret.
@@ -61,22 +94,23 @@ fn parse(filter: &str) -> Result<EnvFilter, Error> {
         .map_err(|source| Error::Filter { filter: filter.to_owned(), source })
 }
 
-fn subscriber<W>(
+pub(super) fn subscriber<W>(
     format: LogFormat,
-    filter: EnvFilter,
+    filter: &str,
     ansi: bool,
     writer: W,
-) -> Box<dyn tracing::Subscriber + Send + Sync>
+) -> Result<(Box<dyn Subscriber + Send + Sync>, Filter), Error>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(writer);
-    match format {
-        LogFormat::Text => Box::new(builder.finish().with(filter_fn(may_be_logged))),
-        LogFormat::Json => {
-            Box::new(builder.json().flatten_event(true).finish().with(filter_fn(may_be_logged)))
-        }
-    }
+    let (chosen, layer) = reload::Layer::new(parse(filter)?);
+    let lines = fmt::layer().with_ansi(ansi).with_writer(writer);
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.fmt_fields(JsonFields::new()).event_format(json::Flat).boxed(),
+    };
+    let subscriber = tracing_subscriber::registry().with(chosen).with(filter_fn(may_be_logged)).with(lines);
+    Ok((Box::new(subscriber), Filter { layer, text: Arc::new(Mutex::new(filter.to_owned())) }))
 }
 
 fn log_panic(info: &PanicHookInfo<'_>) {
@@ -107,15 +141,15 @@ mod tests {
         }
     }
 
-    fn logged(format: LogFormat, filter: &str, run: impl FnOnce()) -> String {
+    fn logged(format: LogFormat, filter: &str, run: impl FnOnce(&Filter)) -> String {
         let captured = Captured::default();
         let writer = captured.clone();
-        let subscriber = subscriber(format, parse(filter).unwrap(), false, move || writer.clone());
-        tracing::subscriber::with_default(subscriber, run);
+        let (subscriber, changes) = subscriber(format, filter, false, move || writer.clone()).unwrap();
+        tracing::subscriber::with_default(subscriber, || run(&changes));
         String::from_utf8(captured.0.lock().unwrap().clone()).unwrap()
     }
 
-    fn speak() {
+    fn speak(_: &Filter) {
         tracing::info!(kind = "Project", "created");
         tracing::debug!("details");
     }
@@ -138,7 +172,7 @@ mod tests {
 
     #[test]
     fn an_answer_kube_cannot_parse_is_never_logged() {
-        let leak = || {
+        let leak = |_: &Filter| {
             let _reconcile = tracing::info_span!("reconcile", kind = "Secret").entered();
             tracing::warn!(target: "kube_client::client", "canary");
             tracing::debug!(target: "kube_client::client", "canary");
@@ -152,9 +186,73 @@ mod tests {
         }
     }
 
+    /// What a controller logs while it is at a resource.
+    fn reconcile(_: &Filter) {
+        let span = tracing::error_span!(
+            "reconcile",
+            kind = "Project",
+            namespace = "a",
+            name = "web",
+            generation = 3
+        );
+        span.in_scope(|| tracing::error!(reason = "Unavailable", generation = 4, "not reconciled"));
+        tracing::error!("elsewhere");
+    }
+
+    #[test]
+    fn a_line_of_json_names_the_resource_at_its_top_whatever_is_filtered() {
+        for filter in ["info", "warn", "off", "zitadel_operator=error"] {
+            let text = logged(LogFormat::Json, filter, reconcile);
+            let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            let named = |line: &Value| ["kind", "namespace", "name"].map(|field| line[field].clone());
+            assert_eq!(named(&lines[0]), ["Project", "a", "web"], "{text}");
+            assert_eq!(
+                (&lines[0]["generation"], &lines[0]["message"]),
+                (&4.into(), &"not reconciled".into())
+            );
+            assert_eq!(named(&lines[1]), [Value::Null, Value::Null, Value::Null]);
+        }
+    }
+
+    #[test]
+    fn a_line_of_text_names_the_resource() {
+        let text = logged(LogFormat::Text, "warn", reconcile);
+        let line = text.lines().next().unwrap();
+        assert!(
+            line.contains(r#"reconcile{kind="Project" namespace="a" name="web" generation=3}"#),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn a_changed_filter_counts_at_once_and_a_bad_one_changes_nothing() {
+        let text = logged(LogFormat::Text, "info", |filter| {
+            speak(filter);
+            filter.change("debug").unwrap();
+            speak(filter);
+            assert!(matches!(filter.change("zitadel_operator=loud"), Err(Error::Filter { .. })));
+            speak(filter);
+            assert_eq!(filter.text(), "debug");
+            filter.change("off").unwrap();
+            speak(filter);
+        });
+        assert_eq!(text.matches("created").count(), 3, "{text}");
+        assert_eq!(text.matches("details").count(), 2, "{text}");
+    }
+
+    #[test]
+    fn no_filter_set_later_logs_an_answer_that_kube_cannot_parse() {
+        let text = logged(LogFormat::Json, "info", |filter| {
+            filter.change("trace").unwrap();
+            tracing::warn!(target: "kube_client::client", "canary");
+            tracing::trace!("heard");
+        });
+        assert!(text.contains("heard") && !text.contains("canary"), "{text}");
+    }
+
     #[test]
     fn errors_are_logged_under_an_empty_filter() {
-        let text = logged(LogFormat::Text, "", || tracing::error!("broken"));
+        let text = logged(LogFormat::Text, "", |_| tracing::error!("broken"));
         assert!(text.contains("broken"), "{text:?}");
     }
 

@@ -11,6 +11,7 @@ use super::circuit::{Circuit, Health, Way};
 use super::error::Error;
 use super::limit::{Limiter, Rate, lock};
 use super::load::Load;
+use super::metrics::{Metrics, Route};
 use super::transport::TransportError;
 
 /// A shorter pause is over before anybody has read of it.
@@ -24,6 +25,7 @@ pub struct Budget {
     limiter: Limiter,
     circuit: Circuit,
     load: Load,
+    metrics: Metrics,
 }
 
 /// Whether one more may begin.
@@ -42,10 +44,11 @@ pub enum Opening {
 }
 
 impl Budget {
-    /// A budget of this rate, for at most so many at once.
+    /// A budget of this rate, for at most so many at once, counted here.
     #[must_use]
-    pub fn new(rate: Rate, most: u16) -> Self {
-        Self { limiter: Limiter::new(rate), circuit: Circuit::default(), load: Load::new(most) }
+    pub fn new(rate: Rate, most: u16, metrics: Metrics) -> Self {
+        let (circuit, load) = (Circuit::default(), Load::new(most));
+        Self { limiter: Limiter::new(rate), circuit, load, metrics }
     }
 
     /// Changes the rate.
@@ -87,16 +90,18 @@ impl Budget {
     pub(crate) async fn spend(
         &self,
         patience: Duration,
+        route: Route,
         request: impl Future<Output = Result<Response<Bytes>, TransportError>>,
         health: impl Fn(&Response<Bytes>) -> Health,
     ) -> Result<Response<Bytes>, Failure> {
         if let (Way::Open(_), Some(error)) = (self.circuit.way(), self.circuit.fault()) {
             return Err(Failure::NotSent(error));
         }
-        self.limiter.admit(patience).await.map_err(Failure::NotSent)?;
+        self.admit(patience).await.map_err(Failure::NotSent)?;
         let pass = self.circuit.pass().map_err(Failure::NotSent)?;
-        let sent = Instant::now();
+        let (sent, counted) = (Instant::now(), self.metrics.sent(route));
         let result = request.await;
+        counted.answered(result.as_ref().ok().map(Response::status));
         let took = sent.elapsed();
         let health = match &result {
             Ok(response) => health(response),
@@ -113,15 +118,27 @@ impl Budget {
         result.map_err(Failure::Sent)
     }
 
+    async fn admit(&self, patience: Duration) -> Result<(), Error> {
+        let delay = self.limiter.delay();
+        let _counted = (!delay.is_zero() && delay < patience).then(|| self.metrics.waiting());
+        self.limiter.admit(patience).await
+    }
+
     /// How long a request made now would wait for its turn; zero when it would not.
     #[must_use]
     pub fn delay(&self) -> Duration {
         self.limiter.delay()
     }
 
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// Pauses when ZITADEL limited the rate; other errors mean nothing here.
     pub(crate) fn heed(&self, error: &Error) {
-        self.limiter.heed(error);
+        if self.limiter.heed(error) {
+            self.metrics.paused();
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::answer::{NO_SECRETS, quote};
 use super::error::Error;
+use super::metrics::Route;
 use super::refusal::Asked;
 
 const SEGMENT: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -17,7 +18,7 @@ const SEGMENT: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 /// One call: method, path, the permission it needs, and what it sends. Without `Debug`: bodies hold secrets.
 #[derive(Clone)]
 pub(crate) struct Call {
-    method: Method,
+    route: Route,
     path: String,
     permission: &'static str,
     organization: Option<HeaderValue>,
@@ -28,15 +29,20 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// A call of `path`, one item a segment, each percent-encoded.
+    /// A call of the path that a template (`/projects/{id}`) and these parts make, each percent-encoded.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a segment that no path can carry: empty, `.` or `..`.
-    pub(crate) fn new(method: Method, path: &[&str], permission: &'static str) -> Result<Self, Error> {
+    /// [`Error::Invalid`] for a part that no path can carry: empty, `.` or `..`, or that is missing.
+    pub(crate) fn new(
+        method: Method,
+        template: &'static str,
+        parts: &[&str],
+        permission: &'static str,
+    ) -> Result<Self, Error> {
         let repeatable = method == Method::GET;
-        let path = encode(path)?;
+        let path = path(template, parts)?;
         Ok(Self {
-            method,
+            route: Route { method, template },
             path,
             permission,
             organization: None,
@@ -47,18 +53,18 @@ impl Call {
         })
     }
 
-    /// `GET path`.
-    pub(crate) fn get(path: &[&str], permission: &'static str) -> Result<Self, Error> {
-        Self::new(Method::GET, path, permission)
+    /// `GET path`, a path without parts that vary.
+    pub(crate) fn get(path: &'static str, permission: &'static str) -> Result<Self, Error> {
+        Self::new(Method::GET, path, &[], permission)
     }
 
     /// `POST path` with a JSON body that only reads (`_search`), so it may be repeated.
     pub(crate) fn search(
-        path: &[&str],
+        path: &'static str,
         permission: &'static str,
         body: &impl Serialize,
     ) -> Result<Self, Error> {
-        let call = Self::new(Method::POST, path, permission)?.body(body)?;
+        let call = Self::new(Method::POST, path, &[], permission)?.body(body)?;
         Ok(Self { repeatable: true, ..call })
     }
 
@@ -107,11 +113,11 @@ impl Call {
 
     /// Whether it is a search, whose page may be made smaller.
     pub(crate) fn is_search(&self) -> bool {
-        self.repeatable && self.method == Method::POST
+        self.repeatable && self.route.method == Method::POST
     }
 
-    pub(crate) fn method(&self) -> &Method {
-        &self.method
+    pub(crate) fn route(&self) -> &Route {
+        &self.route
     }
 
     pub(crate) fn path(&self) -> &str {
@@ -141,7 +147,7 @@ impl Call {
             })?;
         bearer.set_sensitive(true);
         let mut request = Request::builder()
-            .method(&self.method)
+            .method(&self.route.method)
             .uri(format!("{base}{}", self.path))
             .header(AUTHORIZATION, bearer)
             .header(ACCEPT, "application/json")
@@ -162,14 +168,19 @@ impl Call {
     }
 }
 
-fn encode(segments: &[&str]) -> Result<String, Error> {
-    let mut path = String::new();
-    for segment in segments {
-        if matches!(*segment, "" | "." | "..") {
-            return Err(Error::invalid(format!("`{segment}` cannot be part of a path")));
-        }
+fn path(template: &str, parts: &[&str]) -> Result<String, Error> {
+    let (mut path, mut parts) = (String::new(), parts.iter());
+    for segment in template.split('/').skip(1) {
         path.push('/');
-        path.extend(utf8_percent_encode(segment, &SEGMENT));
+        if !segment.starts_with('{') {
+            path.push_str(segment);
+            continue;
+        }
+        let part = parts.next().copied().unwrap_or_default();
+        if matches!(part, "" | "." | "..") {
+            return Err(Error::invalid(format!("`{part}` cannot be part of a path")));
+        }
+        path.extend(utf8_percent_encode(part, &SEGMENT));
     }
     Ok(path)
 }

@@ -151,7 +151,7 @@ impl Inner {
             .unwrap_or(Err(Error::Timeout { after: self.deadline }));
         let status = outcome.as_ref().map(Response::status).ok();
         let elapsed = started.elapsed();
-        tracing::debug!(method = %call.method(), path = call.path(), ?status, ?elapsed, "ZITADEL call");
+        tracing::debug!(method = %call.route().method, path = call.path(), ?status, ?elapsed, "ZITADEL call");
         outcome
     }
 
@@ -190,7 +190,8 @@ impl Inner {
             }),
             _ => Health::Up,
         };
-        let answer = self.purse.budget().spend(self.deadline, self.transport.send(request), health).await;
+        let (budget, route) = (self.purse.budget(), call.route().clone());
+        let answer = budget.spend(self.deadline, route, self.transport.send(request), health).await;
         answer.map_err(|failure| match failure {
             Failure::Sent(TransportError::TooLarge { status: 200..300, .. }) if call.is_search() => {
                 Error::TooLarge

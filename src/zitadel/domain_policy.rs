@@ -55,8 +55,8 @@ impl Client {
     /// # Errors
     /// [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`).
     pub async fn domain_policy(&self, organization: &str) -> Result<DomainPolicy, Error> {
-        let path = ["management", "v1", "policies", "domain"];
-        let call = Call::get(&path, AUTHENTICATED)?.in_organization(organization)?;
+        let path = "/management/v1/policies/domain";
+        let call = Call::get(path, AUTHENTICATED)?.in_organization(organization)?;
         let policy = self.call::<Found>(&call).await?.value.policy;
         // Only a policy of its own is owned by the organization.
         let is_default = policy.is_default || policy.details.resource_owner != organization;
@@ -68,7 +68,7 @@ impl Client {
     /// # Errors
     /// [`Error::PermissionDenied`] for most users.
     pub async fn default_domain_policy(&self) -> Result<DomainPolicy, Error> {
-        let call = Call::get(&["admin", "v1", "policies", "domain"], IAM_POLICY_READ)?;
+        let call = Call::get("/admin/v1/policies/domain", IAM_POLICY_READ)?;
         Ok(self.call::<Found>(&call).await?.value.policy)
     }
 
@@ -113,15 +113,17 @@ impl Client {
     /// # Errors
     /// As any read.
     pub async fn user_count(&self, organization: &str) -> Result<u64, Error> {
-        let path = ["management", "v1", "users", "_search"];
+        let path = "/management/v1/users/_search";
         let one = json!({"query": {"limit": 1}});
-        let call = Call::search(&path, USER_READ, &one)?.in_organization(organization)?;
+        let call = Call::search(path, USER_READ, &one)?.in_organization(organization)?;
         Ok(self.call::<Counted>(&call).await?.value.details.count()? as u64)
     }
 }
 
 /// A write of an organization's policy; the header makes the server refuse an organization that never was.
 fn policy_call(method: Method, permission: &'static str, organization: &str) -> Result<Call, Error> {
-    let path = ["admin", "v1", "orgs", organization, "policies", "domain"];
-    Ok(Call::new(method, &path, permission)?.in_organization(organization)?.serial(organization))
+    let path = "/admin/v1/orgs/{organization}/policies/domain";
+    Ok(Call::new(method, path, &[organization], permission)?
+        .in_organization(organization)?
+        .serial(organization))
 }

@@ -15,6 +15,9 @@ use super::error::Error;
 use super::permission::{ORG_FEATURE_DELETE, ORG_FEATURE_READ, ORG_FEATURE_WRITE};
 use super::project::{Details, Written};
 
+const FEATURES: &str = "/v2/features/organization/{organization}";
+const FEATURES_BEFORE: &str = "/v2beta/features/organization/{organization}";
+
 /// The features that an organization has set itself.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OrganizationFeatures {
@@ -39,7 +42,7 @@ impl Client {
     /// # Errors
     /// [`Error::Unsupported`] of every released server.
     pub async fn organization_features(&self, organization: &str) -> Result<OrganizationFeatures, Error> {
-        let read = |version| feature_call(Method::GET, version, organization, ORG_FEATURE_READ);
+        let read = |path| feature_call(Method::GET, path, organization, ORG_FEATURE_READ);
         let Found { details, flags } = self.either_version(read).await?;
         Ok(OrganizationFeatures { details, flags: own_flags(flags) })
     }
@@ -54,8 +57,8 @@ impl Client {
         organization: &str,
         flags: &BTreeMap<String, Value>,
     ) -> Result<Details, Error> {
-        let write = |version| {
-            let call = feature_call(Method::PUT, version, organization, ORG_FEATURE_WRITE)?;
+        let write = |path| {
+            let call = feature_call(Method::PUT, path, organization, ORG_FEATURE_WRITE)?;
             Ok(call.body(flags)?.serial(organization))
         };
         match self.either_version::<Written>(write).await {
@@ -73,8 +76,8 @@ impl Client {
     /// # Errors
     /// [`Error::Unsupported`] of every released server.
     pub async fn reset_organization_features(&self, organization: &str) -> Result<Details, Error> {
-        let write = |version| {
-            let call = feature_call(Method::DELETE, version, organization, ORG_FEATURE_DELETE)?;
+        let write = |path| {
+            let call = feature_call(Method::DELETE, path, organization, ORG_FEATURE_DELETE)?;
             Ok(call.serial(organization))
         };
         Ok(self.either_version::<Written>(write).await?.details)
@@ -85,11 +88,11 @@ impl Client {
         &self,
         declare: impl Fn(&'static str) -> Result<Call, Error>,
     ) -> Result<T, Error> {
-        let missing = match self.call(&declare("v2")?).await {
+        let missing = match self.call(&declare(FEATURES)?).await {
             Err(error @ (Error::Unsupported { .. } | Error::UnknownEndpoint { .. })) => error,
             answer => return Ok(answer?.value),
         };
-        match self.call(&declare("v2beta")?).await {
+        match self.call(&declare(FEATURES_BEFORE)?).await {
             // v2beta asks for other permissions; what v2 said is about the feature itself.
             Err(Error::UnknownEndpoint { .. } | Error::PermissionDenied { .. }) => Err(unreleased(missing)),
             answer => Ok(answer.map_err(unreleased)?.value),
@@ -109,12 +112,11 @@ fn unreleased(error: Error) -> Error {
 
 fn feature_call(
     method: Method,
-    version: &str,
+    path: &'static str,
     organization: &str,
     permission: &'static str,
 ) -> Result<Call, Error> {
-    let path = [version, "features", "organization", organization];
-    Call::new(method, &path, permission)?.in_organization(organization)
+    Call::new(method, path, &[organization], permission)?.in_organization(organization)
 }
 
 fn own_flags(sent: BTreeMap<String, Value>) -> BTreeMap<String, Value> {

@@ -97,7 +97,7 @@ impl Client {
     /// # Errors
     /// As any read; [`Error::Malformed`] without an id.
     pub async fn instance(&self) -> Result<Answer<InstanceIdentity>, Error> {
-        let call = Call::get(&["management", "v1", "iam"], AUTHENTICATED)?;
+        let call = Call::get("/management/v1/iam", AUTHENTICATED)?;
         self.call::<InstanceIdentity>(&call).await?.try_map(|instance| {
             match instance.iam_project_id.as_str() {
                 "" => Err(Error::malformed(200, "it holds no instance identity")),
@@ -111,7 +111,7 @@ impl Client {
     /// # Errors
     /// [`Error::PermissionDenied`] for most users.
     pub async fn version(&self) -> Result<String, Error> {
-        let call = Call::get(&["admin", "v1", "instances", "me"], IAM_READ)?;
+        let call = Call::get("/admin/v1/instances/me", IAM_READ)?;
         Ok(self.call::<Instance>(&call).await?.value.instance.version)
     }
 
@@ -120,7 +120,7 @@ impl Client {
     /// # Errors
     /// As any read.
     pub async fn me(&self) -> Result<User, Error> {
-        let call = Call::get(&["auth", "v1", "users", "me"], AUTHENTICATED)?;
+        let call = Call::get("/auth/v1/users/me", AUTHENTICATED)?;
         let UserAnswer { id, preferred_login_name, details } = self.call::<Me>(&call).await?.value.user;
         Ok(User { id, login_name: preferred_login_name, resource_owner: details.resource_owner })
     }
@@ -130,8 +130,8 @@ impl Client {
     /// # Errors
     /// As any read.
     pub async fn memberships(&self) -> Result<Vec<Membership>, Error> {
-        let path = ["auth", "v1", "memberships", "me", "_search"];
-        self.search(&[], |body| Call::search(&path, AUTHENTICATED, body)).await
+        let path = "/auth/v1/memberships/me/_search";
+        self.search(&[], |body| Call::search(path, AUTHENTICATED, body)).await
     }
 
     /// The operator's permissions in an organization (`POST /auth/v1/permissions/zitadel/me/_search`): after a
@@ -140,8 +140,8 @@ impl Client {
     /// # Errors
     /// [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`).
     pub async fn permissions(&self, organization: &str) -> Result<BTreeSet<String>, Error> {
-        let path = ["auth", "v1", "permissions", "zitadel", "me", "_search"];
-        let call = Call::search(&path, AUTHENTICATED, &json!({}))?.in_organization(organization)?;
+        let path = "/auth/v1/permissions/zitadel/me/_search";
+        let call = Call::search(path, AUTHENTICATED, &json!({}))?.in_organization(organization)?;
         Ok(self.call::<Permissions>(&call).await?.value.result)
     }
 }

@@ -95,15 +95,15 @@ impl Limiter {
         Ok(())
     }
 
-    /// Pauses where ZITADEL says how long, or that a limit or quota of the instance is reached. A bare 429 is
+    /// Answers whether it pauses: where ZITADEL says how long, or that a limit or quota of the instance is reached. A bare 429 is
     /// that of a proxy, and concerns its request alone.
-    pub(crate) fn heed(&self, error: &Error) {
-        let Error::RateLimited { retry_after, id } = error else { return };
+    pub(crate) fn heed(&self, error: &Error) -> bool {
+        let Error::RateLimited { retry_after, id } = error else { return false };
         let of_instance = |id: &str| id.starts_with("LIMITS-") || id.starts_with("QUOTA-");
         let limit = id.as_deref().filter(|id| of_instance(id)).map(|_| DEFAULT_PAUSE);
-        if let Some(pause) = retry_after.or(limit) {
-            self.pause_for(pause);
-        }
+        let pause = retry_after.or(limit);
+        pause.into_iter().for_each(|pause| self.pause_for(pause));
+        pause.is_some()
     }
 
     /// How long a caller that came now would wait; zero when it would not.

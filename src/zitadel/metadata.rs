@@ -19,7 +19,6 @@ use super::page::{LARGEST_LIST, Page};
 use super::permission::{ORG_READ, ORG_WRITE};
 use super::project::Details;
 
-const METADATA: [&str; 3] = ["management", "v1", "metadata"];
 /// The most entries a page, by the limits of v4.19.5.
 const LONGEST_PAGE: usize = 1000;
 /// A page whose values are smaller than this lets the next one be twice as long: both stay far below 4 MiB.
@@ -250,11 +249,11 @@ impl Reading {
 
 fn page_call(organization: &str, offset: usize, limit: usize) -> Result<Call, Error> {
     let body = json!({"query": {"offset": offset.to_string(), "limit": limit, "asc": true}});
-    Call::search(&[&METADATA[..], &["_search"]].concat(), ORG_READ, &body)?.in_organization(organization)
+    Call::search("/management/v1/metadata/_search", ORG_READ, &body)?.in_organization(organization)
 }
 
 fn metadata_call(method: Method, key: &str, organization: &str, body: &Value) -> Result<Call, Error> {
-    let call = Call::new(method, &[&METADATA[..], &[key]].concat(), ORG_WRITE)?;
+    let call = Call::new(method, "/management/v1/metadata/{key}", &[key], ORG_WRITE)?;
     Ok(call.in_organization(organization)?.body(body)?.confidential().serial(organization))
 }
 

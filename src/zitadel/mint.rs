@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Method, Request, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::form_urlencoded;
@@ -15,6 +15,7 @@ use super::auth::Credential;
 use super::budget::Purse;
 use super::circuit::Health;
 use super::error::Error;
+use super::metrics::Route;
 use super::permission::AUTHENTICATED;
 use super::refusal::{Asked, classify};
 use super::transport::Transport;
@@ -89,7 +90,9 @@ impl Minter {
             true => Health::Unknown,
             false => Health::Up,
         };
-        let response = budget.spend(PATIENCE, self.transport.send(request), health).await?;
+        let route = Route { method: Method::POST, template: PATH };
+        tracing::debug!(method = "POST", path = PATH, "ZITADEL token request");
+        let response = budget.spend(PATIENCE, route, self.transport.send(request), health).await?;
         accept(&response, &secret).inspect_err(|error| budget.heed(error))
     }
 

@@ -12,7 +12,7 @@ use super::page::Item;
 use super::permission::{AUTHENTICATED, ORG_CREATE, ORG_DELETE, ORG_READ, ORG_WRITE};
 use super::project::{Created, Details};
 
-const MINE: [&str; 4] = ["management", "v1", "orgs", "me"];
+const MINE: &str = "/management/v1/orgs/me";
 
 /// An organization, as the server has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -58,7 +58,7 @@ impl Client {
     /// # Errors
     /// [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`) when it never was or, until v3, was removed.
     pub async fn organization(&self, id: &str) -> Result<Answer<Organization>, Error> {
-        let call = Call::get(&MINE, ORG_READ)?.in_organization(id)?;
+        let call = Call::get(MINE, ORG_READ)?.in_organization(id)?;
         self.call::<Found>(&call).await?.try_map(|found| match found.org {
             org if org.id == id => Ok(org),
             _ => Err(Error::malformed(200, "it is about another organization")),
@@ -88,8 +88,8 @@ impl Client {
     /// As any read.
     pub async fn organizations_named(&self, name: &str) -> Result<Vec<Organization>, Error> {
         let named = json!({"nameQuery": {"name": name, "method": "TEXT_QUERY_METHOD_EQUALS_IGNORE_CASE"}});
-        let path = ["v2", "organizations", "_search"];
-        self.search(&[named], |body| Call::search(&path, AUTHENTICATED, body)).await
+        let path = "/v2/organizations/_search";
+        self.search(&[named], |body| Call::search(path, AUTHENTICATED, body)).await
     }
 
     /// Creates an organization under an id of the caller's choice (`POST /v2/organizations`). Never repeated here.
@@ -102,7 +102,7 @@ impl Client {
     pub async fn create_organization(&self, name: &str, id: &str) -> Result<Created, Error> {
         // `orgId` is the older name of the field, the only one that v4 reads before 4.7.
         let body = json!({"name": name, "orgId": id, "organizationId": id});
-        let call = Call::new(Method::POST, &["v2", "organizations"], ORG_CREATE)?;
+        let call = Call::new(Method::POST, "/v2/organizations", &[], ORG_CREATE)?;
         self.create(&call.body(&body)?.serial(id)).await
     }
 
@@ -112,7 +112,7 @@ impl Client {
     /// [`Error::Unchanged`] (`ORG-4VSdf`), [`Error::AlreadyExists`] (`V3-DKcYh`); without the organization
     /// [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`) or, after a removal, [`Error::NotFound`] (`ORG-1MRds`).
     pub async fn rename_organization(&self, id: &str, name: &str) -> Result<Details, Error> {
-        self.write(&mine(Method::PUT, ORG_WRITE, id, None)?.body(&json!({"name": name}))?).await
+        self.write(&mine(Method::PUT, MINE, ORG_WRITE, id)?.body(&json!({"name": name}))?).await
     }
 
     /// Deactivates an organization (`POST /management/v1/orgs/me/_deactivate`).
@@ -120,7 +120,8 @@ impl Client {
     /// # Errors
     /// [`Error::Unchanged`] (`EVENT-Dbs2g`); without the organization as [`Client::rename_organization`].
     pub async fn deactivate_organization(&self, id: &str) -> Result<Details, Error> {
-        self.write(&mine(Method::POST, ORG_WRITE, id, Some("_deactivate"))?.empty_body()?).await
+        let path = "/management/v1/orgs/me/_deactivate";
+        self.write(&mine(Method::POST, path, ORG_WRITE, id)?.empty_body()?).await
     }
 
     /// Reactivates an organization (`POST /management/v1/orgs/me/_reactivate`).
@@ -128,7 +129,8 @@ impl Client {
     /// # Errors
     /// [`Error::Unchanged`] (`EVENT-bfnrh`); without the organization as [`Client::rename_organization`].
     pub async fn reactivate_organization(&self, id: &str) -> Result<Details, Error> {
-        self.write(&mine(Method::POST, ORG_WRITE, id, Some("_reactivate"))?.empty_body()?).await
+        let path = "/management/v1/orgs/me/_reactivate";
+        self.write(&mine(Method::POST, path, ORG_WRITE, id)?.empty_body()?).await
     }
 
     /// Deletes an organization with its users, projects and settings (`DELETE /management/v1/orgs/me`).
@@ -138,14 +140,13 @@ impl Client {
     /// project (`COMMA-AF3JW`); without the organization [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`) or,
     /// after a removal, [`Error::NotFound`] (`COMMA-aps2n`).
     pub async fn delete_organization(&self, id: &str) -> Result<Details, Error> {
-        self.write(&mine(Method::DELETE, ORG_DELETE, id, None)?).await
+        self.write(&mine(Method::DELETE, MINE, ORG_DELETE, id)?).await
     }
 }
 
 /// A write of the organization.
-fn mine(method: Method, permission: &'static str, id: &str, action: Option<&str>) -> Result<Call, Error> {
-    let path = [&MINE[..], action.as_slice()].concat();
-    Ok(Call::new(method, &path, permission)?.in_organization(id)?.serial(id))
+fn mine(method: Method, path: &'static str, permission: &'static str, id: &str) -> Result<Call, Error> {
+    Ok(Call::new(method, path, &[], permission)?.in_organization(id)?.serial(id))
 }
 
 /// Management says `ORG_STATE_…`, v2 `ORGANIZATION_STATE_…`.

@@ -12,7 +12,8 @@ use super::error::Error;
 use super::page::Item;
 use super::permission::{PROJECT_CREATE, PROJECT_DELETE, PROJECT_READ, PROJECT_WRITE};
 
-const PROJECTS: [&str; 3] = ["management", "v1", "projects"];
+const PROJECTS: &str = "/management/v1/projects";
+const PROJECT: &str = "/management/v1/projects/{id}";
 
 /// What ZITADEL says about any object's last write; writes answer with one of the two dates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -137,7 +138,7 @@ impl Client {
         organization: &str,
         settings: &ProjectSettings,
     ) -> Result<Created, Error> {
-        let call = Call::new(Method::POST, &PROJECTS, PROJECT_CREATE)?.in_organization(organization)?;
+        let call = Call::new(Method::POST, PROJECTS, &[], PROJECT_CREATE)?.in_organization(organization)?;
         self.create(&call.body(settings)?).await
     }
 
@@ -152,7 +153,8 @@ impl Client {
         id: &str,
         settings: &ProjectSettings,
     ) -> Result<Details, Error> {
-        self.write(&project_call(Method::PUT, PROJECT_WRITE, organization, id, None)?.body(settings)?).await
+        self.write(&project_call(Method::PUT, PROJECT, PROJECT_WRITE, organization, id)?.body(settings)?)
+            .await
     }
 
     /// The project, read after every write before (`GET /management/v1/projects/{id}`).
@@ -162,7 +164,7 @@ impl Client {
     /// # Errors
     /// [`Error::NotFound`] (`QUERY-fk2fs`, `MANAG-SFf2a`); [`Error::Malformed`] for the answer of another project.
     pub async fn project(&self, organization: &str, id: &str) -> Result<Answer<Project>, Error> {
-        let call = project_call(Method::GET, PROJECT_READ, organization, id, None)?;
+        let call = project_call(Method::GET, PROJECT, PROJECT_READ, organization, id)?;
         self.call::<Found>(&call).await?.try_map(|found| match found.project {
             project if project.id == id => Ok(project),
             _ => Err(Error::malformed(200, "it is about another project")),
@@ -185,7 +187,7 @@ impl Client {
     /// # Errors
     /// [`Error::NotFound`] (`COMMAND-3M9sd`) when there is none in this organization.
     pub async fn delete_project(&self, organization: &str, id: &str) -> Result<Details, Error> {
-        self.write(&project_call(Method::DELETE, PROJECT_DELETE, organization, id, None)?).await
+        self.write(&project_call(Method::DELETE, PROJECT, PROJECT_DELETE, organization, id)?).await
     }
 
     /// Deactivates a project (`POST …/{id}/_deactivate`).
@@ -193,7 +195,8 @@ impl Client {
     /// # Errors
     /// [`Error::Unchanged`] (`COMMAND-mki55`), [`Error::NotFound`] (`COMMAND-112M9`).
     pub async fn deactivate_project(&self, organization: &str, id: &str) -> Result<Details, Error> {
-        let call = project_call(Method::POST, PROJECT_WRITE, organization, id, Some("_deactivate"))?;
+        let path = "/management/v1/projects/{id}/_deactivate";
+        let call = project_call(Method::POST, path, PROJECT_WRITE, organization, id)?;
         self.write(&call.empty_body()?).await
     }
 
@@ -202,13 +205,14 @@ impl Client {
     /// # Errors
     /// [`Error::Unchanged`] (`COMMAND-5M9bs`), [`Error::NotFound`] (`COMMAND-3M9sd`).
     pub async fn reactivate_project(&self, organization: &str, id: &str) -> Result<Details, Error> {
-        let call = project_call(Method::POST, PROJECT_WRITE, organization, id, Some("_reactivate"))?;
+        let path = "/management/v1/projects/{id}/_reactivate";
+        let call = project_call(Method::POST, path, PROJECT_WRITE, organization, id)?;
         self.write(&call.empty_body()?).await
     }
 
     async fn search_projects(&self, organization: &str, queries: &[Value]) -> Result<Vec<Project>, Error> {
-        let path = ["management", "v1", "projects", "_search"];
-        self.search(queries, |body| Call::search(&path, PROJECT_READ, body)?.in_organization(organization))
+        let path = "/management/v1/projects/_search";
+        self.search(queries, |body| Call::search(path, PROJECT_READ, body)?.in_organization(organization))
             .await
     }
 
@@ -229,13 +233,12 @@ impl Client {
 
 fn project_call(
     method: Method,
+    path: &'static str,
     permission: &'static str,
     organization: &str,
     id: &str,
-    action: Option<&str>,
 ) -> Result<Call, Error> {
-    let path = [&PROJECTS[..], &[id], action.as_slice()].concat();
     let write = method != Method::GET;
-    let call = Call::new(method, &path, permission)?.in_organization(organization)?;
+    let call = Call::new(method, path, &[id], permission)?.in_organization(organization)?;
     Ok(if write { call.serial(id) } else { call })
 }

@@ -9,6 +9,7 @@ use futures::future::{BoxFuture, Shared};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 
 use super::auth::{Credential, CredentialError, CredentialSource};
 use super::error::Error;
@@ -126,8 +127,9 @@ impl TokenSource {
         let renewer = self.renewer.clone();
         // Goes on where whoever waits for it gives up: it may hold a turn that all others wait for.
         let start = || {
-            let renewal =
-                AbortOnDropHandle::new(tokio::spawn(async move { renewer.renew(previous, why).await }));
+            let renewal = AbortOnDropHandle::new(tokio::spawn(
+                async move { renewer.renew(previous, why).await }.in_current_span(),
+            ));
             let ended = || Error::Unreachable { message: "the renewal was ended".into() };
             async move { renewal.await.unwrap_or_else(|_| Err(ended())) }.boxed().shared()
         };
@@ -226,7 +228,9 @@ impl Renewer {
     }
 
     async fn issue(&self, credential: Credential) -> Outcome {
-        let Grant { token, lifetime } = self.mint(&credential).await?;
+        let minted = self.mint(&credential).await;
+        self.minter.purse.budget().metrics().renewed(&minted);
+        let Grant { token, lifetime } = minted?;
         Ok(Issued::new(token, credential, lifetime))
     }
 }

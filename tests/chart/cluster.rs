@@ -33,9 +33,9 @@ pub async fn prepared() -> &'static Cluster {
 }
 
 impl Cluster {
-    /// An empty one.
+    /// An empty one. No Pod is made of a Deployment: nothing here needs any.
     pub async fn start() -> Self {
-        Self(ControlPlane::start().await.unwrap())
+        Self(ControlPlane::builder().controller_manager(false).start().await.unwrap())
     }
 
     /// What kubectl prints; it warns of nothing.

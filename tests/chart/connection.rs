@@ -43,6 +43,8 @@ async fn the_cluster_connection_outlives_every_helm_command_and_follows_the_valu
     // The first release made it by a hook, of which a rollback knows nothing.
     cluster.helm(&["rollback", "idp", "1", "-n", "ops"]);
     assert_eq!(present(&cluster), is("two"));
+    cluster.helm(&["upgrade", "idp", ".", "-n", "ops", "--set", "connection.create=false"]);
+    assert_eq!(present(&cluster), is("two"));
     cluster.helm(&["uninstall", "idp", "-n", "ops"]);
     assert_eq!(present(&cluster), is("two"));
     assert_eq!(install(), is("one"));
@@ -70,16 +72,21 @@ async fn a_connection_that_the_definition_refuses_fails_the_upgrade_and_changes_
 }
 
 #[test]
-fn without_the_hook_it_is_an_object_like_any_other() {
-    let annotations = |values: &str| {
-        let connection = the("ClusterConnection", &["--set", &to("one.example.com"), "--set", values]);
-        connection["metadata"]["annotations"].clone()
+fn it_is_made_by_a_hook_only_where_its_definition_is_not_there_yet() {
+    let values = ["--set", &to("one.example.com")];
+    let annotations = |flags: &[&str]| {
+        the("ClusterConnection", &[&values, flags].concat())["metadata"]["annotations"].clone()
     };
-    assert_eq!(annotations("connection.hook=true")["helm.sh/hook"], "post-install");
-    for ordinary in ["connection.hook=false", "crds.enabled=false"] {
+    assert_eq!(annotations(&[])["helm.sh/hook"], "post-install");
+    for ordinary in [
+        ["--set", "connection.hook=false"].as_slice(),
+        &["--set", "crds.enabled=false"],
+        &["--api-versions", "zitadel-operator.dev/v1alpha1"],
+        &["--is-upgrade"],
+    ] {
         let annotations = annotations(ordinary);
-        assert!(annotations.get("helm.sh/hook").is_none(), "{ordinary}");
-        assert_eq!(annotations["helm.sh/resource-policy"], "keep", "{ordinary}");
+        assert!(annotations.get("helm.sh/hook").is_none(), "{ordinary:?}");
+        assert_eq!(annotations["helm.sh/resource-policy"], "keep", "{ordinary:?}");
     }
 }
 

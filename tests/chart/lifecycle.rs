@@ -79,6 +79,7 @@ async fn resources_stay_through_upgrade_rollback_and_uninstall() {
     cluster.helm(&["rollback", "idp", "-n", "ops"]);
     assert_eq!(cluster.charts(), ["zitadel-operator-0.1.0"]);
     cluster.helm(&["upgrade", "idp", ".", "-n", "ops"]);
+    cluster.helm(&["upgrade", "idp", ".", "-n", "ops", "--set", "crds.enabled=false"]);
     assert_eq!(cluster.uid("project/web"), uid);
 
     cluster.helm(&["uninstall", "idp", "-n", "ops", "--wait"]);
@@ -86,6 +87,22 @@ async fn resources_stay_through_upgrade_rollback_and_uninstall() {
     assert_eq!(cluster.present(kinds), "");
     assert_eq!(cluster.uid("project/web"), uid);
     cluster.helm(&["install", "idp", ".", "-n", "ops"]);
+    assert_eq!(cluster.uid("project/web"), uid);
+}
+
+#[tokio::test]
+async fn the_plain_manifest_becomes_a_release() {
+    let cluster = Cluster::start().await;
+    let plain = repository("charts/install.yaml");
+    cluster.kubectl(&["apply", "--server-side", "-f", plain.to_str().unwrap()]);
+    cluster.pipe(&["apply", "-f", "-"], &project().to_string());
+    let uid = cluster.uid("project/web");
+    let release = |command, flags: &[&str]| {
+        let release = [command, "zitadel-operator", ".", "-n", "zitadel-operator", "--force-conflicts"];
+        cluster.helm(&[&release, flags].concat());
+    };
+    release("install", &["--take-ownership"]);
+    release("upgrade", &["--set", "concurrency=8"]);
     assert_eq!(cluster.uid("project/web"), uid);
 }
 

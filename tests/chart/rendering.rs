@@ -16,11 +16,10 @@ fn rendering_twice_gives_the_same_and_asks_no_cluster() {
     for (name, values) in value_sets() {
         assert_eq!(template(&["-f", &values]), template(&["-f", &values]), "{name}");
     }
-    let forbidden = Regex::new(FORBIDDEN).unwrap();
+    let (forbidden, actions) = (Regex::new(FORBIDDEN).unwrap(), Regex::new(r"(?s)\{\{.*?\}\}").unwrap());
     for entry in chart().join("templates").read_dir().unwrap() {
         let path = entry.unwrap().path();
         let text = fs::read_to_string(&path).unwrap();
-        let actions = Regex::new(r"(?s)\{\{.*?\}\}").unwrap();
         let found = actions.find_iter(&text).find(|action| forbidden.is_match(action.as_str()));
         assert!(found.is_none(), "{path:?}: {found:?}");
     }

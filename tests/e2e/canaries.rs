@@ -44,7 +44,7 @@ async fn a_secret_in_a_log_a_panic_or_a_metric_is_found() {
     assert!(panicked.await.unwrap());
     assert_leaked(&world, "the log (ERROR panic)");
     let metrics = Metrics::default();
-    metrics.panicked(Box::leak(token.into_boxed_str()));
+    metrics.watch_failed(Box::leak(token.into_boxed_str()));
     watched::metrics(&world.canaries, &metrics);
     assert_leaked(&world, "the metrics");
 }

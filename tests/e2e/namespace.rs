@@ -3,7 +3,8 @@
 use futures::{StreamExt, stream};
 use http::Method;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::api::{Api, DeleteParams};
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::api::{Api, DeleteParams, ListParams};
 use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
 use support::zitadel::{Fault, OrganizationFeatures};
@@ -14,8 +15,8 @@ use crate::organization::{ORGANIZATION, id_of, names};
 use crate::organization_grants::{HOME, settle, unshare, with_shared};
 use crate::organization_ref::{ALL, NOTHING, by_reference, every_kind, possessions, residents};
 use crate::resident::Resident;
-use crate::waits::{assert_kstatus, assert_message, condition};
-use crate::world::{CONNECTION, PATIENCE, World};
+use crate::waits::{assert_kstatus, assert_message, condition, until_answered};
+use crate::world::{CONNECTION, PATIENCE, World, config};
 
 /// Worlds that go at the same time.
 const AT_ONCE: usize = 3;
@@ -160,6 +161,41 @@ async fn a_restart_in_the_middle_changes_nothing_where_the_secret_lies_elsewhere
     let crashes = points.enumerate().map(|(n, point)| crashed_at(point, ["Delete", "Retain"][n % 4 / 2]));
     let crashed: Vec<bool> = stream::iter(crashes).buffer_unordered(AT_ONCE).collect().await;
     assert!(crashed.iter().filter(|crashed| **crashed).count() >= 8, "{crashed:?}");
+}
+
+/// Kubernetes takes RoleBindings away with the first of what is in the namespace, and lets nobody make one there.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_rights_in_the_namespace_alone_it_stays_until_an_operator_has_others() {
+    needs_double!("its own way into the data or the ledger");
+    let mut world = World::to_be_deleted().await;
+    world.account(HOME, config()).await;
+    world.rights = Rights::Namespaces;
+    let mut world = with_shared(world, json!([]), true).await;
+    let id = settle(&world, json!({ "deletionPolicy": "Delete" })).await;
+    world.crash_operator().await;
+    delete_namespace(&world).await;
+    let bindings = Api::<RoleBinding>::namespaced(world.client.clone(), &world.namespace);
+    until_answered("lost its rights", async || {
+        let left = bindings.list(&ListParams::default()).await.unwrap().items;
+        (left.is_empty(), left)
+    })
+    .await;
+    world.start_operator_from(HOME).await;
+    let lost = format!("list projects {}", world.namespace);
+    let refused = async || {
+        let refused = world.forbidden.unexpected();
+        (refused.contains(&lost), refused)
+    };
+    until_answered("was refused", refused).await;
+    world.forbidden.expect(&format!("* * {}", world.namespace));
+    assert_eq!(possessions(&world, &id), ALL);
+
+    world.stop_operator().await;
+    world.rights = Rights::Cluster;
+    world.start_operator_from(HOME).await;
+    until_namespace_gone(&world).await;
+    assert_left(&world, &id, "Delete");
+    unshare(&world).await;
 }
 
 /// Everything in the namespace that waits for a person.

@@ -100,7 +100,8 @@ impl World {
         self.run(client, Options { config: config(), metrics, ..Options::new(&self.namespace) })
     }
 
-    fn run(&self, client: kube::Client, options: Options) -> Operator {
+    /// Starts an operator with all these settings.
+    pub fn run(&self, client: kube::Client, options: Options) -> Operator {
         let (stop, canaries, metrics) =
             (CancellationToken::new(), self.canaries.clone(), options.metrics.clone());
         let transport = watched::transport(options.transport, &canaries);

@@ -102,7 +102,7 @@ impl World {
 
     /// Runs the kubectl command that a message ends with, as a person would paste it.
     pub async fn run_command_of(&self, message: &str) {
-        let command = &message[message.find("kubectl ").expect("a command in the message")..];
+        let command = &message[message.rfind("kubectl ").expect("a command in the message")..];
         let path = format!("{}:{}", self.control_plane.bin_dir().display(), std::env::var("PATH").unwrap());
         let mut shell = tokio::process::Command::new("sh");
         shell.args(["-c", command]).env("PATH", path);

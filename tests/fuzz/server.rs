@@ -69,7 +69,8 @@ pub fn client_at(
         external_domain: external_domain.map(str::to_owned),
         deadline: DEADLINE,
     };
-    let budget = Arc::new(Budget::new(Rate { requests_per_second: 1000, burst: 1000 }, 8));
+    let budget =
+        Arc::new(Budget::new(Rate { requests_per_second: 1000, burst: 1000 }, 8, Default::default()));
     Client::new(config, transport, Arc::new(Secret(credential)), budget, Arc::default(), Arc::default())
 }
 

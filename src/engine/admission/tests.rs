@@ -11,7 +11,7 @@ const RATE: Rate = Rate { requests_per_second: 1000, burst: 1000 };
 fn admissions(most: u16) -> (Arc<Admissions>, UnboundedReceiver<Address>) {
     let wakes = Arc::new(Wakes::default());
     let woken = wakes.listen("Project", None);
-    let admissions = Arc::new(Admissions::new(wakes, most));
+    let admissions = Arc::new(Admissions::new(wakes, most, Default::default()));
     let served = admissions.clone();
     tokio::spawn(async move { served.serve().await });
     (admissions, woken)
@@ -166,7 +166,7 @@ async fn of_tenants_with_as_many_seats_the_one_that_waited_longest_is_next() {
 
 #[test]
 fn connections_to_one_instance_share_a_gate_and_one_that_moves_leaves_it_to_the_others() {
-    let admissions = Admissions::new(Arc::default(), 8);
+    let admissions = Admissions::new(Arc::default(), 8, Default::default());
     let [one, two] = [admissions.gate(&key(""), RATE), admissions.gate(&key(""), RATE)];
     let shared = admissions.of_instance("i", &key(""), RATE, one.clone());
     assert!(Arc::ptr_eq(&shared, &one));

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use http::{Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::super::circuit::Health;
@@ -10,7 +10,11 @@ use super::*;
 const DOWN: Error = Error::TooLarge;
 
 fn of(rate: u32, burst: u32, most: u16) -> Budget {
-    Budget::new(Rate { requests_per_second: rate, burst }, most)
+    Budget::new(Rate { requests_per_second: rate, burst }, most, Metrics::default())
+}
+
+fn route() -> Route {
+    Route { method: Method::GET, template: "/management/v1/iam" }
 }
 
 /// One request that is answered after so long.
@@ -19,7 +23,7 @@ async fn answer(budget: &Budget, after: Duration) -> bool {
         sleep(after).await;
         Ok(Response::new(Bytes::new()))
     };
-    budget.spend(DEADLINE, request, |_| Health::Up).await.is_ok()
+    budget.spend(DEADLINE, route(), request, |_| Health::Up).await.is_ok()
 }
 
 /// One request that finds nobody; `false` where it was not even sent.
@@ -29,6 +33,7 @@ async fn fail(budget: &Budget) -> bool {
     let failure = budget
         .spend(
             DEADLINE,
+            route(),
             async {
                 sleep(ms(1)).await;
                 refused.await
@@ -111,7 +116,7 @@ async fn what_says_nothing_of_the_server_neither_opens_nor_closes_the_circuit() 
     let unclear = || async {
         let response = Response::builder().status(StatusCode::SERVICE_UNAVAILABLE).body(Bytes::new());
         let request = async { Ok(response.expect("an answer")) };
-        budget.spend(DEADLINE, request, |_| Health::Unknown).await.is_ok()
+        budget.spend(DEADLINE, route(), request, |_| Health::Unknown).await.is_ok()
     };
     for _ in 0..20 {
         assert!(unclear().await);
@@ -127,7 +132,7 @@ async fn an_answer_that_says_so_opens_the_circuit() {
     let budget = of(1000, 1000, 8);
     for _ in 0..5 {
         let request = async { Ok(Response::new(Bytes::new())) };
-        assert!(budget.spend(DEADLINE, request, |_| Health::Down(DOWN)).await.is_ok());
+        assert!(budget.spend(DEADLINE, route(), request, |_| Health::Down(DOWN)).await.is_ok());
     }
     assert!(matches!(budget.opening(0), Opening::Broken(Some(_))));
     assert_eq!(budget.trouble(), Some(DOWN));
@@ -204,7 +209,7 @@ async fn what_keeps_everybody_from_asking_is_told_and_in_the_words_it_began_with
     assert_eq!(budget.trouble(), None, "a pause that is nearly over is not worth telling");
     let refuse = |message: &'static str| {
         let refused = async move { Err(TransportError::Unreachable(message.into())) };
-        budget.spend(DEADLINE, refused, |_| Health::Up)
+        budget.spend(DEADLINE, route(), refused, |_| Health::Up)
     };
     for _ in 0..5 {
         assert!(refuse("connection refused").await.is_err());

@@ -260,5 +260,5 @@ pub(crate) fn recorded(line: &str) -> Result<Vec<Value>, Box<dyn StdError>> {
 
 /// Room for whatever a test does.
 pub(crate) fn budget() -> Arc<Budget> {
-    Arc::new(Budget::new(Rate { requests_per_second: 1000, burst: 1000 }, 8))
+    Arc::new(Budget::new(Rate { requests_per_second: 1000, burst: 1000 }, 8, Metrics::default()))
 }

@@ -158,7 +158,10 @@ async fn large_resources_cost_bounded_memory_and_processor_time() {
     let idle = operator.processor_time() - before;
     assert!(idle < Duration::from_millis(400), "{idle:?} in two idle seconds");
     let metrics = operator.metrics().await;
-    assert!(metrics.contains(r#"reconciles_total{kind="OrgMetadata",reason="Available"}"#), "{metrics}");
+    assert!(
+        metrics.contains(r#"reconcile_reasons_total{controller="OrgMetadata",reason="Available"}"#),
+        "{metrics}"
+    );
     assert_no_injection(&world, &[]);
 }
 

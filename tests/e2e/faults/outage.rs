@@ -6,16 +6,14 @@ use std::time::Duration;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DeleteParams};
 use kube::runtime::wait::{await_condition, conditions};
-use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use support::control_plane::ControlPlane;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
-use zitadel_operator::engine::metrics::Metrics;
 
 use super::tap::Tap;
+use crate::meter::Meter;
 use crate::needs_double;
-use crate::waits::until_answered;
 use crate::world::{self, PATIENCE, World};
 
 static BREAKABLE: OnceCell<ControlPlane> = OnceCell::const_new();
@@ -82,6 +80,8 @@ async fn assert_recovered(
 
 async fn a_restarted_api_server_and_a_stopped_etcd_cost_no_write_without_a_difference() {
     let mut world = breakable().await;
+    // A server that has just started refuses what it has not read the rules of yet.
+    world.forbidden.expect("* * *");
     world.start_operator().await;
     for name in ["edited", "deleted", "same"] {
         world.apply_project(name, json!({})).await;
@@ -110,9 +110,8 @@ async fn a_restarted_api_server_and_a_stopped_etcd_cost_no_write_without_a_diffe
 
 async fn a_definition_that_goes_and_comes_back_needs_no_restart_and_is_told_meanwhile() {
     let mut world = breakable().await;
-    let (tap, mut registry) = (Tap::on("/projects"), Registry::default());
-    let metrics = Metrics::registered(&mut registry);
-    world.start_operator_tapped(tap.client(&world).await, metrics);
+    let (tap, meter) = (Tap::on("/projects"), Meter::new());
+    world.start_operator_tapped(tap.client(&world).await, meter.metrics.clone());
     let kept = json!({ "deletionPolicy": "Retain" });
     world.apply_project("kept", kept.clone()).await;
     world.until_ready("kept").await;
@@ -123,12 +122,7 @@ async fn a_definition_that_goes_and_comes_back_needs_no_restart_and_is_told_mean
     definitions.delete(name, &DeleteParams::default()).await.unwrap();
     let gone = await_condition(definitions, name, conditions::is_deleted(&uid));
     tokio::time::timeout(PATIENCE, gone).await.expect("the definition goes").unwrap();
-    until_answered("counted", async || {
-        let mut page = String::new();
-        prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
-        (page.contains(r#"watch_failures_total{kind="Project"}"#), page)
-    })
-    .await;
+    meter.until("watch_failures_total", &[("kind", "Project")], |failures| failures > 0.0).await;
     let before = tap.asked().len();
     tokio::time::sleep(Duration::from_secs(3)).await;
     let asked = tap.asked().len() - before;

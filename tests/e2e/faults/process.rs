@@ -92,7 +92,8 @@ impl Process {
 
     /// Waits until it has logged this message; answers the line.
     pub async fn until_logged(&self, message: &str) -> Value {
-        let line = until_answered(&format!("logged {message:?}"), async || {
+        let what = format!("logged {message:?}");
+        let line = until_answered(&what, async || {
             let line = self.log().into_iter().find(|line| line["message"] == message);
             (line.is_some(), line)
         });
@@ -101,7 +102,7 @@ impl Process {
 
     /// What its probe of readiness answers.
     pub async fn readyz(&self) -> (u16, String) {
-        let answer = self.admin("readyz").await;
+        let answer = self.ask("readyz").await;
         (answer.status().as_u16(), answer.text().await.expect("a text"))
     }
 
@@ -113,10 +114,14 @@ impl Process {
         .await;
     }
 
-    async fn admin(&self, path: &str) -> reqwest::Response {
+    /// Where its probes and metrics are.
+    pub async fn admin(&self) -> String {
         let starting = self.until_logged("starting").await;
-        let address = starting["admin"].as_str().expect("an address");
-        reqwest::get(format!("http://{address}/{path}")).await.expect("an answer")
+        starting["admin"].as_str().expect("an address").to_owned()
+    }
+
+    async fn ask(&self, path: &str) -> reqwest::Response {
+        reqwest::get(format!("http://{}/{path}", self.admin().await)).await.expect("an answer")
     }
 
     /// What it logged so far.
@@ -145,7 +150,7 @@ impl Process {
 
     /// The page that Prometheus reads.
     pub async fn metrics(&self) -> String {
-        let answer = self.admin("metrics").await;
+        let answer = self.ask("metrics").await;
         let text = answer.text().await.expect("metrics");
         self.canaries.watch().look(format_args!("/metrics"), text.as_bytes());
         text

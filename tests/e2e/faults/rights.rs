@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
-use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use support::control_plane::AuditMark;
-use zitadel_operator::engine::metrics::Metrics;
 
+use crate::meter::Meter;
 use crate::needs_double;
 use crate::waits::{assert_message, condition, until_answered};
 use crate::world::{CONNECTION, World, config};
@@ -20,12 +19,6 @@ fn refused(world: &World, since: AuditMark) -> usize {
     here.filter(|entry| entry.response_status.code == 403).count()
 }
 
-fn page(registry: &Registry) -> String {
-    let mut page = String::new();
-    prometheus_client::encoding::text::encode(&mut page, registry).unwrap();
-    page
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn rights_that_come_late_go_and_come_back_need_no_restart_and_their_lack_is_told() {
     needs_double!("the ledger");
@@ -33,14 +26,9 @@ async fn rights_that_come_late_go_and_come_back_need_no_restart_and_their_lack_i
     world.forbidden.expect("* * *");
     let account = world.account(&world.namespace, config()).await;
     account.take().await;
-    let mut registry = Registry::default();
-    let metrics = Metrics::registered(&mut registry);
-    let _operator = world.operator(account.client().await, metrics);
-    let told = async || {
-        let page = page(&registry);
-        (page.contains(r#"watch_failures_total{kind="Project"}"#), page)
-    };
-    until_answered("told that it may not watch", told).await;
+    let meter = Meter::new();
+    let _operator = world.operator(account.client().await, meter.metrics.clone());
+    meter.until("watch_failures_total", &[("kind", "Project")], |failures| failures > 0.0).await;
     account.give().await;
     world.apply_project("web", json!({})).await;
     let web = world.until_ready("web").await;
@@ -51,9 +39,8 @@ async fn rights_that_come_late_go_and_come_back_need_no_restart_and_their_lack_i
     world.apply_project("new", json!({})).await;
     // The server notes a refusal before the operator counts it.
     let counted = async || {
-        let page = page(&registry);
-        let told = page.contains(r#"kubernetes_failures_total{kind="Project"}"#);
-        (told && refused(&world, audit) >= 2, page)
+        let told = meter.value("kubernetes_failures_total", &[("controller", "Project")]);
+        (told > 0.0 && refused(&world, audit) >= 2, told)
     };
     until_answered("was refused, and told so", counted).await;
     let before = refused(&world, audit);

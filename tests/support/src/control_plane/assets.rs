@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::Error;
 use super::build::{self, Go, Progress};
+use super::recipe::Recipe;
 
 const COMPLETE: &str = "complete";
 
@@ -25,10 +26,12 @@ pub enum Binary {
     Kubectl,
     /// `helm`
     Helm,
+    /// `promtool`, which no control plane needs: a build of its own makes it.
+    Promtool,
 }
 
 impl Binary {
-    /// What a full control plane needs, and what a build makes.
+    /// What a full control plane needs, and what one build makes.
     pub const ALL: [Self; 5] =
         [Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Kubectl, Self::Helm];
     /// What the published `envtest` archives hold: enough without a controller manager.
@@ -43,6 +46,7 @@ impl Binary {
             Self::ControllerManager => "kube-controller-manager",
             Self::Kubectl => "kubectl",
             Self::Helm => "helm",
+            Self::Promtool => "promtool",
         }
     }
 }
@@ -61,7 +65,10 @@ impl Assets {
     pub fn locate(needs: &[Binary]) -> Result<Option<Self>, Error> {
         match Self::named(needs) {
             Ok(assets) => Ok(Some(assets)),
-            Err(_) => Ok(Self::cached(&cache_dir()?, Go::detect()?.as_ref())),
+            Err(_) => {
+                let recipe = Recipe::of(needs);
+                Ok(Self::cached(recipe, &cache_dir(recipe)?, Go::detect()?.as_ref()))
+            }
         }
     }
 
@@ -75,10 +82,11 @@ impl Assets {
             Ok(assets) => return Ok(assets),
             Err(lack) => lack,
         };
-        let (cache, go) = (cache_dir()?, Go::detect()?);
-        match (Self::cached(&cache, go.as_ref()), go) {
+        let recipe = Recipe::of(needs);
+        let (cache, go) = (cache_dir(recipe)?, Go::detect()?);
+        match (Self::cached(recipe, &cache, go.as_ref()), go) {
             (Some(assets), _) => Ok(assets),
-            (None, Some(go)) => go.check().and_then(|()| build_once(&cache, &go)),
+            (None, Some(go)) => go.check().and_then(|()| build_once(recipe, &cache, &go)),
             (None, None) => Err(Error::NoGo(lack)),
         }
     }
@@ -115,28 +123,28 @@ impl Assets {
     }
 
     /// Without Go its version is unknown, and any finished build of the same sources will do.
-    fn cached(cache: &Path, go: Option<&Go>) -> Option<Self> {
-        let key = go.map_or_else(build::recipe_key, Go::key);
+    fn cached(recipe: &Recipe, cache: &Path, go: Option<&Go>) -> Option<Self> {
+        let key = go.map_or_else(|| recipe.key(), |go| go.key(recipe));
         let fits = |name: &str| {
             if go.is_some() { name == key } else { name.starts_with(&key) }
         };
         let mut entries =
             fs::read_dir(cache).ok()?.flatten().filter(|entry| entry.file_name().to_str().is_some_and(fits));
         let is_complete =
-            |found: &Self| found.dir.join(COMPLETE).is_file() && found.missing(&Binary::ALL).is_empty();
+            |found: &Self| found.dir.join(COMPLETE).is_file() && found.missing(recipe.binaries).is_empty();
         entries.find_map(|entry| Some(Self { dir: entry.path() }).filter(is_complete))
     }
 }
 
-fn build_once(cache: &Path, go: &Go) -> Result<Assets, Error> {
+fn build_once(recipe: &Recipe, cache: &Path, go: &Go) -> Result<Assets, Error> {
     fs::create_dir_all(cache).map_err(Error::io("make", cache))?;
     let lock = cache.join(".lock");
     let _building = lock_with_notice(&lock).map_err(Error::io("lock", &lock))?;
-    if let Some(assets) = Assets::cached(cache, Some(go)) {
+    if let Some(assets) = Assets::cached(recipe, cache, Some(go)) {
         return Ok(assets);
     }
-    let dir = cache.join(go.key());
-    build::build(go, &cache.join("building"), |built| {
+    let dir = cache.join(go.key(recipe));
+    build::build(recipe, go, &cache.join("building"), |built| {
         File::create(built.join(COMPLETE))?;
         if dir.exists() {
             fs::remove_dir_all(&dir)?;
@@ -163,8 +171,8 @@ fn lock_with_notice(path: &Path) -> io::Result<File> {
 }
 
 /// This project's part of `XDG_CACHE_HOME` or `~/.cache`.
-fn cache_dir() -> Result<PathBuf, Error> {
+fn cache_dir(recipe: &Recipe) -> Result<PathBuf, Error> {
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
-    Ok(base.ok_or(Error::NoCache)?.join("zitadel-operator/control-plane"))
+    Ok(base.ok_or(Error::NoCache)?.join("zitadel-operator").join(recipe.name))
 }

@@ -8,34 +8,18 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest::{SHA256, digest};
-
 use super::Error;
 use super::assets::Binary;
-use super::process::{Process, ScratchDir, hex};
+use super::process::{Process, ScratchDir};
+use super::recipe::Recipe;
 
-const GO_MOD: &str = include_str!("../../control-plane/go.mod");
-const GO_SUM: &str = include_str!("../../control-plane/go.sum");
 const DOWNLOAD_ATTEMPTS: u32 = 4;
-const PACKAGES: [&str; 5] = [
-    "go.etcd.io/etcd/server/v3",
-    "k8s.io/kubernetes/cmd/kube-apiserver",
-    "k8s.io/kubernetes/cmd/kube-controller-manager",
-    "k8s.io/kubernetes/cmd/kubectl",
-    "helm.sh/helm/v4/cmd/helm",
-];
-const ENVIRONMENT: [(&str, &str); 4] = [
+pub(super) const ENVIRONMENT: [(&str, &str); 4] = [
     ("CGO_ENABLED", "0"),
     ("GOTOOLCHAIN", "local"),
     ("GOWORK", "off"),
     ("GOFLAGS", "-mod=readonly -modcacherw -buildvcs=false"),
 ];
-
-/// The part of a cache key that does not depend on the Go that builds.
-pub(super) fn recipe_key() -> String {
-    let recipe = format!("{GO_MOD}{GO_SUM}{PACKAGES:?}{ENVIRONMENT:?}{:?}", build_flags());
-    hex(&digest(&SHA256, recipe.as_bytes()).as_ref()[..8])
-}
 
 /// The Go on `PATH`.
 #[derive(Debug)]
@@ -63,8 +47,8 @@ impl Go {
     }
 
     /// Names a build: the same key, the same binaries.
-    pub(super) fn key(&self) -> String {
-        format!("{}-{}-{}", recipe_key(), self.version, self.platform)
+    pub(super) fn key(&self, recipe: &Recipe) -> String {
+        format!("{}-{}-{}", recipe.key(), self.version, self.platform)
     }
 
     /// Accepts 1.26 and newer.
@@ -78,27 +62,35 @@ impl Go {
 
 /// Builds all binaries in a directory below `base` and hands it to `keep`, which has to move it away: whatever
 /// is left is removed, also when the build fails or this process is killed.
-pub(super) fn build(go: &Go, base: &Path, keep: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), Error> {
+pub(super) fn build(
+    recipe: &Recipe,
+    go: &Go,
+    base: &Path,
+    keep: impl FnOnce(&Path) -> io::Result<()>,
+) -> Result<(), Error> {
     let scratch = ScratchDir::create(base).map_err(Error::io("make a directory in", base))?;
     let mut progress = Progress::saying(&format!(
-        "building etcd, Kubernetes and helm with {}: about 8 minutes, longer on a busy machine, once; \
-         needs 5 GB for that time (or set KUBEBUILDER_ASSETS to a directory that has them)",
-        go.version
+        "building {} with {}: about {}, longer on a busy machine, once; needs {} for that time (or set \
+         KUBEBUILDER_ASSETS to a directory that has them)",
+        recipe.what, go.version, recipe.takes, recipe.needs
     ));
-    for (name, text) in [("go.mod", GO_MOD), ("go.sum", GO_SUM)] {
+    for (name, text) in [("go.mod", recipe.go_mod), ("go.sum", recipe.go_sum)] {
         fs::write(scratch.path().join(name), text).map_err(Error::io("write", scratch.path()))?;
     }
-    let packages = download(&scratch, &mut progress)?;
+    let packages = download(recipe, &scratch, &mut progress)?;
     let out = scratch.path().join("out");
-    let mut args = build_flags();
+    let mut args = recipe.build_flags();
     args.extend(["-v".to_owned(), "-o".to_owned(), format!("{}/", out.display())]);
-    run_go(&scratch, "build", &args, &mut progress, |log| {
+    run_go(recipe, &scratch, "build", &args, &mut progress, |log| {
         format!("compiling and linking, {} of {packages} packages", log.lines().count())
     })?;
-    fs::rename(out.join("server"), out.join(Binary::Etcd.file_name()))
-        .and_then(|()| {
-            Binary::ALL.iter().try_for_each(|binary| out.join(binary.file_name()).metadata().map(drop))
-        })
+    let renamed = |(from, to): &(&str, &str)| fs::rename(out.join(from), out.join(to));
+    let is_there = |binary: &Binary| out.join(binary.file_name()).metadata().map(drop);
+    recipe
+        .renamed
+        .iter()
+        .try_for_each(renamed)
+        .and_then(|()| recipe.binaries.iter().try_for_each(is_there))
         .and_then(|()| keep(&out))
         .map_err(Error::io("keep", &out))?;
     progress.say("built");
@@ -106,12 +98,13 @@ pub(super) fn build(go: &Go, base: &Path, keep: impl FnOnce(&Path) -> io::Result
 }
 
 /// Downloads what the build needs, and counts its packages.
-fn download(scratch: &ScratchDir, progress: &mut Progress) -> Result<usize, Error> {
+fn download(recipe: &Recipe, scratch: &ScratchDir, progress: &mut Progress) -> Result<usize, Error> {
     let modules = |log: &str| log.lines().filter(|line| line.starts_with("go: ")).count();
     let mut attempt = 1;
     loop {
         let status = |log: &str| format!("downloading, {} modules", modules(log));
-        match run_go(scratch, "list", &["-deps".to_owned()], progress, status) {
+        let args = [recipe.tags(), vec!["-deps".to_owned()]].concat();
+        match run_go(recipe, scratch, "list", &args, progress, status) {
             Ok(log) => return Ok(log.lines().count() - modules(&log)),
             Err(error) if attempt == DOWNLOAD_ATTEMPTS => return Err(error),
             Err(_) => progress.say(&format!("download failed, attempt {attempt} of {DOWNLOAD_ATTEMPTS}")),
@@ -123,6 +116,7 @@ fn download(scratch: &ScratchDir, progress: &mut Progress) -> Result<usize, Erro
 
 /// Runs `go VERB ARGS` on the pinned packages and returns what it printed.
 fn run_go(
+    recipe: &Recipe,
     scratch: &ScratchDir,
     verb: &str,
     args: &[String],
@@ -134,7 +128,7 @@ fn run_go(
     let printed =
         || fs::read(&log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let mut command = Process::command(Path::new("go"), &log);
-    native(&mut command).arg(verb).args(args).args(PACKAGES).current_dir(scratch.path());
+    native(&mut command).arg(verb).args(args).args(recipe.packages).current_dir(scratch.path());
     for name in ["GOCACHE", "GOMODCACHE"] {
         command.env(name, override_of(name).unwrap_or_else(|| scratch.path().join(name)));
     }
@@ -157,25 +151,6 @@ fn native(command: &mut Command) -> &mut Command {
 /// `ZITADEL_OPERATOR_GOCACHE` and `ZITADEL_OPERATOR_GOMODCACHE` name caches to use and keep.
 fn override_of(name: &str) -> Option<PathBuf> {
     env::var_os(format!("ZITADEL_OPERATOR_{name}")).map(PathBuf::from)
-}
-
-/// Without `-dwarf=false` the build takes twice as long; the versions are what `/version` and helm report.
-fn build_flags() -> Vec<String> {
-    let kubernetes = pinned("k8s.io/kubernetes");
-    let mut numbers = kubernetes.trim_start_matches('v').split('.');
-    let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
-    let mut linker =
-        format!("-s -w -X helm.sh/helm/v4/internal/version.version={}", pinned("helm.sh/helm/v4"));
-    for package in ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"] {
-        linker += &format!(" -X {package}.gitVersion={kubernetes} -X {package}.gitMajor={major}");
-        linker += &format!(" -X {package}.gitMinor={minor} -X {package}.gitTreeState=clean");
-    }
-    ["-trimpath", "-gcflags=all=-dwarf=false", "-ldflags", &linker].map(str::to_owned).into()
-}
-
-fn pinned(module: &str) -> &'static str {
-    let version = |line: &'static str| line.trim().strip_prefix(module)?.strip_prefix(' ');
-    GO_MOD.lines().find_map(version).unwrap_or_default()
 }
 
 /// Says something every 10 seconds, with the time that has passed.

@@ -10,6 +10,7 @@ mod build;
 mod error;
 pub(crate) mod pki;
 mod process;
+mod recipe;
 mod site;
 
 use std::collections::BTreeMap;

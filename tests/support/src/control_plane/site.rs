@@ -121,6 +121,7 @@ impl Site {
             Binary::ApiServer => self.fill_in(API_SERVER),
             Binary::ControllerManager => self.fill_in(CONTROLLER_MANAGER),
             Binary::Kubectl | Binary::Helm => self.fill_in(CLIENT),
+            Binary::Promtool => Vec::new(),
         }
     }
 

@@ -1,0 +1,124 @@
+//! What a scrape asks the engine for: how things are at that moment.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+use super::Engine;
+use super::status::Readiness;
+use crate::api::ConnectionKind;
+use crate::operator;
+use crate::zitadel::{Budget, Error};
+
+const STATES: [&str; 3] = ["closed", "open", "paused"];
+
+type Gauges<L> = BTreeMap<L, i64>;
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, EncodeLabelSet)]
+struct ByReadiness {
+    kind: &'static str,
+    ready: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, EncodeLabelSet)]
+struct ByController {
+    controller: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, EncodeLabelSet)]
+struct ByConnection {
+    kind: &'static str,
+    name: String,
+    state: &'static str,
+}
+
+/// The engine that is asked; none before it runs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scrape(Arc<Mutex<Weak<Engine>>>);
+
+impl Scrape {
+    pub(super) fn shows(&self, engine: Weak<Engine>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = engine;
+    }
+
+    fn engine(&self) -> Option<Arc<Engine>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+    }
+}
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let engine = self.engine();
+        let leads = engine.as_ref().is_some_and(|engine| engine.leadership.is_leader());
+        let help = "Whether this process holds the Lease, and alone may write";
+        let leader = ConstGauge::new(i64::from(leads));
+        leader.encode(encoder.encode_descriptor("leader", help, None, MetricType::Gauge)?)?;
+        let Some(engine) = engine else { return Ok(()) };
+        let help = "Resources by kind, the status of their Ready condition and its reason";
+        show(&mut encoder, "resources", help, resources(&engine))?;
+        let help = "Reconciles that wait for the budget of their connection";
+        show(&mut encoder, "admission_waiting", help, waiting(&engine))?;
+        let help =
+            "Connections in use by the state of the way to ZITADEL; Connections, which tenants make, as one";
+        show(&mut encoder, "circuits", help, circuits(&engine))
+    }
+}
+
+fn show<L: EncodeLabelSet>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    gauges: Gauges<L>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    gauges.into_iter().try_for_each(|(labels, value)| {
+        let gauge = ConstGauge::new(value);
+        gauge.encode(family.encode_family(&labels)?)
+    })
+}
+
+fn resources(engine: &Engine) -> Gauges<ByReadiness> {
+    let mut gauges = Gauges::new();
+    for (kind, Readiness { ready, reason }) in engine.readiness() {
+        *gauges.entry(ByReadiness { kind, ready, reason }).or_default() += 1;
+    }
+    gauges
+}
+
+fn waiting(engine: &Engine) -> Gauges<ByController> {
+    let all = operator::components().into_iter().map(|controller| (ByController { controller }, 0));
+    let mut gauges: Gauges<_> = all.collect();
+    for controller in engine.connections.admissions().waiting() {
+        *gauges.entry(ByController { controller }).or_default() += 1;
+    }
+    gauges
+}
+
+/// One series a state and `ClusterConnection`, which only administrators make.
+fn circuits(engine: &Engine) -> Gauges<ByConnection> {
+    let mut gauges = Gauges::new();
+    for (key, budget) in engine.connections.budgets() {
+        let name =
+            if key.kind == ConnectionKind::ClusterConnection { key.name.clone() } else { String::new() };
+        let labels = |state| ByConnection { kind: key.address().kind, name: name.clone(), state };
+        let now = state(&budget);
+        for state in STATES {
+            *gauges.entry(labels(state)).or_default() += i64::from(state == now);
+        }
+    }
+    gauges
+}
+
+fn state(budget: &Budget) -> &'static str {
+    match budget.trouble() {
+        None => STATES[0],
+        Some(Error::RateLimited { .. }) => STATES[2],
+        Some(_) => STATES[1],
+    }
+}

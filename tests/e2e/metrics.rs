@@ -1,0 +1,275 @@
+//! What each metric tells, and that each of them moves.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{Method, Request, Response};
+use serde_json::{Value, json};
+use support::zitadel::Fault;
+use zitadel_operator::engine::connections::http_transport;
+use zitadel_operator::operator::Options;
+use zitadel_operator::runtime::lease::Leadership;
+use zitadel_operator::zitadel::{HttpTransportConfig, Transport, TransportError};
+
+use crate::meter::Meter;
+use crate::needs_double;
+use crate::waits::condition;
+use crate::world::{CONNECTION, World, client, config};
+
+const PROJECT: (&str, &str) = ("controller", "Project");
+const PROJECTS: &str = "/management/v1/projects";
+
+/// Every label: each has few values, whatever people create.
+const LABELS: [&str; 13] = [
+    "code",
+    "controller",
+    "kind",
+    "le",
+    "method",
+    "name",
+    "ready",
+    "reason",
+    "result",
+    "revision",
+    "route",
+    "state",
+    "version",
+];
+
+/// A world whose operator is metered.
+async fn metered() -> (World, Meter) {
+    let (mut world, meter) = (World::without_operator().await, Meter::new());
+    let client = client(world.control_plane).await;
+    world.start_operator_tapped(client, meter.metrics.clone());
+    (world, meter)
+}
+
+fn some(value: f64) -> bool {
+    value > 0.0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reconcile_is_counted_once_with_its_time_result_and_reason() {
+    needs_double!("requests that are held");
+    let (world, meter) = metered().await;
+    let held = world.zitadel.inject(Fault::hold().on(Method::POST).path(PROJECTS));
+    world.apply_project("web", json!({})).await;
+    meter.until("active_workers", &[PROJECT], some).await;
+    assert_eq!(meter.value("reconcile_reasons_total", &[PROJECT, ("reason", "Available")]), 0.0);
+    held.release();
+    held.remove();
+    world.until_ready("web").await;
+
+    meter.until("active_workers", &[PROJECT], |busy| busy == 0.0).await;
+    let all = meter.value("reconcile_total", &[PROJECT]);
+    assert!(meter.value("reconcile_total", &[PROJECT, ("result", "success")]) >= 1.0);
+    assert!(meter.value("reconcile_reasons_total", &[PROJECT, ("reason", "Available")]) >= 1.0);
+    assert_eq!(meter.value("reconcile_reasons_total", &[PROJECT]), all);
+    assert_eq!(meter.value("reconcile_time_seconds_count", &[PROJECT]), all);
+    assert!(meter.value("reconcile_time_seconds_sum", &[PROJECT]) > 0.0);
+    let most = f64::from(config("").concurrency);
+    assert_eq!(meter.value("max_concurrent_reconciles", &[PROJECT]), most);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_are_counted_by_route_never_by_id_and_resources_by_kind_and_readiness() {
+    needs_double!("the ledger");
+    let (world, meter) = metered().await;
+    world.apply_project("web", json!({})).await;
+    world.until_ready("web").await;
+    let created = [("method", "POST"), ("route", PROJECTS), ("code", "200")];
+    assert_eq!(meter.value("zitadel_requests_total", &created), 1.0);
+    assert_eq!(meter.value("zitadel_request_seconds_count", &created), 1.0);
+    let removed = [("method", "DELETE"), ("route", "/management/v1/projects/{id}"), ("code", "200")];
+    let ready = [("kind", "Project"), ("ready", "True"), ("reason", "Available")];
+    meter.until("resources", &ready, |resources| resources == 1.0).await;
+    assert_eq!(meter.value("resources", &[("kind", "Connection"), ("ready", "True")]), 1.0);
+
+    world.delete_project("web").await;
+    world.until_gone("web").await;
+    assert_eq!(meter.value("zitadel_requests_total", &removed), 1.0);
+    meter.until("resources", &[("kind", "Project")], |resources| resources == 0.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_resources_are_not_more_series_and_no_label_names_one() {
+    let (world, meter) = metered().await;
+    let mut seen = BTreeSet::new();
+    let mut counted = 0;
+    for round in 0..3 {
+        for number in 0..3 {
+            let name = format!("canary-{round}-{number}");
+            world.apply_project(&name, json!({})).await;
+            seen.insert(world.until_ready(&name).await["status"]["id"].as_str().unwrap().to_owned());
+            world.delete_project(&name).await;
+            world.until_gone(&name).await;
+        }
+        let series = meter.samples().len();
+        assert!(round == 0 || series <= counted + 40, "{counted} series became {series}: {}", meter.page());
+        counted = series;
+    }
+    seen.extend([world.namespace.clone(), world.organization.clone(), "canary".into()]);
+    let labels: BTreeSet<String> =
+        meter.samples().into_iter().flat_map(|sample| sample.labels.into_keys()).collect();
+    assert_eq!(labels.into_iter().collect::<Vec<_>>(), LABELS);
+    for label in meter.samples().iter().flat_map(|sample| sample.labels.values()) {
+        assert!(!seen.iter().any(|name| label.contains(name)), "{label}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_shows_as_errors_an_open_circuit_and_reconciles_that_wait() {
+    needs_double!("outages");
+    let (world, meter) = metered().await;
+    world.apply_project("first", json!({})).await;
+    world.until_ready("first").await;
+    let closed = [("kind", "Connection"), ("name", ""), ("state", "closed")];
+    let open = [("kind", "Connection"), ("name", ""), ("state", "open")];
+    assert_eq!((meter.value("circuits", &closed), meter.value("circuits", &open)), (1.0, 0.0));
+
+    let outage = world.zitadel.inject(Fault::unavailable());
+    for name in ["a", "b", "c"] {
+        world.apply_project(name, json!({})).await;
+    }
+    meter.until("circuits", &open, |open| open == 1.0).await;
+    meter.until("admission_waiting", &[PROJECT], some).await;
+    meter.until("reconcile_errors_total", &[PROJECT], some).await;
+    assert!(meter.value("reconcile_total", &[("result", "error")]) >= 1.0);
+    assert!(meter.value("reconcile_reasons_total", &[("reason", "Unavailable")]) >= 1.0);
+    assert!(meter.value("zitadel_requests_total", &[("code", "503")]) >= 5.0);
+
+    outage.remove();
+    for name in ["a", "b", "c"] {
+        world.until_ready(name).await;
+    }
+    assert_eq!((meter.value("circuits", &closed), meter.value("circuits", &open)), (1.0, 0.0));
+    meter.until("admission_waiting", &[], |waiting| waiting == 0.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_without_an_answer_has_the_code_error() {
+    needs_double!("outages");
+    let (world, meter) = metered().await;
+    let lost = world.zitadel.inject(Fault::drop_before().path(PROJECTS));
+    world.apply_project("web", json!({})).await;
+    meter.until("zitadel_requests_total", &[("route", PROJECTS), ("code", "error")], some).await;
+    lost.remove();
+    world.until_ready("web").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_429_is_a_pause_and_a_low_rate_is_a_wait() {
+    needs_double!("429");
+    let (world, meter) = metered().await;
+    let limited = world.zitadel.inject(Fault::limited().header("retry-after", "4").path(PROJECTS).times(1));
+    world.apply_project("web", json!({})).await;
+    let paused = [("kind", "Connection"), ("name", ""), ("state", "paused")];
+    meter.until("circuits", &paused, |paused| paused == 1.0).await;
+    assert!(meter.value("zitadel_pauses_total", &[]) >= 1.0);
+    assert_eq!(meter.value("zitadel_requests_total", &[("code", "429")]), 1.0);
+    world.until_ready("web").await;
+    assert_eq!((limited.hits(), meter.value("circuits", &paused)), (1, 0.0));
+
+    world.patch_connection(json!({ "rateLimit": { "requestsPerSecond": 2, "burst": 1 } })).await;
+    world.apply_project("slow", json!({})).await;
+    world.until_ready("slow").await;
+    assert!(meter.value("zitadel_rate_limit_wait_seconds_count", &[]) >= 1.0);
+    assert!(meter.value("zitadel_rate_limit_wait_seconds_sum", &[]) > 0.1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_by_somebody_else_is_drift_found_and_repaired_or_under_observe_only_found() {
+    let (world, meter) = metered().await;
+    world.patch_connection(json!({ "resyncInterval": "300ms" })).await;
+    world.apply_project("web", json!({})).await;
+    let web = world.until_ready("web").await;
+    let id = web["status"]["id"].as_str().unwrap();
+    assert_eq!((meter.value("drift_found_total", &[]), meter.value("drift_repaired_total", &[])), (0.0, 0.0));
+    world.person.edit_project(&world.organization, id, "projectRoleCheck", json!(true)).await;
+    meter.until("drift_repaired_total", &[PROJECT], |repaired| repaired == 1.0).await;
+    assert_eq!(meter.value("drift_found_total", &[PROJECT]), 1.0);
+
+    world.apply_project("web", json!({ "managementPolicy": "Observe", "deletionPolicy": "Retain" })).await;
+    world.until_ready("web").await;
+    world.person.edit_project(&world.organization, id, "projectRoleCheck", json!(true)).await;
+    meter.until("drift_found_total", &[PROJECT], |found| found >= 2.0).await;
+    assert_eq!(meter.value("drift_repaired_total", &[PROJECT]), 1.0);
+    let differs = |p: &Value| condition(p, "Ready")["reason"] == "DriftDetected";
+    world.until("Project", "web", "told of the drift", differs).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_that_are_got_and_tokens_that_are_refused_are_counted() {
+    needs_double!("its users");
+    let (world, meter) = metered().await;
+    meter.until("zitadel_token_renewals_total", &[("result", "success")], some).await;
+    assert_eq!(meter.value("zitadel_token_renewals_total", &[("result", "error")]), 0.0);
+    world.store_secret(json!({ "client-id": "nobody", "client-secret": "wrong" })).await;
+    let credentials = json!({ "personalAccessToken": null, "clientCredentials": { "name": CONNECTION } });
+    world.patch_connection(credentials).await;
+    meter.until("zitadel_token_renewals_total", &[("result", "error")], some).await;
+    assert!(meter.value("zitadel_requests_total", &[("route", "/oauth/v2/token")]) >= 1.0);
+}
+
+/// Panics at whatever concerns projects.
+struct Panicking(Arc<dyn Transport>);
+
+impl Transport for Panicking {
+    fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+        assert!(!request.uri().path().starts_with(PROJECTS), "a defect");
+        self.0.send(request)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_is_counted_and_ends_one_reconcile_only() {
+    let (mut world, meter) = (World::without_operator().await, Meter::new());
+    let transport = Arc::new(|config: &HttpTransportConfig| {
+        http_transport(config).map(|inner| Arc::new(Panicking(inner)) as Arc<dyn Transport>)
+    });
+    let config = config(&world.namespace);
+    let options =
+        Options { config, transport, metrics: meter.metrics.clone(), ..Options::new(&world.namespace) };
+    world.operator = Some(world.run(client(world.control_plane).await, options));
+    world.apply_project("web", json!({})).await;
+    meter.until("reconcile_panics_total", &[PROJECT], |panics| panics >= 2.0).await;
+    assert!(meter.value("reconcile_errors_total", &[PROJECT]) >= 2.0);
+    meter.until("resources", &[("kind", "Connection"), ("ready", "True")], |ready| ready == 1.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_process_leads_and_says_so_until_it_does_not() {
+    let (mut world, meter) = (World::without_operator().await, Meter::new());
+    assert_eq!(meter.value("leader", &[]), 0.0);
+    let (config, leadership) = (config(&world.namespace), Leadership::always());
+    let (metrics, term) = (meter.metrics.clone(), leadership.clone());
+    let options = Options { config, leadership, metrics, ..Options::new(&world.namespace) };
+    world.operator = Some(world.run(client(world.control_plane).await, options));
+    meter.until("leader", &[], |leader| leader == 1.0).await;
+    term.end();
+    assert_eq!(meter.value("leader", &[]), 0.0);
+}
+
+/// The metrics that the document has a row for.
+fn documented() -> BTreeSet<String> {
+    let text = include_str!("../../docs/metrics.md");
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `zitadel_operator_"));
+    rows.map(|row| format!("zitadel_operator_{}", row.split('`').next().unwrap())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_has_what_the_document_has_and_a_test_moves_each() {
+    let (world, meter) = metered().await;
+    world.apply_project("web", json!({})).await;
+    world.until_ready("web").await;
+    assert_eq!(meter.names(), documented());
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    assert_eq!(meter.value("build_info", &version), 1.0);
+    let tests = [include_str!("metrics.rs"), include_str!("faults/rights.rs")].concat();
+    for name in documented() {
+        let name = name.trim_start_matches("zitadel_operator_");
+        assert!(tests.contains(&format!("\"{name}")), "no test moves {name}");
+    }
+}
