@@ -95,7 +95,7 @@ fn aligned(printed: &str, neutral: &impl Fn(&str) -> String) -> String {
 
 fn table(text: &str, neutral: &impl Fn(&str) -> String) -> String {
     let names: Vec<_> = Regex::new(r"\S+( \S+)*").unwrap().find_iter(text.lines().next().unwrap()).collect();
-    let ends = names.iter().skip(1).map(|name| name.start()).chain([usize::MAX]);
+    let ends = names.iter().skip(1).map(regex::Match::start).chain([usize::MAX]);
     let columns: Vec<_> = names.iter().zip(ends).collect();
     let cells = |line: &str| -> Vec<String> {
         let letters: Vec<char> = line.chars().collect();
