@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::faults::process::{Process, kubeconfig};
+use crate::faults::process::Process;
 use crate::waits::until_answered;
 use crate::world::World;
 
@@ -21,8 +21,7 @@ fn calls(process: &Process) -> Vec<Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_filter_changes_while_the_binary_runs_and_every_line_of_a_reconcile_names_its_resource() {
     let world = World::without_operator().await;
-    let kubeconfig = kubeconfig(&world, &world.control_plane.url());
-    let process = Process::start(&world, &kubeconfig, &[]);
+    let process = Process::start(&world, &[]).await;
     world.apply_project("web", json!({})).await;
     world.until_ready("web").await;
     assert_eq!(calls(&process).len(), 0, "nothing of this level yet");

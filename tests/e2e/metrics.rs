@@ -16,7 +16,7 @@ use zitadel_operator::zitadel::{HttpTransportConfig, Transport, TransportError};
 use crate::meter::{Meter, sum};
 use crate::needs_double;
 use crate::waits::condition;
-use crate::world::{CONNECTION, World, client, config};
+use crate::world::{CONNECTION, World, config};
 
 const PROJECT: (&str, &str) = ("controller", "Project");
 const PROJECTS: &str = "/management/v1/projects";
@@ -41,7 +41,7 @@ const LABELS: [&str; 13] = [
 /// A world whose operator is metered.
 async fn metered() -> (World, Meter) {
     let (mut world, meter) = (World::without_operator().await, Meter::new());
-    let client = client(world.control_plane).await;
+    let client = world.operator_client().await;
     world.start_operator_tapped(client, meter.metrics.clone());
     (world, meter)
 }
@@ -70,7 +70,7 @@ async fn a_reconcile_is_counted_once_with_its_time_result_and_reason() {
     assert_eq!(sum(&samples, "reconcile_reasons_total", &[PROJECT]), all);
     assert_eq!(sum(&samples, "reconcile_time_seconds_count", &[PROJECT]), all);
     assert!(sum(&samples, "reconcile_time_seconds_sum", &[PROJECT]) > 0.0);
-    let most = f64::from(config("").concurrency);
+    let most = f64::from(config().concurrency);
     assert_eq!(meter.value("max_concurrent_reconciles", &[PROJECT]), most);
 }
 
@@ -230,10 +230,10 @@ async fn a_panic_is_counted_and_ends_one_reconcile_only() {
     let transport = Arc::new(|config: &HttpTransportConfig| {
         http_transport(config).map(|inner| Arc::new(Panicking(inner)) as Arc<dyn Transport>)
     });
-    let config = config(&world.namespace);
+    let config = config();
     let options =
         Options { config, transport, metrics: meter.metrics.clone(), ..Options::new(&world.namespace) };
-    world.operator = Some(world.run(client(world.control_plane).await, options));
+    world.operator = Some(world.run(world.operator_client().await, options));
     world.apply_project("web", json!({})).await;
     meter.until("reconcile_panics_total", &[PROJECT], |panics| panics >= 2.0).await;
     assert!(meter.value("reconcile_errors_total", &[PROJECT]) >= 2.0);
@@ -244,10 +244,10 @@ async fn a_panic_is_counted_and_ends_one_reconcile_only() {
 async fn one_process_leads_and_says_so_until_it_does_not() {
     let (mut world, meter) = (World::without_operator().await, Meter::new());
     assert_eq!(meter.value("leader", &[]), 0.0);
-    let (config, leadership) = (config(&world.namespace), Leadership::always());
+    let (config, leadership) = (config(), Leadership::always());
     let (metrics, term) = (meter.metrics.clone(), leadership.clone());
     let options = Options { config, leadership, metrics, ..Options::new(&world.namespace) };
-    world.operator = Some(world.run(client(world.control_plane).await, options));
+    world.operator = Some(world.run(world.operator_client().await, options));
     meter.until("leader", &[], |leader| leader == 1.0).await;
     term.end();
     assert_eq!(meter.value("leader", &[]), 0.0);

@@ -43,10 +43,15 @@ impl Process {
         let followed = Config { namespaces: vec![world.namespace.clone()], ..config() };
         let account = world.account(&world.namespace, followed).await;
         let kubeconfig = redirected(account.kubeconfig(), &world.control_plane.url(), url);
+        Self::start_as(&kubeconfig, account.name(), world, arguments)
+    }
+
+    /// The same for this way to the API server, as the operator of this name.
+    pub fn start_as(kubeconfig: &Path, name: &str, world: &World, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_zitadel-operator"));
         command.args(["run", "--admin-address", "127.0.0.1:0", "--watch-namespace", &world.namespace]);
         command.args(arguments).env_clear().env("KUBECONFIG", kubeconfig);
-        command.envs([("POD_NAMESPACE", world.namespace.as_str()), ("OPERATOR_NAME", account.name())]);
+        command.envs([("POD_NAMESPACE", world.namespace.as_str()), ("OPERATOR_NAME", name)]);
         command.env("LOG_FORMAT", "json");
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a process");
         let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));

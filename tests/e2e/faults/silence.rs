@@ -47,7 +47,7 @@ async fn until_value(world: &World, value: &str) {
 async fn a_watch_of_secrets_whose_packets_are_dropped_is_noticed_within_30_seconds() {
     let world = World::without_operator().await;
     let proxy = Proxy::to(&world.control_plane.url()).await;
-    let _operator = Process::start(&world, &kubeconfig(&world, &proxy.url()), &[]);
+    let _operator = Process::start_through(&proxy.url(), &world, &[]).await;
     world.store_value("Secret", "values", "tier", b"silver").await;
     let entry =
         json!({ "key": "tier", "valueFrom": { "secretKeyRef": { "name": "values", "key": "tier" } } });

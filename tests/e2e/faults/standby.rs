@@ -9,6 +9,7 @@ use support::control_plane::AuditMark;
 use support::zitadel::Fault;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use zitadel_operator::engine::Config;
 use zitadel_operator::operator::{self, Options};
 use zitadel_operator::runtime::lease::Leadership;
 
@@ -19,6 +20,8 @@ use crate::world::{self, World};
 
 /// How long a Lease is kept for a leader that is silent.
 const LEASE: Duration = Duration::from_secs(15);
+
+const ELECT: [&str; 2] = ["--leader-election", "true"];
 
 /// The scheduling of a busy machine.
 const SLACK: Duration = Duration::from_secs(1);
@@ -38,6 +41,11 @@ fn account(world: &World, name: &str) -> PathBuf {
     control_plane.kubeconfig_for(&unique, token.trim()).unwrap()
 }
 
+/// One that stands for election.
+fn process(world: &World, name: &str) -> Process {
+    Process::start_as(&account(world, name), "zitadel-operator", world, &ELECT)
+}
+
 /// What this process wrote to Kubernetes since the mark.
 fn written_by(world: &World, name: &str, mark: AuditMark) -> Vec<String> {
     let user = format!("system:serviceaccount:{}:{name}", world.namespace);
@@ -50,10 +58,9 @@ fn written_by(world: &World, name: &str, mark: AuditMark) -> Vec<String> {
 
 /// The first leads, the second is ready to; there is a `Project` called web.
 async fn two(world: &World) -> (Process, Process) {
-    let elect = ["--leader-election", "true"];
-    let first = Process::start(world, &account(world, "first"), &elect);
+    let first = process(world, "first");
     first.until_logged("leading").await;
-    let second = Process::start(world, &account(world, "second"), &elect);
+    let second = process(world, "second");
     second.until_logged("another process leads, this one stands by").await;
     second.until_ready().await;
     world.apply_project("web", json!({})).await;
@@ -74,7 +81,7 @@ async fn who_stands_by_is_ready_and_neither_writes_nor_calls_until_it_leads() {
     needs_double!("the ledger");
     let world = World::without_operator().await;
     let leadership = Leadership::pending();
-    let config = world::config(&world.namespace);
+    let config = Config { namespaces: vec![world.namespace.clone()], ..world::config() };
     let options = Options { leadership: leadership.clone(), config, ..Options::new(&world.namespace) };
     let (readiness, stop) = (options.readiness.clone(), CancellationToken::new());
     let client = world.canaries.watching(world::client(world.control_plane).await);
@@ -179,17 +186,14 @@ async fn a_leader_that_was_stopped_beyond_its_lease_writes_nothing_and_ends_with
 async fn readiness_needs_the_cluster_and_neither_the_lease_nor_zitadel() {
     let world = World::without_operator().await;
     world.patch_connection(json!({ "url": "http://127.0.0.1:1" })).await;
-    let elect = ["--leader-election", "true"];
-    let kubeconfig = account(&world, "first");
-    let first = Process::start(&world, &kubeconfig, &elect);
+    let first = Process::start(&world, &ELECT).await;
     first.until_logged("leading").await;
-    let second = Process::start(&world, &kubeconfig, &elect);
+    let second = Process::start(&world, &ELECT).await;
     second.until_logged("another process leads, this one stands by").await;
     first.until_ready().await;
     second.until_ready().await;
 
-    let nowhere = super::process::kubeconfig(&world, "https://127.0.0.1:1");
-    let third = Process::start(&world, &nowhere, &elect);
+    let third = Process::start_through("https://127.0.0.1:1", &world, &ELECT).await;
     let (status, waits_for) = third.readyz().await;
     assert_eq!((status, waits_for.lines().count()), (503, operator::components().len()), "{waits_for}");
 }
