@@ -13,11 +13,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{ClusterConnection, Connection};
 use crate::engine::admission::Admissions;
-use crate::engine::connections::{Connections, Site, Stores, TransportFactory, http_transport};
+use crate::engine::connections::{Connections, Site, TransportFactory, http_transport};
 use crate::engine::controller::{scoped, scopes};
 use crate::engine::fence;
 use crate::engine::metrics::Metrics;
 use crate::engine::sources::{self, Sources};
+use crate::engine::stores::Stores;
 use crate::engine::watched::{Feed, watched};
 use crate::engine::{Config, Engine, Having};
 use crate::kinds::connection::{AnyConnection, Scope};

@@ -16,7 +16,7 @@ use super::credentials::{SecretCredential, Vault};
 use super::fault::Fault;
 use super::session::{Parts, Session};
 use super::sources::{Source, Sources, reads};
-use super::status::Readiness;
+use super::stores::Stores;
 use super::watched::{Watched, all};
 use crate::api::connection::{
     AccessGrant, ClusterConnection, Connection, ConnectionStatus, Endpoint, RateLimit,
@@ -46,32 +46,6 @@ struct Found {
     protected: bool,
     /// The kinds that its status says lack permissions.
     lacking: Vec<String>,
-}
-
-/// Stores of both connection kinds, kept by their controllers.
-pub struct Stores {
-    /// Of `Connection`, one for each namespace that is followed, or one for all.
-    pub namespaced: Vec<Watched<DeserializeGuard<Connection>>>,
-    /// Of `ClusterConnection`.
-    pub cluster: Watched<DeserializeGuard<ClusterConnection>>,
-}
-
-impl Stores {
-    fn readiness(&self) -> Vec<(&'static str, Readiness)> {
-        let namespaced = self.namespaced.iter().flat_map(|watched| watched.store.state());
-        let namespaced = namespaced.map(|c| ("Connection", readiness(&c, |c| c.status.as_ref())));
-        let cluster = self.cluster.store.state().into_iter();
-        let cluster = cluster.map(|c| ("ClusterConnection", readiness(&c, |c| c.status.as_ref())));
-        namespaced.chain(cluster).collect()
-    }
-}
-
-fn readiness<K>(
-    object: &DeserializeGuard<K>,
-    status: impl FnOnce(&K) -> Option<&ConnectionStatus>,
-) -> Readiness {
-    let conditions = |object| status(object).map_or(&[][..], |status| &status.conditions);
-    object.0.as_ref().map_or(Readiness::MALFORMED, |object| Readiness::of(conditions(object)))
 }
 
 /// Where the operator runs.

@@ -33,6 +33,7 @@ pub mod session;
 pub mod sources;
 pub mod status;
 mod steps;
+pub mod stores;
 pub mod values;
 pub mod wake;
 pub mod watched;

@@ -1,0 +1,260 @@
+//! One look at one connection: does the credential work, who is it, what does it lack?
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Resource;
+
+use super::AnyConnection;
+use crate::api::connection::{
+    ConnectionCredential, ConnectionMembership, ConnectionStatus, ConnectionUser, CredentialType,
+};
+use crate::api::{ConditionType, Reason, annotation};
+use crate::engine::address::ConnectionKey;
+use crate::engine::admission::Admission;
+use crate::engine::caps;
+use crate::engine::conclusion::{Conclusion, How};
+use crate::engine::events::Note;
+use crate::engine::fault::{Fault, Pace, Severity, Verdict};
+use crate::engine::queue::Urgency;
+use crate::engine::resource::{Handle, MetadataChange};
+use crate::engine::session::Session;
+use crate::engine::status::{Outcome, conditions, ours};
+use crate::engine::{Engine, Having};
+use crate::kinds::gaps::{Permissions, remedies};
+use crate::runtime::ambient;
+use crate::zitadel::{Credential, CredentialError, Error};
+
+/// One reconcile of one connection.
+struct Probe<'a, K> {
+    engine: &'a Engine,
+    connection: &'a K,
+    handle: Handle,
+    key: ConnectionKey,
+    learned: ConnectionStatus,
+}
+
+/// Looks at it, and tells what was found.
+pub(super) async fn probe<K: AnyConnection>(
+    engine: &Engine,
+    key: ConnectionKey,
+    connection: &K,
+) -> Conclusion {
+    let handle = Handle::new::<K>(engine.clients.calls.clone(), K::NAME, connection.meta());
+    let learned = connection.status().cloned().unwrap_or_default();
+    let mut probe = Probe { engine, connection, handle, key, learned };
+    let result = probe.run().await;
+    probe.finish(result).await
+}
+
+impl<K: AnyConnection> Probe<'_, K> {
+    async fn run(&mut self) -> Result<(), Fault> {
+        let deleting = self.connection.meta().deletion_timestamp.is_some();
+        match self.engine.users(&self.key) {
+            // Just started: whether anything uses it shows in a moment.
+            None if deleting => return Err(Fault::Stale),
+            None => {}
+            Some(users) if deleting && users > 0 => {
+                return Err(Fault::Soon {
+                    reason: Reason::Deleting,
+                    message: format!("{users} resources still use this connection"),
+                    after: Duration::from_secs(5),
+                });
+            }
+            Some(users) => self.protect(users > 0, deleting).await?,
+        }
+        if deleting {
+            self.engine.connections.close(&self.key);
+            return Ok(());
+        }
+        let session = self.session().await?;
+        let _admission = self.admit(&session)?;
+        self.check_credential(&session).await?;
+        self.learn(&session).await?;
+        self.learn_missing(&session).await
+    }
+
+    async fn protect(&mut self, in_use: bool, deleting: bool) -> Result<(), Fault> {
+        if !self.engine.leadership.is_leader() {
+            return Err(Fault::Stale);
+        }
+        if !in_use && !deleting && !self.engine.config.sees_all_users(K::KIND) {
+            return Ok(());
+        }
+        self.handle.change(&MetadataChange { finalizer: Some(in_use), ..Default::default() }).await
+    }
+
+    /// The session, built anew where the certificates it trusts changed.
+    async fn session(&self) -> Result<Arc<Session>, Fault> {
+        let connections = &self.engine.connections;
+        let session = connections.session(&self.key, false).await?;
+        let Some(bundle) = &self.connection.endpoint().ca_bundle else {
+            return Ok(session);
+        };
+        let certificates =
+            connections.vault(&self.key).certificates(bundle).await.map_err(Error::Credential)?;
+        if session.certificates.as_ref() == Some(&certificates) {
+            return Ok(session);
+        }
+        connections.reopen(&self.key).await
+    }
+
+    fn admit(&self, session: &Session) -> Result<Admission, Fault> {
+        let turn = self.engine.connections.turn(&self.key, &self.handle.address);
+        // Everything that uses the connection waits for it.
+        turn.map_or_else(|| session.admit(&self.handle.address, Urgency::Edit), Ok)
+    }
+
+    /// A credential that is gone or unusable serves deletions only.
+    async fn check_credential(&mut self, session: &Session) -> Result<(), Fault> {
+        let read = session.client.reread_credential().await;
+        match &read {
+            Ok(credential) => {
+                session.withdraw(None);
+                self.learned.credential = Some(told(credential));
+            }
+            Err(Error::Credential(error @ (CredentialError::Missing(_) | CredentialError::Invalid(_)))) => {
+                session.withdraw(Some(error.clone()));
+            }
+            Err(_) => {}
+        }
+        Ok(read.map(drop)?)
+    }
+
+    async fn learn(&mut self, session: &Session) -> Result<(), Fault> {
+        let user = session.client.me().await?;
+        let instance = session.confirm_instance().await?;
+        let memberships = session.client.memberships().await?;
+        let version = match session.client.version().await {
+            Ok(version) => Some(version).filter(|v| !v.is_empty()),
+            Err(Error::PermissionDenied { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let membership = |m: crate::zitadel::Membership| ConnectionMembership {
+            organization_id: m.org_id.filter(|id| !id.is_empty()),
+            roles: m.roles,
+        };
+        self.learned.user = Some(ConnectionUser {
+            id: user.id,
+            login_name: user.login_name,
+            organization_id: user.resource_owner,
+        });
+        self.learned.instance = Some(instance);
+        self.learned.version = version;
+        self.learned.memberships = memberships.into_iter().map(membership).collect();
+        self.learned.memberships.sort_by(|a, b| a.organization_id.cmp(&b.organization_id));
+        Ok(())
+    }
+
+    /// What was found before stays while it cannot be said what uses the connection.
+    async fn learn_missing(&mut self, session: &Session) -> Result<(), Fault> {
+        let needs = self.engine.needs(&self.key).filter(|_| self.engine.config.sees_all_users(K::KIND));
+        if let (Some(needs), Some(user)) = (needs, &self.learned.user) {
+            let permissions = Permissions::new(session, &user.organization_id, &self.learned.memberships);
+            self.learned.missing_permissions = permissions.missing(needs).await?;
+        }
+        Ok(())
+    }
+
+    /// A gap or an end that is near keeps nothing from working.
+    fn available(&self) -> Verdict {
+        let remedies = remedies(&self.learned, ambient::now());
+        let withheld = caps::withheld(self.connection.endpoint(), &self.engine.config);
+        let works = format!("the credential works{withheld}");
+        Verdict::available([vec![works], remedies].concat().join("; "))
+    }
+
+    async fn finish(mut self, result: Result<(), Fault>) -> Conclusion {
+        let uid = self.handle.uid().to_owned();
+        let deleting = self.connection.meta().deletion_timestamp.is_some();
+        if deleting && result.is_ok() {
+            self.engine.forget(&uid);
+            return Conclusion::silent(How::Success, None);
+        }
+        let verdict = match &result {
+            Ok(()) => Some(self.available()),
+            Err(fault) => Verdict::of(fault),
+        };
+        let mut how = result.as_ref().err().map_or(How::Success, How::of);
+        let pace = match (&verdict, &result) {
+            (Some(verdict), _) => match self.tell(verdict).await {
+                Ok(()) => verdict.pace,
+                Err(fault) => {
+                    how = How::of(&fault);
+                    Pace::Transient
+                }
+            },
+            // It is woken for its turn.
+            (None, Err(Fault::NotAdmitted(after))) => Pace::After(*after),
+            (None, _) => Pace::Transient,
+        };
+        if let (Err(fault), Some(_)) = (&result, &verdict) {
+            tracing::info!(resource = %self.handle.address, %fault, "connection not usable");
+        }
+        if pace == Pace::Resync {
+            self.engine.backoff.reset(&uid);
+        }
+        let resync = caps::resync(self.connection.endpoint(), &self.engine.config);
+        let next = self.engine.backoff.next(&uid, pace, resync);
+        let reason = verdict.map(|verdict| verdict.reason);
+        Conclusion { reason, ..Conclusion::silent(how, Some(next)) }
+    }
+
+    /// Writes the status; a change of usability wakes everything that uses the connection.
+    async fn tell(&mut self, verdict: &Verdict) -> Result<(), Fault> {
+        if !self.engine.leadership.is_leader() {
+            return Err(Fault::Stale);
+        }
+        let mut before = self.connection.status().cloned().unwrap_or_default();
+        // A condition of somebody else is not ours to compare.
+        before.conditions = ours(&before.conditions);
+        let outcome = Outcome::of(verdict, self.connection.meta(), self.engine.config.outage_grace);
+        let (conditions, observed_generation) =
+            conditions(&before.conditions, before.observed_generation, &outcome);
+        let handled = self.handle.annotation(annotation::RECONCILE_REQUESTED_AT).map(str::to_owned);
+        let learned = self.learned.clone();
+        let next = ConnectionStatus {
+            conditions,
+            observed_generation,
+            last_handled_reconcile_at: handled,
+            ..learned
+        };
+        if before == next {
+            return Ok(());
+        }
+        self.handle.apply_status(&before, &next).await?;
+        let same = usability(&before) == usability(&next);
+        let warning = verdict.severity != Severity::Fine || !remedies(&next, ambient::now()).is_empty();
+        if !same || warning && message(&before) != message(&next) {
+            let note = Note::normal(verdict.reason.as_str(), &verdict.message);
+            self.engine.events.publish(&self.connection.object_ref(&()), Note { warning, ..note }).await;
+        }
+        if !same {
+            self.engine.wakes.wake(self.engine.resources(Having::Connection(&self.key)));
+        }
+        Ok(())
+    }
+}
+
+fn told(credential: &Credential) -> ConnectionCredential {
+    let r#type = match credential {
+        Credential::PersonalAccessToken(_) => CredentialType::PersonalAccessToken,
+        Credential::JwtProfile(_) => CredentialType::JwtProfile,
+        Credential::ClientCredentials { .. } => CredentialType::ClientCredentials,
+    };
+    ConnectionCredential { r#type, expires_at: credential.expires().map(|end| end.to_string()) }
+}
+
+fn message(status: &ConnectionStatus) -> Option<&str> {
+    ConditionType::Synced.find(&status.conditions).map(|condition| condition.message.as_str())
+}
+
+/// What users of a connection depend on.
+fn usability(status: &ConnectionStatus) -> (Option<i64>, Option<String>, Option<(String, String)>) {
+    let synced = ConditionType::Synced.find(&status.conditions);
+    (
+        status.observed_generation,
+        status.instance.clone(),
+        synced.map(|condition| (condition.status.clone(), condition.reason.clone())),
+    )
+}
