@@ -48,7 +48,7 @@ pub enum Error {
 /// Sends logs to stderr and panics (message and location, nothing else) to the logs.
 ///
 /// `filter` is a `tracing` directive list such as `info` or `info,zitadel_operator=debug`, and chooses of what
-/// [`may_be_logged`]; errors are logged whatever it says. Call once a process; a bad filter changes nothing.
+/// [`may_be_logged`]; errors are logged unless it says `off`. Call once a process; a bad filter changes nothing.
 pub fn init(format: LogFormat, filter: &str) -> Result<Filter, Error> {
     let ansi = std::io::stderr().is_terminal();
     let (subscriber, filter) = subscriber(format, filter, ansi, std::io::stderr)?;
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_line_of_json_names_the_resource_at_its_top_whatever_is_filtered() {
-        for filter in ["info", "warn", "off", "zitadel_operator=error"] {
+        for filter in ["info", "warn", "", "zitadel_operator=error", "kube=debug"] {
             let text = logged(LogFormat::Json, filter, reconcile);
             let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
             let named = |line: &Value| ["kind", "namespace", "name"].map(|field| line[field].clone());

@@ -95,8 +95,8 @@ impl Limiter {
         Ok(())
     }
 
-    /// Answers whether it pauses: where ZITADEL says how long, or that a limit or quota of the instance is reached. A bare 429 is
-    /// that of a proxy, and concerns its request alone.
+    /// Answers whether it pauses: where ZITADEL says how long, or that a limit or quota of the instance is reached. A bare
+    /// 429 is that of a proxy, and concerns its request alone.
     pub(crate) fn heed(&self, error: &Error) -> bool {
         let Error::RateLimited { retry_after, id } = error else { return false };
         let of_instance = |id: &str| id.starts_with("LIMITS-") || id.starts_with("QUOTA-");
