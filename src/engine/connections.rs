@@ -16,11 +16,10 @@ use super::credentials::{SecretCredential, Vault};
 use super::fault::Fault;
 use super::session::{Parts, Session};
 use super::sources::{Source, Sources, reads};
+use super::status::Readiness;
 use super::stores::Stores;
 use super::watched::{Watched, all};
-use crate::api::connection::{
-    AccessGrant, ClusterConnection, Connection, ConnectionStatus, Endpoint, RateLimit,
-};
+use crate::api::connection::{AccessGrant, ConnectionStatus, Endpoint, RateLimit};
 use crate::api::{ConnectionKind, FINALIZER, Reason};
 use crate::zitadel::{
     AggregateLocks, Budget, Client, ClientConfig, Error, HttpTransport, HttpTransportConfig, Proxy, Rate,

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::Resource;
-
 use super::AnyConnection;
 use crate::api::connection::{
     ConnectionCredential, ConnectionMembership, ConnectionStatus, ConnectionUser, CredentialType,
