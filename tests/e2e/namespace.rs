@@ -3,8 +3,7 @@
 use futures::{StreamExt, stream};
 use http::Method;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use k8s_openapi::api::rbac::v1::RoleBinding;
-use kube::api::{Api, DeleteParams, ListParams};
+use kube::api::{Api, DeleteParams};
 use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
 use support::zitadel::{Fault, OrganizationFeatures};
@@ -175,12 +174,7 @@ async fn with_rights_in_the_namespace_alone_it_stays_until_an_operator_has_other
     let id = settle(&world, json!({ "deletionPolicy": "Delete" })).await;
     world.crash_operator().await;
     delete_namespace(&world).await;
-    let bindings = Api::<RoleBinding>::namespaced(world.client.clone(), &world.namespace);
-    until_answered("lost its rights", async || {
-        let left = bindings.list(&ListParams::default()).await.unwrap().items;
-        (left.is_empty(), left)
-    })
-    .await;
+    world.account(HOME, config()).await.until_lost(&world.namespace).await;
     world.start_operator_from(HOME).await;
     let lost = format!("list projects {}", world.namespace);
     let refused = async || {

@@ -142,6 +142,8 @@ async fn in_a_cluster_a_connection_of_a_tenant_never_leads_to_the_operator_itsel
     let spec = json!({ "organization": { "id": world.organization } });
     world.apply("Project", "shared", through_shared(&world, spec)).await;
     world.until_ready("shared").await;
+    world.delete_project("shared").await;
+    world.until_gone("shared").await;
     unshare(&world).await;
 }
 

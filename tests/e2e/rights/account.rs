@@ -105,30 +105,41 @@ impl Account {
     }
 
     async fn until_known_in(&self, namespace: &str, client: &kube::Client, granted: bool) {
-        let granting = self.granting(namespace);
-        until_answered("was told its rights", async || {
-            let known = rules_of(client, namespace).await;
-            let wrong: Vec<_> = granting.iter().filter(|rule| known.contains(rule) != granted).collect();
-            (wrong.is_empty(), format!("{wrong:?}"))
-        })
-        .await;
-    }
-
-    /// The rules that apply in a namespace.
-    fn granting(&self, namespace: &str) -> Vec<Value> {
         let here = self.bindings().filter(|binding| {
             binding["kind"] == "ClusterRoleBinding" || binding["metadata"]["namespace"] == namespace
         });
+        until_applied(&self.rules(here), granted, client, namespace).await;
+    }
+
+    /// Waits until the server knows that what was granted in this namespace alone is gone.
+    pub async fn until_lost(&self, namespace: &str) {
+        let here = self.bindings().filter(|binding| binding["metadata"]["namespace"] == namespace);
+        until_applied(&self.rules(here), false, &self.client().await, namespace).await;
+    }
+
+    /// What these bindings grant.
+    fn rules<'a>(&self, bindings: impl Iterator<Item = &'a Value>) -> Vec<Value> {
         let role_of = |binding: &Value| {
+            let (role, namespace) = (&binding["roleRef"], &binding["metadata"]["namespace"]);
             let is_it = |object: &&Value| {
-                object["kind"] == binding["roleRef"]["kind"]
-                    && object["metadata"]["name"] == binding["roleRef"]["name"]
-                    && (object["kind"] == "ClusterRole" || object["metadata"]["namespace"] == namespace)
+                object["kind"] == role["kind"]
+                    && object["metadata"]["name"] == role["name"]
+                    && (role["kind"] == "ClusterRole" || object["metadata"]["namespace"] == *namespace)
             };
             self.objects.iter().find(is_it).expect("a role of the chart")["rules"].clone()
         };
-        here.flat_map(|binding| role_of(binding).as_array().cloned().unwrap_or_default()).collect()
+        bindings.flat_map(|binding| role_of(binding).as_array().cloned().unwrap_or_default()).collect()
     }
+}
+
+/// Waits until all of these rules apply in the namespace to whoever asks, or none.
+async fn until_applied(rules: &[Value], granted: bool, client: &kube::Client, namespace: &str) {
+    until_answered("was told its rights", async || {
+        let known = rules_of(client, namespace).await;
+        let wrong: Vec<_> = rules.iter().filter(|rule| known.contains(rule) != granted).collect();
+        (wrong.is_empty(), format!("{wrong:?}"))
+    })
+    .await;
 }
 
 /// Leaves a role without these `verb resource`.
