@@ -56,4 +56,5 @@ mod verdicts;
 mod waits;
 mod watched;
 mod way;
+mod withheld;
 mod world;

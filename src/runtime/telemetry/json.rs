@@ -9,7 +9,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::{FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Scope};
 
 /// Needs the fields of spans as JSON (`JsonFields`). An inner span's field hides an outer one's, an event's hides both.
 pub(super) struct Flat;
@@ -26,8 +26,7 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut line = Line::default();
-        for span in context.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root)
-        {
+        for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
                 line.0.extend(serde_json::from_str::<Map<String, Value>>(fields).unwrap_or_default());
             }

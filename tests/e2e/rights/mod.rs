@@ -7,7 +7,6 @@
 mod account;
 mod chart;
 mod forbidden;
-mod own;
 mod sight;
 
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde_json::json;
 
-use super::{Forbidden, Rights};
+use crate::rights::{Forbidden, Rights};
 use crate::waits::until_answered;
 use crate::world::World;
 
