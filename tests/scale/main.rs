@@ -16,6 +16,8 @@ mod sides;
 mod waits;
 #[path = "../e2e/watched.rs"]
 mod watched;
+#[path = "../e2e/way.rs"]
+mod way;
 #[path = "../e2e/world.rs"]
 mod world;
 
