@@ -176,7 +176,7 @@ async fn with_rights_in_the_namespace_alone_it_stays_until_an_operator_has_other
     delete_namespace(&world).await;
     world.account(HOME, config()).await.until_lost(&world.namespace).await;
     world.start_operator_from(HOME).await;
-    let lost = format!("list projects {}", world.namespace);
+    let lost = format!("watch projects {}", world.namespace);
     let refused = async || {
         let refused = world.forbidden.unexpected();
         (refused.contains(&lost), refused)
