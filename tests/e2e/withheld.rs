@@ -29,7 +29,7 @@ async fn a_test_whose_operator_lacks_a_right_fails() {
     for rights in [Rights::Cluster, Rights::Namespaces] {
         let (world, refused) = refused_without("patch projects", rights).await;
         let what = format!("patch projects {}", world.namespace);
-        assert_eq!(refused, std::slice::from_ref(&what));
+        assert_eq!(refused, [what.as_str()]);
         let ended = catch_unwind(AssertUnwindSafe(|| world.forbidden.end())).unwrap_err();
         assert!(ended.downcast_ref::<String>().unwrap().contains(&what));
         world.forbidden.expect(&what);
@@ -47,7 +47,7 @@ async fn with_rights_in_the_cluster_it_asks_for_what_is_in_the_cluster() {
 async fn with_rights_in_namespaces_it_asks_for_what_is_in_them() {
     let (world, refused) = refused_without("list projects", Rights::Namespaces).await;
     let here = format!("list projects {}", world.namespace);
-    assert_eq!(refused, std::slice::from_ref(&here));
+    assert_eq!(refused, [here.as_str()]);
     world.forbidden.expect(&here);
 }
 
