@@ -61,6 +61,8 @@ fn flux_should(object: &Value) -> Kstatus {
     match kstatus(object) {
         Kstatus::Terminating => Kstatus::InProgress,
         _ if object["status"]["observedGeneration"].is_null() => Kstatus::InProgress,
+        // kstatus takes it for Current.
+        _ if condition(object, "Ready").is_null() => Kstatus::InProgress,
         status => status,
     }
 }
