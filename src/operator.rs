@@ -119,13 +119,7 @@ pub async fn run(
         leadership,
     ));
     engine.metrics.shows(Arc::downgrade(&engine));
-    let mut controllers = JoinSet::new();
-    let mut spawn = |name, controller: future::BoxFuture<'static, ()>| {
-        controllers.spawn(async move {
-            controller.await;
-            name
-        });
-    };
+    let mut controllers = Controllers::default();
     let follow = |scope| Scope {
         engine: engine.clone(),
         namespace: scope,
@@ -134,7 +128,7 @@ pub async fn run(
     };
     for ((scope, reader), feed) in scopes.into_iter().zip(namespaced).zip(namespaced_feeds) {
         let api = scoped(clients.resources.clone(), scope.as_deref());
-        spawn("Connection", Box::pin(connection::follow::<Connection>(follow(scope), api, reader, feed)));
+        controllers.spawn("Connection", connection::follow::<Connection>(follow(scope), api, reader, feed));
     }
     let all = connection::follow::<ClusterConnection>(
         follow(None),
@@ -142,16 +136,29 @@ pub async fn run(
         cluster,
         cluster_feed,
     );
-    spawn("ClusterConnection", Box::pin(all));
+    controllers.spawn("ClusterConnection", all);
     let (e, r, s) = (&engine, &readiness, &stop);
     let named = r.register(NAMESPACE);
-    spawn(NAMESPACE, Box::pin(follow_namespaces(e.clone(), named, namespaces_feed, s.clone())));
-    spawn("Source", Box::pin(sources::follow(e.clone(), wanted, s.clone())));
-    spawn("Admission", Box::pin(serve(admissions, s.clone())));
+    controllers.spawn(NAMESPACE, follow_namespaces(e.clone(), named, namespaces_feed, s.clone()));
+    controllers.spawn("Source", sources::follow(e.clone(), wanted, s.clone()));
+    controllers.spawn("Admission", serve(admissions, s.clone()));
     for entry in kinds::registry() {
-        spawn(entry.kind, (entry.follow)(e.clone(), r.clone(), s.clone()));
+        controllers.spawn(entry.kind, (entry.follow)(e.clone(), r.clone(), s.clone()));
     }
-    supervise(controllers, &stop).await
+    supervise(controllers.0, &stop).await
+}
+
+/// The controllers that run; each ends with its name.
+#[derive(Default)]
+struct Controllers(JoinSet<&'static str>);
+
+impl Controllers {
+    fn spawn(&mut self, name: &'static str, controller: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(async move {
+            controller.await;
+            name
+        });
+    }
 }
 
 /// Wakes whose turn it is.
