@@ -8,13 +8,13 @@ use crate::scene::Cluster;
 
 const GROUP: &str = "zitadel-operator.dev/";
 
-/// Elsewhere nothing of the same name is in the way.
-const NAMESPACE: &str = "documents";
+/// A namespace, and the name of what is in none: nothing of the same name is in the way.
+const ELSEWHERE: &str = "documents";
 
 #[tokio::test]
 async fn every_manifest_of_ours_in_a_document_is_accepted() {
     let cluster = Cluster::shared().await;
-    cluster.printed(&format!("kubectl create namespace {NAMESPACE}"));
+    cluster.printed(&format!("kubectl create namespace {ELSEWHERE}"));
     let mut refused = Vec::new();
     let mut tried = 0;
     for document in documents() {
@@ -47,7 +47,7 @@ async fn the_chart_takes_the_values_that_documents_show() {
     }
 }
 
-/// The documents of a block that are of our kinds, moved to one namespace.
+/// The documents of a block that are of our kinds, moved to where nothing else is.
 fn ours(document: &str, block: &str) -> Vec<Value> {
     let all: Vec<Value> =
         serde_saphyr::from_multiple(block).unwrap_or_else(|error| panic!("{document}: {error}\n{block}"));
@@ -55,9 +55,9 @@ fn ours(document: &str, block: &str) -> Vec<Value> {
         .into_iter()
         .filter(|object| object["apiVersion"].as_str().is_some_and(|version| version.starts_with(GROUP)));
     let moved = ours.map(|mut object| {
-        if object["kind"] != "ClusterConnection" {
-            object["metadata"]["namespace"] = NAMESPACE.into();
-        }
+        // Other tests make and delete those of usual names meanwhile.
+        let field = if object["kind"] == "ClusterConnection" { "name" } else { "namespace" };
+        object["metadata"][field] = ELSEWHERE.into();
         object
     });
     moved.collect()
