@@ -26,9 +26,9 @@ const REVISION: &str = match option_env!("ZITADEL_OPERATOR_REVISION") {
 
 type Count<L> = Family<L, Counter<u64, AtomicU64>>;
 
-#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ByController {
-    controller: &'static str,
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, PartialOrd, Ord, EncodeLabelSet)]
+pub(super) struct ByController {
+    pub(super) controller: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -133,6 +133,7 @@ impl Metrics {
     /// Shows the counts of this controller from the start: a first failure is an increase too.
     pub fn follows(&self, controller: &'static str, concurrency: u16) {
         let by = ByController { controller };
+        self.scrape.follows(controller);
         for result in How::RESULTS {
             self.reconciles.get_or_create_owned(&ByResult { controller, result });
         }

@@ -1,8 +1,8 @@
 //! What a scrape asks the engine for: how things are at that moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
@@ -10,9 +10,9 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::Engine;
+use super::metrics::ByController;
 use super::status::Readiness;
 use crate::api::ConnectionKind;
-use crate::operator;
 use crate::zitadel::{Budget, Error};
 
 const STATES: [&str; 3] = ["closed", "open", "paused"];
@@ -27,28 +27,48 @@ struct ByReadiness {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, EncodeLabelSet)]
-struct ByController {
-    controller: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, EncodeLabelSet)]
 struct ByConnection {
     kind: &'static str,
     name: String,
     state: &'static str,
 }
 
-/// The engine that is asked; none before it runs.
+/// Who is asked; clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Scrape(Arc<Mutex<Weak<Engine>>>);
+pub(super) struct Scrape(Arc<Mutex<Shown>>);
+
+/// The controllers that there are, and the engine; none before it runs.
+#[derive(Debug, Default)]
+struct Shown {
+    controllers: BTreeSet<&'static str>,
+    engine: Weak<Engine>,
+}
 
 impl Scrape {
+    pub(super) fn follows(&self, controller: &'static str) {
+        self.shown().controllers.insert(controller);
+    }
+
     pub(super) fn shows(&self, engine: Weak<Engine>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = engine;
+        self.shown().engine = engine;
     }
 
     fn engine(&self) -> Option<Arc<Engine>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
+        self.shown().engine.upgrade()
+    }
+
+    /// Those that wait, by controller.
+    fn waiting(&self, engine: &Engine) -> Gauges<ByController> {
+        let zero = |controller: &&'static str| (ByController { controller }, 0);
+        let mut gauges: Gauges<_> = self.shown().controllers.iter().map(zero).collect();
+        for controller in engine.connections.admissions().waiting() {
+            *gauges.entry(ByController { controller }).or_default() += 1;
+        }
+        gauges
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -63,7 +83,7 @@ impl Collector for Scrape {
         let help = "Resources by kind, the status of their Ready condition and its reason";
         show(&mut encoder, "resources", help, resources(&engine))?;
         let help = "Reconciles that wait for the budget of their connection";
-        show(&mut encoder, "admission_waiting", help, waiting(&engine))?;
+        show(&mut encoder, "admission_waiting", help, self.waiting(&engine))?;
         let help =
             "Connections in use by the state of the way to ZITADEL; Connections, which tenants make, as one";
         show(&mut encoder, "circuits", help, circuits(&engine))
@@ -87,15 +107,6 @@ fn resources(engine: &Engine) -> Gauges<ByReadiness> {
     let mut gauges = Gauges::new();
     for (kind, Readiness { ready, reason }) in engine.readiness() {
         *gauges.entry(ByReadiness { kind, ready, reason }).or_default() += 1;
-    }
-    gauges
-}
-
-fn waiting(engine: &Engine) -> Gauges<ByController> {
-    let all = operator::components().into_iter().map(|controller| (ByController { controller }, 0));
-    let mut gauges: Gauges<_> = all.collect();
-    for controller in engine.connections.admissions().waiting() {
-        *gauges.entry(ByController { controller }).or_default() += 1;
     }
     gauges
 }
