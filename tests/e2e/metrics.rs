@@ -265,6 +265,8 @@ async fn the_page_has_what_the_document_has_and_a_test_moves_each() {
     let (world, meter) = metered().await;
     world.apply_project("web", json!({})).await;
     world.until_ready("web").await;
+    // A reconcile is counted at its end, after its status was written.
+    meter.until("reconcile_reasons_total", &[PROJECT], some).await;
     assert_eq!(meter.names(), documented());
     let version = [("version", env!("CARGO_PKG_VERSION"))];
     assert_eq!(meter.value("build_info", &version), 1.0);
