@@ -2,7 +2,8 @@
 //!
 //! # Guarantees
 //! A connection that died without a word (packets are dropped, nobody resets) is given up within [`SILENCE`], used or
-//! not, and no other use is handed one. Where something on the way answers in the place of the API server, as a proxy
+//! not. One that was not used for [`UNUSED`] is not used again: who tries again after an attempt of that length gets a
+//! connection that was made since, however many had died. Where something on the way answers in the place of the API server, as a proxy
 //! that ends TCP does, a watch goes on after [`Watching::silence`], a renewal of the Lease on its second attempt.
 //!
 //! # Source
@@ -14,7 +15,7 @@ use std::time::Duration;
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::retry::RetryPolicy;
 use kube::client::{ClientBuilder, ConfigExt};
 use kube::runtime::utils::Backoff;
@@ -38,6 +39,10 @@ const BETWEEN_PROBES: Duration = Duration::from_secs(4);
 
 /// A connection whose other end is not there is given up after so long, with something on the way or without.
 pub const SILENCE: Duration = Duration::from_secs(24);
+
+/// A connection that was not used for so long may be dead: longer than the pause between two renewals of the Lease, so
+/// that these share one, and shorter than they wait for an answer.
+pub const UNUSED: Duration = Duration::from_secs(3);
 
 /// A single call that is not answered for so long is not answered any more.
 const CALL: Duration = Duration::from_secs(20);
@@ -124,8 +129,15 @@ fn client(config: &Config, silence: Duration, retry: Option<RetryPolicy>) -> kub
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
-        .service(legacy::Client::builder(TokioExecutor::new()).build(connector));
+        .service(pool().build(connector));
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+}
+
+fn pool() -> legacy::Builder {
+    let mut pool = legacy::Client::builder(TokioExecutor::new());
+    // Without a timer nothing in it ever ages.
+    pool.pool_timer(TokioTimer::new()).pool_idle_timeout(UNUSED);
+    pool
 }
 
 fn tcp() -> HttpConnector {

@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use http::Method;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::Api;
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout};
+use zitadel_operator::runtime::kubernetes::Clients;
+use zitadel_operator::runtime::lease::Timing;
 
 use super::process::Process;
 use super::proxy::Proxy;
@@ -30,6 +36,30 @@ async fn a_watch_whose_packets_are_dropped_is_noticed_within_30_seconds_and_the_
     assert!(operator.is_running(), "{:#?}", operator.log());
     let lost = operator.log().iter().any(|line| line.to_string().contains("leadership lost"));
     assert!(!lost, "{:#?}", operator.log());
+}
+
+/// The ways of an operator to the API server, through a proxy.
+async fn clients(world: &World, proxy: &Proxy) -> Clients {
+    let kubeconfig = Kubeconfig::read_from(world.control_plane.kubeconfig_path()).unwrap();
+    let options = KubeConfigOptions::default();
+    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
+    config.cluster_url = proxy.url().parse().unwrap();
+    Clients::new(&config).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_dead_connections_a_leader_meets_one_and_renews_in_time() {
+    let world = World::without_operator().await;
+    let proxy = Proxy::to(&world.control_plane.url()).await;
+    let leases: Api<Lease> = Api::namespaced(clients(&world, &proxy).await.lease, &world.namespace);
+    join_all((0..4).map(|_| leases.get_opt("any"))).await.into_iter().for_each(|got| assert!(got.is_ok()));
+
+    proxy.drop_packets();
+    let Timing { call_timeout, retry_period, .. } = Timing::default();
+    assert!(timeout(call_timeout, leases.get_opt("any")).await.is_err(), "a dead connection answered");
+    sleep(retry_period).await;
+    let again = timeout(call_timeout / 2, leases.get_opt("any")).await;
+    again.expect("a connection that is not dead").unwrap();
 }
 
 /// What ZITADEL has for the key, in base64.
