@@ -26,6 +26,9 @@ use crate::runtime::kubernetes::{Pauses, Watching};
 /// A namespace that refused or that nobody uses any more is asked again no sooner.
 const PAUSE: Duration = Duration::from_secs(600);
 
+/// A namespace refuses once it did so often in a row: an API server that is starting does it for a moment.
+const REFUSALS: u32 = 5;
+
 /// What a value can come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SourceKind {
@@ -155,7 +158,7 @@ where
     loop {
         let changed = match timeout(PAUSE, events.next()).await {
             Ok(Some(Ok(event))) => seen.changes(&event),
-            Ok(Some(Err(error))) if is_refused(&error) => return,
+            Ok(Some(Err(error))) if seen.is_closed(&error) => return,
             Ok(Some(Err(_))) => Vec::new(),
             Ok(None) => return,
             Err(_) if engine.reads_in(place) => Vec::new(),
@@ -173,6 +176,7 @@ struct Seen {
     versions: BTreeMap<String, String>,
     listed: HashSet<String>,
     complete: bool,
+    refusals: u32,
 }
 
 impl Seen {
@@ -191,7 +195,7 @@ impl Seen {
                 let gone: Vec<String> =
                     self.versions.keys().filter(|name| !self.listed.contains(*name)).cloned().collect();
                 self.versions.retain(|name, _| self.listed.contains(name));
-                self.complete = true;
+                (self.complete, self.refusals) = (true, 0);
                 gone
             }
             watcher::Event::Apply(object) => self.note(object),
@@ -200,6 +204,12 @@ impl Seen {
                 vec![object.name_any()]
             }
         }
+    }
+
+    /// Was it refused too often, since it was listed last?
+    fn is_closed(&mut self, error: &watcher::Error) -> bool {
+        self.refusals += u32::from(is_refused(error));
+        self.refusals >= REFUSALS
     }
 
     fn note(&mut self, object: &impl ResourceExt) -> Vec<String> {
@@ -292,5 +302,25 @@ mod tests {
             told.extend(seen.changes(event));
         }
         assert_eq!(told, ["a", "a", "c", "b", "c"]);
+    }
+
+    #[test]
+    fn a_moment_of_refusals_closes_no_namespace() {
+        use kube::core::Status;
+        use watcher::Event::{Init, InitDone};
+        let refused = |code| kube::Error::Api(Status::failure("no", "no").with_code(code).boxed());
+        let mut seen = Seen::default();
+        let mut is_closed = |code, recovered: bool| {
+            seen.changes::<Secret>(&Init);
+            let closed = seen.is_closed(&watcher::Error::InitialListFailed(refused(code)));
+            if recovered {
+                seen.changes::<Secret>(&InitDone);
+            }
+            closed
+        };
+        assert!(!(1..REFUSALS).any(|nth| is_closed(403, nth == REFUSALS - 1)));
+        assert!(!(1..REFUSALS).any(|_| is_closed(403, false)));
+        assert!(!is_closed(503, false));
+        assert!(is_closed(403, false));
     }
 }

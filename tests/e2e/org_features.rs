@@ -6,16 +6,19 @@ mod refusals;
 mod unsupported;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
 use support::zitadel::{Failure, Fault, OrganizationFeatures, Request};
+use zitadel_operator::engine::Config;
+use zitadel_operator::engine::backoff::Delays;
 
 use crate::kstatus::Kstatus;
 use crate::needs_double;
 use crate::resident::Resident;
 use crate::waits::{assert_kstatus, assert_message, condition};
-use crate::world::World;
+use crate::world::{World, config};
 
 const KIND: &str = "OrgFeatures";
 const V2: &str = "/v2/features/organization/";
@@ -284,7 +287,12 @@ async fn of_two_resources_for_one_organization_the_second_touches_nothing_and_ta
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flag_that_the_server_silently_drops_is_named_and_not_sent_again_and_again() {
     needs_double!("its own way into the data or the ledger");
-    let world = watchful_world().await;
+    let mut world = World::without_operator().await;
+    implement(&world, OrganizationFeatures::Implemented);
+    world.patch_connection(json!({ "resyncInterval": "500ms" })).await;
+    // However slow the machine: what is rare does not happen meanwhile.
+    let delays = Delays { rare: Duration::from_secs(3600), ..config().delays };
+    world.start_operator_with(Config { delays, ..config() }).await;
     flags(&world).apply(spec(json!({ "userSchema": true, "ofTomorrow": true }))).await;
     let dropped = flags(&world).until_reason("InvalidSpec").await;
     assert_kstatus(&dropped, Kstatus::Failed);
