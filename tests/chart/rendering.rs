@@ -154,3 +154,12 @@ fn of_annotations_that_overlap_one_is_there() {
     let connection = the("ClusterConnection", &["--set-json", created]);
     assert_eq!(connection["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
 }
+
+#[test]
+fn a_closed_network_reaches_name_servers_those_of_openshift_too() {
+    let egress = r#"networkPolicy={"enabled":true,"egress":[{"ports":[{"port":443}]}]}"#;
+    let policy = the("NetworkPolicy", &["--set-json", egress]);
+    let port = |port: u16, protocol: &str| json!({ "port": port, "protocol": protocol });
+    let names = [port(53, "UDP"), port(53, "TCP"), port(5353, "UDP"), port(5353, "TCP")];
+    assert_eq!(policy["spec"]["egress"], json!([{ "ports": names }, { "ports": [{ "port": 443 }] }]));
+}
