@@ -64,8 +64,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// The command that lets the operator read the Secrets and ConfigMaps of a namespace. Its RoleBinding is not called as
-    /// the chart's there, which Helm could not make any more.
+    /// The command that lets the operator read the Secrets and ConfigMaps of a namespace. Its RoleBinding has another
+    /// name than the chart's there: Helm refuses to make what is there already.
     pub fn reading(&self, namespace: &str) -> String {
         let Self { name, namespace: own, service_account: account, .. } = self;
         let role = format!("{name}-secret-reader");
