@@ -33,7 +33,9 @@ fn no_command_in_a_document_an_example_or_a_message_names_a_kind_without_its_gro
     let documents = documents().into_iter().map(|path| path.to_str().unwrap().to_owned());
     let documents = documents.map(|path| (path.clone(), read(&path)));
     let messages = ["src", "examples"].map(|path| (path.to_owned(), code(&repository().join(path))));
-    let all: Vec<(String, String)> = documents.chain(examples()).chain(messages).collect();
+    let notes = "charts/zitadel-operator/templates/NOTES.txt";
+    let notes = [(notes.to_owned(), read(notes))];
+    let all: Vec<(String, String)> = documents.chain(examples()).chain(messages).chain(notes).collect();
     let wrong: Vec<String> = all
         .iter()
         .flat_map(|(place, text)| bare(text).into_iter().map(move |command| format!("{place}: {command}")))
