@@ -110,7 +110,7 @@ pub async fn run(
     let (calls, gates) = (clients.calls.clone(), admissions.clone());
     let connections = Connections::new(calls, site, config.clone(), stores, transport, sources, gates);
     let engine = Arc::new(Engine::new(
-        kinds::registry().len(),
+        kinds::registry().iter().map(|entry| entry.kind).collect(),
         clients.clone(),
         config,
         connections,

@@ -213,7 +213,7 @@ impl<K: Kind> Followed<K> {
     }
 
     fn offer_directory(&self) {
-        self.engine.add_directory(Box::new(Stores { readers: self.readers.clone() }));
+        self.engine.add_directory(K::KIND, Box::new(Stores { readers: self.readers.clone() }));
     }
 
     /// Tells others what the store knows by now.

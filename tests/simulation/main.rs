@@ -24,4 +24,5 @@ mod specs;
 mod steady;
 mod transitions;
 mod trouble;
+mod unlisted;
 mod world;

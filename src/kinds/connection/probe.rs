@@ -48,9 +48,12 @@ pub(super) async fn probe<K: AnyConnection>(
 impl<K: AnyConnection> Probe<'_, K> {
     async fn run(&mut self) -> Result<(), Fault> {
         let deleting = self.connection.meta().deletion_timestamp.is_some();
+        if deleting {
+            self.engine.complete(&self.handle.address).await?;
+        }
         match self.engine.users(&self.key) {
-            // Just started: whether anything uses it shows in a moment.
-            None if deleting => return Err(Fault::Stale),
+            // Not all kinds are known yet; one user is enough.
+            None if self.engine.is_used(&self.key) => self.protect(true, deleting).await?,
             None => {}
             Some(users) if deleting && users > 0 => {
                 return Err(Fault::Soon {
