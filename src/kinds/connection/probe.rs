@@ -123,7 +123,7 @@ impl<K: AnyConnection> Probe<'_, K> {
     }
 
     async fn learn(&mut self, session: &Session) -> Result<(), Fault> {
-        let user = session.client.me().await?;
+        let user = session.confirm_user().await?;
         let instance = session.confirm_instance().await?;
         let memberships = session.client.memberships().await?;
         let version = match session.client.version().await {
