@@ -14,7 +14,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{PredicateConfig, WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt, api::ObjectMeta};
 use tokio::sync::OnceCell;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -23,7 +23,7 @@ use super::address::ConnectionKey;
 use super::claims::Claimant;
 use super::conclusion::{Conclusion, How};
 use super::directory::Stores;
-use super::fault::Pace;
+use super::fault::{Fault, Pace};
 use super::kind::{Kind, Scope};
 use super::needs;
 use super::references::ORGANIZATION;
@@ -37,6 +37,9 @@ use crate::runtime::kubernetes::Watching;
 /// No reconcile takes longer.
 const LONGEST: Duration = Duration::from_secs(300);
 
+/// So long what could not be read is not asked for again.
+const AGAIN: Duration = Duration::from_secs(1);
+
 type Guarded<K> = DeserializeGuard<K>;
 
 /// Follows one kind, in all namespaces or the configured ones, until `stop`; then lets running reconciles end.
@@ -44,7 +47,8 @@ pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: Ca
     let scopes = scopes(&engine.config);
     let (readers, feeds): (Vec<_>, Vec<_>) = scopes.iter().map(|_| watched::<Guarded<K>>()).unzip();
     let homes = Mutex::default();
-    let kind = Arc::new(Followed { engine, readers, claims_known: OnceCell::new(), homes });
+    let kind =
+        Arc::new(Followed { engine, readers, claims_known: OnceCell::new(), homes, stop: stop.clone() });
     let ready = readiness.register(K::KIND);
     let mut controllers = Vec::new();
     for ((scope, reader), feed) in scopes.into_iter().zip(kind.readers.clone()).zip(feeds) {
@@ -132,6 +136,7 @@ struct Followed<K: Kind> {
     readers: Vec<Watched<Guarded<K>>>,
     claims_known: OnceCell<()>,
     homes: Mutex<HashMap<Address, Home>>,
+    stop: CancellationToken,
 }
 
 /// What those who live in an organization, or wait to, need to know of its resource: the id, and whether it is ready.
@@ -189,7 +194,10 @@ impl<K: Kind> Followed<K> {
             let mut all = self.all();
             all.sort_by_cached_key(|object| (object.creation_timestamp(), object.uid()));
             for object in all {
-                self.learn_claim(&object).await;
+                while let Err(fault) = self.learn_claim(&object).await {
+                    tracing::warn!(kind = K::KIND, name = object.name_any(), %fault, "what it holds cannot be read");
+                    self.stop.run_until_cancelled(sleep(AGAIN)).await.ok_or(())?;
+                }
             }
             Ok(())
         });
@@ -197,15 +205,16 @@ impl<K: Kind> Followed<K> {
     }
 
     /// The oldest comes first and keeps what it has; a later one learns at its reconcile who holds it.
-    async fn learn_claim(&self, object: &Guarded<K>) {
+    async fn learn_claim(&self, object: &Guarded<K>) -> Result<(), Fault> {
         let (claimant, status) = match &object.0 {
-            Ok(object) if object.management().management_policy == ManagementPolicy::Observe => return,
+            Ok(object) if object.management().management_policy == ManagementPolicy::Observe => return Ok(()),
             Ok(object) => (Claimant::of(object), object.status().cloned()),
-            Err(invalid) => malformed::recorded::<K>(&self.engine, invalid).await,
+            Err(invalid) => malformed::recorded::<K>(&self.engine, invalid).await?,
         };
         for claim in status.iter().flat_map(Run::<K>::recorded_claims) {
             let _ = self.engine.claims.acquire(&claim, &claimant);
         }
+        Ok(())
     }
 
     fn all(&self) -> Vec<Arc<Guarded<K>>> {
