@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::{StreamExt, future};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
-use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -190,21 +190,25 @@ async fn follow_namespaces(
     feed: Feed<PartialObjectMeta<Namespace>>,
     stop: CancellationToken,
 ) {
+    use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
     let api = Api::all(engine.clients.resources.clone());
     let mut labels: HashMap<String, BTreeMap<String, String>> = HashMap::new();
     let watching = feed
         .follow(api, Watching::Resources.config(), engine.leadership.clone())
-        .applied_objects()
         .take_until(stop.cancelled())
-        .filter_map(|event| {
-            future::ready(event.inspect_err(|error| engine.watch_failed(NAMESPACE, error)).ok())
-        })
-        .for_each(|namespace| {
-            let name = namespace.name_any();
-            let known = labels.insert(name.clone(), namespace.labels().clone());
-            // What is seen before the first list is complete is no change.
-            if engine.namespaces.is_filled() && known.as_ref() != Some(namespace.labels()) {
-                engine.wakes.wake(engine.resources(Having::Namespace(&name)));
+        .for_each(|event| {
+            match event {
+                Ok(Apply(namespace) | InitApply(namespace)) => {
+                    let name = namespace.name_any();
+                    let known = labels.insert(name.clone(), namespace.labels().clone());
+                    // What is seen before the first list is complete is no change.
+                    if engine.namespaces.is_filled() && known.as_ref() != Some(namespace.labels()) {
+                        engine.wakes.wake(engine.resources(Having::Namespace(&name)));
+                    }
+                }
+                Ok(Delete(namespace)) => drop(labels.remove(&namespace.name_any())),
+                Ok(Init | InitDone) => {}
+                Err(error) => engine.watch_failed(NAMESPACE, &error),
             }
             future::ready(())
         });

@@ -1,6 +1,6 @@
 //! The wiring of one kind: one watch, one store, one queue.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::AssertUnwindSafe;
@@ -29,7 +29,7 @@ use super::needs;
 use super::references::ORGANIZATION;
 use super::run::Run;
 use super::watched::{Feed, Watched, all, watched};
-use super::{Config, Engine, Having, malformed, reconcile};
+use super::{Config, Engine, malformed, reconcile};
 use crate::api::{ConditionType, FINALIZER, ManagementPolicy, annotation};
 use crate::runtime::admin::Readiness;
 use crate::runtime::kubernetes::Watching;
@@ -211,6 +211,11 @@ impl<K: Kind> Followed<K> {
             Ok(object) => (Claimant::of(object), object.status().cloned()),
             Err(invalid) => malformed::recorded::<K>(&self.engine, invalid).await?,
         };
+        let reference = ObjectRef::from_obj(object);
+        if self.readers.iter().all(|reader| reader.store.get(&reference).is_none()) {
+            // It went while another could not be read.
+            return Ok(());
+        }
         for claim in status.iter().flat_map(Run::<K>::recorded_claims) {
             let _ = self.engine.claims.acquire(&claim, &claimant);
         }
@@ -236,17 +241,11 @@ impl<K: Kind> Followed<K> {
                 self.tell_inhabitants(object, false);
                 gone(&self.engine, object);
             }
-            watcher::Event::InitDone => self.relisted(),
+            watcher::Event::InitDone => {
+                self.all().iter().for_each(|object| self.tell_inhabitants(object, true))
+            }
             watcher::Event::Init | watcher::Event::InitApply(_) => {}
         }
-    }
-
-    /// A relist tells nothing of what went meanwhile: whoever is not listed any more holds nothing.
-    fn relisted(&self) {
-        let all = self.all();
-        let live: HashSet<String> = all.iter().filter_map(|object| object.uid()).collect();
-        self.engine.forget_all_but(K::KIND, &live);
-        all.iter().for_each(|object| self.tell_inhabitants(object, true));
     }
 
     /// Wakes the connection that does not tell yet what this resource is denied.
@@ -326,10 +325,10 @@ pub async fn guarded(
 /// A resource that is gone holds nothing any more; its connection and its organization may have waited for that.
 fn gone<K: Kind>(engine: &Engine, object: &Guarded<K>) {
     engine.forget(object.meta().uid.as_deref().unwrap_or_default());
+    engine.connections.admissions().forget(&Address::of::<K>(object));
     let Ok(object) = &object.0 else { return };
     let namespace = object.namespace().unwrap_or_default();
     let key = ConnectionKey::of(&object.management().connection_ref, &namespace);
-    engine.connections.admissions().forget(&Address::of::<K>(object));
     // While others use it, it has nothing to do: who comes and goes must not make it call.
     if !engine.is_used(&key) {
         engine.wakes.wake([key.address()]);
@@ -339,9 +338,7 @@ fn gone<K: Kind>(engine: &Engine, object: &Guarded<K>) {
     }
     let reference = object.organization().and_then(|selector| selector.r#ref.as_ref());
     engine.wakes.wake(reference.map(|r| Address { kind: ORGANIZATION, namespace, name: r.name.clone() }));
-    if !engine.connections.exists(&key) && engine.resources(Having::Connection(&key)).is_empty() {
-        engine.connections.close(&key);
-    }
+    engine.close_unused(&key);
 }
 
 /// What a person can change and must be answered to; our own writes are not among it.

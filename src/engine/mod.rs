@@ -11,6 +11,7 @@ pub mod connections;
 pub mod controller;
 mod creation;
 pub mod credentials;
+mod departures;
 mod directories;
 mod directory;
 pub mod events;
@@ -39,7 +40,7 @@ pub mod values;
 pub mod wake;
 pub mod watched;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -216,6 +217,14 @@ impl Engine {
     /// Adds the resources of a kind, once they are known, and wakes who waited for that.
     pub fn add_directory(&self, kind: &'static str, directory: Box<dyn Directory>) {
         self.wakes.wake(self.directories.add(kind, directory));
+        self.connections.open_sessions().iter().for_each(|key| self.close_unused(key));
+    }
+
+    /// Closes the session of a connection that is gone, unless resources still need it to go themselves.
+    pub fn close_unused(&self, key: &ConnectionKey) {
+        if !self.connections.exists(key) && self.users(key) == Some(0) {
+            self.connections.close(key);
+        }
     }
 
     /// The resources of all kinds that have this in common.
@@ -279,15 +288,6 @@ impl Engine {
 
     fn release_claims(&self, uid: &str) {
         self.wakes.wake(self.claims.release(uid));
-    }
-
-    /// Forgets every resource of a kind that is not among these UIDs.
-    pub fn forget_all_but(&self, kind: &str, live: &HashSet<String>) {
-        for uid in self.claims.claimants(kind) {
-            if !live.contains(&uid) {
-                self.forget(&uid);
-            }
-        }
     }
 
     /// Forgets a resource that is gone or needs nothing any more.

@@ -15,6 +15,7 @@ use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
+use super::departures;
 use crate::runtime::kubernetes::Pauses;
 use crate::runtime::lease::Leadership;
 
@@ -103,7 +104,7 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Feed<K> {
     {
         let Self { writer, knows } = self;
         let mut next = Knows::Warm;
-        watch.reflect(writer).inspect_ok(move |event| match event {
+        departures::told(watch, writer.as_reader()).reflect(writer).inspect_ok(move |event| match event {
             watcher::Event::Init if leadership.begun().is_cancelled() => next = Knows::All,
             watcher::Event::InitDone => drop(knows.send_replace(next)),
             _ => {}

@@ -127,9 +127,8 @@ fn gone<K: AnyConnection>(engine: &Engine, event: &watcher::Event<DeserializeGua
         let namespace = object.namespace().unwrap_or_default();
         let key = ConnectionKey { kind: K::KIND, namespace, name: object.name_any() };
         engine.forget(object.meta().uid.as_deref().unwrap_or_default());
-        if engine.users(&key) == Some(0) {
-            engine.connections.close(&key);
-        }
+        engine.connections.admissions().forget(&key.address());
+        engine.close_unused(&key);
     }
 }
 

@@ -9,6 +9,7 @@ mod crash;
 mod deed;
 mod ending;
 mod estate;
+mod gone;
 mod line;
 mod mistakes;
 mod oracle;

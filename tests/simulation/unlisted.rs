@@ -11,7 +11,7 @@ use crate::rules::{LATER, SOON, does, in_a_world, project, projects, reason};
 use crate::world::{CONNECTION, World};
 
 /// Refuses the lists of one resource.
-struct Unlisted(&'static str);
+pub struct Unlisted(pub &'static str);
 
 impl Faults for Unlisted {
     fn before(&self, call: &Call) -> Verdict {
