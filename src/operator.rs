@@ -74,8 +74,12 @@ impl Options {
 
 /// The names under which the parts of the operator say that they are ready.
 pub fn components() -> Vec<&'static str> {
-    let needed = [NAMESPACE, Connection::NAME, ClusterConnection::NAME];
-    needed.into_iter().chain(kinds::registry().iter().map(|entry| entry.kind)).collect()
+    [vec![NAMESPACE], reconciled()].concat()
+}
+
+fn reconciled() -> Vec<&'static str> {
+    let connections = [Connection::NAME, ClusterConnection::NAME].into_iter();
+    connections.chain(kinds::registry().iter().map(|entry| entry.kind)).collect()
 }
 
 /// Why the operator ended before it was told to.
@@ -98,7 +102,8 @@ pub async fn run(
     let Options { site, config, transport, leadership, readiness, metrics } = options;
     clients.calls = fence::kubernetes(clients.calls, leadership.clone());
     let transport = fence::zitadel(transport, leadership.clone());
-    components().into_iter().for_each(|name| metrics.follows(name, config.concurrency));
+    metrics.watches(NAMESPACE);
+    reconciled().into_iter().for_each(|name| metrics.follows(name, config.concurrency));
     let scopes = scopes(&config);
     let (namespaced, namespaced_feeds): (Vec<_>, Vec<_>) = scopes.iter().map(|_| watched()).unzip();
     let (cluster, cluster_feed) = watched();
@@ -141,7 +146,7 @@ pub async fn run(
     let named = r.register(NAMESPACE);
     controllers.spawn(NAMESPACE, follow_namespaces(e.clone(), named, namespaces_feed, s.clone()));
     controllers.spawn("Source", sources::follow(e.clone(), wanted, s.clone()));
-    controllers.spawn("Admission", serve(admissions, s.clone()));
+    controllers.spawn("Admission", serve(admissions, e.clone(), s.clone()));
     for entry in kinds::registry() {
         controllers.spawn(entry.kind, (entry.follow)(e.clone(), r.clone(), s.clone()));
     }
@@ -161,9 +166,10 @@ impl Controllers {
     }
 }
 
-/// Wakes whose turn it is.
-async fn serve(admissions: Arc<Admissions>, stop: CancellationToken) {
+/// Wakes whose turn it is; at the end nobody begins any more.
+async fn serve(admissions: Arc<Admissions>, engine: Arc<Engine>, stop: CancellationToken) {
     stop.run_until_cancelled(admissions.serve()).await;
+    engine.workers.end();
 }
 
 /// Reconciles of one instance at a time: one that is slow never occupies all workers of a kind by itself.

@@ -151,6 +151,11 @@ impl<K: Kind> Followed<K> {
                 false => Action::await_change(),
             });
         }
+        let worker = self.engine.workers.take(K::KIND).await;
+        // It may have changed, or be gone, after a wait.
+        let Some(object) = self.now(&object).filter(|_| worker.is_some()) else {
+            return Ok(Action::await_change());
+        };
         Ok(guarded(&self.engine, K::KIND, object.meta(), self.reconcile(&object)).await)
     }
 
@@ -211,8 +216,7 @@ impl<K: Kind> Followed<K> {
             Ok(object) => (Claimant::of(object), object.status().cloned()),
             Err(invalid) => malformed::recorded::<K>(&self.engine, invalid).await?,
         };
-        let reference = ObjectRef::from_obj(object);
-        if self.readers.iter().all(|reader| reader.store.get(&reference).is_none()) {
+        if self.now(object).is_none() {
             // It went while another could not be read.
             return Ok(());
         }
@@ -220,6 +224,12 @@ impl<K: Kind> Followed<K> {
             let _ = self.engine.claims.acquire(&claim, &claimant);
         }
         Ok(())
+    }
+
+    /// The resource of this name as it is now.
+    fn now(&self, object: &Guarded<K>) -> Option<Arc<Guarded<K>>> {
+        let reference = ObjectRef::from_obj(object);
+        self.readers.iter().find_map(|reader| reader.store.get(&reference))
     }
 
     fn all(&self) -> Vec<Arc<Guarded<K>>> {

@@ -39,6 +39,7 @@ pub mod stores;
 pub mod values;
 pub mod wake;
 pub mod watched;
+pub mod workers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,6 +64,7 @@ use sources::Source;
 use status::Readiness;
 use wake::Wakes;
 use watched::Watched;
+use workers::Workers;
 
 use crate::api::{CommonStatus, ConnectionKind};
 use crate::runtime::kubernetes::Clients;
@@ -71,7 +73,7 @@ use crate::runtime::lease::Leadership;
 /// The engine's settings.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Reconciles of one kind at a time.
+    /// Reconciles of one kind at a time, in all namespaces together.
     pub concurrency: u16,
     /// The resync interval where no connection says one.
     pub resync: Duration,
@@ -172,6 +174,8 @@ pub struct Engine {
     pub claims: Claims,
     /// The wake channel.
     pub wakes: Arc<Wakes>,
+    /// Who reconciles.
+    pub workers: Workers,
     /// The delays.
     pub backoff: Backoff,
     /// What is remembered between reconciles.
@@ -200,6 +204,7 @@ impl Engine {
     ) -> Self {
         Self {
             events: Events::new(clients.calls.clone(), None),
+            workers: Workers::new(config.concurrency),
             backoff: Backoff::new(config.delays),
             clients,
             config,

@@ -151,6 +151,12 @@ async fn handle<K: AnyConnection>(
             false => Action::await_change(),
         });
     }
+    let worker = engine.workers.take(K::NAME).await;
+    // It may have changed, or be gone, after a wait.
+    let now = reader.store.get(&ObjectRef::from_obj(&*object));
+    let Some(object) = now.filter(|_| worker.is_some()) else {
+        return Ok(Action::await_change());
+    };
     let namespace = object.namespace().unwrap_or_default();
     let key = ConnectionKey { kind: K::KIND, namespace, name: object.name_any() };
     let work = async {

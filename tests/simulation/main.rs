@@ -26,4 +26,5 @@ mod steady;
 mod transitions;
 mod trouble;
 mod unlisted;
+mod workers;
 mod world;

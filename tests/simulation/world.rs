@@ -132,6 +132,11 @@ impl World {
 
     /// Starts an operator.
     pub fn start(&self) {
+        self.start_with(config());
+    }
+
+    /// Starts an operator with these settings.
+    pub fn start_with(&self, config: Config) {
         let line = Line::new(self.oracle.clone());
         let transport = line.transport(&self.zitadel);
         let leadership = Leadership::always();
@@ -139,7 +144,7 @@ impl World {
         let options = Options {
             leadership: leadership.clone(),
             metrics: Metrics::registered(&mut metrics),
-            config: config(),
+            config,
             transport: Arc::new(move |_| Ok(transport.clone())),
             ..Options::new("zitadel-operator")
         };
@@ -289,7 +294,7 @@ impl World {
 }
 
 /// The longest waits of production are shorter, so that a schedule is some minutes long, not hours.
-fn config() -> Config {
+pub fn config() -> Config {
     let growth = |base, cap| Growth { base: Duration::from_secs(base), cap: Duration::from_secs(cap) };
     let delays = Delays {
         transient: growth(1, 20),
