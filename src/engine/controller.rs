@@ -252,7 +252,7 @@ impl<K: Kind> Followed<K> {
                 gone(&self.engine, object);
             }
             watcher::Event::InitDone => {
-                self.all().iter().for_each(|object| self.tell_inhabitants(object, true))
+                self.all().iter().for_each(|object| self.tell_inhabitants(object, true));
             }
             watcher::Event::Init | watcher::Event::InitApply(_) => {}
         }
