@@ -10,10 +10,12 @@ COPY . .
 ARG TARGETPLATFORM
 # For compilers that write a date. BuildKit dates the image itself with it.
 ARG SOURCE_DATE_EPOCH
+# What zitadel_operator_build_info tells.
+ARG REVISION=unknown
 # One target directory a platform: parallel builds for several platforms must not share objects.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=target-$TARGETPLATFORM,target=/src/target,sharing=locked \
-    cargo auditable build --release --locked --bin zitadel-operator \
+    ZITADEL_OPERATOR_REVISION="$REVISION" cargo auditable build --release --locked --bin zitadel-operator \
     && cp target/release/zitadel-operator /zitadel-operator
 
 FROM gcr.io/distroless/cc-debian13:nonroot@sha256:54df941ed0d06a1bd95ef5e0ce391fd8d9f94b64782dc9a60062727849ee3f97

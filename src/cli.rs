@@ -62,8 +62,8 @@ struct Run {
     /// Let a Lease elect the one process that writes (default: true in a cluster, false outside).
     #[arg(long, env = "LEADER_ELECTION", num_args = 0..=1, default_missing_value = "true")]
     leader_election: Option<bool>,
-    /// Where /livez, /readyz, /metrics and, for the same machine, /log answer.
-    #[arg(long, env = "ADMIN_ADDRESS", default_value = "0.0.0.0:8080")]
+    /// Where /livez, /readyz, /metrics and, for the same machine, /log answer; [::] is every address, of IPv4 too.
+    #[arg(long, env = "ADMIN_ADDRESS", default_value = "[::]:8080")]
     admin_address: SocketAddr,
     /// Reconciles of one kind at a time.
     #[arg(long, env = "CONCURRENCY", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]

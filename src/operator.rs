@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{StreamExt, future};
 use k8s_openapi::api::core::v1::Namespace;
@@ -9,6 +10,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{ClusterConnection, Connection};
@@ -32,6 +34,10 @@ pub const NAME: &str = "zitadel-operator";
 
 /// No more reconciles of one instance run at a time.
 const UNDER_WAY: u16 = 8;
+
+/// What is under way at the end may take so long: a call to ZITADEL and the status after it. A Pod has 45 s, in which
+/// the Lease is to be given up too.
+const DRAIN: Duration = Duration::from_secs(25);
 
 const NAMESPACE: &str = "Namespace";
 
@@ -87,7 +93,7 @@ fn reconciled() -> Vec<&'static str> {
 #[error("the {0} controller ended by itself")]
 pub struct Ended(&'static str);
 
-/// Runs every controller until `stop`, then lets running reconciles end.
+/// Runs every controller until `stop`, then lets running reconciles end, for [`DRAIN`] at most.
 ///
 /// Before the leadership begins it stands by: it follows the cluster, and neither writes nor calls ZITADEL.
 ///
@@ -150,7 +156,7 @@ pub async fn run(
     for entry in kinds::registry() {
         controllers.spawn(entry.kind, (entry.follow)(e.clone(), r.clone(), s.clone()));
     }
-    supervise(controllers.0, &stop).await
+    drained(controllers.0, &stop).await
 }
 
 /// The controllers that run; each ends with its name.
@@ -175,6 +181,21 @@ async fn serve(admissions: Arc<Admissions>, engine: Arc<Engine>, stop: Cancellat
 /// Reconciles of one instance at a time: one that is slow never occupies all workers of a kind by itself.
 fn most_under_way(config: &Config) -> u16 {
     (config.concurrency / 2).clamp(1, UNDER_WAY)
+}
+
+/// A reconcile may go on for minutes where ZITADEL is slow; one that is dropped is taken up by whoever leads next.
+async fn drained(controllers: JoinSet<&'static str>, stop: &CancellationToken) -> Result<(), Ended> {
+    let late = async {
+        stop.cancelled().await;
+        sleep(DRAIN).await;
+    };
+    tokio::select! {
+        result = supervise(controllers, stop) => result,
+        () = late => {
+            tracing::warn!(after = ?DRAIN, "what is still under way is left to who leads next");
+            Ok(())
+        }
+    }
 }
 
 /// One controller that ends too early ends them all: the process is better started anew.
@@ -224,4 +245,24 @@ async fn follow_namespaces(
         }
     };
     future::join(watching, announce).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reconcile_without_end_does_not_keep_the_process() {
+        let (mut controllers, stop) = (Controllers::default(), CancellationToken::new());
+        controllers.spawn("slow", future::pending());
+        let running = drained(controllers.0, &stop);
+        let begun = tokio::time::Instant::now();
+        let (ended, ()) = future::join(running, async {
+            sleep(Duration::from_secs(3600)).await;
+            stop.cancel();
+        })
+        .await;
+        assert!(ended.is_ok());
+        assert_eq!(begun.elapsed(), Duration::from_secs(3600) + DRAIN);
+    }
 }

@@ -19,7 +19,7 @@ The examples are applied. In another terminal:
 Look:
   kubectl get zitadel -A                        # everything; -o wide shows the messages
   kubectl describe zproj -n {NAMESPACE} web
-  kubectl explain project.spec
+  kubectl explain zproj.spec
 {projects}{others}
 OrgFeatures "acme" is Unsupported, as it should be: no released ZITADEL implements feature flags of organizations. The
 operator asks again in hours, goes on by itself once yours does, and lets the resource be deleted until then.

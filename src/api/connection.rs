@@ -208,8 +208,9 @@ pub struct AccessGrant {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub organizations: Vec<GrantedOrganization>,
-    /// Whether `Organization` resources of these namespaces may create organizations.
-    #[serde(default)]
+    /// Whether `Organization` resources of these namespaces may create organizations; unset: no.
+    // A default inside of a list differs for ever from what was applied, where Argo CD compares structurally.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub create_organizations: bool,
 }
 

@@ -64,12 +64,13 @@ pub struct Site {
 }
 
 impl Site {
-    /// The command that lets the operator read the Secrets and ConfigMaps of a namespace.
-    fn reading(&self, namespace: &str) -> String {
+    /// The command that lets the operator read the Secrets and ConfigMaps of a namespace. Its RoleBinding has another
+    /// name than the chart's there: Helm refuses to make what is there already.
+    pub fn reading(&self, namespace: &str) -> String {
         let Self { name, namespace: own, service_account: account, .. } = self;
         let role = format!("{name}-secret-reader");
         format!(
-            "kubectl create rolebinding {role} -n {namespace} --clusterrole={role} --serviceaccount={own}:{account}"
+            "kubectl create rolebinding {role}-by-hand -n {namespace} --clusterrole={role} --serviceaccount={own}:{account}"
         )
     }
 }

@@ -57,7 +57,8 @@ pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: Ca
             .inspect_ok(move |event| followed.heard(event))
             .inspect_err(move |error| failing.watch_failed(K::KIND, error))
             .applied_objects()
-            .predicate_filter(wants_attention::<K>, PredicateConfig::default());
+            .predicate_filter(wants_attention::<K>, PredicateConfig::default())
+            .filter(unfailing);
         let (kicks, began) = (kind.engine.wakes.listen(K::KIND, scope), reader.clone());
         let controller = Controller::for_stream(applied, reader.store)
             .with_config(ControllerConfig::default().concurrency(kind.engine.config.concurrency))
@@ -79,6 +80,11 @@ pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: Ca
         }
     };
     future::join(future::join_all(controllers), announce).await;
+}
+
+/// A failure was told, and the watch pauses after it: a controller that heard of it would pause all else, wakes too.
+pub fn unfailing<T>(event: &watcher::Result<T>) -> future::Ready<bool> {
+    future::ready(event.is_ok())
 }
 
 /// Runs a controller to its end. One that is stopped before its first list is complete would wait for that for ever

@@ -42,6 +42,7 @@ impl<K: Kind> Run<'_, K> {
             after,
             organization: reach.organization.clone(),
             instance: reach.instance.clone(),
+            replaces: self.bond.id.clone(),
         };
         let annotations = vec![intent.annotation()];
         self.change(MetadataChange { finalizer: Some(true), annotations }).await?;

@@ -8,6 +8,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Method, Request, Response};
 use kube::client::Body;
+use kube::client::retry::RetryPolicy;
+use tower::BoxError;
+use tower::retry::Retry;
 
 use super::connections::TransportFactory;
 use crate::runtime::lease::Leadership;
@@ -18,7 +21,8 @@ use crate::zitadel::{Transport, TransportError};
 #[error("this process does not lead")]
 pub struct NotLeading;
 
-/// The same client, but without the leadership every write fails with [`NotLeading`] and is not sent.
+/// The same client, but without the leadership every write fails with [`NotLeading`] and is not sent. What the server
+/// has no room for now (429, 503, 504) is asked again, and passes the gate again.
 pub fn kubernetes(client: kube::Client, leadership: Leadership) -> kube::Client {
     let namespace = client.default_namespace().to_owned();
     let gate = tower::service_fn(move |request: Request<Body>| {
@@ -26,12 +30,12 @@ pub fn kubernetes(client: kube::Client, leadership: Leadership) -> kube::Client 
         let client = client.clone();
         async move {
             match open {
-                true => client.send(request).await,
-                false => Err(kube::Error::Service(Box::new(NotLeading))),
+                true => client.send(request).await.map_err(BoxError::from),
+                false => Err(NotLeading.into()),
             }
         }
     });
-    kube::Client::new(gate, namespace)
+    kube::Client::new(Retry::new(RetryPolicy::server_retry(), gate), namespace)
 }
 
 /// The same transports, but without the leadership every request fails and is not sent.
@@ -109,6 +113,25 @@ mod tests {
         );
         api.get("a").await.unwrap();
         assert_eq!(arrived.methods(), [Method::PATCH, Method::GET]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_server_has_no_room_for_is_asked_again_only_while_the_lease_is_held() {
+        let (arrived, leadership) = (Arrived::default(), Leadership::always());
+        let (server, lost) = (arrived.clone(), leadership.clone());
+        let service = tower::service_fn(move |request: Request<Body>| {
+            server.note(request.method());
+            if server.methods().len() == 2 {
+                lost.end();
+            }
+            let busy = Response::builder().status(429).body(Body::empty()).unwrap();
+            async { Ok::<_, Infallible>(busy) }
+        });
+        let client = kubernetes(kube::Client::new(service, "default"), leadership);
+        let patch = Patch::Merge(serde_json::json!({}));
+        let api = Api::<ConfigMap>::default_namespaced(client);
+        api.patch("a", &PatchParams::default(), &patch).await.unwrap_err();
+        assert_eq!(arrived.methods(), [Method::PATCH, Method::PATCH]);
     }
 
     #[tokio::test]

@@ -82,7 +82,7 @@ impl<'a, K: Kind> Run<'a, K> {
             .is_some_and(|c| c.reason == Reason::Conflict.as_str());
         let key = ConnectionKey::of(&object.management().connection_ref, &handle.address.namespace);
         let intent = PendingCreate::of(handle.annotation(annotation::CREATE_PENDING), handle.uid())
-            .filter(|_| K::IDENTITY == Identity::Assigned);
+            .filter(|intent| K::IDENTITY == Identity::Assigned && !intent.is_settled(status.id.as_deref()));
         let bond = Bond {
             id: status.id.clone(),
             organization: status.organization_id.clone(),

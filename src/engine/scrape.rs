@@ -80,7 +80,7 @@ impl Collector for Scrape {
         let leader = ConstGauge::new(i64::from(leads));
         leader.encode(encoder.encode_descriptor("leader", help, None, MetricType::Gauge)?)?;
         let Some(engine) = engine else { return Ok(()) };
-        let help = "Resources by kind, the status of their Ready condition and its reason";
+        let help = "Resources by kind, the status of their Ready condition and its reason, or Paused";
         show(&mut encoder, "resources", help, resources(&engine))?;
         let help = "Reconciles that wait for the budget of their connection";
         show(&mut encoder, "admission_waiting", help, self.waiting(&engine))?;

@@ -14,7 +14,7 @@ use crate::runtime::ambient;
 pub struct Readiness {
     /// `True`, `False` or `Unknown`.
     pub ready: &'static str,
-    /// Its reason; `Other` where it is none of ours.
+    /// Its reason, or `Paused` while the resource is; `Other` where it is none of ours.
     pub reason: &'static str,
 }
 
@@ -27,7 +27,10 @@ impl Readiness {
         let Some(ready) = ConditionType::Ready.find(conditions) else {
             return Self { ready: "Unknown", reason: Reason::Pending.as_str() };
         };
-        let known = Reason::ALL.iter().map(|reason| reason.as_str()).find(|known| *known == ready.reason);
+        let synced = ConditionType::Synced.find(conditions);
+        // A pause keeps `Ready` with the reason it had.
+        let told = synced.filter(|synced| synced.reason == Reason::Paused.as_str()).unwrap_or(ready);
+        let known = Reason::ALL.iter().map(|reason| reason.as_str()).find(|known| *known == told.reason);
         let status = ["True", "False"].into_iter().find(|status| *status == ready.status);
         Self { ready: status.unwrap_or("Unknown"), reason: known.unwrap_or("Other") }
     }

@@ -3,11 +3,14 @@
 //! A process that stands by follows the cluster as well. When it leads it lists everything again: its watch may be a
 //! while behind, and what the leader before wrote last must be known before anything is decided.
 //!
+//! kube replaces the content of a store at the end of a list, which may have many pages, and passes on before what the
+//! list shows: who looks it up then finds nothing, or the old. So that is held back until the store has it.
+//!
 //! kube's own `Store::wait_until_ready` wakes only the task that asked last (5.0.0): everybody else would sleep on.
 
 use std::fmt::Debug;
 
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{Store, store};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -104,12 +107,39 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Feed<K> {
     {
         let Self { writer, knows } = self;
         let mut next = Knows::Warm;
-        departures::told(watch, writer.as_reader()).reflect(writer).inspect_ok(move |event| match event {
+        let told = departures::told(watch, writer.as_reader());
+        stored(told.reflect(writer)).inspect_ok(move |event| match event {
             watcher::Event::Init if leadership.begun().is_cancelled() => next = Knows::All,
             watcher::Event::InitDone => drop(knows.send_replace(next)),
             _ => {}
         })
     }
+}
+
+/// The events, those of a list once the list is whole.
+fn stored<K>(
+    events: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> {
+    use watcher::Event::{Init, InitApply, InitDone};
+    let mut listed = Vec::new();
+    events.flat_map(move |event| {
+        let passed = match &event {
+            Ok(InitApply(_)) => {
+                listed.push(event);
+                Vec::new()
+            }
+            Ok(InitDone) => {
+                listed.push(event);
+                std::mem::take(&mut listed)
+            }
+            Ok(Init) => {
+                listed.clear();
+                vec![event]
+            }
+            _ => vec![event],
+        };
+        stream::iter(passed)
+    })
 }
 
 /// Is it so of all of them?
@@ -130,8 +160,9 @@ fn strip<K: Resource>(object: &mut K) {
 
 #[cfg(test)]
 mod tests {
-    use futures::{FutureExt, stream};
+    use futures::FutureExt;
     use k8s_openapi::api::core::v1::Namespace;
+    use kube::runtime::reflector::ObjectRef;
     use tokio::time::Instant;
 
     use super::*;
@@ -151,6 +182,32 @@ mod tests {
             known.push((watched.warm().now_or_never() == Some(true), watched.is_filled()));
         }
         assert_eq!(known, [(false, false), (true, false), (true, false), (true, true)]);
+    }
+
+    fn namespace(name: &str, version: &str) -> Namespace {
+        let mut namespace = Namespace::default();
+        let (name, version) = (Some(name.to_owned()), Some(version.to_owned()));
+        (namespace.metadata.name, namespace.metadata.resource_version) = (name, version);
+        namespace
+    }
+
+    #[tokio::test]
+    async fn what_a_list_of_many_pages_shows_is_in_the_store_when_it_is_passed_on() {
+        use watcher::Event::{Apply, Init, InitApply, InitDone};
+        let (watched, feed) = watched::<Namespace>();
+        let broken = [Init, InitApply(namespace("half", "2"))];
+        let relist = [Init, InitApply(namespace("old", "3")), InitApply(namespace("new", "4")), InitDone];
+        let events = [Init, InitDone, Apply(namespace("old", "1"))].into_iter().chain(broken).chain(relist);
+        let mut events = std::pin::pin!(feed.reflect(stream::iter(events.map(Ok)), Leadership::always()));
+        let mut passed = Vec::new();
+        while let Some(Ok(event)) = events.next().await {
+            if let Apply(seen) | InitApply(seen) = event {
+                let stored = watched.store.get(&ObjectRef::from_obj(&seen)).expect("it is stored");
+                assert_eq!(stored.resource_version(), seen.resource_version());
+                passed.push(seen.name_any());
+            }
+        }
+        assert_eq!(passed, ["old", "old", "new"]);
     }
 
     #[tokio::test]

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::ConnectionKind;
 use crate::api::connection::{ClusterConnection, Connection, ConnectionStatus, Endpoint};
 use crate::engine::address::ConnectionKey;
-use crate::engine::controller::{guarded, until_idle};
+use crate::engine::controller::{guarded, unfailing, until_idle};
 use crate::engine::watched::{Feed, Watched};
 use crate::engine::{Engine, malformed};
 use crate::runtime::admin::Readiness;
@@ -95,7 +95,8 @@ pub async fn follow<K: AnyConnection>(
         .inspect_ok(move |event| gone(&told, event))
         .inspect_err(move |error| failing.watch_failed(K::NAME, error))
         .applied_objects()
-        .predicate_filter(wants_attention::<K>, PredicateConfig::default());
+        .predicate_filter(wants_attention::<K>, PredicateConfig::default())
+        .filter(unfailing);
     let kicks = engine.wakes.listen(K::NAME, namespace).map(|address| match address.namespace.as_str() {
         "" => ObjectRef::new(&address.name),
         namespace => ObjectRef::new(&address.name).within(namespace),

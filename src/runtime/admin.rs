@@ -11,7 +11,8 @@ use axum::routing::get;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -35,11 +36,11 @@ pub enum Error {
         /// The address asked for.
         address: SocketAddr,
         /// The operating system's answer.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// Accepting connections failed for good.
     #[error("the admin server stopped: {0}")]
-    Serve(#[source] std::io::Error),
+    Serve(#[source] io::Error),
 }
 
 /// The admin server, bound and not yet answering.
@@ -50,10 +51,11 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Listens on `address`; port 0 takes a free one.
+    /// Listens on `address`; port 0 takes a free one. `[::]` is every address of IPv4 too, and of IPv4 only where the
+    /// machine has no IPv6.
     pub async fn bind(address: SocketAddr) -> Result<Self, Error> {
         let failed = |source| Error::Bind { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let listener = listen(address, TcpListener::bind).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         Ok(Self { listener, address })
     }
@@ -89,6 +91,17 @@ impl Admin {
             served = server => served.map_err(Error::Serve),
             () = drained => Ok(()),
         }
+    }
+}
+
+/// The kubelet probes the address that the Pod has, be it of IPv6 only or of IPv4 only.
+async fn listen<T>(address: SocketAddr, bind: impl AsyncFn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+    match bind(address).await {
+        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && error.kind() != io::ErrorKind::AddrInUse => {
+            let every = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+            bind(every).await.map_err(|_| error)
+        }
+        result => result,
     }
 }
 
@@ -175,11 +188,13 @@ mod tests {
     use super::*;
     use crate::runtime::telemetry::{LogFormat, subscriber};
     use prometheus_client::metrics::counter::Counter;
+    use std::net::IpAddr;
     use tokio::io::AsyncReadExt;
     use tokio::net::TcpStream;
     use tokio::task::JoinHandle;
 
-    const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+    const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+    const EVERY: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0);
 
     struct Running {
         address: SocketAddr,
@@ -190,13 +205,17 @@ mod tests {
     }
 
     async fn start() -> Running {
+        start_on(LOOPBACK).await
+    }
+
+    async fn start_on(address: SocketAddr) -> Running {
         let (readiness, shutdown, restarts) =
             (Readiness::default(), CancellationToken::new(), Counter::default());
         let mut registry = Registry::default();
         registry.register("restarts", "How often", restarts.clone());
-        let admin = Admin::bind(LOOPBACK).await.unwrap();
+        let admin = Admin::bind(address).await.unwrap();
         let address = admin.local_addr();
-        let (_, filter) = subscriber(LogFormat::Text, "info", false, std::io::sink).unwrap();
+        let (_, filter) = subscriber(LogFormat::Text, "info", false, io::sink).unwrap();
         let server =
             tokio::spawn(admin.serve(readiness.clone(), Arc::new(registry), filter, shutdown.clone()));
         Running { address, readiness, restarts, shutdown, server }
@@ -250,6 +269,35 @@ mod tests {
             error.contains(&taken.local_addr().to_string()) && error.contains("--admin-address"),
             "{error}"
         );
+    }
+
+    /// What is listened on instead of an address on a machine that binds no IPv6.
+    async fn without_ipv6(address: &str, refusal: io::ErrorKind) -> io::Result<String> {
+        let bind = async |address: SocketAddr| match address {
+            SocketAddr::V4(_) => Ok(address.to_string()),
+            SocketAddr::V6(_) => Err(io::Error::from(refusal)),
+        };
+        listen(address.parse().unwrap(), bind).await
+    }
+
+    #[tokio::test]
+    async fn every_address_is_that_of_ipv4_where_there_is_no_ipv6() {
+        use io::ErrorKind::{AddrInUse, AddrNotAvailable, Unsupported};
+        for refusal in [AddrNotAvailable, Unsupported] {
+            assert_eq!(without_ipv6("[::]:8080", refusal).await.unwrap(), "0.0.0.0:8080");
+        }
+        for (asked, refusal) in [("[::]:8080", AddrInUse), ("[::1]:8080", AddrNotAvailable)] {
+            assert_eq!(without_ipv6(asked, refusal).await.unwrap_err().kind(), refusal, "{asked}");
+        }
+    }
+
+    #[tokio::test]
+    async fn on_every_address_ipv4_is_answered_and_ipv4_loopback_is_loopback() {
+        let running = start_on(EVERY).await;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, running.address.port()));
+        let running = Running { address, ..running };
+        assert_eq!(get(&running, "/livez").await.status(), 200);
+        assert_eq!(get(&running, "/log").await.status(), 200);
     }
 
     #[tokio::test]

@@ -16,13 +16,11 @@ use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use kube::client::retry::RetryPolicy;
 use kube::client::{ClientBuilder, ConfigExt};
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher;
 use kube::{Client, Config};
 use tokio::time::Instant;
-use tower::retry::RetryLayer;
 use tower::{BoxError, ServiceBuilder};
 
 use super::ambient::between;
@@ -95,12 +93,11 @@ impl Clients {
     /// # Errors
     /// The configuration cannot be used.
     pub fn new(config: &Config) -> kube::Result<Self> {
-        // A watcher and the Lease have a backoff of their own; kube's goes up to minutes.
         Ok(Self {
-            calls: client(config, CALL, Some(RetryPolicy::server_retry()))?,
-            resources: client(config, Watching::Resources.silence(), None)?,
-            sources: client(config, Watching::Sources.silence(), None)?,
-            lease: client(config, CALL, None)?,
+            calls: client(config, CALL)?,
+            resources: client(config, Watching::Resources.silence())?,
+            sources: client(config, Watching::Sources.silence())?,
+            lease: client(config, CALL)?,
         })
     }
 }
@@ -112,8 +109,9 @@ impl From<Client> for Clients {
     }
 }
 
-/// As kube makes it, but with TCP keepalive.
-fn client(config: &Config, silence: Duration, retry: Option<RetryPolicy>) -> kube::Result<Client> {
+/// As kube makes it, but with TCP keepalive, and without its retries: watches and the Lease have a backoff of their own,
+/// and a call passes the fence each time.
+fn client(config: &Config, silence: Duration) -> kube::Result<Client> {
     if config.proxy_url.is_some() {
         // What kube has to say to that.
         return Client::try_from(config.clone());
@@ -125,7 +123,6 @@ fn client(config: &Config, silence: Duration, retry: Option<RetryPolicy>) -> kub
     connector.set_reset_reader_on_write(true);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
-        .option_layer(retry.map(RetryLayer::new))
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)

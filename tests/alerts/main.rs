@@ -89,6 +89,31 @@ fn each_alert_fires_when_it_should_and_not_when_it_should_not() {
     }
 }
 
+/// What the chart makes of the rules in the release `idp` of the namespace `ops`.
+fn rendered(monitor: &str) -> Value {
+    let helm = Assets::ensure(&[Binary::Helm]).unwrap_or_else(|error| panic!("{error}")).path(Binary::Helm);
+    let values = format!("metrics.rules.enabled=true,metrics.{monitor}.enabled=true,fullnameOverride=idp");
+    let show = ["--namespace", "ops", "--show-only", "templates/prometheusrule.yaml", "--set", &values];
+    let release = ["template", "idp", "charts/zitadel-operator"];
+    let mut helm = Command::new(helm);
+    let output = helm.args(release).args(show).current_dir(repository()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let rule: Value = serde_saphyr::from_str(&String::from_utf8(output.stdout).unwrap()).unwrap();
+    rule["spec"].clone()
+}
+
+/// What the Prometheus Operator calls the jobs: its documentation of the `jobLabel` of both monitors.
+#[test]
+fn a_release_that_is_not_scraped_is_told_although_another_is() {
+    for (monitor, job) in [("serviceMonitor", "idp-metrics"), ("podMonitor", "ops/idp")] {
+        let scratch = ScratchDir::create(&std::env::temp_dir().join("zitadel-operator-rules")).unwrap();
+        let tests = scratch.path().join("release.yaml");
+        std::fs::write(scratch.path().join("rules.yaml"), rendered(monitor).to_string()).unwrap();
+        std::fs::write(&tests, read("tests/alerts/release.yaml").replace("JOB", job)).unwrap();
+        promtool(&["test", "rules", tests.to_str().unwrap()]);
+    }
+}
+
 #[test]
 fn alerts_and_dashboard_ask_for_metrics_that_there_are() {
     let (alerts, dashboard) = (named(&read(ALERTS)), named(&read(DASHBOARD)));

@@ -48,7 +48,7 @@ pub fn template(values: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The objects in a stream of YAML.
+/// The objects in a stream of YAML; a key that is there twice is an error, as it is to Flux.
 pub fn objects(yaml: &str) -> Vec<Value> {
     let mut objects: Vec<Value> = serde_saphyr::from_multiple(yaml).unwrap();
     objects.retain(|object| !object.is_null());
@@ -69,4 +69,10 @@ pub fn the(kind: &str, values: &[&str]) -> Value {
     let mut objects = rendered(kind, values);
     assert_eq!(objects.len(), 1, "{kind}");
     objects.remove(0)
+}
+
+#[test]
+#[should_panic(expected = "duplicate mapping key")]
+fn a_key_that_is_there_twice_is_an_error() {
+    objects("kind: ConfigMap\nmetadata: {labels: {team: a, team: b}}\n");
 }

@@ -10,6 +10,7 @@ mod lifecycle;
 mod monitoring;
 mod notes;
 mod pods;
+mod release;
 mod rendering;
 mod rights;
 mod rules;

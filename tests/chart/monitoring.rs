@@ -38,7 +38,7 @@ fn a_pod_monitor_needs_no_service() {
 }
 
 #[test]
-fn the_rules_and_the_dashboard_are_the_files_as_they_are() {
+fn without_a_monitor_the_rules_and_the_dashboard_are_the_files_as_they_are() {
     let read = |name: &str| fs::read_to_string(chart().join("files").join(name)).unwrap();
     let rule = the("PrometheusRule", &["--set", "metrics.rules.enabled=true"]);
     let alerts: Value = serde_saphyr::from_str(&read("alerts.yaml")).unwrap();

@@ -84,7 +84,7 @@ fn every_setting_reaches_the_operator() {
         ("labelSelector=team", "--label-selector=team"),
         ("watchNamespaces={team-a}", "--watch-namespace=team-a"),
         ("proxy.except={.svc}", "--proxy-except=.svc"),
-        ("adminPort=9090", "--admin-address=0.0.0.0:9090"),
+        ("adminPort=9090", "--admin-address=[::]:9090"),
         ("extraArgs={--later}", "--later"),
     ] {
         assert!(set(value).iter().any(|argument| argument == flag), "{value}: {:?}", set(value));

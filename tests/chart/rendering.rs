@@ -3,6 +3,7 @@
 use std::fs;
 
 use regex::Regex;
+use serde_json::{Value, json};
 
 use crate::cluster;
 use crate::helm::{chart, helm, objects, rendered, template, the, value_sets};
@@ -100,4 +101,65 @@ fn every_object_carries_the_common_labels() {
             assert_eq!(object["metadata"]["labels"]["team"], "identity", "{object}");
         }
     }
+}
+
+/// The labels of an object, of the Pod for a Deployment, under values which say some of them twice.
+fn overlapping(kind: &str, name: &str) -> Value {
+    let monitoring = chart().join("ci/monitoring-values.yaml");
+    let common = json!({
+        "team": "common", "release": "common",
+        "app.kubernetes.io/name": "common", "app.kubernetes.io/instance": "common",
+        "app.kubernetes.io/component": "common", "app.kubernetes.io/managed-by": "common",
+        "app.kubernetes.io/version": "common", "rbac.authorization.k8s.io/aggregate-to-edit": "common",
+    });
+    let common = format!("commonLabels={common}");
+    let pods = r#"podLabels={"team":"pods","app.kubernetes.io/instance":"pods"}"#;
+    let values = ["-f", monitoring.to_str().unwrap(), "--set-json", &common, "--set-json", pods];
+    let mut objects = rendered(kind, &values).into_iter();
+    let object = objects.find(|object| object["metadata"]["name"] == name).unwrap();
+    match kind {
+        "Deployment" => object["spec"]["template"]["metadata"]["labels"].clone(),
+        _ => object["metadata"]["labels"].clone(),
+    }
+}
+
+#[test]
+fn of_labels_that_overlap_the_more_specific_is_there_and_always_what_is_selected_by() {
+    let selected = ["app.kubernetes.io/name", "app.kubernetes.io/instance"];
+    for (kind, end, label, value) in [
+        ("Deployment", "", "team", "pods"),
+        ("Deployment", "", "release", "common"),
+        ("PodDisruptionBudget", "", "app.kubernetes.io/version", "common"),
+        ("PodDisruptionBudget", "", "app.kubernetes.io/managed-by", "Helm"),
+        ("Service", "-metrics", "app.kubernetes.io/component", "metrics"),
+        ("ServiceMonitor", "", "release", "prometheus"),
+        ("PrometheusRule", "", "release", "prometheus"),
+        ("ConfigMap", "-dashboard", "grafana_dashboard", "1"),
+        ("ClusterRole", "-edit", "rbac.authorization.k8s.io/aggregate-to-edit", "true"),
+    ] {
+        let labels = overlapping(kind, &format!("zitadel-operator{end}"));
+        assert_eq!(labels[label], value, "{kind} {label}");
+        assert!(selected.iter().all(|label| labels[label] == "zitadel-operator"), "{kind}: {labels}");
+    }
+}
+
+#[test]
+fn of_annotations_that_overlap_one_is_there() {
+    let pod = r#"podAnnotations={"kubectl.kubernetes.io/default-container":"mesh"}"#;
+    let deployment = the("Deployment", &["--set-json", pod]);
+    let annotations = &deployment["spec"]["template"]["metadata"]["annotations"];
+    assert_eq!(annotations["kubectl.kubernetes.io/default-container"], "mesh");
+    let created = r#"connection={"create":true,"annotations":{"helm.sh/resource-policy":"none"},
+        "spec":{"url":"https://a.example","personalAccessToken":{"name":"a"}}}"#;
+    let connection = the("ClusterConnection", &["--set-json", created]);
+    assert_eq!(connection["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
+}
+
+#[test]
+fn a_closed_network_reaches_name_servers_those_of_openshift_too() {
+    let egress = r#"networkPolicy={"enabled":true,"egress":[{"ports":[{"port":443}]}]}"#;
+    let policy = the("NetworkPolicy", &["--set-json", egress]);
+    let port = |port: u16, protocol: &str| json!({ "port": port, "protocol": protocol });
+    let names = [port(53, "UDP"), port(53, "TCP"), port(5353, "UDP"), port(5353, "TCP")];
+    assert_eq!(policy["spec"]["egress"], json!([{ "ports": names }, { "ports": [{ "port": 443 }] }]));
 }

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::helm::{rendered, template, value_sets};
+use zitadel_operator::engine::connections::Site;
+
+use crate::cluster::Cluster;
+use crate::helm::{rendered, repository, template, value_sets};
 
 const NAMESPACES: [&str; 2] = ["--set", "watchNamespaces={team-a,team-b}"];
 
@@ -93,5 +96,42 @@ fn every_binding_is_for_the_account_of_the_pod() {
         let bindings = [rendered("RoleBinding", &values), rendered("ClusterRoleBinding", &values)].concat();
         assert!(bindings.iter().all(|binding| binding["subjects"][0]["name"] == account), "{account}");
         assert!(template(&values).contains(&format!("serviceAccountName: {account}\n")));
+    }
+}
+
+/// The command in the messages of the release `zitadel-operator`.
+fn remedy(namespace: &str) -> String {
+    let [name, own, account] = ["zitadel-operator"; 3].map(str::to_owned);
+    let site = Site { namespace: own, name, service_account: account, in_cluster: true, proxy: None };
+    site.reading(namespace)
+}
+
+#[tokio::test]
+async fn a_namespace_that_was_let_read_by_hand_is_taken_into_the_values_later() {
+    let cluster = Cluster::start().await;
+    let release = |command: &str, values: &str| {
+        let flags = ["-n", "zitadel-operator", "--create-namespace", "--set", values];
+        cluster.helm(&[[command, "zitadel-operator", "."].as_slice(), &flags].concat());
+    };
+    release("install", "");
+    cluster.kubectl(&["create", "namespace", "team-a"]);
+    cluster.kubectl(&remedy("team-a").split(' ').skip(1).collect::<Vec<_>>());
+    release("upgrade", "secretNamespaces={team-a}");
+    let bound =
+        cluster.kubectl(&["get", "rolebindings", "-n", "team-a", "-o", "jsonpath={.items[*].roleRef.name}"]);
+    assert_eq!(bound, "zitadel-operator-secret-reader zitadel-operator-secret-reader");
+}
+
+#[test]
+fn documents_and_examples_bind_the_secret_reader_as_messages_do() {
+    for (path, namespace) in [
+        ("docs/connections.md", "team-a"),
+        ("docs/troubleshooting.md", "team-a"),
+        ("examples/connection.yaml", "shop"),
+        ("examples/org-metadata.yaml", "shop"),
+    ] {
+        let text = std::fs::read_to_string(repository(path)).unwrap().replace("\n#", "\n");
+        let text = text.replace("\\\n", "").split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(&remedy(namespace)), "{path}");
     }
 }

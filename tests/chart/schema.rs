@@ -1,6 +1,10 @@
 //! A value that is misspelt, or of the wrong type, is refused with its place.
 
-use crate::helm::{chart, helm};
+use std::path::Path;
+
+use support::control_plane::ScratchDir;
+
+use crate::helm::{chart, helm, objects};
 
 /// What helm says to these values.
 #[track_caller]
@@ -51,6 +55,7 @@ fn a_value_of_the_wrong_type_or_out_of_range_is_an_error_that_names_it() {
         ("watchNamespaces={a,a}", "/watchNamespaces"),
         ("secretNamespaces=team-a", "/secretNamespaces"),
         ("crds.enabled=maybe", "/crds/enabled"),
+        ("enabled=maybe", "/enabled"),
         ("commonLabels=a", "/commonLabels"),
         ("podDisruptionBudget.maxUnavailable=most", "/podDisruptionBudget/maxUnavailable"),
         ("metrics.podMonitor.interval=often", "/metrics/podMonitor/interval"),
@@ -73,6 +78,28 @@ fn a_connection_to_create_needs_a_url_and_the_name_of_its_secret() {
 fn metrics_are_not_scraped_twice() {
     let both = "metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true";
     assert!(refused(both).contains("choose one of metrics.serviceMonitor and metrics.podMonitor"));
+}
+
+/// A chart with this one in it, on a condition.
+fn parent(directory: &Path) {
+    let dependency = "{name: zitadel-operator, version: '>=0-0', condition: zitadel-operator.enabled}";
+    let chart = format!("apiVersion: v2\nname: platform\nversion: 1.0.0\ndependencies: [{dependency}]\n");
+    std::fs::write(directory.join("Chart.yaml"), chart).unwrap();
+    let output = helm(&["package", ".", "--destination", directory.join("charts").to_str().unwrap()]);
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn a_parent_chart_turns_it_on_and_off_by_a_condition() {
+    let scratch = ScratchDir::create(&std::env::temp_dir().join("zitadel-operator-parent")).unwrap();
+    parent(scratch.path());
+    let rendered = |condition: &str| {
+        let output = helm(&["template", "idp", scratch.path().to_str().unwrap(), "--set", condition]);
+        assert!(output.status.success(), "{output:?}");
+        objects(&String::from_utf8(output.stdout).unwrap()).len()
+    };
+    assert!(rendered("zitadel-operator.enabled=true") > 1);
+    assert_eq!(rendered("zitadel-operator.enabled=false"), 0);
 }
 
 #[test]

@@ -67,6 +67,14 @@ fn numbers_have_formats_the_api_server_knows() {
     assert_eq!(wrong(|_, fields| unknown(fields)), [""; 0]);
 }
 
+/// The API server fills it in there, and who compares structurally with what was applied, such as Argo CD, sees a
+/// difference for ever.
+#[test]
+fn no_element_of_a_list_or_map_has_a_default() {
+    let inside = |path: &str| path.contains("[]") || path.contains("{}");
+    assert_eq!(wrong(|path, fields| inside(path) && fields.contains_key("default")), [""; 0]);
+}
+
 /// Rules are charged for the largest value that the schema allows. No rule reads the label selectors.
 #[test]
 fn every_text_and_list_that_a_person_writes_is_bounded() {

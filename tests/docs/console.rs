@@ -30,12 +30,12 @@ async fn what_the_documents_show_and_advise_is_what_happens() {
 fn every_kind_is_explained_and_waited_for() {
     let (explained, commands) = (read(EXPLAINED), read(COMMANDS));
     for names in crd::all().into_iter().map(|crd| crd.spec.names) {
-        let kind = names.singular.unwrap();
+        let kind = names.short_names.unwrap().remove(0);
         for path in [kind.clone(), format!("{kind}.spec")] {
             assert!(explained.contains(&format!("\n$ kubectl explain {path}\n")), "{path} is not explained");
         }
         let waits =
-            Regex::new(&format!(r"\n\$ kubectl wait [^\n]*--for=condition=Ready [^\n]*{kind}/")).unwrap();
+            Regex::new(&format!(r"\n\$ kubectl wait [^\n]*--for=condition=Ready [^\n]* {kind}/")).unwrap();
         assert!(waits.is_match(&commands), "nobody waits for {kind}");
     }
 }
@@ -56,7 +56,7 @@ fn replay(scene: &Scene, document: &str) -> String {
 
 fn shown(scene: &Scene, command: &str) -> String {
     // The one kind that no released ZITADEL serves.
-    if command.contains("condition=Ready") && command.contains("orgfeatures/") {
+    if command.contains("condition=Ready") && command.contains("zorgfeat/") {
         scene.implement_features();
     }
     let output = scene.cluster.run(command);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod commands;
 mod console;
 mod links;
 mod manifests;
@@ -335,4 +336,16 @@ fn the_image_and_the_workflows_use_the_versions_that_the_tests_use() {
     for step in release.split("uses: azure/setup-helm").skip(1) {
         assert!(step.split("version: ").nth(1).unwrap().starts_with(&format!("{helm}\n")), "{helm}");
     }
+}
+
+#[test]
+fn the_image_is_built_with_the_revision_that_the_metrics_tell() {
+    let metrics = read("src/engine/metrics.rs");
+    let variable = metrics.split("option_env!(\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let dockerfile = read("Dockerfile");
+    let build = dockerfile.split("\nFROM ").nth(1).unwrap();
+    let (before, command) = build.split_once("\nRUN --mount").unwrap();
+    assert!(before.contains("\nARG REVISION=unknown\n"), "{build}");
+    assert!(command.contains(&format!(" {variable}=\"$REVISION\" cargo ")), "{build}");
+    assert!(read(".github/workflows/release.yml").contains("  REVISION=${{ github.sha }}\n"));
 }

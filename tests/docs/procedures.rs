@@ -3,6 +3,7 @@
 use support::zitadel::State;
 
 use crate::links::blocks;
+use crate::read;
 use crate::scene::{Cluster, Scene};
 
 /// What the resources of the examples own in ZITADEL.
@@ -46,8 +47,10 @@ pub fn owned(scene: &Scene) -> Owned {
 /// After the commands of docs/uninstall.md: the resources go, and ZITADEL is as it was.
 #[track_caller]
 pub fn what_is_retained_stays(scene: &Scene, before: &Owned) {
-    let kinds = "organizations,projects,orgmetadata,orgdomainpolicies,orgfeatures";
-    scene.cluster.printed(&format!("kubectl delete {kinds} -A --all --timeout=60s"));
+    let text = read("docs/uninstall.md");
+    let delete = text.lines().find(|line| line.contains(" -A --all")).unwrap();
+    scene.cluster.printed(&format!("{delete} --timeout=60s"));
+    assert_eq!(scene.cluster.printed("kubectl get zorg,zproj,zorgmeta,zorgdom,zorgfeat -A -o name"), "");
     assert!(before.0.len() > 4 && before.1.len() == 4 && before.2, "{before:?}");
     assert_eq!(owned(scene), *before);
 }

@@ -9,7 +9,8 @@ use serde_json::Value;
 use support::control_plane::ControlPlane;
 use support::zitadel::{Double, OrganizationFeatures};
 use tokio_util::sync::CancellationToken;
-use zitadel_operator::cli::crds_yaml;
+use zitadel_operator::api::crd;
+use zitadel_operator::cli::{crd_yaml, crds_yaml};
 use zitadel_operator::operator::{self, Options};
 
 use crate::repository;
@@ -29,6 +30,7 @@ impl Cluster {
         let cluster = Self(ControlPlane::shared().await);
         let install = async || {
             cluster.apply(&crds_yaml().unwrap(), &["--server-side"]);
+            cluster.apply(&namesakes(), &["--server-side"]);
             cluster.printed("kubectl wait --for=condition=Established --timeout=60s crd --all");
             cluster.printed("kubectl create namespace zitadel-operator");
         };
@@ -82,6 +84,18 @@ impl Cluster {
     }
 }
 
+/// Definitions of another group that have the names of ours, as OpenShift's and Rancher's projects do: whoever names no
+/// group means them.
+fn namesakes() -> String {
+    let renamed = crd::all().into_iter().map(|mut crd| {
+        crd.spec.group = "example.com".into();
+        crd.metadata.name = Some(format!("{}.{}", crd.spec.names.plural, crd.spec.group));
+        (crd.spec.names.short_names, crd.spec.names.categories) = (None, None);
+        crd_yaml(&crd).unwrap()
+    });
+    renamed.collect()
+}
+
 /// The examples as they are once the operator has followed them.
 pub struct Scene {
     pub cluster: Cluster,
@@ -121,7 +135,7 @@ impl Scene {
             behaviour.organization_features = OrganizationFeatures::Implemented;
         });
         self.cluster.printed(
-            "kubectl annotate orgfeatures -n shop acme zitadel-operator.dev/reconcile-requested-at=now",
+            "kubectl annotate zorgfeat -n shop acme zitadel-operator.dev/reconcile-requested-at=now",
         );
     }
 

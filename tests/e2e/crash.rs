@@ -13,7 +13,7 @@ use crate::waits::{condition, until_answered};
 use crate::world::{PATIENCE, World};
 
 const PROJECTS: &str = "/management/v1/projects";
-const PENDING: &str = "zitadel-operator.dev/create-pending";
+pub const PENDING: &str = "zitadel-operator.dev/create-pending";
 
 /// Worlds that crash at the same time.
 const AT_ONCE: usize = 4;

@@ -16,9 +16,10 @@ use zitadel_operator::zitadel::{HttpTransportConfig, Transport, TransportError};
 use crate::meter::{Meter, sum};
 use crate::needs_double;
 use crate::waits::condition;
-use crate::world::{CONNECTION, World, config};
+use crate::world::{CONNECTION, World, config, through_connection};
 
 const PROJECT: (&str, &str) = ("controller", "Project");
+const PAUSED: &str = "zitadel-operator.dev/paused";
 const PROJECTS: &str = "/management/v1/projects";
 
 /// Every label: each has few values, whatever people create.
@@ -92,6 +93,27 @@ async fn requests_are_counted_by_route_never_by_id_and_resources_by_kind_and_rea
     world.until_gone("web").await;
     assert_eq!(meter.value("zitadel_requests_total", &removed), 1.0);
     meter.until("resources", &[("kind", "Project")], |resources| resources == 0.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_paused_is_counted_as_paused_whatever_ready_says() {
+    let (world, meter) = metered().await;
+    let spec = through_connection(json!({}));
+    world.try_apply_annotated("Project", "web", json!({ PAUSED: "true" }), spec).await.unwrap();
+    let born = world.until_synced_reason("web", "Paused").await;
+    assert_eq!(condition(&born, "Ready")["reason"], "Pending");
+    let unseen = [("kind", "Project"), ("ready", "Unknown"), ("reason", "Paused")];
+    meter.until("resources", &unseen, |resources| resources == 1.0).await;
+    assert_eq!(meter.value("resources", &[("kind", "Project")]), 1.0);
+
+    world.annotate("web", PAUSED, Value::Null).await;
+    world.until_ready("web").await;
+    let ready = [("kind", "Project"), ("ready", "True"), ("reason", "Available")];
+    meter.until("resources", &ready, |resources| resources == 1.0).await;
+    world.annotate("web", PAUSED, "true").await;
+    let paused = [("kind", "Project"), ("ready", "True"), ("reason", "Paused")];
+    meter.until("resources", &paused, |resources| resources == 1.0).await;
+    assert_eq!(meter.value("resources", &[("kind", "Project")]), 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -33,9 +33,17 @@ pub fn intents() -> impl Strategy<Value = PendingCreate> {
         .prop_filter_map("after the end of time", |(second, nanosecond)| {
             Timestamp::new(second, nanosecond).ok()
         });
-    (text(), text(), after, text(), text()).prop_map(|(uid, name, after, organization, instance)| {
-        PendingCreate { uid, name, after, organization, instance }
-    })
+    let replaces = proptest::option::of(text());
+    (text(), text(), after, text(), text(), replaces).prop_map(
+        |(uid, name, after, organization, instance, replaces)| PendingCreate {
+            uid,
+            name,
+            after,
+            organization,
+            instance,
+            replaces,
+        },
+    )
 }
 
 /// What is written is read again.

@@ -10,17 +10,32 @@
 {{- end }}
 
 {{- define "zitadel-operator.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "zitadel-operator.name" . }}
+app.kubernetes.io/name: {{ include "zitadel-operator.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "zitadel-operator.labels" -}}
-{{ include "zitadel-operator.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
+{{- include "zitadel-operator.labelsWith" (list . dict) }}
+{{- end }}
+
+{{/* Those of an object that has some of its own. Each is there once: the more specific wins, and always what is selected
+and what Helm goes by. */}}
+{{- define "zitadel-operator.labelsWith" -}}
+{{- $own := last . | default dict }}
+{{- with first . }}
+{{- $chart := printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- $general := dict "helm.sh/chart" $chart "app.kubernetes.io/version" .Chart.AppVersion }}
+{{- $fixed := include "zitadel-operator.selectorLabels" . | fromYaml }}
+{{- $_ := set $fixed "app.kubernetes.io/managed-by" .Release.Service }}
+{{- mergeOverwrite $general (.Values.commonLabels | default dict) $own $fixed | toYaml }}
+{{- end }}
+{{- end }}
+
+{{/* The Pod's, without those of a version: a new chart alone restarts nothing. */}}
+{{- define "zitadel-operator.podLabels" -}}
+{{- $selected := include "zitadel-operator.selectorLabels" . | fromYaml }}
+{{- with .Values }}
+{{- mergeOverwrite dict (.commonLabels | default dict) (.podLabels | default dict) $selected | toYaml }}
 {{- end }}
 {{- end }}
 

@@ -3,7 +3,7 @@
 - run
 - --name={{ include "zitadel-operator.fullname" . }}
 - --leader-election=true
-- --admin-address=0.0.0.0:{{ .Values.adminPort }}
+- "--admin-address=[::]:{{ .Values.adminPort }}"
 - --log-format={{ .Values.log.format }}
 - {{ printf "--log=%s" .Values.log.filter | quote }}
 - --concurrency={{ .Values.concurrency }}

@@ -1,4 +1,4 @@
-//! Connections to the API server that die without a word.
+//! Connections to the API server that die without a word, and watches that cannot begin.
 
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ use zitadel_operator::runtime::lease::Timing;
 
 use super::process::Process;
 use super::proxy::Proxy;
+use super::tap::Tap;
+use crate::meter::Meter;
 use crate::waits::until_answered;
 use crate::world::World;
 
@@ -93,4 +95,23 @@ async fn a_watch_of_secrets_whose_packets_are_dropped_is_noticed_within_30_secon
     until_value(&world, "YnJvbnpl").await;
     eprintln!("a dead watch of Secrets: the change arrived after {:?}", dropped.elapsed());
     assert!(dropped.elapsed() < Duration::from_secs(30), "{:?}", dropped.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_kind_cannot_be_listed_what_is_known_of_it_is_kept_as_promptly_as_ever() {
+    let (world, tap, meter) = (World::without_operator().await, Tap::on("/orgmetadata"), Meter::new());
+    let _operator = world.operator(tap.client(&world).await, meter.metrics.clone());
+    world.store_value("Secret", "values", "tier", b"silver").await;
+    let entry =
+        json!({ "key": "tier", "valueFrom": { "secretKeyRef": { "name": "values", "key": "tier" } } });
+    world.resident("OrgMetadata", "acme").apply(json!({ "entries": [entry] })).await;
+    until_value(&world, "c2lsdmVy").await;
+
+    tap.refuse();
+    let many = |failures| failures >= 5.0;
+    meter.until("watch_failures_total", &[("kind", "OrgMetadata")], many).await;
+    let changed = Instant::now();
+    world.store_value("Secret", "values", "tier", b"bronze").await;
+    until_value(&world, "YnJvbnpl").await;
+    assert!(changed.elapsed() < Duration::from_secs(8), "{:?}", changed.elapsed());
 }

@@ -1,4 +1,4 @@
-//! A way to the cluster on which lists and watches of one kind can be late, old, or refused with 410.
+//! A way to the cluster on which lists and watches of one kind can be late, old, or refused.
 
 use std::sync::{Arc, Mutex};
 
@@ -20,6 +20,8 @@ use crate::world::World;
 struct Mode {
     /// They bring nothing.
     held: bool,
+    /// Neither they nor lists begin.
+    refused: bool,
     /// Those begun under an earlier one end with 410.
     epoch: u64,
 }
@@ -53,7 +55,11 @@ impl Tap {
         way::with(world.operator_client().await, move |client, request| {
             let (tap, kind) = (tap.clone(), tap.kind_of(&request));
             tap.asked.lock().unwrap().extend(kind.clone());
+            let refused = kind.is_some() && tap.mode.borrow().refused;
             async move {
+                if refused {
+                    return Ok(Response::builder().status(500).body(AnyBody::empty()).unwrap());
+                }
                 let (parts, body) = client.send(request).await?.into_parts();
                 let body = match kind {
                     Some(asked) if asked.watch => tap.watched(body),
@@ -73,8 +79,13 @@ impl Tap {
     /// The watches of now end as after a compaction; what they held back is lost. Later ones work.
     pub fn expire(&self) -> Instant {
         *self.replayed.lock().unwrap() = None;
-        self.mode.send_modify(|mode| *mode = Mode { held: false, epoch: mode.epoch + 1 });
+        self.mode.send_modify(|mode| *mode = Mode { epoch: mode.epoch + 1, ..Mode::default() });
         Instant::now()
+    }
+
+    /// The watches of now end, and from now on none begins.
+    pub fn refuse(&self) {
+        self.mode.send_modify(|mode| *mode = Mode { refused: true, held: false, epoch: mode.epoch + 1 });
     }
 
     /// Until the watches expire, a list is the last one that was served, and nothing is news.
