@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::{StreamExt, future};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
-use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -80,8 +80,12 @@ impl Options {
 
 /// The names under which the parts of the operator say that they are ready.
 pub fn components() -> Vec<&'static str> {
-    let needed = [NAMESPACE, Connection::NAME, ClusterConnection::NAME];
-    needed.into_iter().chain(kinds::registry().iter().map(|entry| entry.kind)).collect()
+    [vec![NAMESPACE], reconciled()].concat()
+}
+
+fn reconciled() -> Vec<&'static str> {
+    let connections = [Connection::NAME, ClusterConnection::NAME].into_iter();
+    connections.chain(kinds::registry().iter().map(|entry| entry.kind)).collect()
 }
 
 /// Why the operator ended before it was told to.
@@ -104,7 +108,8 @@ pub async fn run(
     let Options { site, config, transport, leadership, readiness, metrics } = options;
     clients.calls = fence::kubernetes(clients.calls, leadership.clone());
     let transport = fence::zitadel(transport, leadership.clone());
-    components().into_iter().for_each(|name| metrics.follows(name, config.concurrency));
+    metrics.watches(NAMESPACE);
+    reconciled().into_iter().for_each(|name| metrics.follows(name, config.concurrency));
     let scopes = scopes(&config);
     let (namespaced, namespaced_feeds): (Vec<_>, Vec<_>) = scopes.iter().map(|_| watched()).unzip();
     let (cluster, cluster_feed) = watched();
@@ -116,7 +121,7 @@ pub async fn run(
     let (calls, gates) = (clients.calls.clone(), admissions.clone());
     let connections = Connections::new(calls, site, config.clone(), stores, transport, sources, gates);
     let engine = Arc::new(Engine::new(
-        kinds::registry().len(),
+        kinds::registry().iter().map(|entry| entry.kind).collect(),
         clients.clone(),
         config,
         connections,
@@ -147,7 +152,7 @@ pub async fn run(
     let named = r.register(NAMESPACE);
     controllers.spawn(NAMESPACE, follow_namespaces(e.clone(), named, namespaces_feed, s.clone()));
     controllers.spawn("Source", sources::follow(e.clone(), wanted, s.clone()));
-    controllers.spawn("Admission", serve(admissions, s.clone()));
+    controllers.spawn("Admission", serve(admissions, e.clone(), s.clone()));
     for entry in kinds::registry() {
         controllers.spawn(entry.kind, (entry.follow)(e.clone(), r.clone(), s.clone()));
     }
@@ -167,9 +172,10 @@ impl Controllers {
     }
 }
 
-/// Wakes whose turn it is.
-async fn serve(admissions: Arc<Admissions>, stop: CancellationToken) {
+/// Wakes whose turn it is; at the end nobody begins any more.
+async fn serve(admissions: Arc<Admissions>, engine: Arc<Engine>, stop: CancellationToken) {
     stop.run_until_cancelled(admissions.serve()).await;
+    engine.workers.end();
 }
 
 /// Reconciles of one instance at a time: one that is slow never occupies all workers of a kind by itself.
@@ -211,21 +217,25 @@ async fn follow_namespaces(
     feed: Feed<PartialObjectMeta<Namespace>>,
     stop: CancellationToken,
 ) {
+    use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
     let api = Api::all(engine.clients.resources.clone());
     let mut labels: HashMap<String, BTreeMap<String, String>> = HashMap::new();
     let watching = feed
         .follow(api, Watching::Resources.config(), engine.leadership.clone())
-        .applied_objects()
         .take_until(stop.cancelled())
-        .filter_map(|event| {
-            future::ready(event.inspect_err(|error| engine.watch_failed(NAMESPACE, error)).ok())
-        })
-        .for_each(|namespace| {
-            let name = namespace.name_any();
-            let known = labels.insert(name.clone(), namespace.labels().clone());
-            // What is seen before the first list is complete is no change.
-            if engine.namespaces.is_filled() && known.as_ref() != Some(namespace.labels()) {
-                engine.wakes.wake(engine.resources(Having::Namespace(&name)));
+        .for_each(|event| {
+            match event {
+                Ok(Apply(namespace) | InitApply(namespace)) => {
+                    let name = namespace.name_any();
+                    let known = labels.insert(name.clone(), namespace.labels().clone());
+                    // What is seen before the first list is complete is no change.
+                    if engine.namespaces.is_filled() && known.as_ref() != Some(namespace.labels()) {
+                        engine.wakes.wake(engine.resources(Having::Namespace(&name)));
+                    }
+                }
+                Ok(Delete(namespace)) => drop(labels.remove(&namespace.name_any())),
+                Ok(Init | InitDone) => {}
+                Err(error) => engine.watch_failed(NAMESPACE, &error),
             }
             future::ready(())
         });

@@ -110,6 +110,8 @@ impl Admissions {
     fn admit_waiting(&self) -> Option<Instant> {
         let gates = self.living();
         loop {
+            // All of them before anybody is asked: a tenant's other gate may wait for the seat.
+            gates.iter().for_each(|gate| gate.end_turns());
             let mut in_turn: Vec<&Arc<Gate>> = gates.iter().collect();
             in_turn.sort_by_cached_key(|gate| self.shared.precedence(gate.tenant.as_deref()));
             if !in_turn.iter().any(|gate| gate.admit_next()) {
@@ -263,13 +265,13 @@ impl Gate {
         line.queue.remove(who);
         if let Some(turn) = line.given.remove(who) {
             self.give_back(&mut line, turn.probes);
+            self.shared.changed.notify_one();
         }
     }
 
     /// Gives the next one its turn, if there is room.
     fn admit_next(&self) -> bool {
         let mut line = lock(&self.line);
-        self.end_turns(&mut line);
         if line.queue.is_empty() {
             return false;
         }
@@ -285,10 +287,10 @@ impl Gate {
     }
 
     /// Takes back what was given to those who did not come: they may be gone.
-    fn end_turns(&self, line: &mut Line) {
-        let now = Instant::now();
+    fn end_turns(&self) {
+        let (now, mut line) = (Instant::now(), lock(&self.line));
         let over: Vec<(Address, Turn)> = line.given.extract_if(.., |_, turn| turn.until <= now).collect();
-        over.into_iter().for_each(|(_, turn)| self.give_back(line, turn.probes));
+        over.into_iter().for_each(|(_, turn)| self.give_back(&mut line, turn.probes));
     }
 
     /// When time alone may change who is admitted.

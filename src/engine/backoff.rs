@@ -46,8 +46,10 @@ impl Default for Delays {
     }
 }
 
+/// Failures in a row of one pace.
 #[derive(Clone, Copy)]
 struct Failures {
+    pace: Pace,
     count: u32,
     delay_until: Instant,
 }
@@ -67,15 +69,16 @@ impl Backoff {
 
     /// The jittered delay before the next attempt; `resync` is the interval of [`Pace::Resync`].
     ///
-    /// A failure counts only once the previous delay has elapsed, so that a burst of events is one failure.
+    /// A failure counts only once the previous delay has elapsed, so that a burst of events is one failure. One of another
+    /// pace is the first of its own: it waits for nothing that is left of a longer delay.
     pub fn next(&self, uid: &str, pace: Pace, resync: Duration) -> Duration {
         match pace {
             Pace::Resync => spread(resync.min(LONGEST_DELAY), 0.1),
             Pace::Rare => spread(self.delays.rare, 0.25),
             Pace::After(delay) => spread(delay.min(LONGEST_DELAY).mul_f64(1.1), 0.09),
-            Pace::Transient => self.grow(uid, self.delays.transient),
-            Pace::Dependency => self.grow(uid, self.delays.dependency),
-            Pace::Slow => self.grow(uid, self.delays.slow),
+            Pace::Transient => self.grow(uid, pace, self.delays.transient),
+            Pace::Dependency => self.grow(uid, pace, self.delays.dependency),
+            Pace::Slow => self.grow(uid, pace, self.delays.slow),
         }
     }
 
@@ -84,15 +87,17 @@ impl Backoff {
         self.failures().remove(uid);
     }
 
-    fn grow(&self, uid: &str, growth: Growth) -> Duration {
+    fn grow(&self, uid: &str, pace: Pace, growth: Growth) -> Duration {
         let now = Instant::now();
         let mut failures = self.failures();
-        let entry = failures.entry(uid.into()).or_insert(Failures { count: 0, delay_until: now });
-        if now < entry.delay_until {
-            return entry.delay_until - now;
+        let known = failures.get(uid).filter(|known| known.pace == pace);
+        if let Some(known) = known.filter(|known| now < known.delay_until) {
+            return known.delay_until - now;
         }
-        let delay = full_jitter(growth, entry.count);
-        *entry = Failures { count: entry.count.saturating_add(1), delay_until: now + delay };
+        let count = known.map_or(0, |known| known.count);
+        let delay = full_jitter(growth, count);
+        let failed = Failures { pace, count: count.saturating_add(1), delay_until: now + delay };
+        failures.insert(uid.into(), failed);
         delay
     }
 
@@ -140,6 +145,18 @@ mod tests {
         assert_eq!(first, backoff.next("a", Pace::Slow, RESYNC));
         tokio::time::advance(first / 2).await;
         assert_eq!(first - first / 2, backoff.next("a", Pace::Slow, RESYNC));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_that_passes_waits_for_no_delay_of_one_that_does_not() {
+        let backoff = Backoff::default();
+        for _ in 0..64 {
+            let delay = backoff.next("a", Pace::Slow, RESYNC);
+            tokio::time::advance(delay).await;
+        }
+        backoff.next("a", Pace::Slow, RESYNC);
+        assert!(backoff.next("a", Pace::Transient, RESYNC) <= Duration::from_secs(1));
+        assert!(backoff.next("a", Pace::Slow, RESYNC) <= Duration::from_secs(15));
     }
 
     #[test]

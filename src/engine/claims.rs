@@ -119,13 +119,6 @@ impl Claims {
         self.index().holders.get(claim).cloned().unwrap_or_default()
     }
 
-    /// UIDs of the resources of a kind that hold anything.
-    pub fn claimants(&self, kind: &str) -> Vec<String> {
-        let index = self.index();
-        let holders = index.holders.values().flatten();
-        holders.filter(|holder| holder.address.kind == kind).map(|holder| holder.uid.clone()).collect()
-    }
-
     /// Remembers to wake a resource when the claim's holder changes or goes.
     pub fn wait(&self, claim: &Claim, claimant: &Claimant) {
         self.index().waiting.entry(claim.clone()).or_default().insert(claimant.clone());
@@ -136,8 +129,12 @@ impl Claims {
         self.index().take_waiting(claim, freed_by)
     }
 
-    /// Gives up everything this resource holds; returns who waited for it.
+    /// Gives up everything this resource holds and waits for; returns who waited for it.
     pub fn release(&self, uid: &str) -> HashSet<Address> {
+        self.index().waiting.retain(|_, waiting| {
+            waiting.retain(|claimant| claimant.uid != uid);
+            !waiting.is_empty()
+        });
         self.release_where(uid, |_| true)
     }
 

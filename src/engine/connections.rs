@@ -202,6 +202,11 @@ impl Connections {
         self.find(key).ok().flatten().is_none_or(|found| found.lacking.iter().any(|lacking| lacking == kind))
     }
 
+    /// The connections that there is a session of.
+    pub fn open_sessions(&self) -> Vec<ConnectionKey> {
+        self.sessions().keys().cloned().collect()
+    }
+
     /// What each session that is in use spends from.
     pub fn budgets(&self) -> Vec<(ConnectionKey, Arc<Budget>)> {
         self.sessions().iter().map(|(key, session)| (key.clone(), session.gate().budget())).collect()

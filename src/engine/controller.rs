@@ -1,6 +1,6 @@
 //! The wiring of one kind: one watch, one store, one queue.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::AssertUnwindSafe;
@@ -14,7 +14,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{PredicateConfig, WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt, api::ObjectMeta};
 use tokio::sync::OnceCell;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -23,19 +23,22 @@ use super::address::ConnectionKey;
 use super::claims::Claimant;
 use super::conclusion::{Conclusion, How};
 use super::directory::Stores;
-use super::fault::Pace;
+use super::fault::{Fault, Pace};
 use super::kind::{Kind, Scope};
 use super::needs;
 use super::references::ORGANIZATION;
 use super::run::Run;
 use super::watched::{Feed, Watched, all, watched};
-use super::{Config, Engine, Having, malformed, reconcile};
+use super::{Config, Engine, malformed, reconcile};
 use crate::api::{ConditionType, FINALIZER, ManagementPolicy, annotation};
 use crate::runtime::admin::Readiness;
 use crate::runtime::kubernetes::Watching;
 
 /// No reconcile takes longer.
 const LONGEST: Duration = Duration::from_secs(300);
+
+/// So long what could not be read is not asked for again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 type Guarded<K> = DeserializeGuard<K>;
 
@@ -44,7 +47,8 @@ pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: Ca
     let scopes = scopes(&engine.config);
     let (readers, feeds): (Vec<_>, Vec<_>) = scopes.iter().map(|_| watched::<Guarded<K>>()).unzip();
     let homes = Mutex::default();
-    let kind = Arc::new(Followed { engine, readers, claims_known: OnceCell::new(), homes });
+    let kind =
+        Arc::new(Followed { engine, readers, claims_known: OnceCell::new(), homes, stop: stop.clone() });
     let ready = readiness.register(K::KIND);
     let mut controllers = Vec::new();
     for ((scope, reader), feed) in scopes.into_iter().zip(kind.readers.clone()).zip(feeds) {
@@ -138,6 +142,7 @@ struct Followed<K: Kind> {
     readers: Vec<Watched<Guarded<K>>>,
     claims_known: OnceCell<()>,
     homes: Mutex<HashMap<Address, Home>>,
+    stop: CancellationToken,
 }
 
 /// What those who live in an organization, or wait to, need to know of its resource: the id, and whether it is ready.
@@ -152,6 +157,11 @@ impl<K: Kind> Followed<K> {
                 false => Action::await_change(),
             });
         }
+        let worker = self.engine.workers.take(K::KIND).await;
+        // It may have changed, or be gone, after a wait.
+        let Some(object) = self.now(&object).filter(|_| worker.is_some()) else {
+            return Ok(Action::await_change());
+        };
         Ok(guarded(&self.engine, K::KIND, object.meta(), self.reconcile(&object)).await)
     }
 
@@ -195,7 +205,10 @@ impl<K: Kind> Followed<K> {
             let mut all = self.all();
             all.sort_by_cached_key(|object| (object.creation_timestamp(), object.uid()));
             for object in all {
-                self.learn_claim(&object).await;
+                while let Err(fault) = self.learn_claim(&object).await {
+                    tracing::warn!(kind = K::KIND, name = object.name_any(), %fault, "what it holds cannot be read");
+                    self.stop.run_until_cancelled(sleep(AGAIN)).await.ok_or(())?;
+                }
             }
             Ok(())
         });
@@ -203,15 +216,26 @@ impl<K: Kind> Followed<K> {
     }
 
     /// The oldest comes first and keeps what it has; a later one learns at its reconcile who holds it.
-    async fn learn_claim(&self, object: &Guarded<K>) {
+    async fn learn_claim(&self, object: &Guarded<K>) -> Result<(), Fault> {
         let (claimant, status) = match &object.0 {
-            Ok(object) if object.management().management_policy == ManagementPolicy::Observe => return,
+            Ok(object) if object.management().management_policy == ManagementPolicy::Observe => return Ok(()),
             Ok(object) => (Claimant::of(object), object.status().cloned()),
-            Err(invalid) => malformed::recorded::<K>(&self.engine, invalid).await,
+            Err(invalid) => malformed::recorded::<K>(&self.engine, invalid).await?,
         };
+        if self.now(object).is_none() {
+            // It went while another could not be read.
+            return Ok(());
+        }
         for claim in status.iter().flat_map(Run::<K>::recorded_claims) {
             let _ = self.engine.claims.acquire(&claim, &claimant);
         }
+        Ok(())
+    }
+
+    /// The resource of this name as it is now.
+    fn now(&self, object: &Guarded<K>) -> Option<Arc<Guarded<K>>> {
+        let reference = ObjectRef::from_obj(object);
+        self.readers.iter().find_map(|reader| reader.store.get(&reference))
     }
 
     fn all(&self) -> Vec<Arc<Guarded<K>>> {
@@ -219,7 +243,7 @@ impl<K: Kind> Followed<K> {
     }
 
     fn offer_directory(&self) {
-        self.engine.add_directory(Box::new(Stores { readers: self.readers.clone() }));
+        self.engine.add_directory(K::KIND, Box::new(Stores { readers: self.readers.clone() }));
     }
 
     /// Tells others what the store knows by now.
@@ -233,17 +257,11 @@ impl<K: Kind> Followed<K> {
                 self.tell_inhabitants(object, false);
                 gone(&self.engine, object);
             }
-            watcher::Event::InitDone => self.relisted(),
+            watcher::Event::InitDone => {
+                self.all().iter().for_each(|object| self.tell_inhabitants(object, true));
+            }
             watcher::Event::Init | watcher::Event::InitApply(_) => {}
         }
-    }
-
-    /// A relist tells nothing of what went meanwhile: whoever is not listed any more holds nothing.
-    fn relisted(&self) {
-        let all = self.all();
-        let live: HashSet<String> = all.iter().filter_map(|object| object.uid()).collect();
-        self.engine.forget_all_but(K::KIND, &live);
-        all.iter().for_each(|object| self.tell_inhabitants(object, true));
     }
 
     /// Wakes the connection that does not tell yet what this resource is denied.
@@ -323,10 +341,10 @@ pub async fn guarded(
 /// A resource that is gone holds nothing any more; its connection and its organization may have waited for that.
 fn gone<K: Kind>(engine: &Engine, object: &Guarded<K>) {
     engine.forget(object.meta().uid.as_deref().unwrap_or_default());
+    engine.connections.admissions().forget(&Address::of::<K>(object));
     let Ok(object) = &object.0 else { return };
     let namespace = object.namespace().unwrap_or_default();
     let key = ConnectionKey::of(&object.management().connection_ref, &namespace);
-    engine.connections.admissions().forget(&Address::of::<K>(object));
     // While others use it, it has nothing to do: who comes and goes must not make it call.
     if !engine.is_used(&key) {
         engine.wakes.wake([key.address()]);
@@ -336,9 +354,7 @@ fn gone<K: Kind>(engine: &Engine, object: &Guarded<K>) {
     }
     let reference = object.organization().and_then(|selector| selector.r#ref.as_ref());
     engine.wakes.wake(reference.map(|r| Address { kind: ORGANIZATION, namespace, name: r.name.clone() }));
-    if !engine.connections.exists(&key) && engine.resources(Having::Connection(&key)).is_empty() {
-        engine.connections.close(&key);
-    }
+    engine.close_unused(&key);
 }
 
 /// What a person can change and must be answered to; our own writes are not among it.

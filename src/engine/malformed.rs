@@ -74,14 +74,17 @@ async fn settle(
 }
 
 /// A malformed resource as a claimant, and its status, each so far as it parses.
+///
+/// # Errors
+/// It cannot be read, and what it holds is not known.
 pub(super) async fn recorded<K: Kind>(
     engine: &Engine,
     invalid: &InvalidObject,
-) -> (Claimant, Option<Status<K::Own>>) {
+) -> Result<(Claimant, Option<Status<K::Own>>), Fault> {
     let handle = Handle::new::<K>(engine.clients.calls.clone(), K::KIND, &invalid.metadata);
-    let raw = handle.read().await.ok().flatten();
+    let raw = handle.read().await?;
     let status = raw.as_ref().and_then(|raw| serde_json::from_value(raw.data["status"].clone()).ok());
-    (claimant::<K>(&invalid.metadata, raw.as_ref()), status)
+    Ok((claimant::<K>(&invalid.metadata, raw.as_ref()), status))
 }
 
 /// A malformed resource as a claimant. What cannot be told of its connection counts least.

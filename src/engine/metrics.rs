@@ -133,6 +133,7 @@ impl Metrics {
     /// Shows the counts of this controller from the start: a first failure is an increase too.
     pub fn follows(&self, controller: &'static str, concurrency: u16) {
         let by = ByController { controller };
+        self.watches(controller);
         self.scrape.follows(controller);
         for result in How::RESULTS {
             self.reconciles.get_or_create_owned(&ByResult { controller, result });
@@ -140,9 +141,13 @@ impl Metrics {
         let counts =
             [&self.errors, &self.panics, &self.drift_found, &self.drift_repaired, &self.kubernetes_failures];
         counts.into_iter().for_each(|count| drop(count.get_or_create_owned(&by)));
-        self.watch_failures.get_or_create_owned(&ByKind { kind: controller });
         self.active.get_or_create_owned(&by);
         self.most.get_or_create(&by).set(concurrency.into());
+    }
+
+    /// Shows the failures of this watch from the start.
+    pub fn watches(&self, kind: &'static str) {
+        self.watch_failures.get_or_create_owned(&ByKind { kind });
     }
 
     /// From now on a scrape shows what this engine knows.

@@ -11,6 +11,8 @@ pub mod connections;
 pub mod controller;
 mod creation;
 pub mod credentials;
+mod departures;
+mod directories;
 mod directory;
 pub mod events;
 mod explain;
@@ -37,9 +39,10 @@ pub mod stores;
 pub mod values;
 pub mod wake;
 pub mod watched;
+pub mod workers;
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -51,6 +54,7 @@ use address::{Address, ConnectionKey};
 use backoff::{Backoff, Delays};
 use claims::{Claimant, Claims};
 use connections::Connections;
+use directories::{Directories, Known};
 use events::Events;
 use fault::Fault;
 use memo::Memo;
@@ -60,6 +64,7 @@ use sources::Source;
 use status::Readiness;
 use wake::Wakes;
 use watched::Watched;
+use workers::Workers;
 
 use crate::api::{CommonStatus, ConnectionKind};
 use crate::runtime::kubernetes::Clients;
@@ -68,7 +73,7 @@ use crate::runtime::lease::Leadership;
 /// The engine's settings.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Reconciles of one kind at a time.
+    /// Reconciles of one kind at a time, in all namespaces together.
     pub concurrency: u16,
     /// The resync interval where no connection says one.
     pub resync: Duration,
@@ -169,6 +174,8 @@ pub struct Engine {
     pub claims: Claims,
     /// The wake channel.
     pub wakes: Arc<Wakes>,
+    /// Who reconciles.
+    pub workers: Workers,
     /// The delays.
     pub backoff: Backoff,
     /// What is remembered between reconciles.
@@ -181,14 +188,13 @@ pub struct Engine {
     pub leadership: Leadership,
     /// The namespaces and their labels.
     pub namespaces: Watched<PartialObjectMeta<Namespace>>,
-    kinds: usize,
-    directories: Mutex<Vec<Box<dyn Directory>>>,
+    directories: Directories,
 }
 
 impl Engine {
-    /// An engine of so many kinds that knows nothing yet.
+    /// An engine of these kinds that knows nothing yet.
     pub fn new(
-        kinds: usize,
+        kinds: Vec<&'static str>,
         clients: Clients,
         config: Config,
         connections: Connections,
@@ -198,6 +204,7 @@ impl Engine {
     ) -> Self {
         Self {
             events: Events::new(clients.calls.clone(), None),
+            workers: Workers::new(config.concurrency),
             backoff: Backoff::new(config.delays),
             clients,
             config,
@@ -207,63 +214,69 @@ impl Engine {
             memo: Memo::default(),
             metrics,
             namespaces,
-            kinds,
-            directories: Mutex::default(),
+            directories: Directories::of(kinds),
             leadership,
         }
     }
 
-    /// Adds the resources of a kind, once they are known.
-    pub fn add_directory(&self, directory: Box<dyn Directory>) {
-        self.directories().push(directory);
+    /// Adds the resources of a kind, once they are known, and wakes who waited for that.
+    pub fn add_directory(&self, kind: &'static str, directory: Box<dyn Directory>) {
+        self.wakes.wake(self.directories.add(kind, directory));
+        self.connections.open_sessions().iter().for_each(|key| self.close_unused(key));
+    }
+
+    /// Closes the session of a connection that is gone, unless resources still need it to go themselves.
+    pub fn close_unused(&self, key: &ConnectionKey) {
+        if !self.connections.exists(key) && self.users(key) == Some(0) {
+            self.connections.close(key);
+        }
     }
 
     /// The resources of all kinds that have this in common.
     pub fn resources(&self, having: Having<'_>) -> Vec<Address> {
-        self.directories().iter().flat_map(|directory| directory.list(having)).collect()
+        self.directories.read(|known| known.values().flat_map(|kind| kind.list(having)).collect())
     }
 
     /// Does any resource that is known use the connection?
     pub fn is_used(&self, key: &ConnectionKey) -> bool {
-        self.directories().iter().any(|directory| directory.has_any(Having::Connection(key)))
+        self.directories.read(|known| known.values().any(|kind| kind.has_any(Having::Connection(key))))
     }
 
     /// How many resources use a connection; `None` while not all kinds are known.
     pub fn users(&self, key: &ConnectionKey) -> Option<usize> {
-        self.is_complete().then(|| self.resources(Having::Connection(key)).len())
+        self.directories.is_complete().then(|| self.resources(Having::Connection(key)).len())
     }
 
     /// What the resources that use a connection need; `None` while not all kinds are known.
     pub fn needs(&self, key: &ConnectionKey) -> Option<Vec<Need>> {
-        let needs = || self.directories().iter().flat_map(|directory| directory.needs(key)).collect();
-        self.is_complete().then(needs)
+        let needs =
+            || self.directories.read(|known| known.values().flat_map(|kind| kind.needs(key)).collect());
+        self.directories.is_complete().then(needs)
     }
 
-    /// The status of a resource of any kind; `None` where there is no such resource.
+    /// The status of a resource of any kind, for `who` asks; `None` where there is no such resource.
     ///
     /// # Errors
-    /// [`Fault::NotAdmitted`] while not all kinds are known.
-    pub fn status_of(&self, address: &Address) -> Result<Option<CommonStatus>, Fault> {
-        match self.is_complete() {
-            true => Ok(self.directories().iter().find_map(|directory| directory.status(address))),
-            false => Err(Fault::NotAdmitted(Duration::from_millis(200))),
-        }
+    /// `ReferenceNotReady` where its kind could not be listed yet; whoever asked is woken when that changes.
+    pub async fn status_of(&self, address: &Address, who: &Address) -> Result<Option<CommonStatus>, Fault> {
+        self.directories.known(&[address.kind], who).await?;
+        Ok(self.directories.read(|known| known.get(address.kind)?.status(address)))
     }
 
     /// The kind and the readiness of every resource and connection that is known.
     pub fn readiness(&self) -> Vec<(&'static str, Readiness)> {
-        let directories = self.directories();
-        let resources = directories.iter().flat_map(|directory| directory.readiness());
-        resources.chain(self.connections.readiness()).collect()
+        let resources = |known: &Known| known.values().flat_map(|kind| kind.readiness()).collect();
+        let mut readiness: Vec<_> = self.directories.read(resources);
+        readiness.extend(self.connections.readiness());
+        readiness
     }
 
-    /// Are the resources of all kinds known?
-    pub fn is_complete(&self) -> bool {
-        self.directories().len() >= self.kinds
-    }
-
-    fn directories(&self) -> MutexGuard<'_, Vec<Box<dyn Directory>>> {
-        self.directories.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Resolves once the resources of all kinds are known.
+    ///
+    /// # Errors
+    /// As [`Engine::status_of`].
+    pub async fn complete(&self, who: &Address) -> Result<(), Fault> {
+        self.directories.complete(who).await
     }
 
     /// The labels of a namespace; `None` while it is unknown, which is not the same as having none.
@@ -280,15 +293,6 @@ impl Engine {
 
     fn release_claims(&self, uid: &str) {
         self.wakes.wake(self.claims.release(uid));
-    }
-
-    /// Forgets every resource of a kind that is not among these UIDs.
-    pub fn forget_all_but(&self, kind: &str, live: &HashSet<String>) {
-        for uid in self.claims.claimants(kind) {
-            if !live.contains(&uid) {
-                self.forget(&uid);
-            }
-        }
     }
 
     /// Forgets a resource that is gone or needs nothing any more.

@@ -41,9 +41,9 @@ impl<K: Kind> Run<'_, K> {
         if !self.is_deleting() && !self.handle.is_paused() {
             self.desire().await?;
         }
-        if K::SCOPE == Scope::Instance && self.is_deleting() && !self.engine.is_complete() {
-            // Who lives in it is not known yet.
-            return Err(Fault::NotAdmitted(Duration::from_millis(200)));
+        if K::SCOPE == Scope::Instance && self.is_deleting() && !self.handle.is_paused() {
+            // Who lives in it is not known before.
+            self.engine.complete(&self.handle.address).await?;
         }
         for _ in 0..MAX_STEPS {
             let step = plan(&self.facts());

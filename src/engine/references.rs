@@ -51,7 +51,7 @@ impl<K: Kind> Run<'_, K> {
         let intended = self.intent.as_ref().map(|intent| intent.organization.clone());
         let id = match self.bond.organization.clone().or(intended) {
             Some(id) => {
-                self.check_reference(&id)?;
+                self.check_reference(&id).await?;
                 id
             }
             None if K::SCOPE == Scope::Instance => String::new(),
@@ -71,7 +71,9 @@ impl<K: Kind> Run<'_, K> {
                 let asked = Asked { id: "", name: Some(name) };
                 session.organization_named(name).await.map_err(|fault| self.veiled(session, asked, fault))
             }
-            Some(OrganizationSelector { r#ref: Some(reference), .. }) => self.referenced(&reference.name),
+            Some(OrganizationSelector { r#ref: Some(reference), .. }) => {
+                self.referenced(&reference.name).await
+            }
             Some(_) => Err(Fault::Blocked {
                 reason: Reason::InvalidSpec,
                 message: "spec.organization names nothing: set id, name or ref".into(),
@@ -80,10 +82,10 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// The id of an `Organization` of this namespace once it is ready; that wakes this resource.
-    fn referenced(&self, name: &str) -> Result<String, Fault> {
+    async fn referenced(&self, name: &str) -> Result<String, Fault> {
         let address = self.neighbour(name);
         let waiting = |reason, message| Err(Fault::Waiting { reason, message });
-        let Some(status) = self.engine.status_of(&address)? else {
+        let Some(status) = self.status_of(&address).await? else {
             let message = format!("{address} does not exist: create it, or correct spec.organization.ref");
             return waiting(Reason::ReferenceNotFound, message);
         };
@@ -95,9 +97,9 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// What is bound stays where it is: a reference that leads elsewhere now is a person's mistake.
-    fn check_reference(&self, bound: &str) -> Result<(), Fault> {
+    async fn check_reference(&self, bound: &str) -> Result<(), Fault> {
         let Some(address) = self.home().filter(|_| !self.is_deleting()) else { return Ok(()) };
-        match self.engine.status_of(&address)?.and_then(|status| status.id) {
+        match self.status_of(&address).await?.and_then(|status| status.id) {
             Some(id) if id != bound => Err(Fault::Blocked {
                 reason: Reason::Conflict,
                 message: format!(
@@ -106,6 +108,10 @@ impl<K: Kind> Run<'_, K> {
             }),
             _ => Ok(()),
         }
+    }
+
+    async fn status_of(&self, address: &Address) -> Result<Option<CommonStatus>, Fault> {
+        self.engine.status_of(address, &self.handle.address).await
     }
 
     /// The `Organization` that the spec refers to.
@@ -131,7 +137,7 @@ impl<K: Kind> Run<'_, K> {
     async fn authorize(&self, session: &Session, instance: &str, organization: &str) -> Result<(), Fault> {
         let Some(grants) = &session.access else { return Ok(()) };
         let labels = self.namespace_labels()?;
-        if self.lives_with_its_own(grants, &labels, instance, organization)? {
+        if self.lives_with_its_own(grants, &labels, instance, organization).await? {
             return Ok(());
         }
         let name = match needs_name(grants, &labels) {
@@ -170,7 +176,7 @@ impl<K: Kind> Run<'_, K> {
     /// An organization that an `Organization` of this namespace created through this connection counts as granted.
     ///
     /// Where both are deleted at once it may be gone first; that the status was bound by the reference proves it.
-    fn lives_with_its_own(
+    async fn lives_with_its_own(
         &self,
         grants: &[AccessGrant],
         labels: &BTreeMap<String, String>,
@@ -192,7 +198,7 @@ impl<K: Kind> Run<'_, K> {
         };
         let through_this = self.engine.resources(Having::Connection(&self.key)).contains(&owner.address);
         let created = |status: CommonStatus| status.origin == Some(Origin::Created);
-        Ok(through_this && self.engine.status_of(&owner.address)?.is_some_and(created))
+        Ok(through_this && self.status_of(&owner.address).await?.is_some_and(created))
     }
 
     /// The same for an organization itself: one of its own, one that is granted, or the right to create any.

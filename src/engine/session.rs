@@ -13,7 +13,7 @@ use super::fault::Fault;
 use super::queue::Urgency;
 use crate::api::Reason;
 use crate::api::connection::{AccessGrant, DefaultOrganization, Endpoint};
-use crate::zitadel::{Answer, Client, CredentialError, Error, Organization, Rate};
+use crate::zitadel::{Answer, Client, CredentialError, Error, Organization, Rate, User};
 
 /// A connection in use.
 pub struct Session {
@@ -40,7 +40,7 @@ pub struct Session {
 #[derive(Default)]
 struct Known {
     instance: Option<(String, Instant)>,
-    home: Option<String>,
+    home: Option<(String, Instant)>,
     organizations: HashMap<String, (Organization, Instant)>,
     ids: HashMap<String, (String, Instant)>,
     withdrawn: Option<CredentialError>,
@@ -249,13 +249,20 @@ impl Session {
         }
     }
 
+    /// The organization of the user, at most [`Session::freshness`] old.
     async fn home(&self) -> Result<String, Fault> {
-        if let Some(home) = self.known().home.clone() {
-            return Ok(home);
+        let known = self.known().home.clone();
+        match known {
+            Some((home, at)) if at.elapsed() < self.freshness() => Ok(home),
+            _ => Ok(self.confirm_user().await?.resource_owner),
         }
-        let home = self.client.me().await?.resource_owner;
-        self.known().home = Some(home.clone());
-        Ok(home)
+    }
+
+    /// The user of the credential as it is now: another credential may be of somebody else.
+    pub async fn confirm_user(&self) -> Result<User, Fault> {
+        let user = self.client.me().await?;
+        self.known().home = Some((user.resource_owner.clone(), Instant::now()));
+        Ok(user)
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {

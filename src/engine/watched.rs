@@ -18,6 +18,7 @@ use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
+use super::departures;
 use crate::runtime::kubernetes::Pauses;
 use crate::runtime::lease::Leadership;
 
@@ -106,7 +107,8 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Feed<K> {
     {
         let Self { writer, knows } = self;
         let mut next = Knows::Warm;
-        stored(watch.reflect(writer)).inspect_ok(move |event| match event {
+        let told = departures::told(watch, writer.as_reader());
+        stored(told.reflect(writer)).inspect_ok(move |event| match event {
             watcher::Event::Init if leadership.begun().is_cancelled() => next = Knows::All,
             watcher::Event::InitDone => drop(knows.send_replace(next)),
             _ => {}

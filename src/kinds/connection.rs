@@ -128,9 +128,8 @@ fn gone<K: AnyConnection>(engine: &Engine, event: &watcher::Event<DeserializeGua
         let namespace = object.namespace().unwrap_or_default();
         let key = ConnectionKey { kind: K::KIND, namespace, name: object.name_any() };
         engine.forget(object.meta().uid.as_deref().unwrap_or_default());
-        if engine.users(&key) == Some(0) {
-            engine.connections.close(&key);
-        }
+        engine.connections.admissions().forget(&key.address());
+        engine.close_unused(&key);
     }
 }
 
@@ -153,6 +152,12 @@ async fn handle<K: AnyConnection>(
             false => Action::await_change(),
         });
     }
+    let worker = engine.workers.take(K::NAME).await;
+    // It may have changed, or be gone, after a wait.
+    let now = reader.store.get(&ObjectRef::from_obj(&*object));
+    let Some(object) = now.filter(|_| worker.is_some()) else {
+        return Ok(Action::await_change());
+    };
     let namespace = object.namespace().unwrap_or_default();
     let key = ConnectionKey { kind: K::KIND, namespace, name: object.name_any() };
     let work = async {

@@ -12,6 +12,8 @@ use tokio::time::Instant;
 
 /// The code of a request that got no whole answer.
 const NO_ANSWER: &str = "error";
+/// The code of an answer whose status no standard knows: a server may answer anything, and each would be a series.
+const OTHER: &str = "other";
 
 /// What is requested, whatever the ids in the path are.
 #[derive(Clone, Debug)]
@@ -115,12 +117,16 @@ impl Sent<'_> {
 
 impl Drop for Sent<'_> {
     fn drop(&mut self) {
-        let code = self.code.map_or(NO_ANSWER.to_owned(), |code| code.as_str().to_owned());
+        let code = self.code.map_or(NO_ANSWER.to_owned(), name);
         let Route { method, template } = &self.route;
         let labels = Answered { method: method.to_string(), route: template, code };
         self.metrics.requests.get_or_create(&labels).inc();
         self.metrics.seconds.get_or_create(&labels).observe(self.at.elapsed().as_secs_f64());
     }
+}
+
+fn name(code: StatusCode) -> String {
+    code.canonical_reason().map_or(OTHER, |_| code.as_str()).to_owned()
 }
 
 /// A wait under way.
@@ -132,5 +138,29 @@ pub(crate) struct Wait<'a> {
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
         self.metrics.waits.observe(self.since.elapsed().as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text::encode;
+
+    use super::*;
+
+    #[test]
+    fn a_server_that_answers_any_status_makes_one_series() {
+        let (metrics, mut registry, mut shown) = (Metrics::default(), Registry::default(), String::new());
+        metrics.register(&mut registry);
+        for code in [200, 299, 599, 799, 999] {
+            let route = Route { method: Method::GET, template: "/auth/v1/users/me" };
+            metrics.sent(route).answered(StatusCode::from_u16(code).ok());
+        }
+        encode(&mut shown, &registry).unwrap();
+        let mut series: Vec<&str> =
+            shown.lines().filter(|line| line.starts_with("zitadel_requests_total")).collect();
+        series.sort_unstable();
+        assert_eq!(series.len(), 2, "{series:?}");
+        assert!(series[0].contains("code=\"200\"") && series[0].ends_with(" 1"), "{series:?}");
+        assert!(series[1].contains("code=\"other\"") && series[1].ends_with(" 4"), "{series:?}");
     }
 }

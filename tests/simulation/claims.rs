@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use http::Method;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Resource;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
+use support::kubernetes::{Call, Failure, Faults, Verb, Verdict};
 use support::zitadel::{Fault as Lost, State};
 use zitadel_operator::api::annotation::{CREATE_PENDING, ID, RECONCILE_REQUESTED_AT};
 use zitadel_operator::api::project::ProjectStatus;
@@ -19,7 +21,7 @@ use crate::line::Side;
 use crate::rules::{
     LATER, SOON, crashing_after_every_write, does, in_a_world, metadata, project, projects, reason, rule,
 };
-use crate::world::World;
+use crate::world::{DEFINITIONS, World};
 
 fn look(kind: &'static str, name: &str) -> Deed {
     Annotate(kind, name.into(), RECONCILE_REQUESTED_AT, Some("now".into()))
@@ -245,6 +247,63 @@ fn what_was_not_seen_to_go_holds_nothing() {
         world.cluster.set_watch_lag(Duration::ZERO);
         tokio::time::sleep(LATER).await;
         assert_eq!(reason(world, "Project", "late").await, "Available");
+    });
+}
+
+/// The server does not show this project.
+struct Hidden(&'static str);
+
+impl Faults for Hidden {
+    fn before(&self, call: &Call) -> Verdict {
+        match call.verb == Verb::Get && call.name == self.0 {
+            true => Verdict::Fail(Failure::new(500, "InternalError", "etcd is away")),
+            false => Verdict::Go,
+        }
+    }
+}
+
+/// The definition of projects without what it says of `spec.state`.
+fn loosened() -> CustomResourceDefinition {
+    let projects = DEFINITIONS.iter().find(|definition| definition.spec.names.kind == "Project").unwrap();
+    let mut definition = serde_json::to_value(projects).unwrap();
+    let schema = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/state";
+    *definition.pointer_mut(schema).unwrap() = json!({ "x-kubernetes-preserve-unknown-fields": true });
+    serde_json::from_value(definition).unwrap()
+}
+
+/// A project that is made and does not parse any more, while no operator runs.
+async fn odd(world: &World) {
+    does(world, [project("web", json!({}))]).await;
+    world.crash().await;
+    world.cluster.redefine(&loosened());
+    let odd = Patch::Merge(json!({ "spec": { "state": 7 } }));
+    world.api("Project").patch("web", &PatchParams::default(), &odd).await.unwrap();
+}
+
+#[test]
+fn what_cannot_be_read_at_the_start_holds_what_it_held() {
+    rule(async |world| {
+        odd(world).await;
+        Import("Project", "late".into(), "web", json!({ "name": "web" }).into()).run(world).await;
+        world.cluster.set_faults(Hidden("web"));
+        world.start();
+        tokio::time::sleep(SOON).await;
+        world.cluster.clear_faults();
+        tokio::time::sleep(SOON).await;
+        assert_eq!(reason(world, "Project", "web").await, "InvalidSpec");
+        assert_eq!(reason(world, "Project", "late").await, "Conflict");
+    });
+}
+
+#[test]
+fn an_operator_that_cannot_read_what_was_held_ends_when_it_is_told_to() {
+    rule(async |world| {
+        odd(world).await;
+        world.cluster.set_faults(Hidden("web"));
+        world.start();
+        tokio::time::sleep(SOON).await;
+        tokio::time::timeout(SOON, world.stop()).await.expect("it ended");
+        world.start();
     });
 }
 

@@ -10,7 +10,7 @@ use zitadel_operator::api::annotation::{CREATE_PENDING, PAUSED};
 use crate::crash::behaviour;
 use crate::deed::Deed::{self, *};
 use crate::line::Side;
-use crate::world::{World, simulate};
+use crate::world::{CONNECTION, World, simulate};
 
 /// Long enough for whatever was done to have its effect without a resync.
 pub const SOON: Duration = Duration::from_secs(10);
@@ -326,5 +326,25 @@ fn an_unfinished_create_waits_for_its_instance() {
         tokio::time::sleep(LATER).await;
         assert_eq!(reason(world, "Project", "web").await, "Available");
         assert_eq!(projects(world), ["legacy", "web"]);
+    });
+}
+
+#[test]
+fn what_names_no_organization_goes_where_the_user_of_today_is() {
+    rule(async |world| {
+        let globex = world.zitadel.add_organization("globex");
+        let user =
+            |organization: &str| world.zitadel.create_user(organization, "robot", &["ORG_OWNER"]).token;
+        world.store_token(&user(&world.acme)).await;
+        let mut connection = world.connection();
+        connection.as_object_mut().unwrap().remove("defaultOrganization");
+        world.apply("Connection", CONNECTION, connection).await;
+        does(world, [project("web", json!({}))]).await;
+        assert_eq!(projects(world), ["legacy", "web"]);
+        world.store_token(&user(&globex)).await;
+        does(world, [Wait(SOON), project("late", json!({}))]).await;
+        assert_eq!(reason(world, "Project", "late").await, "Available");
+        assert_eq!(projects(world), ["legacy", "web"]);
+        assert_eq!(world.zitadel.projects(&globex).len(), 1);
     });
 }

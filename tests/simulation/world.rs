@@ -10,6 +10,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use support::canary::{self, Canaries, Lookout, Watch};
 use support::kubernetes::Cluster;
@@ -22,6 +24,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use zitadel_operator::api::crd;
 use zitadel_operator::engine::Config;
 use zitadel_operator::engine::backoff::{Delays, Growth};
+use zitadel_operator::engine::metrics::Metrics;
 use zitadel_operator::operator::{self, Options};
 use zitadel_operator::runtime::ambient;
 use zitadel_operator::runtime::lease::Leadership;
@@ -64,6 +67,7 @@ struct Operator {
     leadership: Leadership,
     stop: CancellationToken,
     task: JoinHandle<()>,
+    metrics: Registry,
 }
 
 /// Runs a simulation: the same one for the same seed.
@@ -128,24 +132,38 @@ impl World {
 
     /// Starts an operator.
     pub fn start(&self) {
+        self.start_with(config());
+    }
+
+    /// Starts an operator with these settings.
+    pub fn start_with(&self, config: Config) {
         let line = Line::new(self.oracle.clone());
         let transport = line.transport(&self.zitadel);
         let leadership = Leadership::always();
+        let mut metrics = Registry::default();
         let options = Options {
             leadership: leadership.clone(),
-            config: config(),
+            metrics: Metrics::registered(&mut metrics),
+            config,
             transport: Arc::new(move |_| Ok(transport.clone())),
             ..Options::new("zitadel-operator")
         };
         let stop = CancellationToken::new();
         let running = operator::run(line.client(&self.cluster), options, stop.clone());
         let task = tokio::spawn(async move { running.await.expect("no controller ends by itself") });
-        self.operator.replace(Some(Operator { line, leadership, stop, task }));
+        self.operator.replace(Some(Operator { line, leadership, stop, task, metrics }));
     }
 
     /// The way of the running operator.
     pub fn line(&self) -> Line {
         self.operator.borrow().as_ref().expect("a running operator").line.clone()
+    }
+
+    /// The metrics of the running operator.
+    pub fn metrics(&self) -> String {
+        let (operator, mut shown) = (self.operator.borrow(), String::new());
+        encode(&mut shown, &operator.as_ref().expect("a running operator").metrics).expect("text");
+        shown
     }
 
     /// Ends the operator at once, wherever it is; what it sent arrives.
@@ -276,7 +294,7 @@ impl World {
 }
 
 /// The longest waits of production are shorter, so that a schedule is some minutes long, not hours.
-fn config() -> Config {
+pub fn config() -> Config {
     let growth = |base, cap| Growth { base: Duration::from_secs(base), cap: Duration::from_secs(cap) };
     let delays = Delays {
         transient: growth(1, 20),

@@ -1,6 +1,7 @@
 use futures::FutureExt;
 use futures::StreamExt;
 use futures::channel::mpsc::UnboundedReceiver;
+use tokio::time::timeout;
 
 use super::*;
 use crate::api::ConnectionKind;
@@ -136,6 +137,33 @@ async fn seats_of_a_gate_that_goes_are_free_again() {
     drop((gate, seats));
     assert!(admissions.turn(&project("a", 4), Some(&anew)).is_none());
     assert_eq!((0..5).filter_map(|n| admit(&anew, &project("a", n))).collect::<Vec<_>>().len(), 4);
+}
+
+/// A tenant whose last seat is kept at one of its gates for who was woken, while another waits at the other.
+async fn kept_and_wanted() -> (Arc<Admissions>, UnboundedReceiver<Address>, [Arc<Gate>; 2], Vec<Admission>) {
+    let (admissions, mut woken) = admissions(8);
+    let gates = [admissions.gate(&key("a"), RATE), admissions.gate(&key("a"), RATE)];
+    let [wanting, keeping] = &gates;
+    let mut seats: Vec<Admission> = (0..4).filter_map(|n| admit(keeping, &project("a", n))).collect();
+    assert!(admit(keeping, &project("a", 4)).is_none());
+    seats.pop();
+    assert_eq!(woken.next().await, Some(project("a", 4)));
+    assert!(admit(wanting, &project("a", 9)).is_none());
+    settle().await;
+    (admissions, woken, gates, seats)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_seat_that_nobody_takes_goes_to_who_waits_at_another_gate() {
+    let (_admissions, mut woken, _gates, _seats) = kept_and_wanted().await;
+    assert_eq!(timeout(2 * KEPT, woken.next()).await, Ok(Some(project("a", 9))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_seat_of_who_is_gone_is_free_at_once() {
+    let (admissions, mut woken, _gates, _seats) = kept_and_wanted().await;
+    admissions.forget(&project("a", 4));
+    assert_eq!(timeout(KEPT / 2, woken.next()).await, Ok(Some(project("a", 9))));
 }
 
 #[tokio::test(start_paused = true)]

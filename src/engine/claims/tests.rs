@@ -103,6 +103,17 @@ fn those_who_wait_are_told_once() {
 }
 
 #[test]
+fn who_is_gone_waits_no_more() {
+    let claims = Claims::default();
+    claims.acquire(&claim("p"), &shared("a")).unwrap();
+    claims.wait(&claim("p"), &shared("b"));
+    claims.wait(&claim("q"), &shared("b"));
+    claims.release("b");
+    assert!(claims.index().waiting.is_empty());
+    assert!(claims.release("a").is_empty());
+}
+
+#[test]
 fn a_tenant_wakes_nobody_but_its_own_namespace() {
     let (liar, neighbour) = (tenant("ns", "liar"), tenant("ns", "neighbour"));
     let strangers = [shared("cluster"), tenant("other", "other")];

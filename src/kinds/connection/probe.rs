@@ -48,9 +48,12 @@ pub(super) async fn probe<K: AnyConnection>(
 impl<K: AnyConnection> Probe<'_, K> {
     async fn run(&mut self) -> Result<(), Fault> {
         let deleting = self.connection.meta().deletion_timestamp.is_some();
+        if deleting {
+            self.engine.complete(&self.handle.address).await?;
+        }
         match self.engine.users(&self.key) {
-            // Just started: whether anything uses it shows in a moment.
-            None if deleting => return Err(Fault::Stale),
+            // Not all kinds are known yet; one user is enough.
+            None if self.engine.is_used(&self.key) => self.protect(true, deleting).await?,
             None => {}
             Some(users) if deleting && users > 0 => {
                 return Err(Fault::Soon {
@@ -120,7 +123,7 @@ impl<K: AnyConnection> Probe<'_, K> {
     }
 
     async fn learn(&mut self, session: &Session) -> Result<(), Fault> {
-        let user = session.client.me().await?;
+        let user = session.confirm_user().await?;
         let instance = session.confirm_instance().await?;
         let memberships = session.client.memberships().await?;
         let version = match session.client.version().await {
