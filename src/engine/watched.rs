@@ -94,7 +94,8 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Feed<K> {
     {
         let watch = move || watcher(api.clone(), config.clone()).backoff(Pauses::default()).modify(strip);
         let standby = watch().take_until(leadership.begun().clone().cancelled_owned());
-        self.reflect(standby.chain(watch()), leadership)
+        let told = departures::told(standby.chain(watch()), self.writer.as_reader());
+        self.reflect(told, leadership)
     }
 
     fn reflect<S>(
@@ -107,8 +108,7 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Feed<K> {
     {
         let Self { writer, knows } = self;
         let mut next = Knows::Warm;
-        let told = departures::told(watch, writer.as_reader());
-        stored(told.reflect(writer)).inspect_ok(move |event| match event {
+        stored(watch.reflect(writer)).inspect_ok(move |event| match event {
             watcher::Event::Init if leadership.begun().is_cancelled() => next = Knows::All,
             watcher::Event::InitDone => drop(knows.send_replace(next)),
             _ => {}
