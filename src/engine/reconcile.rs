@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
 
 use super::Engine;
 use super::claims::Claim;
@@ -217,7 +218,8 @@ impl<K: Kind> Run<'_, K> {
         let outcome = Outcome::of(verdict, self.object.meta(), self.engine.config.outage_grace);
         let (conditions, observed_generation) =
             conditions(&previous.conditions, previous.observed_generation, &outcome);
-        let handled = self.handle.annotation(annotation::RECONCILE_REQUESTED_AT).map(str::to_owned);
+        // As it was when this began: what was asked for since is not answered yet.
+        let handled = self.object.annotations().get(annotation::RECONCILE_REQUESTED_AT).cloned();
         let paused = verdict.severity == Severity::Paused;
         let Status { common, own } = self.with_report(self.bonded());
         let common = CommonStatus {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use support::zitadel::{Behaviour, Fault};
+use support::zitadel::{Behaviour, Fault, Request};
 
 use crate::kstatus::Kstatus;
 use crate::meter::Meter;
@@ -215,6 +215,32 @@ async fn a_requested_reconcile_is_echoed_and_writes_nothing_without_a_difference
         assert!(looks.iter().any(|request| request.path.starts_with(PROJECTS)), "it never looked");
         assert!(looks.iter().all(|request| request.method == Method::GET), "{looks:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_that_is_asked_for_in_the_middle_of_a_reconcile_is_told_once_there_was_one() {
+    needs_double!("faults");
+    let world = World::new().await;
+    let hold = |method, is_path: fn(&str) -> bool| {
+        let is_operators = world.is_operators();
+        let here = move |call: &Request| is_path(&call.path) && is_operators(call);
+        world.zitadel.inject(Fault::hold().on(method).when(here).times(1))
+    };
+    let create = hold(Method::POST, |path| path == PROJECTS);
+    world.apply_project("web", json!({ "state": "Inactive" })).await;
+    create.reached(1).await;
+    let asked = world.request_reconcile("web").await;
+    let last = hold(Method::POST, |path| path.ends_with("/_deactivate"));
+    create.release();
+    last.reached(1).await;
+    let look = hold(Method::GET, |path| path.starts_with(PROJECTS));
+    last.release();
+    let web = world.until_ready("web").await;
+    assert_eq!(web["status"]["lastHandledReconcileAt"], Value::Null);
+    look.reached(1).await;
+    look.release();
+    let handled = |web: &Value| web["status"]["lastHandledReconcileAt"] == asked;
+    world.until("Project", "web", "was looked at", handled).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

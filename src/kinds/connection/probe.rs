@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube::ResourceExt;
+
 use super::AnyConnection;
 use crate::api::connection::{
     ConnectionCredential, ConnectionMembership, ConnectionStatus, ConnectionUser, CredentialType,
@@ -212,7 +214,8 @@ impl<K: AnyConnection> Probe<'_, K> {
         let outcome = Outcome::of(verdict, self.connection.meta(), self.engine.config.outage_grace);
         let (conditions, observed_generation) =
             conditions(&before.conditions, before.observed_generation, &outcome);
-        let handled = self.handle.annotation(annotation::RECONCILE_REQUESTED_AT).map(str::to_owned);
+        // As it was when this began: what was asked for since is not answered yet.
+        let handled = self.connection.annotations().get(annotation::RECONCILE_REQUESTED_AT).cloned();
         let learned = self.learned.clone();
         let next = ConnectionStatus {
             conditions,
