@@ -115,7 +115,7 @@ struct Seen {
 /// How one attempt ended.
 enum Attempt {
     /// The Lease is ours; counts from when the attempt began.
-    Held { since: Instant },
+    Held,
     /// Another process holds it.
     Refused,
 }
@@ -156,22 +156,23 @@ impl Elector {
         tracing::info!(lease = self.name, identity = self.identity, "waiting for leadership");
         let (mut leading, mut news) = (None, News::new(self.api.clone(), &self.name));
         while !shutdown.is_cancelled() {
-            match self.attempt().await {
-                Ok(Attempt::Held { since }) => return Some(self.lead(since)),
+            let began = Instant::now();
+            match self.attempt(began).await {
+                Ok(Attempt::Held) => return Some(self.lead(began)),
                 Ok(Attempt::Refused) => self.tell_who_leads(&mut leading),
                 Err(error) => tracing::warn!("{error}"),
             }
-            shutdown.run_until_cancelled(self.pause(&mut news)).await;
+            shutdown.run_until_cancelled(self.pause(&mut news, began)).await;
         }
         None
     }
 
-    /// Between two attempts: a while, but no longer than until the Lease is free.
-    async fn pause(&mut self, news: &mut News) {
-        let now = Instant::now();
-        let look_again = now + self.timing.retry_period.mul_f64(between(1.0..2.2));
-        // What was free already when the last attempt failed is no reason to hurry.
-        let mut free = self.record().map(|record| record.free_at(&self.identity)).filter(|free| *free > now);
+    /// Between two attempts, of which the last one began then: a while, but no longer than until the Lease is free.
+    async fn pause(&mut self, news: &mut News, began: Instant) {
+        let look_again = Instant::now() + self.timing.retry_period.mul_f64(between(1.0..2.2));
+        // What was free already when the last attempt began is no reason to hurry; what became free since then is.
+        let mut free =
+            self.record().map(|record| record.free_at(&self.identity)).filter(|free| *free > began);
         while free.is_none_or(|free| free > Instant::now()) {
             let version = self.seen.as_ref().and_then(|seen| seen.version.clone());
             let until = free.map_or(look_again, |free| free.min(look_again));
@@ -222,8 +223,9 @@ impl Elector {
                 tracing::error!(lease = self.name, "leadership lost: not renewed in time");
                 return self;
             }
-            match timeout_at(leadership.deadline(), self.attempt()).await {
-                Ok(Ok(Attempt::Held { since })) => leadership.extend(since + self.timing.renew_deadline),
+            let began = Instant::now();
+            match timeout_at(leadership.deadline(), self.attempt(began)).await {
+                Ok(Ok(Attempt::Held)) => leadership.extend(began + self.timing.renew_deadline),
                 Ok(Ok(Attempt::Refused)) => {
                     tracing::error!(lease = self.name, "leadership lost: another process took the Lease");
                     return self;
@@ -234,8 +236,8 @@ impl Elector {
         }
     }
 
-    async fn attempt(&mut self) -> Result<Attempt, Error> {
-        let began = Instant::now();
+    /// What has happened until `began`, at which it begins, decides.
+    async fn attempt(&mut self, began: Instant) -> Result<Attempt, Error> {
         let found = self.call(self.api.get_opt(&self.name)).await?;
         let record = found.as_ref().and_then(|lease| self.observe(lease));
         let lease = match decide(record.as_ref(), began, &self.identity) {
@@ -249,7 +251,7 @@ impl Elector {
         };
         let written = self.write(&lease).await?;
         self.note(&written, began);
-        Ok(Attempt::Held { since: began })
+        Ok(Attempt::Held)
     }
 
     /// Dates what was read: a record counts as fresh from the first time it was seen with this content.
