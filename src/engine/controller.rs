@@ -162,7 +162,13 @@ impl<K: Kind> Followed<K> {
         let Some(object) = self.now(&object).filter(|_| worker.is_some()) else {
             return Ok(Action::await_change());
         };
-        Ok(guarded(&self.engine, K::KIND, object.meta(), self.reconcile(&object)).await)
+        let action = guarded(&self.engine, K::KIND, object.meta(), self.reconcile(&object)).await;
+        let uid = object.meta().uid.as_deref().unwrap_or_default();
+        if self.now(&object).and_then(|now| now.uid()).as_deref() != Some(uid) {
+            // It went meanwhile, and may have claimed something after all was given up.
+            self.engine.forget(uid);
+        }
+        Ok(action)
     }
 
     async fn reconcile(&self, object: &Guarded<K>) -> Conclusion {

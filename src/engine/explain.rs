@@ -130,10 +130,9 @@ impl<K: Kind> Run<'_, K> {
             true => vec![Self::claim_on(instance, self.id())],
             false => self.parts_taken.keys().map(part).collect(),
         };
-        let held = |claim: &Claim| {
-            self.engine.claims.wait(claim, &self.claimant());
-            self.engine.claims.held_by_other(claim, &self.claimant()).is_some()
-        };
+        let claimant = self.claimant();
+        claims.iter().for_each(|claim| self.engine.claims.wait(claim, &claimant));
+        let held = |claim: &Claim| self.engine.claims.held_by_other(claim, &claimant).is_some();
         claims.iter().all(held) || self.engine.config.is_partial()
     }
 

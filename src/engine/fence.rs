@@ -53,10 +53,14 @@ struct Fenced {
 
 impl Transport for Fenced {
     fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
-        match self.leadership.is_leader() {
-            true => self.inner.send(request),
-            false => async { Err(TransportError::Unreachable(NotLeading.to_string())) }.boxed(),
-        }
+        // Asked when the request leaves: it may have waited for its turn since it was made.
+        let send = async move {
+            match self.leadership.is_leader() {
+                true => self.inner.send(request).await,
+                false => Err(TransportError::Unreachable(NotLeading.to_string())),
+            }
+        };
+        send.boxed()
     }
 }
 
@@ -148,6 +152,18 @@ mod tests {
         let factory: Arc<TransportFactory> = Arc::new(move |_| Ok(Arc::new(server.clone())));
         let transport = zitadel(factory, leadership)(&Default::default()).unwrap();
         transport.send(Request::new(Bytes::new())).await.unwrap_err();
+        assert_eq!(arrived.methods(), [] as [Method; 0]);
+    }
+
+    #[tokio::test]
+    async fn what_waits_to_be_sent_when_the_lease_is_lost_is_not_sent() {
+        let (arrived, leadership) = (Arrived::default(), Leadership::always());
+        let server = arrived.clone();
+        let factory: Arc<TransportFactory> = Arc::new(move |_| Ok(Arc::new(server.clone())));
+        let transport = zitadel(factory, leadership.clone())(&Default::default()).unwrap();
+        let waiting = transport.send(Request::new(Bytes::new()));
+        leadership.end();
+        waiting.await.unwrap_err();
         assert_eq!(arrived.methods(), [] as [Method; 0]);
     }
 

@@ -222,6 +222,8 @@ impl<'a, K: Kind> Run<'a, K> {
 
     fn claim(&mut self, instance: &str, id: &str) {
         if !self.is_managed() {
+            // It owned something before; that this was given up may not have been heard.
+            self.engine.release_claims(self.handle.uid());
             return;
         }
         let claimant = self.claimant();

@@ -10,6 +10,7 @@ mod deed;
 mod ending;
 mod estate;
 mod gone;
+mod handover;
 mod line;
 mod mistakes;
 mod oracle;
