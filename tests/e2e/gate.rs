@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use http::Method;
 use tokio::sync::watch;
 
+use crate::waits::until_still;
 use crate::way;
 
 /// On which side of a request it stops.
@@ -41,14 +41,7 @@ impl Gate {
 
     /// Waits until half a second passed without a further write.
     pub async fn until_quiet(&self) {
-        let writes = || self.writes.load(Ordering::SeqCst);
-        loop {
-            let before = writes();
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            if writes() == before {
-                return;
-            }
-        }
+        until_still(|| self.writes.load(Ordering::SeqCst)).await;
     }
 
     /// The same client; its writes come through here.

@@ -99,6 +99,8 @@ async fn one_change_is_one_write_and_several_are_one_write_and_one_read_back() {
         (vec![("b", "1")], vec![&search, &removal]),
         (vec![("c", "1"), ("d", "1")], vec![&search, &bulk, &removal, &search]),
     ];
+    // After it says this it wakes everybody once more.
+    world.until_event(CONNECTION, "Available").await;
     for (entries, expected) in steps {
         let mark = world.until_quiet().await;
         acme.apply(texts(&entries)).await;

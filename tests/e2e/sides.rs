@@ -1,11 +1,9 @@
 //! What several tests ask of the two sides: imports, what ZITADEL has, the ledger, and commands that messages give.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use support::zitadel::{Fingerprint, Ledger, Mark, Request};
 
-use crate::waits::until_answered;
+use crate::waits::{until_answered, until_still};
 use crate::world::{PATIENCE, World, real_zitadel, through_connection};
 
 impl World {
@@ -82,15 +80,8 @@ impl World {
 
     /// Waits until half a second passed without a call to the double; answers the end of its ledger.
     pub async fn until_quiet(&self) -> Mark {
-        let (ledger, deadline) = (self.zitadel.ledger(), tokio::time::Instant::now() + PATIENCE);
-        loop {
-            let mark = ledger.mark();
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            if mark == ledger.mark() {
-                return mark;
-            }
-            assert!(tokio::time::Instant::now() < deadline, "the calls to ZITADEL never end");
-        }
+        let still = until_still(|| self.zitadel.ledger().mark());
+        tokio::time::timeout(PATIENCE, still).await.expect("the calls to ZITADEL end")
     }
 
     /// Asserts that the operator called nobody since the mark, where calls are counted.

@@ -155,6 +155,18 @@ pub fn assert_kstatus(object: &Value, expected: Kstatus) {
     assert!(!both, "Stalled and Reconciling together: {object}");
 }
 
+/// Waits until this stays as it is, for half a second at least; a stall of this process counts as one look of ten.
+pub async fn until_still<T: PartialEq>(mut look: impl FnMut() -> T) -> T {
+    let (mut last, mut same) = (look(), 0);
+    while same < 10 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let seen = look();
+        same = if seen == last { same + 1 } else { 0 };
+        last = seen;
+    }
+    last
+}
+
 /// Waits until an answer from outside Kubernetes is as expected.
 pub async fn until_answered<T: Debug>(what: &str, mut ask: impl AsyncFnMut() -> (bool, T)) -> T {
     let deadline = tokio::time::Instant::now() + PATIENCE;
