@@ -328,6 +328,12 @@ impl Connections {
         &self.sources
     }
 
+    /// Is there any `Connection` in the namespace?
+    pub fn any_in(&self, namespace: &str) -> bool {
+        let is_there = |c: &DeserializeGuard<_>| c.namespace().as_deref() == Some(namespace);
+        self.stores.namespaced.iter().any(|watched| watched.store.find(is_there).is_some())
+    }
+
     /// The connections that read this Secret or ConfigMap.
     pub fn using(&self, source: Source<'_>) -> Vec<ConnectionKey> {
         let Source { kind, namespace, name } = source;

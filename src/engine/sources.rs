@@ -3,12 +3,12 @@
 //! Only their metadata is followed, and only in namespaces that something was read from and that grant `watch`.
 //! Where they do not, a change is seen at the next resync.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::{StreamExt, channel::mpsc};
+use futures::{Stream, StreamExt, channel::mpsc};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::Api;
 use kube::core::{NamespaceResourceScope, PartialObjectMeta};
@@ -23,7 +23,7 @@ use crate::api::ALLOW_LABEL;
 use crate::api::connection::{CaBundle, Endpoint};
 use crate::runtime::kubernetes::{Pauses, Watching};
 
-/// A namespace that refused or that nobody uses any more is asked again no sooner.
+/// A namespace that refused is asked again no sooner; one that nobody uses is followed for so long.
 const PAUSE: Duration = Duration::from_secs(600);
 
 /// A namespace refuses once it did so often in a row: an API server that is starting does it for a moment.
@@ -68,9 +68,14 @@ pub struct Sources {
 struct Followed {
     /// Without a time it is followed now, else it may be asked for again from then on.
     again: Option<Instant>,
-    /// The versions that were read, by name.
-    read: BTreeMap<String, String>,
+    /// From now on every change is told.
+    listed: bool,
+    /// What was read before.
+    read: Read,
 }
+
+/// By name all that was read: its versions, or that it was missing.
+type Read = BTreeMap<String, BTreeSet<Option<String>>>;
 
 impl Sources {
     /// Nothing was read yet; the receiver is for [`follow`].
@@ -92,9 +97,8 @@ impl Sources {
         let mut places = self.followed();
         let is_new = !places.contains_key(&place);
         let followed = places.entry(place.clone()).or_default();
-        match version {
-            Some(version) => drop(followed.read.insert(name.into(), version.into())),
-            None => drop(followed.read.remove(name)),
+        if !followed.listed {
+            followed.read.entry(name.into()).or_default().insert(version.map(Into::into));
         }
         if is_new || followed.again.is_some_and(|again| again <= Instant::now()) {
             followed.again = None;
@@ -103,11 +107,38 @@ impl Sources {
         }
     }
 
-    fn versions(&self, place: &Place) -> BTreeMap<String, String> {
-        self.followed().get(place).map(|followed| followed.read.clone()).unwrap_or_default()
+    /// Wakes for what changes, until the right to watch or the last user is gone.
+    async fn follow<K: ResourceExt>(
+        &self,
+        place: &Place,
+        events: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
+        is_used: impl Fn() -> bool,
+        wake: impl Fn(&str),
+    ) {
+        let mut events = std::pin::pin!(events);
+        let mut seen = Seen::default();
+        loop {
+            let changed = match timeout(PAUSE, events.next()).await {
+                Ok(Some(Ok(event))) => seen.changes(&event, || self.listed(place)),
+                Ok(Some(Err(error))) if seen.is_closed(&error) => return self.refused(place),
+                Ok(Some(Err(_))) => Vec::new(),
+                Ok(None) => return self.refused(place),
+                Err(_) if is_used() => Vec::new(),
+                Err(_) => return drop(self.followed().remove(place)),
+            };
+            changed.iter().for_each(|name| wake(name));
+        }
     }
 
-    fn ended(&self, place: &Place) {
+    /// What was read until now, as it is listed: what is read from now on is known to the watch.
+    fn listed(&self, place: &Place) -> Read {
+        let mut places = self.followed();
+        let followed = places.entry(place.clone()).or_default();
+        followed.listed = true;
+        std::mem::take(&mut followed.read)
+    }
+
+    fn refused(&self, place: &Place) {
         let again = Some(Instant::now() + PAUSE);
         self.followed().insert(place.clone(), Followed { again, ..Followed::default() });
     }
@@ -139,10 +170,8 @@ async fn follow_place(engine: Arc<Engine>, place: Place) {
         SourceKind::Secret => watch::<Secret>(&engine, &place).await,
         SourceKind::ConfigMap => watch::<ConfigMap>(&engine, &place).await,
     }
-    engine.connections.sources().ended(&place);
 }
 
-/// Wakes the users of what changes, until the right to watch or the last user is gone.
 async fn watch<K>(engine: &Engine, place: &Place)
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Send + 'static,
@@ -153,24 +182,13 @@ where
         _ => config,
     };
     let api = Api::<PartialObjectMeta<K>>::namespaced(engine.clients.sources.clone(), &place.namespace);
-    let mut events = std::pin::pin!(watcher(api, config).backoff(Pauses::default()));
-    let mut seen = Seen { versions: engine.connections.sources().versions(place), ..Seen::default() };
-    loop {
-        let changed = match timeout(PAUSE, events.next()).await {
-            Ok(Some(Ok(event))) => seen.changes(&event),
-            Ok(Some(Err(error))) if seen.is_closed(&error) => return,
-            Ok(Some(Err(_))) => Vec::new(),
-            Ok(None) => return,
-            Err(_) if engine.reads_in(place) => Vec::new(),
-            Err(_) => return,
-        };
-        for name in changed {
-            engine.wake_users(Source { kind: place.kind, namespace: &place.namespace, name: &name });
-        }
-    }
+    let events = watcher(api, config).backoff(Pauses::default());
+    let is_used = || engine.reads_in(place);
+    let wake = |name: &str| engine.wake_users(Source { kind: place.kind, namespace: &place.namespace, name });
+    engine.connections.sources().follow(place, events, is_used, wake).await;
 }
 
-/// What was there when it was looked, or read, last.
+/// What was there when it was looked last.
 #[derive(Default)]
 struct Seen {
     versions: BTreeMap<String, String>,
@@ -180,8 +198,12 @@ struct Seen {
 }
 
 impl Seen {
-    /// The names that changed, came or went; of what the first list shows only what was read otherwise.
-    fn changes<K: ResourceExt>(&mut self, event: &watcher::Event<K>) -> Vec<String> {
+    /// The names that changed, came or went; by the first list those that were `read` otherwise.
+    fn changes<K: ResourceExt>(
+        &mut self,
+        event: &watcher::Event<K>,
+        read: impl FnOnce() -> Read,
+    ) -> Vec<String> {
         match event {
             watcher::Event::Init => {
                 self.listed.clear();
@@ -195,8 +217,8 @@ impl Seen {
                 let gone: Vec<String> =
                     self.versions.keys().filter(|name| !self.listed.contains(*name)).cloned().collect();
                 self.versions.retain(|name, _| self.listed.contains(name));
-                (self.complete, self.refusals) = (true, 0);
-                gone
+                self.refusals = 0;
+                if std::mem::replace(&mut self.complete, true) { gone } else { self.otherwise(read()) }
             }
             watcher::Event::Apply(object) => self.note(object),
             watcher::Event::Delete(object) => {
@@ -212,10 +234,15 @@ impl Seen {
         self.refusals >= REFUSALS
     }
 
+    fn otherwise(&self, mut read: Read) -> Vec<String> {
+        read.retain(|name, versions| versions.iter().any(|v| v.as_ref() != self.versions.get(name)));
+        read.into_keys().collect()
+    }
+
     fn note(&mut self, object: &impl ResourceExt) -> Vec<String> {
         let version = object.resource_version().unwrap_or_default();
         let before = self.versions.insert(object.name_any(), version.clone());
-        let is_told = before.as_ref() != Some(&version) && (self.complete || before.is_some());
+        let is_told = self.complete && before.as_ref() != Some(&version);
         is_told.then(|| object.name_any()).into_iter().collect()
     }
 }
@@ -234,7 +261,10 @@ impl Engine {
     }
 
     fn reads_in(&self, place: &Place) -> bool {
-        place.trusted || !self.resources(Having::Namespace(&place.namespace)).is_empty()
+        let namespace = &place.namespace;
+        place.trusted
+            || self.connections.any_in(namespace)
+            || !self.resources(Having::Namespace(namespace)).is_empty()
     }
 }
 
@@ -255,72 +285,4 @@ pub(super) fn reads(endpoint: &Endpoint, kind: SourceKind, name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use kube::api::ObjectMeta;
-
-    use super::*;
-
-    fn secret(name: &str, version: &str) -> Secret {
-        let metadata = ObjectMeta {
-            name: Some(name.into()),
-            resource_version: Some(version.into()),
-            ..Default::default()
-        };
-        Secret { metadata, ..Default::default() }
-    }
-
-    #[test]
-    fn what_changed_or_went_since_it_was_read_is_told_by_the_first_list() {
-        use watcher::Event::{Init, InitApply, InitDone};
-        let read = ["a", "b", "gone"].map(|name| (name.to_owned(), "1".to_owned()));
-        let mut seen = Seen { versions: read.into(), ..Seen::default() };
-        let listed = [secret("a", "1"), secret("b", "2"), secret("other", "1")].map(InitApply);
-        let events = [Init].into_iter().chain(listed).chain([InitDone]);
-        let told: Vec<String> = events.flat_map(|event| seen.changes(&event)).collect();
-        assert_eq!(told, ["b", "gone"]);
-    }
-
-    #[test]
-    fn what_changes_after_the_first_list_is_told_also_where_only_a_relist_shows_it() {
-        use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
-        let mut seen = Seen::default();
-        let mut told = Vec::new();
-        let events = [
-            Init,
-            InitApply(secret("a", "1")),
-            InitApply(secret("b", "1")),
-            InitDone,
-            Apply(secret("a", "2")),
-            Apply(secret("a", "2")),
-            Init,
-            InitApply(secret("a", "3")),
-            InitApply(secret("c", "1")),
-            InitDone,
-            Delete(secret("c", "1")),
-        ];
-        for event in &events {
-            told.extend(seen.changes(event));
-        }
-        assert_eq!(told, ["a", "a", "c", "b", "c"]);
-    }
-
-    #[test]
-    fn a_moment_of_refusals_closes_no_namespace() {
-        use kube::core::Status;
-        use watcher::Event::{Init, InitDone};
-        let refused = |code| kube::Error::Api(Status::failure("no", "no").with_code(code).boxed());
-        let mut seen = Seen::default();
-        let mut is_closed = |code, recovered: bool| {
-            seen.changes::<Secret>(&Init);
-            let closed = seen.is_closed(&watcher::Error::InitialListFailed(refused(code)));
-            if recovered {
-                seen.changes::<Secret>(&InitDone);
-            }
-            closed
-        };
-        assert!(!(1..REFUSALS).any(|nth| is_closed(403, nth == REFUSALS - 1)));
-        assert!(!(1..REFUSALS).any(|_| is_closed(403, false)));
-        assert!(!is_closed(503, false));
-        assert!(is_closed(403, false));
-    }
-}
+mod tests;
