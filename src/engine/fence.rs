@@ -95,6 +95,12 @@ mod tests {
         }
     }
 
+    fn fenced(arrived: &Arrived, leadership: &Leadership) -> Arc<dyn Transport> {
+        let arrived = arrived.clone();
+        let factory: Arc<TransportFactory> = Arc::new(move |_| Ok(Arc::new(arrived.clone())));
+        zitadel(factory, leadership.clone())(&Default::default()).unwrap()
+    }
+
     #[tokio::test]
     async fn once_the_lease_is_over_kubernetes_is_read_and_not_written() {
         let (arrived, leadership) = (Arrived::default(), Leadership::always());
@@ -141,7 +147,6 @@ mod tests {
     #[tokio::test]
     async fn before_the_lease_is_held_the_gate_is_closed_on_both_sides() {
         let (arrived, leadership) = (Arrived::default(), Leadership::pending());
-        let server = arrived.clone();
         let service = tower::service_fn(|_: Request<Body>| async {
             Ok::<_, Infallible>(Response::new(Body::from(b"{}".to_vec())))
         });
@@ -149,8 +154,7 @@ mod tests {
         let patch = Patch::Merge(serde_json::json!({}));
         let api = Api::<ConfigMap>::default_namespaced(client);
         api.patch("a", &PatchParams::default(), &patch).await.unwrap_err();
-        let factory: Arc<TransportFactory> = Arc::new(move |_| Ok(Arc::new(server.clone())));
-        let transport = zitadel(factory, leadership)(&Default::default()).unwrap();
+        let transport = fenced(&arrived, &leadership);
         transport.send(Request::new(Bytes::new())).await.unwrap_err();
         assert_eq!(arrived.methods(), [] as [Method; 0]);
     }
@@ -158,9 +162,7 @@ mod tests {
     #[tokio::test]
     async fn what_waits_to_be_sent_when_the_lease_is_lost_is_not_sent() {
         let (arrived, leadership) = (Arrived::default(), Leadership::always());
-        let server = arrived.clone();
-        let factory: Arc<TransportFactory> = Arc::new(move |_| Ok(Arc::new(server.clone())));
-        let transport = zitadel(factory, leadership.clone())(&Default::default()).unwrap();
+        let transport = fenced(&arrived, &leadership);
         let waiting = transport.send(Request::new(Bytes::new()));
         leadership.end();
         waiting.await.unwrap_err();
@@ -170,9 +172,7 @@ mod tests {
     #[tokio::test]
     async fn once_the_lease_is_over_nothing_is_sent_to_zitadel() {
         let (arrived, leadership) = (Arrived::default(), Leadership::always());
-        let server = arrived.clone();
-        let factory: Arc<TransportFactory> = Arc::new(move |_| Ok(Arc::new(server.clone())));
-        let transport = zitadel(factory, leadership.clone())(&Default::default()).unwrap();
+        let transport = fenced(&arrived, &leadership);
         transport.send(Request::new(Bytes::new())).await.unwrap();
         leadership.end();
         transport.send(Request::new(Bytes::new())).await.unwrap_err();
