@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,18 +11,17 @@ use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::controller::{Action, Config as ControllerConfig, Controller};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{PredicateConfig, WatchStreamExt, watcher};
-use kube::{Api, Resource, ResourceExt, api::ObjectMeta};
+use kube::{Api, Resource, ResourceExt};
 use tokio::sync::OnceCell;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
 
 use super::address::Address;
 use super::address::ConnectionKey;
+use super::attend::attend;
 use super::claims::Claimant;
-use super::conclusion::{Conclusion, How};
 use super::directory::Stores;
-use super::fault::{Fault, Pace};
+use super::fault::Fault;
 use super::kind::{Kind, Scope};
 use super::needs;
 use super::references::ORGANIZATION;
@@ -33,9 +31,6 @@ use super::{Config, Engine, malformed, reconcile};
 use crate::api::{ConditionType, FINALIZER, ManagementPolicy, annotation};
 use crate::runtime::admin::Readiness;
 use crate::runtime::kubernetes::Watching;
-
-/// No reconcile takes longer.
-const LONGEST: Duration = Duration::from_secs(300);
 
 /// So long what could not be read is not asked for again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -157,46 +152,11 @@ impl<K: Kind> Followed<K> {
                 false => Action::await_change(),
             });
         }
-        let worker = self.engine.workers.take(K::KIND).await;
-        // It may have changed, or be gone, after a wait.
-        let Some(object) = self.now(&object).filter(|_| worker.is_some()) else {
-            return Ok(Action::await_change());
-        };
-        let action = guarded(&self.engine, K::KIND, object.meta(), self.reconcile(&object)).await;
-        let uid = object.meta().uid.as_deref().unwrap_or_default();
-        if self.now(&object).and_then(|now| now.uid()).as_deref() != Some(uid) {
-            // It went meanwhile, and may have claimed something after all was given up.
-            self.engine.forget(uid);
-        }
-        Ok(action)
-    }
-
-    async fn reconcile(&self, object: &Guarded<K>) -> Conclusion {
-        let meta = object.meta();
-        let uid = meta.uid.as_deref().unwrap_or_default();
-        let fresh = match self.engine.memo.is_stale(uid, meta.resource_version.as_deref()) {
-            true => match self.reread(object).await {
-                Ok(Some(fresh)) => fresh,
-                Ok(None) => return Conclusion::silent(How::Success, None),
-                // Nothing may be decided on a view that is known to be old.
-                Err(_) => {
-                    let next = self.engine.backoff.next(uid, Pace::Transient, Duration::ZERO);
-                    return Conclusion::silent(How::Refused, Some(next));
-                }
-            },
-            false => object.clone(),
-        };
-        match fresh.0 {
+        let reconcile = async |fresh: Guarded<K>| match fresh.0 {
             Ok(resource) => reconcile::reconcile(&self.engine, Arc::new(resource)).await,
             Err(invalid) => malformed::reconcile::<K>(&self.engine, &invalid).await,
-        }
-    }
-
-    /// The watch has not shown our own last write yet: ask.
-    async fn reread(&self, object: &Guarded<K>) -> kube::Result<Option<Guarded<K>>> {
-        let namespace = object.namespace().unwrap_or_default();
-        let api = Api::<Guarded<K>>::namespaced(self.engine.clients.calls.clone(), &namespace);
-        super::resource::bounded(api.get_opt(&object.name_any())).await
+        };
+        Ok(attend(&self.engine, K::KIND, || self.now(&object), reconcile).await)
     }
 
     /// Rebuilds the claims of this kind from all statuses, once, when this process leads and before the first
@@ -304,44 +264,6 @@ impl<K: Kind> Followed<K> {
             self.engine.wake_inhabitants(&owner, id.as_deref(), instance);
         }
     }
-}
-
-/// One reconcile, counted here and nowhere else; whatever it logs names the resource. A panic in it is one failure of one
-/// resource, logged by the panic hook. One that takes longer than any should is ended, so that a server that is slow on
-/// purpose keeps no place for ever.
-pub async fn guarded(
-    engine: &Engine,
-    kind: &'static str,
-    meta: &ObjectMeta,
-    work: impl Future<Output = Conclusion>,
-) -> Action {
-    let started = engine.metrics.started(kind);
-    let uid = meta.uid.as_deref().unwrap_or_default();
-    let failed = |how| {
-        let next = engine.backoff.next(uid, Pace::Slow, engine.config.resync);
-        Conclusion::silent(how, Some(next))
-    };
-    let conclude = async {
-        match timeout(LONGEST, AssertUnwindSafe(work).catch_unwind()).await {
-            Ok(Ok(conclusion)) => conclusion,
-            Ok(Err(_)) => failed(How::Panicked),
-            Err(_) => {
-                tracing::warn!("took too long, ended");
-                failed(How::Error)
-            }
-        }
-    };
-    // An error's span: no filter that logs anything leaves it out.
-    let span = tracing::error_span!(
-        "reconcile",
-        kind,
-        namespace = meta.namespace,
-        name = meta.name,
-        generation = meta.generation
-    );
-    let conclusion = conclude.instrument(span).await;
-    started.ended(&conclusion);
-    conclusion.action()
 }
 
 /// A resource that is gone holds nothing any more; its connection and its organization may have waited for that.

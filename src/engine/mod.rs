@@ -3,6 +3,7 @@
 pub mod access;
 pub mod address;
 pub mod admission;
+pub mod attend;
 pub mod backoff;
 pub mod caps;
 pub mod claims;

@@ -20,7 +20,9 @@ use tokio_util::sync::CancellationToken;
 use crate::api::ConnectionKind;
 use crate::api::connection::{ClusterConnection, Connection, ConnectionStatus, Endpoint};
 use crate::engine::address::ConnectionKey;
-use crate::engine::controller::{guarded, unfailing, until_idle};
+use crate::engine::attend::attend;
+use crate::engine::conclusion::{Conclusion, How};
+use crate::engine::controller::{unfailing, until_idle};
 use crate::engine::watched::{Feed, Watched};
 use crate::engine::{Engine, malformed};
 use crate::runtime::admin::Readiness;
@@ -152,16 +154,17 @@ async fn handle<K: AnyConnection>(
             false => Action::await_change(),
         });
     }
-    let worker = engine.workers.take(K::NAME).await;
-    // It may have changed, or be gone, after a wait.
-    let now = reader.store.get(&ObjectRef::from_obj(&*object));
-    let Some(object) = now.filter(|_| worker.is_some()) else {
-        return Ok(Action::await_change());
-    };
-    let namespace = object.namespace().unwrap_or_default();
-    let key = ConnectionKey { kind: K::KIND, namespace, name: object.name_any() };
-    let work = async {
-        match &object.0 {
+    let reference = ObjectRef::from_obj(&*object);
+    let now = || reader.store.get(&reference);
+    let reconcile = async |fresh: DeserializeGuard<K>| {
+        let spec = |object: &DeserializeGuard<K>| (object.uid(), object.meta().generation);
+        if now().is_none_or(|shown| spec(&shown) != spec(&fresh)) {
+            // Its session would be one of the spec that was shown last, and says nothing of this one.
+            return Conclusion::silent(How::Requeue, None);
+        }
+        let namespace = fresh.namespace().unwrap_or_default();
+        let key = ConnectionKey { kind: K::KIND, namespace, name: fresh.name_any() };
+        match &fresh.0 {
             Ok(connection) => probe(&engine, key, connection).await,
             Err(invalid) => {
                 let unused = engine.users(&key) == Some(0);
@@ -169,5 +172,5 @@ async fn handle<K: AnyConnection>(
             }
         }
     };
-    Ok(guarded(&engine, K::NAME, object.meta(), work).await)
+    Ok(attend(&engine, K::NAME, now, reconcile).await)
 }

@@ -5,6 +5,7 @@
 
 mod budgets;
 mod claims;
+mod connections;
 mod crash;
 mod deed;
 mod ending;

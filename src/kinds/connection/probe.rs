@@ -84,7 +84,13 @@ impl<K: AnyConnection> Probe<'_, K> {
         if !in_use && !deleting && !self.engine.config.sees_all_users(K::KIND) {
             return Ok(());
         }
-        self.handle.change(&MetadataChange { finalizer: Some(in_use), ..Default::default() }).await
+        self.handle.change(&MetadataChange { finalizer: Some(in_use), ..Default::default() }).await?;
+        self.remember_write();
+        Ok(())
+    }
+
+    fn remember_write(&self) {
+        self.engine.memo.wrote(self.handle.uid(), self.handle.meta.resource_version.as_deref());
     }
 
     /// The session, built anew where the certificates it trusts changed.
@@ -226,15 +232,18 @@ impl<K: AnyConnection> Probe<'_, K> {
         if before == next {
             return Ok(());
         }
-        self.handle.apply_status(&before, &next).await?;
+        let written = self.handle.apply_status(&before, &next).await;
+        self.remember_write();
         let same = usability(&before) == usability(&next);
+        if !same {
+            // Whatever came of the write: they judge by the session, and of a status that is right nobody is told again.
+            self.engine.wakes.wake(self.engine.resources(Having::Connection(&self.key)));
+        }
+        written?;
         let warning = verdict.severity != Severity::Fine || !remedies(&next, ambient::now()).is_empty();
         if !same || warning && message(&before) != message(&next) {
             let note = Note::normal(verdict.reason.as_str(), &verdict.message);
             self.engine.events.publish(&self.connection.object_ref(&()), Note { warning, ..note }).await;
-        }
-        if !same {
-            self.engine.wakes.wake(self.engine.resources(Having::Connection(&self.key)));
         }
         Ok(())
     }

@@ -1,0 +1,117 @@
+//! One reconcile of one resource, whatever its kind: on a view that is not older than our own last write, within bounds,
+//! and counted.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use kube::api::ObjectMeta;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action;
+use kube::{Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+use tracing::Instrument as _;
+
+use super::Engine;
+use super::conclusion::{Conclusion, How};
+use super::fault::{Fault, Pace};
+use super::resource::Handle;
+
+/// No reconcile takes longer.
+const LONGEST: Duration = Duration::from_secs(300);
+
+type Guarded<K> = DeserializeGuard<K>;
+
+/// One reconcile, once a worker is free, of what is there `now` then: it may have changed, or be gone, after a wait.
+pub async fn attend<K>(
+    engine: &Engine,
+    kind: &'static str,
+    now: impl Fn() -> Option<Arc<Guarded<K>>>,
+    reconcile: impl AsyncFnOnce(Guarded<K>) -> Conclusion,
+) -> Action
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned,
+{
+    let worker = engine.workers.take(kind).await;
+    let Some(object) = now().filter(|_| worker.is_some()) else {
+        return Action::await_change();
+    };
+    let work = async {
+        match fresh(engine, kind, &object).await {
+            Ok(Some(fresh)) => reconcile(fresh).await,
+            Ok(None) => Conclusion::silent(How::Success, None),
+            // Nothing may be decided on a view that is known to be old.
+            Err(_) => {
+                let uid = object.meta().uid.as_deref().unwrap_or_default();
+                let next = engine.backoff.next(uid, Pace::Transient, Duration::ZERO);
+                Conclusion::silent(How::Refused, Some(next))
+            }
+        }
+    };
+    let action = guarded(engine, kind, object.meta(), work).await;
+    if now().and_then(|now| now.uid()) != object.uid() {
+        // It went meanwhile, and may have claimed something after all was given up.
+        engine.forget(object.meta().uid.as_deref().unwrap_or_default());
+    }
+    action
+}
+
+/// Asks for it where the watch has not shown our own last write yet; `None` if it is gone.
+async fn fresh<K>(
+    engine: &Engine,
+    kind: &'static str,
+    object: &Guarded<K>,
+) -> Result<Option<Guarded<K>>, Fault>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned,
+{
+    let meta = object.meta();
+    let uid = meta.uid.as_deref().unwrap_or_default();
+    if !engine.memo.is_stale(uid, meta.resource_version.as_deref()) {
+        return Ok(Some(object.clone()));
+    }
+    // A typed API would have to know whether the kind has namespaces.
+    let present = Handle::new::<K>(engine.clients.calls.clone(), kind, meta).read().await?;
+    let parsed = present.map(|present| serde_json::from_value(serde_json::to_value(present)?)).transpose();
+    Ok(parsed.map_err(kube::Error::SerdeError)?)
+}
+
+/// One reconcile, counted here and nowhere else; whatever it logs names the resource. A panic in it is one failure of one
+/// resource, logged by the panic hook. One that takes longer than any should is ended, so that a server that is slow on
+/// purpose keeps no place for ever.
+async fn guarded(
+    engine: &Engine,
+    kind: &'static str,
+    meta: &ObjectMeta,
+    work: impl Future<Output = Conclusion>,
+) -> Action {
+    let started = engine.metrics.started(kind);
+    let uid = meta.uid.as_deref().unwrap_or_default();
+    let failed = |how| {
+        let next = engine.backoff.next(uid, Pace::Slow, engine.config.resync);
+        Conclusion::silent(how, Some(next))
+    };
+    let conclude = async {
+        match timeout(LONGEST, AssertUnwindSafe(work).catch_unwind()).await {
+            Ok(Ok(conclusion)) => conclusion,
+            Ok(Err(_)) => failed(How::Panicked),
+            Err(_) => {
+                tracing::warn!("took too long, ended");
+                failed(How::Error)
+            }
+        }
+    };
+    // An error's span: no filter that logs anything leaves it out.
+    let span = tracing::error_span!(
+        "reconcile",
+        kind,
+        namespace = meta.namespace,
+        name = meta.name,
+        generation = meta.generation
+    );
+    let conclusion = conclude.instrument(span).await;
+    started.ended(&conclusion);
+    conclusion.action()
+}
