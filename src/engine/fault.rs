@@ -63,6 +63,13 @@ pub enum Fault {
     Stale,
 }
 
+impl Fault {
+    /// Did the Kubernetes API answer that it will not do this? Where it did not answer it may have done it.
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Kubernetes(error) if matches!(&**error, kube::Error::Api(status) if status.code < 500))
+    }
+}
+
 impl From<kube::Error> for Fault {
     /// 404, 409 and 422 on a guarded patch say that the resource is not what it was.
     fn from(error: kube::Error) -> Self {

@@ -222,8 +222,10 @@ impl<'a, K: Kind> Run<'a, K> {
 
     fn claim(&mut self, instance: &str, id: &str) {
         if !self.is_managed() {
-            // It owned something before; that this was given up may not have been heard.
-            self.engine.release_claims(self.handle.uid());
+            if !self.handle.has_finalizer() {
+                // What it owned was given up, which may not have been heard.
+                self.engine.release_claims(self.handle.uid());
+            }
             return;
         }
         let claimant = self.claimant();

@@ -23,6 +23,7 @@ use crate::engine::address::ConnectionKey;
 use crate::engine::attend::attend;
 use crate::engine::conclusion::{Conclusion, How};
 use crate::engine::controller::{unfailing, until_idle};
+use crate::engine::fault::Pace;
 use crate::engine::watched::{Feed, Watched};
 use crate::engine::{Engine, malformed};
 use crate::runtime::admin::Readiness;
@@ -160,7 +161,9 @@ async fn handle<K: AnyConnection>(
         let spec = |object: &DeserializeGuard<K>| (object.uid(), object.meta().generation);
         if now().is_none_or(|shown| spec(&shown) != spec(&fresh)) {
             // Its session would be one of the spec that was shown last, and says nothing of this one.
-            return Conclusion::silent(How::Requeue, None);
+            let uid = fresh.meta().uid.as_deref().unwrap_or_default();
+            let next = engine.backoff.next(uid, Pace::Transient, Duration::ZERO);
+            return Conclusion::silent(How::Requeue, Some(next));
         }
         let namespace = fresh.namespace().unwrap_or_default();
         let key = ConnectionKey { kind: K::KIND, namespace, name: fresh.name_any() };

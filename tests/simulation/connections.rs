@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::kubernetes::{Call, Delivery, Faults};
+use support::kubernetes::{Call, Delivery, Failure, Faults, Verdict};
 use support::zitadel::Fault;
 use tokio::time::{Instant, sleep, timeout};
 use zitadel_operator::engine::Config;
@@ -67,14 +67,29 @@ fn a_spec_that_the_watch_has_not_shown_is_not_said_to_work() {
     });
 }
 
+fn writes_status(call: &Call) -> bool {
+    call.resource == "connections" && call.subresource == "status"
+}
+
+/// No status of a connection may be written.
+struct Refused;
+
+impl Faults for Refused {
+    fn before(&self, call: &Call) -> Verdict {
+        match writes_status(call) {
+            true => Verdict::Fail(Failure::new(403, "Forbidden", "may not be written")),
+            false => Verdict::Go,
+        }
+    }
+}
+
 /// The answer to one write of a connection's status is lost.
 #[derive(Default)]
 struct Lost(AtomicBool);
 
 impl Faults for Lost {
     fn after(&self, call: &Call) -> Delivery {
-        let status = call.resource == "connections" && call.subresource == "status";
-        match status && !self.0.swap(true, Ordering::SeqCst) {
+        match writes_status(call) && !self.0.swap(true, Ordering::SeqCst) {
             true => Delivery::Lose,
             false => Delivery::Deliver,
         }
@@ -96,5 +111,23 @@ fn what_waits_for_a_connection_goes_on_although_the_answer_to_its_status_is_lost
         sleep(PROMPT).await;
         assert_eq!(synced(world).await["status"], "True");
         assert_eq!(reason(world, "Project", "web").await, "Available");
+    });
+}
+
+#[test]
+fn a_connection_that_may_not_say_how_it_is_has_nobody_look_again_and_again() {
+    in_a_world(behaviour(), async |world| {
+        world.start_with(Config::default());
+        does(world, [project("web", json!({}))]).await;
+        world.cluster.set_faults(Refused);
+        let mut spec = world.connection();
+        spec["rateLimit"] = json!({ "requestsPerSecond": 10 });
+        world.apply("Connection", CONNECTION, spec).await;
+        sleep(PROMPT).await;
+        let mark = world.zitadel.ledger().mark();
+        sleep(Duration::from_secs(600)).await;
+        let looks = world.zitadel.ledger().since(mark).into_iter();
+        let looks = looks.filter(|request| request.path.starts_with("/management/v1/projects")).count();
+        assert!(looks <= 12, "{looks} looks, of which the resync makes one a minute");
     });
 }

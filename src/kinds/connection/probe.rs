@@ -235,8 +235,8 @@ impl<K: AnyConnection> Probe<'_, K> {
         let written = self.handle.apply_status(&before, &next).await;
         self.remember_write();
         let same = usability(&before) == usability(&next);
-        if !same {
-            // Whatever came of the write: they judge by the session, and of a status that is right nobody is told again.
+        if !same && !written.as_ref().is_err_and(Fault::is_refused) {
+            // Also where no answer came: of a status that turns out to be right nobody is told again.
             self.engine.wakes.wake(self.engine.resources(Having::Connection(&self.key)));
         }
         written?;
