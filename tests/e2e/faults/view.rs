@@ -25,6 +25,8 @@ async fn restart(world: &mut World, tap: &Tap) {
 
 /// Takes a resource away as if nothing protected it.
 async fn force_delete(world: &World, name: &str) {
+    // Whoever is still looking at it would protect it again.
+    world.until_quiet().await;
     let unprotected = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
     world.api("Project").patch(name, &PatchParams::default(), &unprotected).await.unwrap();
     world.delete_project(name).await;
