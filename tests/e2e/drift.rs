@@ -173,7 +173,11 @@ async fn looks_at_the_resync_pace(world: &World, mark: Mark) {
         let calls = world.calls_since(mark).into_iter();
         calls.filter(|call| call.path.starts_with(PROJECTS)).map(|call| call.at).collect::<Vec<_>>()
     };
-    let looks = until_answered("looked", async || (looks().len() >= 8, looks())).await;
+    let looks = until_answered("looked", async || {
+        let seen = looks();
+        (seen.len() >= 8, seen)
+    })
+    .await;
     for pause in looks.windows(2).map(|two| two[1].duration_since(two[0])) {
         assert!(pause.as_millis() >= 270, "{pause:?}, {looks:?}");
     }

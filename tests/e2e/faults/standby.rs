@@ -24,7 +24,7 @@ const LEASE: Duration = Duration::from_secs(15);
 const ELECT: [&str; 2] = ["--leader-election", "true"];
 
 /// The scheduling of a busy machine.
-const SLACK: Duration = Duration::from_secs(2);
+const SLACK: Duration = Duration::from_secs(1);
 
 /// A kubeconfig of a service account that may do everything, by which the audit log tells the processes apart.
 fn account(world: &World, name: &str) -> PathBuf {
@@ -137,7 +137,8 @@ async fn after_a_kill_of_the_leader_the_other_writes_within_the_lease_time() {
     rename(&world, "renamed").await;
     let took = killed.elapsed();
     eprintln!("kill -9: the other wrote after {took:?}");
-    assert!(took < LEASE + SLACK, "{took:?}, {:#?}", second.log());
+    // Once to see the last renewal, once from the end of the Lease to the write.
+    assert!(took < LEASE + 2 * SLACK, "{took:?}, {:#?}", second.log());
     world.until_ready("web").await;
     until_answered("in the audit log", async || {
         let written = written_by(&world, "second", audit);
