@@ -1,12 +1,13 @@
 //! Who owns what in ZITADEL, rebuilt from the statuses and kept in memory.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube::ResourceExt;
 
 use super::address::Address;
 use super::kind::Kind;
+use super::metrics::Visits;
 use crate::api::ConnectionKind;
 
 /// One thing in one ZITADEL instance that only one resource may own.
@@ -19,7 +20,7 @@ pub struct Claim {
 }
 
 /// A resource that holds or wants a claim.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Claimant {
     /// The resource's UID.
     pub uid: String,
@@ -67,23 +68,99 @@ impl Claimant {
 
 #[derive(Default)]
 struct Index {
-    holders: HashMap<Claim, Vec<Claimant>>,
-    waiting: HashMap<Claim, HashSet<Claimant>>,
+    holders: HashMap<Arc<Claim>, Vec<Arc<Claimant>>>,
+    waiting: HashMap<Arc<Claim>, HashSet<Arc<Claimant>>>,
+    /// By UID.
+    parties: HashMap<String, Party>,
+}
+
+/// One that holds claims or waits for some.
+struct Party {
+    who: Arc<Claimant>,
+    holds: HashSet<Arc<Claim>>,
+    awaits: HashSet<Arc<Claim>>,
 }
 
 impl Index {
     fn holder(&self, claim: &Claim, claimant: &Claimant) -> Option<Claimant> {
         let mut holders = self.holders.get(claim).into_iter().flatten();
-        holders.find(|holder| holder.uid != claimant.uid && holder.binds(claimant)).cloned()
+        holders.find(|holder| holder.uid != claimant.uid && holder.binds(claimant)).map(|h| (**h).clone())
+    }
+
+    /// What is known of it; it may come through another connection than before.
+    fn party(&mut self, claimant: &Claimant) -> &mut Party {
+        let new = || Party { who: Arc::new(claimant.clone()), holds: HashSet::new(), awaits: HashSet::new() };
+        let party = self.parties.entry(claimant.uid.clone()).or_insert_with(new);
+        if *party.who != *claimant {
+            party.who = Arc::new(claimant.clone());
+        }
+        party
+    }
+
+    fn hold(&mut self, claim: &Arc<Claim>, claimant: &Claimant) {
+        let party = self.party(claimant);
+        party.holds.insert(claim.clone());
+        let who = party.who.clone();
+        let holders = self.holders.entry(claim.clone()).or_default();
+        holders.retain(|holder| holder.uid != claimant.uid);
+        holders.push(who);
+    }
+
+    fn wait(&mut self, claim: Arc<Claim>, claimant: &Claimant) {
+        let party = self.party(claimant);
+        party.awaits.insert(claim.clone());
+        let who = party.who.clone();
+        self.waiting.entry(claim).or_default().insert(who);
     }
 
     fn take_waiting(&mut self, claim: &Claim, freed_by: &Claimant) -> HashSet<Address> {
         let Some(waiting) = self.waiting.get_mut(claim) else { return HashSet::new() };
-        let told = waiting.extract_if(|waiting| freed_by.binds(waiting)).map(|told| told.address).collect();
+        let told: Vec<_> = waiting.extract_if(|waiting| freed_by.binds(waiting)).collect();
         if waiting.is_empty() {
             self.waiting.remove(claim);
         }
-        told
+        for one in &told {
+            if let Some(party) = self.parties.get_mut(&one.uid) {
+                party.awaits.remove(claim);
+            }
+            self.dismiss(&one.uid);
+        }
+        told.into_iter().map(|one| one.address.clone()).collect()
+    }
+
+    /// Waits for nothing any more.
+    fn leave(&mut self, uid: &str) {
+        let awaited = self.parties.get_mut(uid).map(|party| std::mem::take(&mut party.awaits));
+        for claim in awaited.into_iter().flatten() {
+            if let Some(waiting) = self.waiting.get_mut(&claim) {
+                waiting.retain(|claimant| claimant.uid != uid);
+                if waiting.is_empty() {
+                    self.waiting.remove(&claim);
+                }
+            }
+        }
+    }
+
+    /// Gives up what it holds and is so; answers each with the holder that it had.
+    fn give_up(&mut self, uid: &str, is_so: impl Fn(&Claim) -> bool) -> Vec<(Arc<Claim>, Arc<Claimant>)> {
+        let Some(party) = self.parties.get_mut(uid) else { return Vec::new() };
+        let given: Vec<_> = party.holds.extract_if(|claim| is_so(claim)).collect();
+        let mut freed = Vec::new();
+        for claim in given {
+            let Some(holders) = self.holders.get_mut(&claim) else { continue };
+            freed.extend(holders.extract_if(.., |holder| holder.uid == uid).map(|by| (claim.clone(), by)));
+            if holders.is_empty() {
+                self.holders.remove(&claim);
+            }
+        }
+        freed
+    }
+
+    /// Forgets one that neither holds nor awaits anything.
+    fn dismiss(&mut self, uid: &str) {
+        if self.parties.get(uid).is_some_and(|party| party.holds.is_empty() && party.awaits.is_empty()) {
+            self.parties.remove(uid);
+        }
     }
 }
 
@@ -91,64 +168,74 @@ impl Index {
 ///
 /// Guarantees: among those who must respect each other a claim has one holder, and never moves while that one keeps it.
 /// A holder through a `Connection` yields to one through a `ClusterConnection`, never the other way round.
+/// A look costs as much as what one resource holds, or what hangs on one claim.
 #[derive(Default)]
 pub struct Claims {
     index: Mutex<Index>,
+    visits: Visits,
 }
 
 impl Claims {
+    /// None yet; counts here what it looks at.
+    pub fn new(visits: Visits) -> Self {
+        Self { index: Mutex::default(), visits }
+    }
+
     /// Takes the claim, or says who holds it. Taking one's own claim again is fine.
     pub fn acquire(&self, claim: &Claim, claimant: &Claimant) -> Result<(), Claimant> {
         let mut index = self.index();
+        self.visits.inc();
         if let Some(holder) = index.holder(claim, claimant) {
             return Err(holder);
         }
-        let holders = index.holders.entry(claim.clone()).or_default();
-        holders.retain(|holder| holder.uid != claimant.uid);
-        holders.push(claimant.clone());
+        let known = index.holders.get_key_value(claim).map(|(known, _)| known.clone());
+        index.hold(&known.unwrap_or_else(|| Arc::new(claim.clone())), claimant);
         Ok(())
     }
 
     /// Who holds the claim that this one must respect.
     pub fn held_by_other(&self, claim: &Claim, claimant: &Claimant) -> Option<Claimant> {
+        self.visits.inc();
         self.index().holder(claim, claimant)
     }
 
     /// Everybody who holds the claim; more than one only where they need not respect each other.
     pub fn holders(&self, claim: &Claim) -> Vec<Claimant> {
-        self.index().holders.get(claim).cloned().unwrap_or_default()
+        let index = self.index();
+        let holders = index.holders.get(claim).into_iter().flatten();
+        let told = |holder: &Arc<Claimant>| {
+            self.visits.inc();
+            (**holder).clone()
+        };
+        holders.map(told).collect()
     }
 
     /// Remembers to wake a resource when the claim's holder changes or goes.
     pub fn wait(&self, claim: &Claim, claimant: &Claimant) {
-        self.index().waiting.entry(claim.clone()).or_default().insert(claimant.clone());
+        self.visits.inc();
+        self.index().wait(Arc::new(claim.clone()), claimant);
     }
 
     /// The resources waiting for the claim, to be woken now: this one was renamed or written to.
     pub fn take_waiting(&self, claim: &Claim, freed_by: &Claimant) -> HashSet<Address> {
+        self.visits.inc();
         self.index().take_waiting(claim, freed_by)
     }
 
     /// Gives up everything this resource holds and waits for; returns who waited for it.
     pub fn release(&self, uid: &str) -> HashSet<Address> {
-        self.index().waiting.retain(|_, waiting| {
-            waiting.retain(|claimant| claimant.uid != uid);
-            !waiting.is_empty()
-        });
+        self.index().leave(uid);
         self.release_where(uid, |_| true)
     }
 
     /// Gives up what this resource holds and is so; returns who waited for it.
     pub fn release_where(&self, uid: &str, is_so: impl Fn(&Claim) -> bool) -> HashSet<Address> {
         let mut index = self.index();
-        let mut freed = Vec::new();
-        index.holders.retain(|claim, holders| {
-            if holders.iter().any(|holder| holder.uid == uid) && is_so(claim) {
-                freed
-                    .extend(holders.extract_if(.., |holder| holder.uid == uid).map(|by| (claim.clone(), by)));
-            }
-            !holders.is_empty()
+        let freed = index.give_up(uid, |claim| {
+            self.visits.inc();
+            is_so(claim)
         });
+        index.dismiss(uid);
         freed.iter().flat_map(|(claim, by)| index.take_waiting(claim, by)).collect()
     }
 

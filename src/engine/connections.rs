@@ -15,8 +15,7 @@ use super::caps;
 use super::credentials::{SecretCredential, Vault};
 use super::fault::Fault;
 use super::session::{Parts, Session};
-use super::sources::{Source, Sources, reads};
-use super::status::Readiness;
+use super::sources::Sources;
 use super::stores::Stores;
 use super::watched::{Watched, all};
 use crate::api::connection::{AccessGrant, ConnectionStatus, Endpoint, RateLimit};
@@ -212,11 +211,6 @@ impl Connections {
         self.sessions().iter().map(|(key, session)| (key.clone(), session.gate().budget())).collect()
     }
 
-    /// The kind and the readiness of every connection.
-    pub fn readiness(&self) -> Vec<(&'static str, Readiness)> {
-        self.stores.readiness()
-    }
-
     fn find(&self, key: &ConnectionKey) -> Result<Option<Found>, Fault> {
         match key.kind {
             ConnectionKind::Connection => {
@@ -307,13 +301,18 @@ impl Connections {
 
     /// Where the connection's Secrets and ConfigMaps are.
     pub fn vault(&self, key: &ConnectionKey) -> Vault {
-        let namespace = match key.kind {
-            ConnectionKind::Connection => key.namespace.clone(),
-            ConnectionKind::ClusterConnection => self.site.namespace.clone(),
-        };
+        let namespace = self.home(key);
         // Who may write a connection there is trusted with its Secrets.
         let trusted = namespace == self.site.namespace;
-        Vault { trusted, ..self.vault_of(&namespace) }
+        Vault { trusted, ..self.vault_of(namespace) }
+    }
+
+    /// The namespace of the connection's Secrets and ConfigMaps.
+    pub fn home<'a>(&'a self, key: &'a ConnectionKey) -> &'a str {
+        match key.kind {
+            ConnectionKind::Connection => &key.namespace,
+            ConnectionKind::ClusterConnection => &self.site.namespace,
+        }
     }
 
     /// The Secrets with the label and the ConfigMaps of a namespace.
@@ -326,30 +325,6 @@ impl Connections {
     /// Where it is told what is read.
     pub fn sources(&self) -> &Sources {
         &self.sources
-    }
-
-    /// Is there any `Connection` in the namespace?
-    pub fn any_in(&self, namespace: &str) -> bool {
-        let is_there = |c: &DeserializeGuard<_>| c.namespace().as_deref() == Some(namespace);
-        self.stores.namespaced.iter().any(|watched| watched.store.find(is_there).is_some())
-    }
-
-    /// The connections that read this Secret or ConfigMap.
-    pub fn using(&self, source: Source<'_>) -> Vec<ConnectionKey> {
-        let Source { kind, namespace, name } = source;
-        let namespaced = self.stores.namespaced.iter().flat_map(|watched| watched.store.state());
-        let own = namespaced.filter(|c| {
-            c.namespace().as_deref() == Some(namespace)
-                && c.0.as_ref().is_ok_and(|c| reads(&c.spec.endpoint, kind, name))
-        });
-        let shared = self.stores.cluster.store.state().into_iter().filter(|c| {
-            namespace == self.site.namespace
-                && c.0.as_ref().is_ok_and(|c| reads(&c.spec.endpoint, kind, name))
-        });
-        let key = |kind, namespace: &str, name| ConnectionKey { kind, namespace: namespace.into(), name };
-        own.map(|c| key(ConnectionKind::Connection, namespace, c.name_any()))
-            .chain(shared.map(|c| key(ConnectionKind::ClusterConnection, "", c.name_any())))
-            .collect()
     }
 
     fn sessions(&self) -> std::sync::MutexGuard<'_, HashMap<ConnectionKey, Arc<Session>>> {

@@ -22,12 +22,13 @@ use super::attend::attend;
 use super::claims::Claimant;
 use super::directory::Stores;
 use super::fault::Fault;
+use super::index::Facts;
 use super::kind::{Kind, Scope};
 use super::needs;
 use super::references::ORGANIZATION;
 use super::run::Run;
 use super::watched::{Feed, Watched, all, watched};
-use super::{Config, Engine, malformed, reconcile};
+use super::{Config, Engine, Having, malformed, reconcile};
 use crate::api::{ConditionType, FINALIZER, ManagementPolicy, annotation};
 use crate::runtime::admin::Readiness;
 use crate::runtime::kubernetes::Watching;
@@ -136,12 +137,15 @@ struct Followed<K: Kind> {
     engine: Arc<Engine>,
     readers: Vec<Watched<Guarded<K>>>,
     claims_known: OnceCell<()>,
-    homes: Mutex<HashMap<Address, Home>>,
+    homes: Mutex<HashMap<Address, (Home, Title)>>,
     stop: CancellationToken,
 }
 
 /// What those who live in an organization, or wait to, need to know of its resource: the id, and whether it is ready.
 type Home = (Option<String>, bool);
+
+/// What an organization was called last, for those who name it so.
+type Title = Option<String>;
 
 impl<K: Kind> Followed<K> {
     async fn handle(self: Arc<Self>, object: Arc<Guarded<K>>) -> Result<Action, Infallible> {
@@ -216,18 +220,25 @@ impl<K: Kind> Followed<K> {
     fn heard(&self, event: &watcher::Event<Guarded<K>>) {
         match event {
             watcher::Event::Apply(object) => {
-                self.tell_inhabitants(object, true);
+                self.note(object);
                 self.tell_connection(object);
             }
+            watcher::Event::InitApply(object) => self.note(object),
             watcher::Event::Delete(object) => {
+                let left = self.engine.index.remove(object.meta().uid.as_deref().unwrap_or_default());
                 self.tell_inhabitants(object, false);
                 gone(&self.engine, object);
+                left.iter().for_each(|key| leave(&self.engine, key));
             }
-            watcher::Event::InitDone => {
-                self.all().iter().for_each(|object| self.tell_inhabitants(object, true));
-            }
-            watcher::Event::Init | watcher::Event::InitApply(_) => {}
+            watcher::Event::Init | watcher::Event::InitDone => {}
         }
+    }
+
+    /// Keeps the index, and tells who depends on what changed.
+    fn note(&self, object: &Guarded<K>) {
+        let left = self.engine.index.put(Facts::of::<K>(object));
+        left.iter().for_each(|key| leave(&self.engine, key));
+        self.tell_inhabitants(object, true);
     }
 
     /// Wakes the connection that does not tell yet what this resource is denied.
@@ -241,7 +252,8 @@ impl<K: Kind> Followed<K> {
         }
     }
 
-    /// Wakes who lives in an organization, or waits to, when it comes or goes, or becomes ready or not.
+    /// Wakes who lives in an organization, or waits to, when it comes or goes, or becomes ready or not; and who names it
+    /// so, when it is called otherwise than before.
     fn tell_inhabitants(&self, object: &Guarded<K>, is_there: bool) {
         if K::SCOPE == Scope::Organization {
             return;
@@ -251,38 +263,50 @@ impl<K: Kind> Followed<K> {
         let status = parsed.and_then(|object| object.status()).map(|status| &status.common);
         let id = status.and_then(|status| status.id.clone());
         let ready = status.and_then(|status| ConditionType::Ready.find(&status.conditions));
-        let home = (id.clone(), ready.is_some_and(|ready| ready.status == "True"));
+        let is_ready = ready.is_some_and(|ready| ready.status == "True");
+        let settled = is_ready && status.and_then(|s| s.observed_generation) == object.meta().generation;
+        let title = parsed.filter(|_| settled).and_then(K::object_name);
+        let home = (id.clone(), is_ready);
         let mut homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = match is_there {
-            true => homes.insert(address.clone(), home.clone()),
-            false => homes.remove(&address).and(None),
-        };
+        let known = homes.remove(&address).filter(|_| is_there);
+        let (known, called) = known.map_or((None, None), |(home, title)| (Some(home), title));
+        let title = title.or_else(|| called.clone());
+        if is_there {
+            homes.insert(address.clone(), (home.clone(), title.clone()));
+        }
         drop(homes);
         if known != Some(home) {
             let owner = parsed.map_or_else(|| malformed::claimant::<K>(object.meta(), None), Claimant::of);
             let instance = status.and_then(|status| status.instance.as_deref());
             self.engine.wake_inhabitants(&owner, id.as_deref(), instance);
         }
+        if let Some(name) = title.filter(|title| Some(title) != called.as_ref()) {
+            let named = Having::Named { namespace: &address.namespace, name: &name };
+            self.engine.wakes.wake(self.engine.resources(named));
+        }
     }
 }
 
-/// A resource that is gone holds nothing any more; its connection and its organization may have waited for that.
+/// A resource that is gone holds nothing any more; its organization may have waited for that.
 fn gone<K: Kind>(engine: &Engine, object: &Guarded<K>) {
     engine.forget(object.meta().uid.as_deref().unwrap_or_default());
     engine.connections.admissions().forget(&Address::of::<K>(object));
     let Ok(object) = &object.0 else { return };
     let namespace = object.namespace().unwrap_or_default();
-    let key = ConnectionKey::of(&object.management().connection_ref, &namespace);
-    // While others use it, it has nothing to do: who comes and goes must not make it call.
-    if !engine.is_used(&key) {
-        engine.wakes.wake([key.address()]);
-    }
     if let Some(status) = object.status() {
         engine.wake_owner(&Claimant::of(object), &status.common);
     }
     let reference = object.organization().and_then(|selector| selector.r#ref.as_ref());
     engine.wakes.wake(reference.map(|r| Address { kind: ORGANIZATION, namespace, name: r.name.clone() }));
-    engine.close_unused(&key);
+}
+
+/// Tells a connection that its last user left it. While others use it, it has nothing to do: who comes and goes must not
+/// make it call.
+fn leave(engine: &Engine, key: &ConnectionKey) {
+    if !engine.is_used(key) {
+        engine.wakes.wake([key.address()]);
+    }
+    engine.close_unused(key);
 }
 
 /// What a person can change and must be answered to; our own writes are not among it.

@@ -52,6 +52,11 @@ impl Directories {
         look(&self.state().known)
     }
 
+    /// Is it one of the kinds, and not known?
+    pub(super) fn lacks(&self, kind: &'static str) -> bool {
+        self.kinds.contains(&kind) && !self.state().known.contains_key(kind)
+    }
+
     /// Are all kinds known?
     pub(super) fn is_complete(&self) -> bool {
         missing(&self.kinds, &self.state().known).is_empty()
@@ -107,32 +112,12 @@ fn missing(kinds: &[&'static str], known: &Known) -> Vec<&'static str> {
 mod tests {
     use super::*;
     use crate::api::CommonStatus;
-    use crate::engine::Having;
-    use crate::engine::address::ConnectionKey;
-    use crate::engine::needs::Need;
-    use crate::engine::status::Readiness;
 
     struct Empty;
 
     impl Directory for Empty {
-        fn list(&self, _: Having<'_>) -> Vec<Address> {
-            Vec::new()
-        }
-
-        fn has_any(&self, _: Having<'_>) -> bool {
-            false
-        }
-
         fn status(&self, _: &Address) -> Option<CommonStatus> {
             None
-        }
-
-        fn readiness(&self) -> Vec<(&'static str, Readiness)> {
-            Vec::new()
-        }
-
-        fn needs(&self, _: &ConnectionKey) -> Vec<Need> {
-            Vec::new()
         }
     }
 

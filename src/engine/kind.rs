@@ -82,7 +82,7 @@ pub enum Verb {
 }
 
 /// A permission that a kind needs, and who has it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Permission {
     /// ZITADEL's name of it.
     pub name: &'static str,
@@ -168,9 +168,13 @@ pub trait Kind:
         desired
     }
 
-    /// Whether the spec takes a value from this Secret or ConfigMap of its namespace.
-    fn reads(&self, _kind: SourceKind, _name: &str) -> bool {
-        false
+    /// The Secrets and ConfigMaps of its namespace that the spec takes values from.
+    fn sources(&self) -> Vec<(SourceKind, &str)> {
+        Vec::new()
+    }
+    /// The name that its object is to have in ZITADEL, where others name it by that.
+    fn object_name(&self) -> Option<String> {
+        None
     }
     /// The parts that the spec names.
     fn parts(_desired: &Self::Desired) -> BTreeSet<String> {

@@ -26,6 +26,9 @@ const REVISION: &str = match option_env!("ZITADEL_OPERATOR_REVISION") {
 
 type Count<L> = Family<L, Counter<u64, AtomicU64>>;
 
+/// How many entries of an index were looked at.
+pub type Visits = Counter<u64, AtomicU64>;
+
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, PartialOrd, Ord, EncodeLabelSet)]
 pub(super) struct ByController {
     pub(super) controller: &'static str,
@@ -59,6 +62,8 @@ struct Build {
 pub struct Metrics {
     /// What the client of ZITADEL counts.
     pub zitadel: zitadel::Metrics,
+    /// What it cost to find resources and claims; not shown.
+    pub visits: Visits,
     reconciles: Count<ByResult>,
     reasons: Count<ByReason>,
     errors: Count<ByController>,
@@ -77,6 +82,7 @@ impl Default for Metrics {
     fn default() -> Self {
         Self {
             zitadel: zitadel::Metrics::default(),
+            visits: Visits::default(),
             reconciles: Family::default(),
             reasons: Family::default(),
             errors: Family::default(),

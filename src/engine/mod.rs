@@ -19,6 +19,7 @@ pub mod events;
 mod explain;
 pub mod fault;
 pub mod fence;
+pub mod index;
 pub mod kind;
 pub mod malformed;
 pub mod memo;
@@ -55,9 +56,10 @@ use address::{Address, ConnectionKey};
 use backoff::{Backoff, Delays};
 use claims::{Claimant, Claims};
 use connections::Connections;
-use directories::{Directories, Known};
+use directories::Directories;
 use events::Events;
 use fault::Fault;
+use index::Index;
 use memo::Memo;
 use metrics::Metrics;
 use needs::Need;
@@ -138,8 +140,29 @@ pub enum Having<'a> {
     Connection(&'a ConnectionKey),
     /// They are in this namespace.
     Namespace(&'a str),
-    /// They take a value from this Secret or ConfigMap.
+    /// They are in this namespace and use this connection.
+    Using {
+        /// The namespace.
+        namespace: &'a str,
+        /// The connection.
+        connection: &'a ConnectionKey,
+    },
+    /// They take a value, or a connection its credential, from this Secret or ConfigMap.
     Source(Source<'a>),
+    /// They are in this namespace, and name their organization so, compared without case.
+    Named {
+        /// The namespace.
+        namespace: &'a str,
+        /// The name of the organization.
+        name: &'a str,
+    },
+    /// They are in this namespace, and are of an organization that is to be called so, compared without case.
+    Called {
+        /// The namespace.
+        namespace: &'a str,
+        /// The name of the organization.
+        name: &'a str,
+    },
     /// They live in an organization: bound to it, or pointing at the `Organization` that owns it.
     Organization {
         /// The `Organization`.
@@ -151,16 +174,8 @@ pub enum Having<'a> {
 
 /// The resources of a kind, as the cluster has them.
 pub trait Directory: Send + Sync {
-    /// Those that have this in common.
-    fn list(&self, having: Having<'_>) -> Vec<Address>;
-    /// Has any of them this in common?
-    fn has_any(&self, having: Having<'_>) -> bool;
     /// The status of one; `None` where there is no such resource.
     fn status(&self, address: &Address) -> Option<CommonStatus>;
-    /// The kind and the readiness of each.
-    fn readiness(&self) -> Vec<(&'static str, Readiness)>;
-    /// What those that use this connection need.
-    fn needs(&self, connection: &ConnectionKey) -> Vec<Need>;
 }
 
 /// Everything the controllers share.
@@ -171,6 +186,8 @@ pub struct Engine {
     pub config: Config,
     /// The connections and their sessions.
     pub connections: Connections,
+    /// What the cluster holds.
+    pub index: Index,
     /// Who owns what.
     pub claims: Claims,
     /// The wake channel.
@@ -211,7 +228,8 @@ impl Engine {
             config,
             wakes: connections.admissions().wakes(),
             connections,
-            claims: Claims::default(),
+            index: Index::new(metrics.visits.clone()),
+            claims: Claims::new(metrics.visits.clone()),
             memo: Memo::default(),
             metrics,
             namespaces,
@@ -233,26 +251,34 @@ impl Engine {
         }
     }
 
-    /// The resources of all kinds that have this in common.
+    /// The resources of all kinds that are known and have this in common.
     pub fn resources(&self, having: Having<'_>) -> Vec<Address> {
-        self.directories.read(|known| known.values().flat_map(|kind| kind.list(having)).collect())
+        let mut found = self.index.list(having);
+        self.directories.read(|known| found.retain(|address| known.contains_key(address.kind)));
+        found
     }
 
-    /// Does any resource that is known use the connection?
+    /// Does any resource that was seen use the connection?
     pub fn is_used(&self, key: &ConnectionKey) -> bool {
-        self.directories.read(|known| known.values().any(|kind| kind.has_any(Having::Connection(key))))
+        self.index.has_any(Having::Connection(key))
     }
 
     /// How many resources use a connection; `None` while not all kinds are known.
     pub fn users(&self, key: &ConnectionKey) -> Option<usize> {
-        self.directories.is_complete().then(|| self.resources(Having::Connection(key)).len())
+        self.directories.is_complete().then(|| self.index.users(key))
     }
 
     /// What the resources that use a connection need; `None` while not all kinds are known.
     pub fn needs(&self, key: &ConnectionKey) -> Option<Vec<Need>> {
-        let needs =
-            || self.directories.read(|known| known.values().flat_map(|kind| kind.needs(key)).collect());
-        self.directories.is_complete().then(needs)
+        self.directories.is_complete().then(|| self.index.needs(key))
+    }
+
+    /// The ids of organizations that are to be called so by resources of this namespace.
+    pub fn organizations_called(&self, namespace: &str, name: &str) -> Vec<String> {
+        let called = self.index.list(Having::Called { namespace, name }).into_iter();
+        self.directories.read(|known| {
+            called.filter_map(|address| known.get(address.kind)?.status(&address)?.id).collect()
+        })
     }
 
     /// The status of a resource of any kind, for `who` asks; `None` where there is no such resource.
@@ -264,11 +290,10 @@ impl Engine {
         Ok(self.directories.read(|known| known.get(address.kind)?.status(address)))
     }
 
-    /// The kind and the readiness of every resource and connection that is known.
-    pub fn readiness(&self) -> Vec<(&'static str, Readiness)> {
-        let resources = |known: &Known| known.values().flat_map(|kind| kind.readiness()).collect();
-        let mut readiness: Vec<_> = self.directories.read(resources);
-        readiness.extend(self.connections.readiness());
+    /// Kind and readiness of the connections and of the resources whose kind is known, and how many are so.
+    pub fn readiness(&self) -> Vec<((&'static str, Readiness), usize)> {
+        let mut readiness = self.index.readiness();
+        readiness.retain(|((kind, _), _)| !self.directories.lacks(kind));
         readiness
     }
 

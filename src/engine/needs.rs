@@ -30,25 +30,36 @@ pub struct Need {
 }
 
 /// What one resource needs: where, and what for.
-pub type Use = (Place, Vec<Verb>);
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Use {
+    /// Its kind.
+    pub kind: &'static str,
+    /// Where.
+    pub place: Place,
+    /// What is done to it.
+    pub verbs: Vec<Verb>,
+    /// What its kind needs for each.
+    pub permissions: &'static [Permission],
+}
 
-/// The needs of a kind's resources that are used so.
-pub fn of<K: Kind>(uses: impl IntoIterator<Item = Use>) -> Vec<Need> {
-    let mut places: BTreeMap<Place, BTreeSet<Verb>> = BTreeMap::new();
-    for (place, verbs) in uses {
-        places.entry(place).or_default().extend(verbs);
+/// The needs of resources that are used so.
+pub fn of<'a>(uses: impl IntoIterator<Item = &'a Use>) -> Vec<Need> {
+    let mut places: BTreeMap<(&str, &Place), (&Use, BTreeSet<Verb>)> = BTreeMap::new();
+    for one in uses {
+        let place = places.entry((one.kind, &one.place)).or_insert((one, BTreeSet::new()));
+        place.1.extend(&one.verbs);
     }
-    let need = |(place, verbs): (_, BTreeSet<Verb>)| {
-        let permissions = K::PERMISSIONS.iter().filter(|permission| verbs.contains(&permission.verb));
-        Need { kind: K::KIND, place, permissions: permissions.collect() }
+    let need = |(one, verbs): (&Use, BTreeSet<Verb>)| {
+        let permissions = one.permissions.iter().filter(|permission| verbs.contains(&permission.verb));
+        Need { kind: one.kind, place: one.place.clone(), permissions: permissions.collect() }
     };
-    places.into_iter().map(need).collect()
+    places.into_values().map(need).collect()
 }
 
 /// The use of this resource; `None` while it was not let into an organization: nothing is asked on behalf of who has
 /// no access.
 pub fn use_of<K: Kind>(object: &K) -> Option<Use> {
-    Some((place(object)?, verbs(object)))
+    Some(Use { kind: K::KIND, place: place(object)?, verbs: verbs(object), permissions: K::PERMISSIONS })
 }
 
 fn place<K: Kind>(object: &K) -> Option<Place> {

@@ -196,7 +196,7 @@ impl<K: Kind> Run<'_, K> {
         else {
             return Ok(false);
         };
-        let through_this = self.engine.resources(Having::Connection(&self.key)).contains(&owner.address);
+        let through_this = self.engine.index.uses(&self.key, &owner);
         let created = |status: CommonStatus| status.origin == Some(Origin::Created);
         Ok(through_this && self.status_of(&owner.address).await?.is_some_and(created))
     }
@@ -243,18 +243,22 @@ impl<K: Kind> Run<'_, K> {
         }
     }
 
-    /// The resources that live in the organization this resource owns.
-    pub(super) fn dependents(&self) -> Vec<Address> {
+    /// Does any resource live in the organization this resource owns?
+    pub(super) fn has_dependents(&self) -> bool {
+        self.of_dependents(|having| self.engine.index.has_any(having))
+    }
+
+    fn of_dependents<T>(&self, ask: impl FnOnce(Having<'_>) -> T) -> T {
         let mut instances = self.engine.connections.previous_instances(&self.key);
         instances.extend(self.bond.instance.clone());
         let place = self.bond.id.as_deref().map(|id| Place { id, instances: &instances });
-        self.engine.resources(Having::Organization { owner: &self.claimant(), place })
+        ask(Having::Organization { owner: &self.claimant(), place })
     }
 
     /// Names some of this namespace, so that the message has room for its remedy; other namespaces are none of a tenant's business.
     pub(super) fn describe_dependents(&self) -> String {
         let (mut near, far): (Vec<_>, Vec<_>) = self
-            .dependents()
+            .of_dependents(|having| self.engine.resources(having))
             .into_iter()
             .partition(|dependent| dependent.namespace == self.handle.address.namespace);
         near.sort();

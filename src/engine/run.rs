@@ -143,7 +143,7 @@ impl<'a, K: Kind> Run<'a, K> {
             searched: self.searched,
             adopt_by_name: self.object.adoption() == AdoptionPolicy::ByName,
             recreate: self.object.recreates(),
-            in_use: K::SCOPE == Scope::Instance && self.is_deleting() && !self.dependents().is_empty(),
+            in_use: K::SCOPE == Scope::Instance && self.is_deleting() && self.has_dependents(),
         }
     }
 

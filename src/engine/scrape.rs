@@ -105,8 +105,8 @@ fn show<L: EncodeLabelSet>(
 
 fn resources(engine: &Engine) -> Gauges<ByReadiness> {
     let mut gauges = Gauges::new();
-    for (kind, Readiness { ready, reason }) in engine.readiness() {
-        *gauges.entry(ByReadiness { kind, ready, reason }).or_default() += 1;
+    for ((kind, Readiness { ready, reason }), many) in engine.readiness() {
+        gauges.insert(ByReadiness { kind, ready, reason }, i64::try_from(many).unwrap_or(i64::MAX));
     }
     gauges
 }

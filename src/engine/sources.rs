@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Engine, Having};
 use crate::api::ALLOW_LABEL;
-use crate::api::connection::{CaBundle, Endpoint};
+use crate::api::connection::Endpoint;
 use crate::runtime::kubernetes::{Pauses, Watching};
 
 /// A namespace that refused is asked again no sooner; one that nobody uses is followed for so long.
@@ -256,32 +256,27 @@ fn is_refused(error: &watcher::Error) -> bool {
 impl Engine {
     fn wake_users(&self, source: Source<'_>) {
         tracing::debug!(?source, "changed");
-        self.wakes.wake(self.resources(Having::Source(source)));
-        self.wakes.wake(self.connections.using(source).iter().map(super::address::ConnectionKey::address));
+        self.wakes.wake(self.index.list(Having::Source(source)));
     }
 
     fn reads_in(&self, place: &Place) -> bool {
-        let namespace = &place.namespace;
-        place.trusted
-            || self.connections.any_in(namespace)
-            || !self.resources(Having::Namespace(namespace)).is_empty()
+        place.trusted || self.index.has_any(Having::Namespace(&place.namespace))
     }
 }
 
-/// Does the connection read this, where its Secrets are in the same namespace?
-pub(super) fn reads(endpoint: &Endpoint, kind: SourceKind, name: &str) -> bool {
+/// The Secrets and ConfigMaps that a connection reads, all of one namespace.
+pub(super) fn of(endpoint: &Endpoint) -> Vec<(SourceKind, &str)> {
     let Endpoint { personal_access_token, jwt_profile, client_credentials, ca_bundle, .. } = endpoint;
-    let CaBundle { secret_key_ref, config_map_key_ref, .. } = ca_bundle.clone().unwrap_or_default();
-    let names = match kind {
-        SourceKind::ConfigMap => vec![config_map_key_ref.map(|reference| reference.name)],
-        SourceKind::Secret => vec![
-            personal_access_token.as_ref().map(|secret| secret.name.clone()),
-            jwt_profile.as_ref().map(|secret| secret.name.clone()),
-            client_credentials.as_ref().map(|secret| secret.name.clone()),
-            secret_key_ref.map(|reference| reference.name),
-        ],
-    };
-    names.into_iter().flatten().any(|used| used == name)
+    let bundle = ca_bundle.as_ref();
+    let secrets = [
+        personal_access_token.as_ref().map(|secret| &secret.name),
+        jwt_profile.as_ref().map(|secret| &secret.name),
+        client_credentials.as_ref().map(|secret| &secret.name),
+        bundle.and_then(|bundle| bundle.secret_key_ref.as_ref()).map(|reference| &reference.name),
+    ];
+    let map = bundle.and_then(|bundle| bundle.config_map_key_ref.as_ref()).map(|reference| &reference.name);
+    let secrets = secrets.into_iter().flatten().map(|name| (SourceKind::Secret, name.as_str()));
+    secrets.chain(map.map(|name| (SourceKind::ConfigMap, name.as_str()))).collect()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::api::{ConditionType, Reason};
 use crate::runtime::ambient;
 
 /// The `Ready` condition of a resource, in words of which there are few.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Readiness {
     /// `True`, `False` or `Unknown`.
     pub ready: &'static str,

@@ -24,6 +24,8 @@ use crate::engine::attend::attend;
 use crate::engine::conclusion::{Conclusion, How};
 use crate::engine::controller::{unfailing, until_idle};
 use crate::engine::fault::Pace;
+use crate::engine::index::Facts;
+use crate::engine::status::Readiness as State;
 use crate::engine::watched::{Feed, Watched};
 use crate::engine::{Engine, malformed};
 use crate::runtime::admin::Readiness;
@@ -95,7 +97,7 @@ pub async fn follow<K: AnyConnection>(
     let (told, failing, leadership) = (engine.clone(), engine.clone(), engine.leadership.clone());
     let applied = feed
         .follow(api, Watching::Resources.config(), leadership)
-        .inspect_ok(move |event| gone(&told, event))
+        .inspect_ok(move |event| heard(&told, event))
         .inspect_err(move |error| failing.watch_failed(K::NAME, error))
         .applied_objects()
         .predicate_filter(wants_attention::<K>, PredicateConfig::default())
@@ -125,15 +127,35 @@ pub async fn follow<K: AnyConnection>(
     future::join(controller, announce).await;
 }
 
-/// A connection that is gone leaves its session to those who still need it to go themselves, else to nobody.
-fn gone<K: AnyConnection>(engine: &Engine, event: &watcher::Event<DeserializeGuard<K>>) {
-    if let watcher::Event::Delete(object) = event {
+/// Keeps the index. A connection that is gone leaves its session to those who still need it to go themselves, else to
+/// nobody.
+fn heard<K: AnyConnection>(engine: &Engine, event: &watcher::Event<DeserializeGuard<K>>) {
+    use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
+    let key = |object: &DeserializeGuard<K>| {
         let namespace = object.namespace().unwrap_or_default();
-        let key = ConnectionKey { kind: K::KIND, namespace, name: object.name_any() };
-        engine.forget(object.meta().uid.as_deref().unwrap_or_default());
-        engine.connections.admissions().forget(&key.address());
-        engine.close_unused(&key);
+        ConnectionKey { kind: K::KIND, namespace, name: object.name_any() }
+    };
+    match event {
+        Apply(object) | InitApply(object) => {
+            engine.index.put(facts(engine, &key(object), object));
+        }
+        Delete(object) => {
+            let (key, uid) = (key(object), object.meta().uid.as_deref().unwrap_or_default());
+            engine.index.remove(uid);
+            engine.forget(uid);
+            engine.connections.admissions().forget(&key.address());
+            engine.close_unused(&key);
+        }
+        Init | InitDone => {}
     }
+}
+
+fn facts<K: AnyConnection>(engine: &Engine, key: &ConnectionKey, object: &DeserializeGuard<K>) -> Facts {
+    let parsed = object.0.as_ref().ok();
+    let conditions = |connection: &K| connection.status().map(|status| status.conditions.clone());
+    let readiness = parsed.map_or(State::MALFORMED, |c| State::of(&conditions(c).unwrap_or_default()));
+    let read = (engine.connections.home(key), parsed.map(K::endpoint));
+    Facts::of_connection(key, object.uid().unwrap_or_default(), read, readiness)
 }
 
 fn wants_attention<K: AnyConnection>(object: &DeserializeGuard<K>) -> Option<u64> {

@@ -56,13 +56,13 @@ impl Kind for OrgMetadata {
         Ok(desired)
     }
 
-    fn reads(&self, kind: SourceKind, name: &str) -> bool {
+    fn sources(&self) -> Vec<(SourceKind, &str)> {
         let sources = self.spec.entries.iter().filter_map(|entry| entry.value_from.as_ref());
-        let references = sources.map(|source| match kind {
-            SourceKind::Secret => source.secret_key_ref.as_ref(),
-            SourceKind::ConfigMap => source.config_map_key_ref.as_ref(),
+        let references = sources.flat_map(|source| {
+            let secret = source.secret_key_ref.iter().map(|reference| (SourceKind::Secret, reference));
+            secret.chain(source.config_map_key_ref.iter().map(|reference| (SourceKind::ConfigMap, reference)))
         });
-        references.flatten().any(|reference| reference.name == name)
+        references.map(|(kind, reference)| (kind, reference.name.as_str())).collect()
     }
 
     fn parts(desired: &Desired) -> BTreeSet<String> {

@@ -59,8 +59,12 @@ impl Kind for Organization {
         asked.is_some() && asked == bound
     }
 
+    fn object_name(&self) -> Option<String> {
+        Some(self.spec.name.clone().unwrap_or_else(|| self.name_any()))
+    }
+
     async fn desire(&self, _: &mut Values) -> Result<Desired, Fault> {
-        let name = valid_name("organization", self.spec.name.clone().unwrap_or_else(|| self.name_any()))?;
+        let name = valid_name("organization", self.object_name().unwrap_or_default())?;
         if name.trim() != name {
             // ZITADEL would cut them off, and the name would differ for ever.
             return Err(Fault::Blocked {

@@ -1,0 +1,217 @@
+//! What the cluster holds, indexed, so that nobody looks at everything to find something.
+//!
+//! Guarantees: it has what the watches have passed on so far, and costs a look as much as what is found there. An entry
+//! is replaced as a whole when its resource changes, and goes with it; a relist tells what went as a watch does.
+
+mod facts;
+mod relation;
+
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Having;
+use super::address::{Address, ConnectionKey};
+use super::claims::Claimant;
+use super::metrics::Visits;
+use super::needs::{self, Need, Use};
+use super::status::Readiness;
+pub use facts::Facts;
+use relation::Relation;
+
+/// The resources of all kinds, and the connections.
+#[derive(Default)]
+pub struct Index {
+    state: Mutex<State>,
+    visits: Visits,
+}
+
+#[derive(Default)]
+struct State {
+    /// By UID.
+    entries: HashMap<String, Entry>,
+    related: HashMap<Arc<Relation>, BTreeSet<Arc<Claimant>>>,
+    /// What the users of each connection need, and how many need the very same.
+    uses: HashMap<ConnectionKey, Tally<Arc<Use>>>,
+    readiness: Tally<(&'static str, Readiness)>,
+}
+
+struct Entry {
+    who: Arc<Claimant>,
+    relations: Box<[Arc<Relation>]>,
+    uses: Option<Arc<Use>>,
+    readiness: Readiness,
+}
+
+impl Entry {
+    fn connection(&self) -> Option<&ConnectionKey> {
+        self.relations.iter().find_map(|relation| match &**relation {
+            Relation::Connection(key) => Some(key),
+            _ => None,
+        })
+    }
+}
+
+impl Index {
+    /// An empty one that counts here what it looks at.
+    pub fn new(visits: Visits) -> Self {
+        Self { state: Mutex::default(), visits }
+    }
+
+    /// A resource as it is now; answers the connection that it used before and uses no more.
+    pub fn put(&self, facts: Facts) -> Option<ConnectionKey> {
+        let mut state = self.state();
+        let before = state.take(&facts.who.uid);
+        let now = state.enter(facts);
+        before.filter(|before| now.as_ref() != Some(before))
+    }
+
+    /// The resource with this UID is gone; answers the connection that it used.
+    pub fn remove(&self, uid: &str) -> Option<ConnectionKey> {
+        self.state().take(uid)
+    }
+
+    /// Those that have this in common.
+    pub fn list(&self, having: Having<'_>) -> Vec<Address> {
+        let state = self.state();
+        let found: BTreeSet<_> = self.having(&state, having).collect();
+        found.into_iter().map(|claimant| claimant.address.clone()).collect()
+    }
+
+    /// Has any of them this in common?
+    pub fn has_any(&self, having: Having<'_>) -> bool {
+        self.having(&self.state(), having).next().is_some()
+    }
+
+    /// How many use this connection, or may once they parse.
+    pub fn users(&self, key: &ConnectionKey) -> usize {
+        let (state, relations) = (self.state(), Relation::of(Having::Connection(key)));
+        relations.iter().filter_map(|relation| state.related.get(relation)).map(BTreeSet::len).sum()
+    }
+
+    /// Does this very resource use the connection?
+    pub fn uses(&self, key: &ConnectionKey, who: &Claimant) -> bool {
+        let state = self.state();
+        let users = state.related.get(&Relation::Connection(key.clone()));
+        self.visits.inc();
+        users.is_some_and(|users| users.contains(who))
+    }
+
+    /// What those that use this connection need.
+    pub fn needs(&self, key: &ConnectionKey) -> Vec<Need> {
+        let state = self.state();
+        let uses = state.uses.get(key).into_iter().flat_map(Tally::keys);
+        needs::of(uses.map(|one| &**one).inspect(|_| {
+            self.visits.inc();
+        }))
+    }
+
+    /// Kind and readiness, and how many of a kind are so.
+    pub fn readiness(&self) -> Vec<((&'static str, Readiness), usize)> {
+        self.state().readiness.0.iter().map(|(so, many)| (*so, *many)).collect()
+    }
+
+    fn having<'a>(&self, state: &'a State, having: Having<'a>) -> impl Iterator<Item = &'a Arc<Claimant>> {
+        let related = Relation::of(having).into_iter().filter_map(|relation| state.related.get(&relation));
+        let visits = self.visits.clone();
+        let users = match having {
+            Having::Using { connection, .. } => state.related.get(&Relation::Connection(connection.clone())),
+            _ => None,
+        };
+        related.flatten().filter(move |claimant| {
+            visits.inc();
+            match having {
+                Having::Organization { owner, .. } => owner.houses(claimant),
+                Having::Using { .. } => users.is_some_and(|users| users.contains(*claimant)),
+                _ => true,
+            }
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn enter(&mut self, facts: Facts) -> Option<ConnectionKey> {
+        let Facts { who, relations, uses, readiness } = facts;
+        let who = Arc::new(who);
+        let relations: Box<[_]> =
+            relations.into_iter().map(|relation| shared(&self.related, relation)).collect();
+        for relation in &relations {
+            self.related.entry(relation.clone()).or_default().insert(who.clone());
+        }
+        let mut entry = Entry { who: who.clone(), relations, uses: None, readiness };
+        let connection = entry.connection().cloned();
+        if let (Some(key), Some(uses)) = (&connection, uses) {
+            entry.uses = Some(self.uses.entry(key.clone()).or_default().add(Arc::new(uses)));
+        }
+        self.readiness.add((who.address.kind, readiness));
+        self.entries.insert(who.uid.clone(), entry);
+        connection
+    }
+
+    fn take(&mut self, uid: &str) -> Option<ConnectionKey> {
+        let entry = self.entries.remove(uid)?;
+        for relation in &entry.relations {
+            if let Some(related) = self.related.get_mut(relation) {
+                related.remove(&entry.who);
+                if related.is_empty() {
+                    self.related.remove(relation);
+                }
+            }
+        }
+        self.readiness.subtract(&(entry.who.address.kind, entry.readiness));
+        let key = entry.connection()?;
+        if let (Some(uses), Some(tally)) = (&entry.uses, self.uses.get_mut(key)) {
+            tally.subtract(uses);
+            if tally.0.is_empty() {
+                self.uses.remove(key);
+            }
+        }
+        Some(key.clone())
+    }
+}
+
+/// The same relation as others have it, so that it is kept once.
+fn shared<T>(related: &HashMap<Arc<Relation>, T>, relation: Relation) -> Arc<Relation> {
+    related.get_key_value(&relation).map_or_else(|| Arc::new(relation), |(known, _)| known.clone())
+}
+
+/// How many there are of each.
+struct Tally<T>(BTreeMap<T, usize>);
+
+impl<T> Default for Tally<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<T: Ord + Clone> Tally<T> {
+    /// One more; answers it as it is kept.
+    fn add(&mut self, one: T) -> T {
+        let known = self.0.get_key_value(&one).map_or(one, |(known, _)| known.clone());
+        *self.0.entry(known.clone()).or_default() += 1;
+        known
+    }
+
+    fn subtract<Q: Ord + ?Sized>(&mut self, one: &Q)
+    where
+        T: Borrow<Q>,
+    {
+        if let Some(many) = self.0.get_mut(one) {
+            *many -= 1;
+            if *many == 0 {
+                self.0.remove(one);
+            }
+        }
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &T> {
+        self.0.keys()
+    }
+}
+
+#[cfg(test)]
+mod tests;
