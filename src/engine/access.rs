@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{Selector, SelectorExt};
 
 use crate::api::connection::{AccessGrant, GrantedOrganization};
@@ -37,6 +38,13 @@ pub fn needs_name(access: &[AccessGrant], labels: &BTreeMap<String, String>) -> 
     selected(access, labels)
         .flat_map(|grant| &grant.organizations)
         .any(|organization| organization.name.is_some())
+}
+
+/// What the namespaces with these labels are granted, however they are selected.
+pub fn terms(access: &[AccessGrant], labels: &BTreeMap<String, String>) -> Vec<AccessGrant> {
+    let unselected =
+        |grant: &AccessGrant| AccessGrant { namespace_selector: LabelSelector::default(), ..grant.clone() };
+    selected(access, labels).map(unselected).collect()
 }
 
 fn selected<'a>(

@@ -14,7 +14,7 @@ use super::admission::{Admission, Admissions, Gate};
 use super::caps;
 use super::credentials::{SecretCredential, Vault};
 use super::fault::Fault;
-use super::session::{Parts, Session};
+use super::session::{Parts, Session, Terms};
 use super::sources::Sources;
 use super::stores::Stores;
 use super::watched::{Watched, all};
@@ -123,13 +123,14 @@ impl Connections {
         all(&self.stores.namespaced, Watched::warm).await && self.stores.cluster.warm().await
     }
 
-    /// The session of a connection, built anew when the connection changed.
+    /// The session of a connection, and the one that it took the place of just now where the connection changed. What was
+    /// learned stays as long as place and credential do.
     ///
     /// For a deletion the session in memory serves on after the connection or its Secret is gone.
     ///
     /// # Errors
     /// `ReferenceNotFound`, `InvalidSpec`, or what keeps its certificates from being read.
-    pub async fn session(&self, key: &ConnectionKey, deleting: bool) -> Result<Arc<Session>, Fault> {
+    pub async fn session(&self, key: &ConnectionKey, deleting: bool) -> Result<Opened, Fault> {
         let present = self.sessions().get(key).cloned();
         let found = match self.find(key) {
             Err(_) if deleting && present.is_some() => None,
@@ -139,10 +140,13 @@ impl Connections {
             (Some(found), Some(session))
                 if session.is_of(found.uid.as_deref(), &found.endpoint, found.access.as_deref()) =>
             {
-                Ok(session)
+                Ok((session, None))
+            }
+            (Some(found), Some(session)) if session.goes_as(found.uid.as_deref(), &found.endpoint) => {
+                Ok(self.install(session.under(self.terms(found.endpoint, found.access))))
             }
             (Some(found), _) => Ok(self.install(self.open(key, found).await?)),
-            (None, Some(session)) if deleting => Ok(session),
+            (None, Some(session)) if deleting => Ok((session, None)),
             (None, _) => Err(Fault::Waiting {
                 reason: Reason::ReferenceNotFound,
                 message: format!("{key} does not exist: create it, or correct spec.connectionRef"),
@@ -257,20 +261,22 @@ impl Connections {
             external_domain: endpoint.external_domain.clone(),
             deadline: CALL_DEADLINE,
         };
+        let terms = self.terms(endpoint, access);
+        let gate = self.gate(key, &terms.endpoint, terms.rate);
+        // A tenant's calls may wait for its own budget; nobody else may wait for them.
+        let locks = if tenant { Arc::default() } else { self.locks.clone() };
+        let source = Arc::new(SecretCredential { vault, endpoint: terms.endpoint.clone() });
+        let tokens = self.tokens.clone();
+        let client = Client::new(config, transport, source, gate.budget(), locks, tokens).map_err(invalid)?;
+        let (key, admissions) = (key.clone(), self.admissions.clone());
+        Ok(Session::new(Parts { key, uid, terms, certificates, admissions, gate }, client))
+    }
+
+    fn terms(&self, endpoint: Endpoint, access: Option<Vec<AccessGrant>>) -> Terms {
         let count = |n: i32| u32::try_from(n).unwrap_or(1);
         let RateLimit { requests_per_second, burst } = caps::capped(&endpoint.rate_limit, &self.config);
         let rate = Rate { requests_per_second: count(requests_per_second), burst: count(burst) };
-        let gate = self.gate(key, &endpoint, rate);
-        // A tenant's calls may wait for its own budget; nobody else may wait for them.
-        let locks = if tenant { Arc::default() } else { self.locks.clone() };
-        let source = Arc::new(SecretCredential { vault, endpoint: endpoint.clone() });
-        let tokens = self.tokens.clone();
-        let client = Client::new(config, transport, source, gate.budget(), locks, tokens).map_err(invalid)?;
-        let freshness = caps::resync(&endpoint, &self.config);
-        let admissions = self.admissions.clone();
-        let key = key.clone();
-        let parts = Parts { key, uid, endpoint, access, certificates, freshness, rate, admissions, gate };
-        Ok(Session::new(parts, client))
+        Terms { freshness: caps::resync(&endpoint, &self.config), endpoint, access, rate }
     }
 
     /// A connection that still goes to the same place goes on with what it spent there.
@@ -283,18 +289,18 @@ impl Connections {
     }
 
     /// Of two sessions built at once for the same spec the first stays, with what it learns.
-    fn install(&self, session: Session) -> Arc<Session> {
+    fn install(&self, session: Session) -> Opened {
         let mut sessions = self.sessions();
         match sessions.get(&session.key) {
             Some(present)
                 if present.is_of(session.uid.as_deref(), &session.endpoint, session.access.as_deref()) =>
             {
-                present.clone()
+                (present.clone(), None)
             }
             _ => {
                 let session = Arc::new(session);
-                replace(&mut sessions, session.clone());
-                session
+                let before = replace(&mut sessions, session.clone());
+                (session, before)
             }
         }
     }
@@ -332,16 +338,23 @@ impl Connections {
     }
 }
 
+/// A session, and the one before it that said otherwise.
+pub type Opened = (Arc<Session>, Option<Arc<Session>>);
+
 /// What both kinds of connection say.
 type Said<'a> = (Endpoint, Option<Vec<AccessGrant>>, Option<&'a ConnectionStatus>);
 
 /// What the one before allowed counts no more where it spent from another budget.
-fn replace(sessions: &mut HashMap<ConnectionKey, Arc<Session>>, session: Arc<Session>) {
+fn replace(
+    sessions: &mut HashMap<ConnectionKey, Arc<Session>>,
+    session: Arc<Session>,
+) -> Option<Arc<Session>> {
     let gate = session.gate();
     let before = sessions.insert(session.key.clone(), session);
-    if let Some(before) = before.filter(|before| !Arc::ptr_eq(&before.gate(), &gate)) {
+    if let Some(before) = before.iter().find(|before| !Arc::ptr_eq(&before.gate(), &gate)) {
         before.close();
     }
+    before
 }
 
 fn found<K: Resource>(

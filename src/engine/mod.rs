@@ -19,6 +19,7 @@ pub mod events;
 mod explain;
 pub mod fault;
 pub mod fence;
+mod grants;
 pub mod index;
 pub mod kind;
 pub mod malformed;

@@ -290,7 +290,7 @@ impl<'a, K: Kind> Run<'a, K> {
         if self.reach.is_some() {
             return Ok(self.observed != Observed::OtherInstance);
         }
-        let session = self.engine.connections.session(&self.key, self.is_deleting()).await?;
+        let session = self.engine.session(&self.key, self.is_deleting()).await?;
         if !self.is_deleting() {
             session.check_credential()?;
         }
@@ -305,7 +305,7 @@ impl<'a, K: Kind> Run<'a, K> {
         let mut instance = session.instance().await?;
         if !self.is_ours(&session, &instance) {
             // What was learned before may be over by now.
-            instance = session.confirm_instance().await?;
+            instance = session.instance_to_refuse().await?;
         }
         let ours = self.is_ours(&session, &instance);
         let organization =

@@ -1,6 +1,6 @@
 //! One live connection to ZITADEL: its client and what has been learned through it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,10 +12,14 @@ use super::admission::{Admission, Admissions, Gate};
 use super::fault::Fault;
 use super::queue::Urgency;
 use crate::api::Reason;
-use crate::api::connection::{AccessGrant, DefaultOrganization, Endpoint};
+use crate::api::connection::{AccessGrant, DefaultOrganization, Endpoint, RateLimit};
 use crate::zitadel::{Answer, Client, CredentialError, Error, Organization, Rate, User};
 
-/// A connection in use.
+/// On an answer that is so much older nothing is done but to refuse, and that mends itself.
+const OLD_ENOUGH: Duration = Duration::from_secs(10);
+
+/// A connection in use, under what its spec says now.
+#[derive(Clone)]
 pub struct Session {
     /// The connection.
     pub key: ConnectionKey,
@@ -32,18 +36,42 @@ pub struct Session {
     freshness: Duration,
     rate: Rate,
     admissions: Arc<Admissions>,
-    gate: Mutex<Arc<Gate>>,
-    known: Mutex<Known>,
+    gate: Arc<Mutex<Arc<Gate>>>,
+    known: Arc<Mutex<Known>>,
+    /// Held by who asks for the instance: the others wait for that answer.
+    asking: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What was learned, each with the time it was.
 #[derive(Default)]
 struct Known {
+    /// With the time it was asked for.
     instance: Option<(String, Instant)>,
+    failed: Option<Failed>,
     home: Option<(String, Instant)>,
     organizations: HashMap<String, (Organization, Instant)>,
     ids: HashMap<String, (String, Instant)>,
     withdrawn: Option<CredentialError>,
+}
+
+/// Why the instance could not be told when it was asked for last; that serves those who waited for it.
+#[derive(Clone)]
+struct Failed {
+    error: Error,
+    begun: Instant,
+    ended: Instant,
+}
+
+/// What a connection says beside where ZITADEL is and how to log in.
+pub struct Terms {
+    /// Its spec.
+    pub endpoint: Endpoint,
+    /// Its grants.
+    pub access: Option<Vec<AccessGrant>>,
+    /// How long what is learned may be believed.
+    pub freshness: Duration,
+    /// The rate it allows.
+    pub rate: Rate,
 }
 
 /// The parts of a session that come from the connection.
@@ -52,16 +80,10 @@ pub struct Parts {
     pub key: ConnectionKey,
     /// The connection's UID.
     pub uid: Option<String>,
-    /// Its spec.
-    pub endpoint: Endpoint,
-    /// Its grants.
-    pub access: Option<Vec<AccessGrant>>,
+    /// What else it says.
+    pub terms: Terms,
     /// Its extra certificates.
     pub certificates: Option<Vec<u8>>,
-    /// How long what is learned may be believed.
-    pub freshness: Duration,
-    /// The rate it allows.
-    pub rate: Rate,
     /// The gates of all budgets.
     pub admissions: Arc<Admissions>,
     /// Its gate, as long as it is not known which instance it reaches.
@@ -71,7 +93,8 @@ pub struct Parts {
 impl Session {
     /// A session that has learned nothing yet.
     pub fn new(parts: Parts, client: Client) -> Self {
-        let Parts { key, uid, endpoint, access, certificates, freshness, rate, admissions, gate } = parts;
+        let Parts { key, uid, terms, certificates, admissions, gate } = parts;
+        let Terms { endpoint, access, freshness, rate } = terms;
         gate.set_rate(&key, Some(rate));
         Self {
             key,
@@ -83,9 +106,22 @@ impl Session {
             freshness,
             rate,
             admissions,
-            gate: Mutex::new(gate),
-            known: Mutex::default(),
+            gate: Arc::new(Mutex::new(gate)),
+            known: Arc::default(),
+            asking: Arc::default(),
         }
+    }
+
+    /// The same way to ZITADEL, and all that was learned on it, under other terms.
+    pub fn under(&self, terms: Terms) -> Self {
+        let Terms { endpoint, access, freshness, rate } = terms;
+        self.gate().set_rate(&self.key, Some(rate));
+        Self { endpoint, access, freshness, rate, ..self.clone() }
+    }
+
+    /// Does it go where this connection goes, with the same credential?
+    pub fn goes_as(&self, uid: Option<&str>, endpoint: &Endpoint) -> bool {
+        self.uid.as_deref() == uid && way(&self.endpoint) == way(endpoint)
     }
 
     /// Does it serve this connection as it is now? The generation would not tell: a deletion moves it too.
@@ -147,19 +183,52 @@ impl Session {
 
     /// The instance the connection reaches (`iamProjectId`), at most [`Session::freshness`] old.
     pub async fn instance(&self) -> Result<String, Fault> {
-        let known = self.known().instance.clone();
-        match known {
-            Some((instance, at)) if at.elapsed() < self.freshness() => Ok(instance),
-            _ => self.confirm_instance().await,
-        }
+        self.instance_within(self.freshness()).await
     }
 
     /// The instance the connection reaches now.
     pub async fn confirm_instance(&self) -> Result<String, Fault> {
-        let instance = self.client.instance().await?.value.iam_project_id;
-        self.known().instance = Some((instance.clone(), Instant::now()));
-        self.share_budget(&instance);
-        Ok(instance)
+        self.instance_within(Duration::ZERO).await
+    }
+
+    /// The instance the connection reaches, as recent as a refusal needs it: nothing is done on it.
+    pub async fn instance_to_refuse(&self) -> Result<String, Fault> {
+        self.instance_within(OLD_ENOUGH).await
+    }
+
+    /// By an answer that was asked for at most so long ago. Whoever needs one meanwhile waits for the same.
+    async fn instance_within(&self, age: Duration) -> Result<String, Fault> {
+        let wanted = Instant::now();
+        let serves = |begun: Instant| wanted.checked_sub(age).is_none_or(|since| begun >= since);
+        let known = || self.known().instance.clone().filter(|(_, begun)| serves(*begun));
+        if let Some((instance, _)) = known() {
+            return Ok(instance);
+        }
+        let _asking = self.asking.lock().await;
+        if let Some((instance, _)) = known() {
+            return Ok(instance);
+        }
+        let failed = self.known().failed.clone();
+        if let Some(failed) = failed.filter(|failed| serves(failed.begun) && wanted <= failed.ended) {
+            return Err(failed.error.into());
+        }
+        self.ask_instance().await
+    }
+
+    async fn ask_instance(&self) -> Result<String, Fault> {
+        let begun = Instant::now();
+        match self.client.instance().await {
+            Ok(answer) => {
+                let instance = answer.value.iam_project_id;
+                self.known().instance = Some((instance.clone(), begun));
+                self.share_budget(&instance);
+                Ok(instance)
+            }
+            Err(error) => {
+                self.known().failed = Some(Failed { error: error.clone(), begun, ended: Instant::now() });
+                Err(error.into())
+            }
+        }
     }
 
     /// Is `recorded` the instance `current`, under this or an older identity?
@@ -191,6 +260,14 @@ impl Session {
     /// # Errors
     /// `NotFound` for none, `InvalidSpec` for several: never a guess.
     pub async fn organization_named(&self, name: &str) -> Result<String, Fault> {
+        self.organization_named_or(name, &[]).await
+    }
+
+    /// The same, where these may be it although no list shows them yet.
+    ///
+    /// # Errors
+    /// As [`Session::organization_named`].
+    pub async fn organization_named_or(&self, name: &str, likely: &[String]) -> Result<String, Fault> {
         let known = self.known().ids.get(&name.to_lowercase()).cloned();
         if let Some((id, at)) = known
             && at.elapsed() < self.freshness()
@@ -198,16 +275,18 @@ impl Session {
         {
             return Ok(id);
         }
-        let id = self.find_organization(name).await?;
+        let id = self.find_organization(name, likely).await?;
         self.known().ids.insert(name.to_lowercase(), (id.clone(), Instant::now()));
         Ok(id)
     }
 
-    async fn find_organization(&self, name: &str) -> Result<String, Fault> {
+    async fn find_organization(&self, name: &str, likely: &[String]) -> Result<String, Fault> {
+        let listed = self.client.organizations_named(name).await?.into_iter().map(|candidate| candidate.id);
+        let candidates: BTreeSet<String> = listed.chain(likely.iter().cloned()).collect();
         let mut confirmed = Vec::new();
-        for candidate in self.client.organizations_named(name).await? {
-            match self.confirm_organization(&candidate.id).await {
-                Ok(answer) if same_name(&answer.value.name, name) => confirmed.push(candidate.id),
+        for id in candidates {
+            match self.confirm_organization(&id).await {
+                Ok(answer) if same_name(&answer.value.name, name) => confirmed.push(id),
                 Ok(_) | Err(Fault::Zitadel(Error::OrganizationNotFound { .. })) => {}
                 Err(fault) => return Err(fault),
             }
@@ -267,5 +346,16 @@ impl Session {
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What makes a connection another one: all but what only says how it is used.
+fn way(endpoint: &Endpoint) -> Endpoint {
+    Endpoint {
+        default_organization: None,
+        resync_interval: Duration::ZERO.into(),
+        rate_limit: RateLimit::default(),
+        previous_instances: Vec::new(),
+        ..endpoint.clone()
     }
 }

@@ -16,6 +16,7 @@ use support::zitadel::Double;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use zitadel_operator::engine::metrics::Metrics;
 use zitadel_operator::operator::{self, Options};
 use zitadel_operator::runtime::ambient;
 use zitadel_operator::zitadel::{Transport, TransportError};
@@ -143,9 +144,14 @@ impl Estate {
     /// The same, looking again after so long.
     pub async fn cluster_connection_with(&self, name: &str, to: &Instance, rate: (u32, u32), resync: &str) {
         self.secret(HOME, name, &to.double.admin_token()).await;
+        let all = json!([{ "namespaceSelector": {}, "organizations": [{ "all": true }] }]);
+        self.grant(name, to, rate, resync, all).await;
+    }
+
+    /// The same, used by those who are granted it.
+    pub async fn grant(&self, name: &str, to: &Instance, rate: (u32, u32), resync: &str, access: Value) {
         let mut spec = connection(name, to, rate);
-        spec["resyncInterval"] = json!(resync);
-        spec["access"] = json!([{ "namespaceSelector": {}, "organizations": [{ "all": true }] }]);
+        (spec["resyncInterval"], spec["access"]) = (json!(resync), access);
         self.apply("ClusterConnection", "", name, spec).await;
     }
 
@@ -196,8 +202,14 @@ impl Estate {
 
     /// Starts the operator of production, with its own delays.
     pub fn start(&mut self) {
+        self.start_counted(Metrics::default());
+    }
+
+    /// The same, with what is counted.
+    pub fn start_counted(&mut self, metrics: Metrics) {
         let transport: Arc<dyn Transport> = Arc::new(Net { instances: self.instances.clone() });
-        let options = Options { transport: Arc::new(move |_| Ok(transport.clone())), ..Options::new(HOME) };
+        let transport = Arc::new(move |_: &_| Ok(transport.clone()));
+        let options = Options { transport, metrics, ..Options::new(HOME) };
         let running = operator::run(self.client.clone(), options, self.stop.clone());
         self.operator =
             Some(tokio::spawn(async move { running.await.expect("no controller ends by itself") }));

@@ -96,7 +96,7 @@ impl<K: AnyConnection> Probe<'_, K> {
     /// The session, built anew where the certificates it trusts changed.
     async fn session(&self) -> Result<Arc<Session>, Fault> {
         let connections = &self.engine.connections;
-        let session = connections.session(&self.key, false).await?;
+        let session = self.engine.session(&self.key, false).await?;
         let Some(bundle) = &self.connection.endpoint().ca_bundle else {
             return Ok(session);
         };
@@ -262,12 +262,9 @@ fn message(status: &ConnectionStatus) -> Option<&str> {
     ConditionType::Synced.find(&status.conditions).map(|condition| condition.message.as_str())
 }
 
-/// What users of a connection depend on.
-fn usability(status: &ConnectionStatus) -> (Option<i64>, Option<String>, Option<(String, String)>) {
+/// What users of a connection depend on; of another spec they hear when its session is.
+fn usability(status: &ConnectionStatus) -> (Option<String>, Option<(String, String)>) {
     let synced = ConditionType::Synced.find(&status.conditions);
-    (
-        status.observed_generation,
-        status.instance.clone(),
-        synced.map(|condition| (condition.status.clone(), condition.reason.clone())),
-    )
+    let synced = synced.map(|condition| (condition.status.clone(), condition.reason.clone()));
+    (status.instance.clone(), synced)
 }
