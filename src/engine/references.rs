@@ -69,7 +69,9 @@ impl<K: Kind> Run<'_, K> {
             Some(OrganizationSelector { id: Some(id), .. }) => Ok(id.clone()),
             Some(OrganizationSelector { name: Some(name), .. }) => {
                 let asked = Asked { id: "", name: Some(name) };
-                session.organization_named(name).await.map_err(|fault| self.veiled(session, asked, fault))
+                let likely = self.engine.organizations_called(&self.handle.address.namespace, name);
+                let found = session.organization_named_or(name, &likely).await;
+                found.map_err(|fault| self.veiled(session, asked, fault))
             }
             Some(OrganizationSelector { r#ref: Some(reference), .. }) => {
                 self.referenced(&reference.name).await

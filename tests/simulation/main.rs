@@ -29,5 +29,6 @@ mod steady;
 mod transitions;
 mod trouble;
 mod unlisted;
+mod wakes;
 mod workers;
 mod world;

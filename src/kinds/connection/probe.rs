@@ -25,6 +25,9 @@ use crate::kinds::gaps::{Permissions, remedies};
 use crate::runtime::ambient;
 use crate::zitadel::{Credential, CredentialError, Error};
 
+/// The last of its users to go wakes a connection that is being deleted; this is the net under that.
+const STILL_USED: Duration = Duration::from_secs(30);
+
 /// One reconcile of one connection.
 struct Probe<'a, K> {
     engine: &'a Engine,
@@ -58,10 +61,13 @@ impl<K: AnyConnection> Probe<'_, K> {
             None if self.engine.is_used(&self.key) => self.protect(true, deleting).await?,
             None => {}
             Some(users) if deleting && users > 0 => {
+                if let Err(fault) = self.serve_on().await {
+                    tracing::debug!(resource = %self.handle.address, %fault, "its users tell");
+                }
                 return Err(Fault::Soon {
                     reason: Reason::Deleting,
                     message: format!("{users} resources still use this connection"),
-                    after: Duration::from_secs(5),
+                    after: STILL_USED,
                 });
             }
             Some(users) => self.protect(users > 0, deleting).await?,
@@ -75,6 +81,18 @@ impl<K: AnyConnection> Probe<'_, K> {
         self.check_credential(&session).await?;
         self.learn(&session).await?;
         self.learn_missing(&session).await
+    }
+
+    /// Those who still use it do so while it is being deleted: a credential that came back is told to them.
+    async fn serve_on(&mut self) -> Result<(), Fault> {
+        let session = self.session().await?;
+        let missed = session.check_credential().is_err();
+        let _admission = self.admit(&session)?;
+        self.check_credential(&session).await?;
+        if missed {
+            self.engine.wakes.wake(self.engine.resources(Having::Connection(&self.key)));
+        }
+        Ok(())
     }
 
     async fn protect(&mut self, in_use: bool, deleting: bool) -> Result<(), Fault> {
