@@ -33,13 +33,16 @@ struct Crowd {
     metrics: Metrics,
 }
 
-fn crowd(each: usize, resync: &'static str, run: impl AsyncFnOnce(&Crowd)) {
+/// Each of the namespaces has so many, and so many more that are paused.
+fn crowd((each, paused): (usize, usize), resync: &'static str, run: impl AsyncFnOnce(&Crowd)) {
     estate(7, async move |mut estate: Estate| {
         let zitadel = estate.instance("zitadel.example");
         estate.cluster_connection("main", &zitadel, RATE).await;
         estate.grant("main", &zitadel, RATE, resync, json!([all_but_late()])).await;
         for number in 0..NAMESPACES {
-            estate.projects(&format!("team{number}"), shared("main"), each).await;
+            let namespace = format!("team{number}");
+            estate.projects(&namespace, shared("main"), each).await;
+            estate.paused_projects(&namespace, shared("main"), paused).await;
         }
         estate.projects("late", shared("main"), LATE).await;
         let mut registry = Registry::default();
@@ -65,7 +68,7 @@ impl Crowd {
             sleep(Duration::from_secs(10)).await;
         }
         sleep(Duration::from_secs(30)).await;
-        assert_eq!(self.estate.unready("").await.len(), LATE);
+        assert_eq!(self.estate.unready("late").await.len(), LATE);
     }
 
     /// The reconciles of projects so far.
@@ -93,11 +96,11 @@ impl Crowd {
 
 #[test]
 fn a_reconcile_visits_a_few_of_ten_thousand_and_a_grant_for_one_namespace_more_wakes_those_of_that_one() {
-    crowd(100, FOR_EVER, async |crowd| {
+    crowd((10, 90), FOR_EVER, async |crowd| {
         let (visits, reconciles) = (crowd.metrics.visits.get(), crowd.reconciles());
-        say(&format!("10,000 made: {visits} visits in {reconciles} reconciles"));
+        say(&format!("10,000 seen, 1,000 of them made: {visits} visits in {reconciles} reconciles"));
         assert!(reconciles >= 10_000);
-        assert!(visits <= 10 * reconciles, "{visits} visits in {reconciles} reconciles");
+        assert!(visits <= 5 * reconciles, "{visits} visits in {reconciles} reconciles");
         let (woken, visits, calls) = crowd.grant().await;
         say(&format!("one grant more: {woken} reconciles, {visits} visits and {calls} calls"));
         assert_eq!(crowd.estate.unready("late").await, [""; 0]);
@@ -109,7 +112,7 @@ fn a_reconcile_visits_a_few_of_ten_thousand_and_a_grant_for_one_namespace_more_w
 
 #[test]
 fn of_six_hundred_that_meet_another_instance_one_asks_which_it_is() {
-    crowd(6, "30s", async |crowd| {
+    crowd((6, 0), "30s", async |crowd| {
         let mark = crowd.zitadel.double.ledger().mark();
         crowd.zitadel.double.replace_instance();
         sleep(Duration::from_secs(90)).await;

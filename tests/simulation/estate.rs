@@ -16,6 +16,7 @@ use support::zitadel::Double;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use zitadel_operator::api::annotation::PAUSED;
 use zitadel_operator::engine::metrics::Metrics;
 use zitadel_operator::operator::{self, Options};
 use zitadel_operator::runtime::ambient;
@@ -175,12 +176,26 @@ impl Estate {
         self.apply("Project", namespace, name, json!({ "connectionRef": through })).await;
     }
 
+    /// So many more of a namespace, with which nothing is to be done.
+    pub async fn paused_projects(&self, namespace: &str, through: Value, count: usize) {
+        for number in 0..count {
+            let name = format!("{namespace}-paused-{number}");
+            let metadata = json!({ "name": name, "annotations": { PAUSED: "true" } });
+            self.store("Project", namespace, metadata, json!({ "connectionRef": through })).await;
+        }
+    }
+
     /// Applies a resource as a person does.
     pub async fn apply(&self, kind: &str, namespace: &str, name: &str, spec: Value) {
+        self.store(kind, namespace, json!({ "name": name }), spec).await;
+    }
+
+    async fn store(&self, kind: &str, namespace: &str, metadata: Value, spec: Value) {
+        let name = metadata["name"].as_str().expect("a name").to_owned();
         let body = json!({
-            "apiVersion": "zitadel-operator.dev/v1alpha1", "kind": kind, "metadata": { "name": name }, "spec": spec,
+            "apiVersion": "zitadel-operator.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec,
         });
-        self.api(kind, namespace).patch(name, &person(), &Patch::Apply(body)).await.expect("applied");
+        self.api(kind, namespace).patch(&name, &person(), &Patch::Apply(body)).await.expect("applied");
     }
 
     async fn secret(&self, namespace: &str, name: &str, token: &str) {

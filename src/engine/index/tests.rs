@@ -13,10 +13,8 @@ fn guard<K: Kind>(object: Value) -> DeserializeGuard<K> {
 }
 
 fn object(namespace: &str, name: &str, spec: Value, status: Value) -> Value {
-    json!({
-        "metadata": { "namespace": namespace, "name": name, "uid": format!("{namespace}/{name}") },
-        "spec": spec, "status": status,
-    })
+    let metadata = json!({ "namespace": namespace, "name": name, "uid": format!("{namespace}/{name}") });
+    [("metadata", metadata), ("spec", spec), ("status", status)].into_iter().collect()
 }
 
 fn project(namespace: &str, name: &str, spec: Value, status: Value) -> Facts {
