@@ -292,7 +292,6 @@ fn wants_attention<K: Kind>(object: &Guarded<K>) -> Option<u64> {
     let (id, bound) = (status.and_then(|s| s.id.as_deref()), status.is_some_and(K::is_bound));
     let protected = meta.finalizers.iter().flatten().any(|f| f == FINALIZER);
     let annotations = meta.annotations.iter().flatten().filter(|(name, value)| match name.as_str() {
-        annotation::CREATE_PENDING => false,
         annotation::ID => Some(value.as_str()) != id,
         _ => true,
     });

@@ -9,6 +9,7 @@ use kube::{CustomResourceExt, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::access::Right;
 use super::fault::Fault;
 use super::plan::Identity;
 use super::sources::SourceKind;
@@ -97,6 +98,11 @@ impl Permission {
     pub const fn new(name: &'static str, verb: Verb, roles: &'static str) -> Self {
         Self { name, verb, roles }
     }
+
+    /// Does an `ORG_OWNER` of the organization have it?
+    pub fn is_of_org_owner(&self) -> bool {
+        self.roles.split([',', ' ']).any(|role| role == "ORG_OWNER")
+    }
 }
 
 /// One kind of resource.
@@ -132,6 +138,15 @@ pub trait Kind:
     /// What it needs to be allowed, the last with the strongest role.
     const PERMISSIONS: &'static [Permission];
 
+    /// What a grant must say so that a namespace may have objects of this kind.
+    fn right() -> Right {
+        let beyond = |p: &Permission| p.verb != Verb::Read && !p.is_of_org_owner();
+        match Self::SCOPE {
+            Scope::Instance => Right::OrganizationItself,
+            Scope::Organization if Self::PERMISSIONS.iter().any(beyond) => Right::Kind,
+            Scope::Organization => Right::Organization,
+        }
+    }
     /// How the resource is managed.
     fn management(&self) -> &ManagementSpec;
     /// The organization that the spec names.

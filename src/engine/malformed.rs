@@ -1,9 +1,9 @@
 //! A resource that does not parse: one condition, and a way out of its deletion.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
 use kube::api::DynamicObject;
 use kube::core::error_boundary::InvalidObject;
-use kube::{Resource, ResourceExt};
 use serde_json::Value;
 
 use super::Engine;
@@ -14,7 +14,7 @@ use super::fault::{Fault, Pace, Severity, Verdict};
 use super::kind::Kind;
 use super::resource::{Handle, MetadataChange};
 use super::status::{Outcome, conditions, ours};
-use crate::api::{CommonStatus, ConnectionKind, ConnectionRef, DeletionPolicy, Reason, Status, annotation};
+use crate::api::{CommonStatus, ConnectionKind, ConnectionRef, DeletionPolicy, Reason, Status};
 
 /// Says that the resource does not parse. A deletion goes through only where nothing is to be removed in ZITADEL.
 pub(super) async fn reconcile<K: Kind>(engine: &Engine, invalid: &InvalidObject) -> Conclusion {
@@ -104,11 +104,11 @@ pub(super) fn claimant<K: Kind>(meta: &ObjectMeta, raw: Option<&DynamicObject>) 
 
 /// Retained by spec or by origin, or never bound and never begun.
 fn keeps_nothing<K: Kind>(raw: &DynamicObject) -> bool {
-    let begun = raw.annotations().contains_key(annotation::CREATE_PENDING);
     let Ok(status) = serde_json::from_value::<Option<CommonStatus>>(raw.data["status"].clone()) else {
         return false;
     };
     let status = status.unwrap_or_default();
+    let begun = status.pending_create.is_some();
     match raw.data["spec"]["deletionPolicy"].as_str() {
         Some(policy) => policy == "Retain",
         None => {

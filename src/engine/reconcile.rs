@@ -80,7 +80,7 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// Records the bond before anything else is written; the conditions follow at the end.
-    async fn record(&mut self) -> Result<(), Fault> {
+    pub(super) async fn record(&mut self) -> Result<(), Fault> {
         self.write(&self.bonded()).await
     }
 
@@ -102,6 +102,7 @@ impl<K: Kind> Run<'_, K> {
                 organization_id: organization,
                 instance,
                 origin,
+                pending_create: self.intent.clone(),
                 ..common
             },
             own: if owns { K::record(own, &self.parts) } else { own },
@@ -180,13 +181,14 @@ impl<K: Kind> Run<'_, K> {
         if !self.engine.leadership.is_leader() {
             return Err(Fault::Stale);
         }
+        let unsent = self.forget_unsent();
         let before = self.status();
         let next = match verdict {
             Some(verdict) => self.next_status(verdict),
-            None if self.target == Target::Bound && !self.recorded => self.bonded(),
+            None if unsent || self.target == Target::Bound && !self.recorded => self.bonded(),
             None => return Ok(()),
         };
-        if differs(&before, &next) {
+        if unsent || differs(&before, &next) {
             self.write(&next).await?;
         }
         self.give_up(&before, &next);
@@ -267,7 +269,7 @@ impl<K: Kind> Run<'_, K> {
         }
     }
 
-    /// After the status proves the bond: the id beside it, and no intent any more.
+    /// After the status proves the bond: the id beside it.
     async fn tidy(&mut self) -> Result<(), Fault> {
         if !self.is_managed() || !self.recorded || self.is_deleting() || self.holder.is_some() {
             return Ok(());
@@ -279,9 +281,6 @@ impl<K: Kind> Run<'_, K> {
         if matches!(self.observed, Observed::InSync | Observed::Differs) {
             // Before it is there again the request stands.
             annotations.push((annotation::RECREATE, None));
-        }
-        if self.pending == super::plan::Pending::No {
-            annotations.push((annotation::CREATE_PENDING, None));
         }
         self.change(MetadataChange { finalizer: None, annotations }).await
     }

@@ -120,14 +120,14 @@ impl Handle {
         metadata
     }
 
-    /// Applies the status, the whole of what we own of it, made from what it was `before`. A resource that is gone is fine.
+    /// Applies the status, the whole of what we own of it, made from what it was `before`.
     ///
     /// What another field manager wrote too would outlive the apply, a condition of ours as well as a bond that was lost:
     /// it is taken out.
     ///
     /// # Errors
-    /// [`Fault::Stale`] if another resource of that name took its place, or if its status proves something else by now:
-    /// what was made from an old view would take the only proof of ownership away.
+    /// [`Fault::Stale`] if the resource went, if another of that name took its place, or if its status proves something
+    /// else by now: what was made from an old view would take the only proof of ownership away.
     pub async fn apply_status<S>(&mut self, before: &S, status: &S) -> Result<(), Fault>
     where
         S: Serialize + DeserializeOwned,
@@ -150,7 +150,6 @@ impl Handle {
                         false => Ok(()),
                     };
                 }
-                Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
                 // Somebody wrote meanwhile: the status is ours all the same, if the resource is still the same.
                 Err(kube::Error::Api(status)) if status.code == 409 => {
                     if proof_of::<S>(&self.refresh().await?.data)? != known {

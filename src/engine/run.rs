@@ -13,14 +13,15 @@ use super::conclusion::Drifted;
 use super::events::Note;
 use super::fault::Fault;
 use super::kind::{Context, Kind, Scope};
-use super::pending::PendingCreate;
 use super::plan::{Facts, Identity, Name, Observed, Pending, Target};
 use super::queue::Urgency;
 use super::resource::Handle;
 use super::session::Session;
 use super::values::Values;
 use crate::api::common::{AdoptionPolicy, Status};
-use crate::api::{CommonStatus, ConditionType, DeletionPolicy, ManagementPolicy, Origin, Reason, annotation};
+use crate::api::{
+    CommonStatus, ConditionType, DeletionPolicy, ManagementPolicy, Origin, PendingCreate, Reason, annotation,
+};
 
 /// What ties a resource to its object; proved by the status alone.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -81,8 +82,7 @@ impl<'a, K: Kind> Run<'a, K> {
             .find(&status.conditions)
             .is_some_and(|c| c.reason == Reason::Conflict.as_str());
         let key = ConnectionKey::of(&object.management().connection_ref, &handle.address.namespace);
-        let intent = PendingCreate::of(handle.annotation(annotation::CREATE_PENDING), handle.uid())
-            .filter(|intent| K::IDENTITY == Identity::Assigned && !intent.is_settled(status.id.as_deref()));
+        let intent = status.pending_create.clone();
         let bond = Bond {
             id: status.id.clone(),
             organization: status.organization_id.clone(),
@@ -211,7 +211,8 @@ impl<'a, K: Kind> Run<'a, K> {
         Some(Claim { instance: instance.clone(), target })
     }
 
-    /// Takes the claims of the bond, or learns who holds them. An observer claims nothing.
+    /// Takes the claims of the bond, or learns who holds them. An observer claims nothing, and so does who is not bound:
+    /// what it names was not seen yet.
     pub(super) fn claim_bond(&mut self) {
         let Bond { id, organization, instance, .. } = self.bond.clone();
         let id = if K::IDENTITY == Identity::Setting { organization } else { id };
@@ -228,13 +229,16 @@ impl<'a, K: Kind> Run<'a, K> {
             }
             return;
         }
-        let claimant = self.claimant();
-        let acquire = |claim| self.engine.claims.acquire(&claim, &claimant).err();
+        let (claims, claimant) = (&self.engine.claims, self.claimant());
+        let holder = |claim| match self.target {
+            Target::Bound => claims.acquire(&claim, &claimant).err(),
+            _ => claims.held_by_other(&claim, &claimant),
+        };
         if !K::PARTED {
-            self.holder = acquire(Self::claim_on(instance, id));
+            self.holder = holder(Self::claim_on(instance, id));
             return;
         }
-        let taken = |part: &String| Some((part.clone(), acquire(Self::claim_on_part(instance, id, part))?));
+        let taken = |part: &String| Some((part.clone(), holder(Self::claim_on_part(instance, id, part))?));
         self.parts_taken.extend(self.parts.iter().filter_map(taken).collect::<Vec<_>>());
         self.leave_taken();
     }

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{OrgDomainPolicy, OrgFeatures, OrgMetadata, Organization, Project, Reason};
 use crate::engine::Engine;
+use crate::engine::access::Right;
 use crate::engine::controller::follow;
 use crate::engine::fault::Fault;
 use crate::engine::kind::{Kind, Permission};
@@ -33,6 +34,8 @@ pub struct Entry {
     pub kind: &'static str,
     /// What it needs to be allowed in an organization.
     pub permissions: &'static [Permission],
+    /// What a grant must say for it.
+    pub right: Right,
     /// Its controller.
     pub follow: Follow,
 }
@@ -57,6 +60,7 @@ fn entry<K: Kind>() -> Entry {
     Entry {
         kind: K::KIND,
         permissions: K::PERMISSIONS,
+        right: K::right(),
         follow: |engine, readiness, stop| Box::pin(follow::<K>(engine, readiness, stop)),
     }
 }

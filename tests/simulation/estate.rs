@@ -149,6 +149,13 @@ impl Estate {
         self.apply("ClusterConnection", "", name, spec).await;
     }
 
+    /// Sets the grants of a `ClusterConnection`.
+    pub async fn share(&self, name: &str, to: &Instance, access: Value) {
+        let mut spec = connection(name, to, (1000, 1000));
+        spec["access"] = access;
+        self.apply("ClusterConnection", "", name, spec).await;
+    }
+
     /// A `Connection` of a namespace.
     pub async fn connection(&self, namespace: &str, to: &Instance, rate: (u32, u32)) {
         self.cluster.add_namespace(namespace);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 /// A server line of which recordings exist; decides texts and error ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line {
@@ -68,6 +70,8 @@ pub struct Behaviour {
     /// How long a write takes between its read of the aggregate and its commit. Two writes to one aggregate
     /// that overlap are a 500 with SQLSTATE 23505 for the later one.
     pub write_duration: Duration,
+    /// How far the `Date` of answers is ahead of the clock that dates objects, which is the database's.
+    pub date_skew: SignedDuration,
     /// How long a token minted at `/oauth/v2/token` is good; 43,199 s as recorded.
     pub token_lifetime: Duration,
 }
@@ -102,6 +106,7 @@ impl Behaviour {
             lag_most: Duration::ZERO,
             stale_reads: false,
             write_duration: Duration::ZERO,
+            date_skew: SignedDuration::ZERO,
             token_lifetime: Duration::from_secs(43_199),
         }
     }

@@ -240,7 +240,8 @@ impl Double {
                 (request.committed, request.touched) = (written.len(), written);
             });
         }
-        let date = HeaderValue::from_str(&imf_fixdate(store.clock.now())).expect("a date is a header value");
+        let sent = store.clock.now() + store.behaviour.date_skew;
+        let date = HeaderValue::from_str(&imf_fixdate(sent)).expect("a date is a header value");
         response.headers_mut().insert(DATE, date);
         response
     }
