@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use support::zitadel::{Behaviour, Double, OrganizationFeatures};
+use support::zitadel::{Behaviour, Double, OrganizationFeatures, State};
 use zitadel_operator::engine::access::Right;
 use zitadel_operator::kinds::registry;
 
@@ -264,6 +264,11 @@ impl Forged {
         object.is_some_and(|object| !object.data["status"]["organizationId"].is_null())
     }
 
+    async fn reason(&self, estate: &Estate) -> Value {
+        let object = estate.api(self.kind, TEAM).get(&self.name).await.expect("it is there");
+        object.data["status"]["conditions"][0]["reason"].clone()
+    }
+
     /// The status of the resource, but for the messages: they name what the tenant wrote.
     async fn told(&self, estate: &Estate) -> Option<String> {
         let object = estate.api(self.kind, TEAM).get_opt(&self.name).await.expect("an answer")?;
@@ -336,4 +341,39 @@ fn a_plain_grant_gives_the_kinds_that_an_org_owner_may_have_and_kinds_the_others
             });
         }
     }
+}
+
+#[test]
+fn a_plain_grant_neither_takes_over_nor_removes_the_organization_it_covers() {
+    estate(1, async |mut estate: Estate| {
+        let instance = estate.instance("one.example");
+        let plain = json!({ "namespaceSelector": {}, "organizations": [{ "name": "acme" }] });
+        let full = merged(&plain, &json!({ "deleteOrganizations": true }));
+        estate.cluster_connection("shared", &instance, (1000, 1000)).await;
+        estate.share("shared", &instance, json!([plain])).await;
+        estate.cluster.add_namespace(TEAM);
+        estate.start();
+        let spec = json!({ "name": "acme", "deletionPolicy": "Delete", "connectionRef": shared("shared") });
+        let annotations = json!({ "zitadel-operator.dev/id": instance.acme });
+        let own = Forged {
+            kind: "Organization",
+            name: "own".into(),
+            innocent: json!({}),
+            spec: spec.clone(),
+            annotations,
+        };
+        own.apply(&estate, &spec).await;
+        own.forge(&estate, &json!({})).await;
+        settle().await;
+        assert_eq!(own.reason(&estate).await, "AccessDenied");
+        assert!(!own.is_bound(&estate).await);
+        estate.share("shared", &instance, json!([full])).await;
+        settle().await;
+        assert_eq!(own.reason(&estate).await, "Available");
+        estate.share("shared", &instance, json!([plain])).await;
+        own.delete(&estate).await;
+        settle().await;
+        assert_eq!(own.reason(&estate).await, "DeletionBlocked");
+        assert_ne!(instance.double.organization(&instance.acme).expect("it is there").state, State::Removed);
+    });
 }
