@@ -10,7 +10,7 @@ use futures::{FutureExt, Stream, StreamExt, TryStreamExt, future};
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::controller::{Action, Config as ControllerConfig, Controller};
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::{PredicateConfig, WatchStreamExt, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Resource, ResourceExt};
 use tokio::sync::OnceCell;
 use tokio::time::sleep;
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::address::Address;
 use super::address::ConnectionKey;
 use super::attend::attend;
+use super::changes::changed;
 use super::claims::Claimant;
 use super::directory::Stores;
 use super::fault::Fault;
@@ -50,10 +51,8 @@ pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: Ca
         let (followed, failing) = (kind.clone(), kind.engine.clone());
         let applied = watch::<K>(&kind.engine, scope.as_deref(), feed)
             .inspect_ok(move |event| followed.heard(event))
-            .inspect_err(move |error| failing.watch_failed(K::KIND, error))
-            .applied_objects()
-            .predicate_filter(wants_attention::<K>, PredicateConfig::default())
-            .filter(unfailing);
+            .inspect_err(move |error| failing.watch_failed(K::KIND, error));
+        let applied = changed(applied, wants_attention::<K>);
         let (kicks, began) = (kind.engine.wakes.listen(K::KIND, scope), reader.clone());
         let controller = Controller::for_stream(applied, reader.store)
             .with_config(ControllerConfig::default().concurrency(kind.engine.config.concurrency))
@@ -75,11 +74,6 @@ pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: Ca
         }
     };
     future::join(future::join_all(controllers), announce).await;
-}
-
-/// A failure was told, and the watch pauses after it: a controller that heard of it would pause all else, wakes too.
-pub fn unfailing<T>(event: &watcher::Result<T>) -> future::Ready<bool> {
-    future::ready(event.is_ok())
 }
 
 /// Runs a controller to its end. One that is stopped before its first list is complete would wait for that for ever
@@ -286,7 +280,7 @@ fn gone<K: Kind>(engine: &Engine, object: &Guarded<K>) {
 }
 
 /// What a person can change and must be answered to; our own writes are not among it.
-fn wants_attention<K: Kind>(object: &Guarded<K>) -> Option<u64> {
+fn wants_attention<K: Kind>(object: &Guarded<K>) -> u64 {
     let meta = object.meta();
     let status = object.0.as_ref().ok().and_then(|o| o.status()).map(|status| &status.common);
     let (id, bound) = (status.and_then(|s| s.id.as_deref()), status.is_some_and(K::is_bound));
@@ -304,5 +298,5 @@ fn wants_attention<K: Kind>(object: &Guarded<K>) -> Option<u64> {
     for annotation in annotations {
         annotation.hash(&mut hasher);
     }
-    Some(hasher.finish())
+    hasher.finish()
 }

@@ -6,6 +6,7 @@ pub mod admission;
 pub mod attend;
 pub mod backoff;
 pub mod caps;
+pub mod changes;
 pub mod claims;
 pub mod conclusion;
 pub mod connections;

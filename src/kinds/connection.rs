@@ -12,7 +12,7 @@ use futures::{StreamExt, TryStreamExt, future};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config as ControllerConfig, Controller};
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::{PredicateConfig, WatchStreamExt, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,8 @@ use crate::api::connection::{ClusterConnection, Connection, ConnectionStatus, En
 use crate::engine::address::ConnectionKey;
 use crate::engine::attend::attend;
 use crate::engine::conclusion::{Conclusion, How};
-use crate::engine::controller::{unfailing, until_idle};
+use crate::engine::changes::changed;
+use crate::engine::controller::until_idle;
 use crate::engine::fault::Pace;
 use crate::engine::watched::{Feed, Watched};
 use crate::engine::{Engine, malformed};
@@ -96,10 +97,8 @@ pub async fn follow<K: AnyConnection>(
     let applied = feed
         .follow(api, Watching::Resources.config(), leadership)
         .inspect_ok(move |event| gone(&told, event))
-        .inspect_err(move |error| failing.watch_failed(K::NAME, error))
-        .applied_objects()
-        .predicate_filter(wants_attention::<K>, PredicateConfig::default())
-        .filter(unfailing);
+        .inspect_err(move |error| failing.watch_failed(K::NAME, error));
+    let applied = changed(applied, wants_attention::<K>);
     let kicks = engine.wakes.listen(K::NAME, namespace).map(|address| match address.namespace.as_str() {
         "" => ObjectRef::new(&address.name),
         namespace => ObjectRef::new(&address.name).within(namespace),
@@ -136,11 +135,11 @@ fn gone<K: AnyConnection>(engine: &Engine, event: &watcher::Event<DeserializeGua
     }
 }
 
-fn wants_attention<K: AnyConnection>(object: &DeserializeGuard<K>) -> Option<u64> {
+fn wants_attention<K: AnyConnection>(object: &DeserializeGuard<K>) -> u64 {
     let mut hasher = DefaultHasher::new();
     let meta = object.meta();
     (meta.generation, meta.deletion_timestamp.is_some(), &meta.annotations).hash(&mut hasher);
-    Some(hasher.finish())
+    hasher.finish()
 }
 
 async fn handle<K: AnyConnection>(
