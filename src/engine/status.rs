@@ -129,10 +129,14 @@ fn outlives(previous: &[Condition], outcome: &Outcome<'_>) -> bool {
 
 /// `Synced` false says since when; a change of reason within the outage does not restart the clock.
 fn outage_lasted(previous: &[Condition], outcome: &Outcome<'_>) -> bool {
-    ConditionType::Synced.find(previous).is_some_and(|synced| {
-        let since = outcome.now.duration_since(synced.last_transition_time.0).unsigned_abs();
-        synced.status == "False" && since >= outcome.outage_grace
-    })
+    lasted(previous, outcome.now).is_some_and(|lasted| lasted >= outcome.outage_grace)
+}
+
+/// How long an outage has lasted; not at all where the clock was set back since it began. `None`: there is none.
+fn lasted(previous: &[Condition], now: Timestamp) -> Option<Duration> {
+    let synced = ConditionType::Synced.find(previous).filter(|synced| synced.status == "False")?;
+    let since = now.duration_since(synced.last_transition_time.0);
+    Some(Duration::try_from(since).unwrap_or_default())
 }
 
 fn condition(
