@@ -12,6 +12,7 @@ mod ending;
 mod estate;
 mod gone;
 mod handover;
+mod left_out;
 mod line;
 mod mistakes;
 mod oracle;

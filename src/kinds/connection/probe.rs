@@ -51,7 +51,7 @@ impl<K: AnyConnection> Probe<'_, K> {
     async fn run(&mut self) -> Result<(), Fault> {
         let deleting = self.connection.meta().deletion_timestamp.is_some();
         if deleting {
-            self.engine.complete(&self.handle.address).await?;
+            self.engine.complete_for(&self.key).await?;
         }
         match self.engine.users(&self.key) {
             // Not all kinds are known yet; one user is enough.
