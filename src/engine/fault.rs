@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use kube::core::Status;
+
 use super::plan::Hold;
 use crate::api::Reason;
 use crate::zitadel;
@@ -66,17 +68,45 @@ pub enum Fault {
 impl Fault {
     /// Did the Kubernetes API answer that it will not do this? Where it did not answer it may have done it.
     pub fn is_refused(&self) -> bool {
-        matches!(self, Self::Kubernetes(error) if matches!(&**error, kube::Error::Api(status) if status.code < 500))
+        self.refusal().is_some_and(|status| status.code < 500)
+    }
+
+    /// What the Kubernetes API answered where it will answer the same until somebody changes a right or a policy.
+    pub fn definite_refusal(&self) -> Option<&Status> {
+        // 401 is the operator's own token, which is renewed; 408 and 429 ask for another attempt.
+        self.refusal()
+            .filter(|status| matches!(status.code, 400..500) && ![401, 408, 429].contains(&status.code))
+    }
+
+    fn refusal(&self) -> Option<&Status> {
+        match self {
+            Self::Kubernetes(error) => match &**error {
+                kube::Error::Api(status) => Some(status),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 }
 
 impl From<kube::Error> for Fault {
-    /// 404, 409 and 422 on a guarded patch say that the resource is not what it was.
+    /// 404 and 409 on a guarded patch say that the resource is not what it was, and so does a 422 about what guards it.
+    /// Another 422 is a refusal: that of an admission policy.
     fn from(error: kube::Error) -> Self {
         match &error {
-            kube::Error::Api(status) if matches!(status.code, 404 | 409 | 422) => Self::Stale,
+            kube::Error::Api(status) if is_stale(status) => Self::Stale,
             _ => Self::Kubernetes(Box::new(error)),
         }
+    }
+}
+
+fn is_stale(status: &Status) -> bool {
+    let guards = |field: &str| matches!(field, "metadata.uid" | "metadata.resourceVersion");
+    let causes = || status.details.iter().flat_map(|details| &details.causes);
+    match status.code {
+        404 | 409 => true,
+        422 => causes().next().is_some() && causes().all(|cause| guards(&cause.field)),
+        _ => false,
     }
 }
 

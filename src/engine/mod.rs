@@ -31,6 +31,7 @@ pub mod plan;
 pub mod queue;
 mod reconcile;
 mod references;
+mod refused;
 pub mod resource;
 mod run;
 mod scrape;

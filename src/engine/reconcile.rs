@@ -134,9 +134,9 @@ impl<K: Kind> Run<'_, K> {
         let written = self.settle(verdict.as_ref()).await;
         let how = written.as_ref().err().or(result.as_ref().err()).map_or(How::Success, How::of);
         let pace = match (written, result, &verdict) {
-            (Err(fault), _, _) => self.pace_of(&fault),
+            (Err(fault), _, _) => self.engine.pace_of(&self.handle, &fault).await,
             (Ok(()), _, Some(verdict)) => verdict.pace,
-            (Ok(()), Err(fault), None) => self.pace_of(&fault),
+            (Ok(()), Err(fault), None) => self.engine.pace_of(&self.handle, &fault).await,
             (Ok(()), Ok(_), None) => Pace::Resync,
         };
         if matches!(pace, Pace::Resync) {
@@ -156,18 +156,6 @@ impl<K: Kind> Run<'_, K> {
             true => verdict.blocking_deletion(&self.handle.free_command()),
             false => verdict,
         })
-    }
-
-    /// The pace of a fault that has no verdict: nothing was learned about the resource itself.
-    fn pace_of(&self, fault: &Fault) -> Pace {
-        match fault {
-            Fault::NotAdmitted(after) => Pace::After(*after),
-            Fault::Stale => Pace::Transient,
-            fault => {
-                tracing::warn!(resource = %self.handle.address, %fault, "the Kubernetes API refused a write");
-                Pace::Transient
-            }
-        }
     }
 
     fn resync(&self) -> Duration {

@@ -18,6 +18,7 @@ mod mistakes;
 mod oracle;
 mod person;
 mod random;
+mod refused;
 mod regressions;
 mod renaming;
 mod replay;
