@@ -20,7 +20,7 @@ const TENANTS_SEATS: usize = 12;
 /// So long a turn is kept for who was woken for it.
 const KEPT: Duration = Duration::from_secs(5);
 /// Who waits is woken; should that be lost, it asks again after so long.
-const NET: Duration = Duration::from_secs(300);
+pub const NET: Duration = Duration::from_secs(900);
 
 /// The gates of all budgets.
 pub struct Admissions {
@@ -301,7 +301,7 @@ impl Gate {
         drop(line);
         lock(&self.shared.places).insert(who.clone(), Arc::downgrade(self));
         self.shared.changed.notify_one();
-        Err(self.budget.trouble().map_or(Fault::NotAdmitted(NET), Fault::from))
+        Err(self.budget.trouble().map_or(Fault::NotAdmitted(NET), Fault::Queued))
     }
 
     fn turn(self: &Arc<Self>, who: &Address) -> Option<Admission> {

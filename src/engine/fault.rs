@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kube::core::Status;
 
+use super::admission::NET;
 use super::plan::Hold;
 use crate::api::Reason;
 use crate::zitadel;
@@ -57,6 +58,9 @@ pub enum Fault {
         /// What is wrong and what to do.
         message: String,
     },
+    /// ZITADEL cannot be asked now, which this says of it; it waits in the queue of its connection, and is woken for its turn.
+    #[error(transparent)]
+    Queued(zitadel::Error),
     /// No budget or worker of the connection is free; nothing was tried.
     #[error("no budget for another {0:?}")]
     NotAdmitted(Duration),
@@ -170,6 +174,10 @@ impl Verdict {
     pub fn of(fault: &Fault) -> Option<Self> {
         let (reason, severity, pace) = match fault {
             Fault::Zitadel(error) => of_zitadel(error),
+            Fault::Queued(error) => {
+                let (reason, severity, _) = of_zitadel(error);
+                (reason, severity, Pace::After(NET))
+            }
             Fault::Blocked { reason, .. } => (*reason, Severity::Stalled, Pace::Slow),
             Fault::Waiting { reason, .. } => (*reason, Severity::Waiting, Pace::Dependency),
             Fault::Soon { reason, after, .. } => (*reason, Severity::Waiting, Pace::After(*after)),

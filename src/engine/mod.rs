@@ -40,6 +40,7 @@ pub mod sources;
 pub mod status;
 mod steps;
 pub mod stores;
+pub mod telling;
 pub mod values;
 pub mod wake;
 pub mod watched;
@@ -67,6 +68,7 @@ use metrics::Metrics;
 use needs::Need;
 use sources::Source;
 use status::Readiness;
+use telling::Telling;
 use wake::Wakes;
 use watched::Watched;
 use workers::Workers;
@@ -185,6 +187,8 @@ pub struct Engine {
     pub backoff: Backoff,
     /// What is remembered between reconciles.
     pub memo: Memo,
+    /// How fast statuses are written.
+    pub telling: Telling,
     /// Where events go.
     pub events: Events,
     /// What is counted.
@@ -219,6 +223,7 @@ impl Engine {
             connections,
             claims: Claims::default(),
             memo: Memo::default(),
+            telling: Telling::default(),
             metrics,
             namespaces,
             directories: Directories::of(kinds, is_there),
@@ -339,6 +344,7 @@ impl Engine {
         self.release_claims(uid);
         self.backoff.reset(uid);
         self.memo.forget(uid);
+        self.telling.forget(uid);
     }
 }
 

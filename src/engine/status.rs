@@ -139,6 +139,21 @@ fn lasted(previous: &[Condition], now: Timestamp) -> Option<Duration> {
     Some(Duration::try_from(since).unwrap_or_default())
 }
 
+/// When an outage that goes on will show in a `Ready` that is true for this generation; `None`: it shows, or there is
+/// no such `Ready`.
+pub fn shows_in(
+    previous: &[Condition],
+    generation: Option<i64>,
+    grace: Duration,
+    now: Timestamp,
+) -> Option<Duration> {
+    let ready = ConditionType::Ready.find(previous)?;
+    let holds = ready.status == "True" && ready.observed_generation == generation;
+    // Times are of whole seconds.
+    let left = || grace.saturating_sub(lasted(previous, now).unwrap_or_default()) + Duration::from_secs(1);
+    holds.then(left)
+}
+
 fn condition(
     previous: &[Condition],
     outcome: &Outcome<'_>,

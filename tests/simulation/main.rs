@@ -30,5 +30,6 @@ mod steady;
 mod transitions;
 mod trouble;
 mod unlisted;
+mod waiting;
 mod workers;
 mod world;
