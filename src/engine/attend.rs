@@ -43,9 +43,10 @@ where
             Ok(Some(fresh)) => reconcile(fresh).await,
             Ok(None) => Conclusion::silent(How::Success, None),
             // Nothing may be decided on a view that is known to be old.
-            Err(_) => {
-                let uid = object.meta().uid.as_deref().unwrap_or_default();
-                let next = engine.backoff.next(uid, Pace::Transient, Duration::ZERO);
+            Err(fault) => {
+                let handle = Handle::new::<K>(engine.clients.calls.clone(), kind, object.meta());
+                let pace = engine.pace_of(&handle, &fault).await;
+                let next = engine.backoff.next(handle.uid(), pace, Duration::ZERO);
                 Conclusion::silent(How::Refused, Some(next))
             }
         }

@@ -32,10 +32,7 @@ pub async fn tell<K: Resource<DynamicType = ()>>(
     let uid = handle.uid().to_owned();
     let (how, pace) = match settle(engine, &mut handle, invalid, may_go).await {
         Ok(()) => (How::Error, Pace::Resync),
-        Err(fault) => {
-            tracing::warn!(resource = %handle.address, %fault, "the status of a malformed resource could not be written");
-            (How::of(&fault), Pace::Transient)
-        }
+        Err(fault) => (How::of(&fault), engine.pace_of(&handle, &fault).await),
     };
     let next = engine.backoff.next(&uid, pace, engine.config.resync);
     Conclusion { reason: Some(Reason::InvalidSpec), ..Conclusion::silent(how, Some(next)) }

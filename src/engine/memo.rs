@@ -25,6 +25,8 @@ pub struct Left {
 #[derive(Default)]
 struct Memory {
     written: Option<u64>,
+    /// The code of the refusal that was told since the last write.
+    refused: Option<u16>,
     left: Option<(Left, Instant)>,
     repairs: HashMap<String, Vec<Instant>>,
     recovering_since: Option<Instant>,
@@ -41,8 +43,13 @@ impl Memo {
     /// Remembers the resourceVersion that a write of ours gave the resource.
     pub fn wrote(&self, uid: &str, resource_version: Option<&str>) {
         if let Some(version) = resource_version.and_then(|v| v.parse().ok()) {
-            self.with(uid, |memory| memory.written = Some(version));
+            self.with(uid, |memory| (memory.written, memory.refused) = (Some(version), None));
         }
+    }
+
+    /// Remembers that the Kubernetes API refuses a write with this code; answers whether that is new since the last write.
+    pub fn refused(&self, uid: &str, code: u16) -> bool {
+        self.with(uid, |memory| memory.refused.replace(code) != Some(code))
     }
 
     /// Is this view older than our own last write? Resource versions of one object are ordered numbers.

@@ -7,6 +7,7 @@ pub mod attend;
 mod authorization;
 pub mod backoff;
 pub mod caps;
+pub mod changes;
 pub mod claims;
 pub mod conclusion;
 pub mod connections;
@@ -22,6 +23,7 @@ mod explain;
 pub mod fault;
 pub mod fence;
 pub mod kind;
+mod learn;
 pub mod malformed;
 pub mod memo;
 pub mod metrics;
@@ -30,6 +32,7 @@ pub mod plan;
 pub mod queue;
 mod reconcile;
 mod references;
+mod refused;
 pub mod resource;
 mod run;
 mod scrape;
@@ -38,16 +41,18 @@ pub mod sources;
 pub mod status;
 mod steps;
 pub mod stores;
+pub mod telling;
 pub mod values;
 pub mod wake;
 pub mod watched;
 pub mod workers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
+use kube::Resource;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
@@ -64,6 +69,7 @@ use metrics::Metrics;
 use needs::Need;
 use sources::Source;
 use status::Readiness;
+use telling::Telling;
 use wake::Wakes;
 use watched::Watched;
 use workers::Workers;
@@ -182,6 +188,8 @@ pub struct Engine {
     pub backoff: Backoff,
     /// What is remembered between reconciles.
     pub memo: Memo,
+    /// How fast statuses are written.
+    pub telling: Telling,
     /// Where events go.
     pub events: Events,
     /// What is counted.
@@ -204,6 +212,8 @@ impl Engine {
         metrics: Metrics,
         leadership: Leadership,
     ) -> Self {
+        let there = namespaces.clone();
+        let is_there = Box::new(move |name: &str| there.store.get(&ObjectRef::new(name)).is_some());
         Self {
             events: Events::new(clients.calls.clone(), None),
             workers: Workers::new(config.concurrency),
@@ -214,17 +224,42 @@ impl Engine {
             connections,
             claims: Claims::default(),
             memo: Memo::default(),
+            telling: Telling::default(),
             metrics,
             namespaces,
-            directories: Directories::of(kinds),
+            directories: Directories::of(kinds, is_there),
             leadership,
         }
     }
 
-    /// Adds the resources of a kind, once they are known, and wakes who waited for that.
-    pub fn add_directory(&self, kind: &'static str, directory: Box<dyn Directory>) {
-        self.wakes.wake(self.directories.add(kind, directory));
+    /// Adds the resources of a kind, once they are known but for those in these namespaces, and wakes who waited for that.
+    pub fn add_directory(
+        &self,
+        kind: &'static str,
+        directory: Box<dyn Directory>,
+        left_out: BTreeSet<String>,
+    ) {
+        self.wakes.wake(self.directories.add(kind, directory, left_out));
         self.connections.open_sessions().iter().for_each(|key| self.close_unused(key));
+    }
+
+    /// The resources of a kind are known in this namespace too from now on; wakes who waited for that.
+    pub fn take_up(&self, kind: &'static str, namespace: &str) {
+        self.wakes.wake(self.directories.take_up(kind, namespace));
+    }
+
+    /// Leaves a namespace out that cannot be listed: says so, until it can. `false`: the process is ending.
+    pub async fn leave_out<K>(&self, kind: &'static str, namespace: &str, reader: &Watched<K>) -> bool
+    where
+        K: Resource<DynamicType = ()> + Clone + 'static,
+    {
+        let _counted = self.metrics.unlisted(kind);
+        tracing::warn!(kind, namespace, "cannot be listed, and is left out until it can; the rest goes on");
+        let is_fed = reader.filled().await;
+        if is_fed {
+            tracing::info!(kind, namespace, "can be listed, and is followed from now on");
+        }
+        is_fed
     }
 
     /// Closes the session of a connection that is gone, unless resources still need it to go themselves.
@@ -246,14 +281,14 @@ impl Engine {
 
     /// How many resources use a connection; `None` while not all kinds are known.
     pub fn users(&self, key: &ConnectionKey) -> Option<usize> {
-        self.directories.is_complete().then(|| self.resources(Having::Connection(key)).len())
+        self.directories.is_complete(key.within()).then(|| self.resources(Having::Connection(key)).len())
     }
 
     /// What the resources that use a connection need; `None` while not all kinds are known.
     pub fn needs(&self, key: &ConnectionKey) -> Option<Vec<Need>> {
         let needs =
             || self.directories.read(|known| known.values().flat_map(|kind| kind.needs(key)).collect());
-        self.directories.is_complete().then(needs)
+        self.directories.is_complete(key.within()).then(needs)
     }
 
     /// The status of a resource of any kind, for `who` asks; `None` where there is no such resource.
@@ -261,7 +296,7 @@ impl Engine {
     /// # Errors
     /// `ReferenceNotReady` where its kind could not be listed yet; whoever asked is woken when that changes.
     pub async fn status_of(&self, address: &Address, who: &Address) -> Result<Option<CommonStatus>, Fault> {
-        self.directories.known(&[address.kind], who).await?;
+        self.directories.known(&[address.kind], Some(&address.namespace), who).await?;
         Ok(self.directories.read(|known| known.get(address.kind)?.status(address)))
     }
 
@@ -278,7 +313,15 @@ impl Engine {
     /// # Errors
     /// As [`Engine::status_of`].
     pub async fn complete(&self, who: &Address) -> Result<(), Fault> {
-        self.directories.complete(who).await
+        self.directories.complete(None, who).await
+    }
+
+    /// Resolves once the resources of all kinds that may use this connection are known.
+    ///
+    /// # Errors
+    /// As [`Engine::status_of`].
+    pub async fn complete_for(&self, key: &ConnectionKey) -> Result<(), Fault> {
+        self.directories.complete(key.within(), &key.address()).await
     }
 
     /// The labels of a namespace; `None` while it is unknown, which is not the same as having none.
@@ -302,6 +345,7 @@ impl Engine {
         self.release_claims(uid);
         self.backoff.reset(uid);
         self.memo.forget(uid);
+        self.telling.forget(uid);
     }
 }
 

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
 use super::Engine;
+use super::admission::NET;
 use super::claims::Claim;
 use super::conclusion::{Conclusion, Drifted, How};
 use super::events::Note;
@@ -15,7 +16,7 @@ use super::kind::{Kind, Scope};
 use super::plan::{Identity, Observed, Step, Target, plan};
 use super::resource::MetadataChange;
 use super::run::{Bond, Run};
-use super::status::{Outcome, conditions, now, ours};
+use super::status::{Outcome, conditions, now, ours, shows_in};
 use crate::api::{CommonStatus, ConditionType, Drift, Reason, Status, annotation};
 
 /// The longest plan is protect, look, adopt, record, update; more steps mean that the plan does not end.
@@ -135,9 +136,10 @@ impl<K: Kind> Run<'_, K> {
         let written = self.settle(verdict.as_ref()).await;
         let how = written.as_ref().err().or(result.as_ref().err()).map_or(How::Success, How::of);
         let pace = match (written, result, &verdict) {
-            (Err(fault), _, _) => self.pace_of(&fault),
+            (Err(fault), _, _) => self.engine.pace_of(&self.handle, &fault).await,
+            (Ok(()), Err(Fault::Queued(_)), Some(_)) => self.until_told(),
             (Ok(()), _, Some(verdict)) => verdict.pace,
-            (Ok(()), Err(fault), None) => self.pace_of(&fault),
+            (Ok(()), Err(fault), None) => self.engine.pace_of(&self.handle, &fault).await,
             (Ok(()), Ok(_), None) => Pace::Resync,
         };
         if matches!(pace, Pace::Resync) {
@@ -159,16 +161,11 @@ impl<K: Kind> Run<'_, K> {
         })
     }
 
-    /// The pace of a fault that has no verdict: nothing was learned about the resource itself.
-    fn pace_of(&self, fault: &Fault) -> Pace {
-        match fault {
-            Fault::NotAdmitted(after) => Pace::After(*after),
-            Fault::Stale => Pace::Transient,
-            fault => {
-                tracing::warn!(resource = %self.handle.address, %fault, "the Kubernetes API refused a write");
-                Pace::Transient
-            }
-        }
+    /// Who waits for its turn is woken for it; before that only the end of the grace has something to tell.
+    fn until_told(&self) -> Pace {
+        let generation = self.object.meta().generation;
+        let shows = shows_in(&self.conditions(), generation, self.engine.config.outage_grace, now());
+        Pace::After(shows.map_or(NET, |shows| shows.min(NET)))
     }
 
     fn resync(&self) -> Duration {
@@ -189,6 +186,7 @@ impl<K: Kind> Run<'_, K> {
             None => return Ok(()),
         };
         if unsent || differs(&before, &next) {
+            self.take_time_to_tell()?;
             self.write(&next).await?;
         }
         self.give_up(&before, &next);
@@ -197,6 +195,13 @@ impl<K: Kind> Run<'_, K> {
             self.announce(&before, &next, verdict).await;
         }
         Ok(())
+    }
+
+    /// What comes of calls to ZITADEL is paced by their budget, all else here.
+    fn take_time_to_tell(&self) -> Result<(), Fault> {
+        let unpaced = self.reach.is_none();
+        let wait = || self.engine.telling.wait(&self.handle.address.namespace, self.handle.uid());
+        unpaced.then(wait).flatten().map_or(Ok(()), |wait| Err(Fault::NotAdmitted(wait)))
     }
 
     /// What the status proves no longer is free for others, and so is a part that left the spec before it was recorded.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
@@ -191,6 +192,18 @@ impl Handle {
         let patch = Patch::Merge(&body);
         self.meta = bounded(self.api.patch_status(&self.address.name, &params, &patch)).await?.metadata;
         Ok(())
+    }
+
+    /// What an event about it refers to.
+    pub fn reference(&self) -> ObjectReference {
+        ObjectReference {
+            api_version: Some(self.resource.api_version.clone()),
+            kind: Some(self.resource.kind.clone()),
+            namespace: self.meta.namespace.clone(),
+            name: self.meta.name.clone(),
+            uid: self.meta.uid.clone(),
+            ..Default::default()
+        }
     }
 
     /// The command that gives the object in ZITADEL up, so that a deletion goes through.

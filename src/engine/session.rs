@@ -32,7 +32,7 @@ pub struct Session {
     freshness: Duration,
     rate: Rate,
     admissions: Arc<Admissions>,
-    gate: Mutex<Arc<Gate>>,
+    gate: Arc<Gate>,
     known: Mutex<Known>,
 }
 
@@ -64,7 +64,7 @@ pub struct Parts {
     pub rate: Rate,
     /// The gates of all budgets.
     pub admissions: Arc<Admissions>,
-    /// Its gate, as long as it is not known which instance it reaches.
+    /// Its gate.
     pub gate: Arc<Gate>,
 }
 
@@ -83,7 +83,7 @@ impl Session {
             freshness,
             rate,
             admissions,
-            gate: Mutex::new(gate),
+            gate,
             known: Mutex::default(),
         }
     }
@@ -98,33 +98,25 @@ impl Session {
     /// # Errors
     /// As [`Gate::admit`].
     pub fn admit(&self, who: &Address, urgency: Urgency) -> Result<Admission, Fault> {
-        self.gate().admit(who, urgency)
+        self.gate.admit(who, urgency)
     }
 
-    /// Where reconciles wait for the budget of the instance.
+    /// Where reconciles wait for the budget of the connection.
     pub fn gate(&self) -> Arc<Gate> {
-        self.gate.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.gate.clone()
     }
 
     /// Gives up its share of the budget.
     pub fn close(&self) {
-        self.gate().set_rate(&self.key, None);
+        self.gate.set_rate(&self.key, None);
     }
 
-    /// Shares the budget of the instance. A tenant's server may state any instance: it shares with nobody.
-    fn share_budget(&self, instance: &str) {
+    /// Shares the rate of the instance. A tenant's server may state any instance: it shares with nobody.
+    fn share_rate(&self, instance: &str) {
         if self.access.is_none() {
             return;
         }
-        let own = self.gate();
-        let shared = self.admissions.of_instance(instance, &self.key, self.rate, own.clone());
-        if Arc::ptr_eq(&own, &shared) {
-            return;
-        }
-        own.set_rate(&self.key, None);
-        shared.set_rate(&self.key, Some(self.rate));
-        self.client.spend_from(shared.budget());
-        *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = shared;
+        self.admissions.share_rate(instance, &self.key, self.rate, &self.gate);
     }
 
     /// How long what was learned may be believed: the resync interval in force.
@@ -158,7 +150,7 @@ impl Session {
     pub async fn confirm_instance(&self) -> Result<String, Fault> {
         let instance = self.client.instance().await?.value.iam_project_id;
         self.known().instance = Some((instance.clone(), Instant::now()));
-        self.share_budget(&instance);
+        self.share_rate(&instance);
         Ok(instance)
     }
 

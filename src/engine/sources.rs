@@ -95,13 +95,14 @@ impl Sources {
     ) {
         let place = Place { kind, namespace: namespace.into(), trusted };
         let mut places = self.followed();
+        // A refusal that is over is forgotten, whoever it was for: the namespace may be gone.
+        places.retain(|_, followed| followed.again.is_none_or(|again| again > Instant::now()));
         let is_new = !places.contains_key(&place);
         let followed = places.entry(place.clone()).or_default();
         if !followed.listed {
             followed.read.entry(name.into()).or_default().insert(version.map(Into::into));
         }
-        if is_new || followed.again.is_some_and(|again| again <= Instant::now()) {
-            followed.again = None;
+        if is_new {
             // Nobody listens: the process is ending.
             let _ = self.wanted.unbounded_send(place);
         }

@@ -129,10 +129,29 @@ fn outlives(previous: &[Condition], outcome: &Outcome<'_>) -> bool {
 
 /// `Synced` false says since when; a change of reason within the outage does not restart the clock.
 fn outage_lasted(previous: &[Condition], outcome: &Outcome<'_>) -> bool {
-    ConditionType::Synced.find(previous).is_some_and(|synced| {
-        let since = outcome.now.duration_since(synced.last_transition_time.0).unsigned_abs();
-        synced.status == "False" && since >= outcome.outage_grace
-    })
+    lasted(previous, outcome.now).is_some_and(|lasted| lasted >= outcome.outage_grace)
+}
+
+/// How long an outage has lasted; not at all where the clock was set back since it began. `None`: there is none.
+fn lasted(previous: &[Condition], now: Timestamp) -> Option<Duration> {
+    let synced = ConditionType::Synced.find(previous).filter(|synced| synced.status == "False")?;
+    let since = now.duration_since(synced.last_transition_time.0);
+    Some(Duration::try_from(since).unwrap_or_default())
+}
+
+/// When an outage that goes on will show in a `Ready` that is true for this generation; `None`: it shows, or there is
+/// no such `Ready`.
+pub fn shows_in(
+    previous: &[Condition],
+    generation: Option<i64>,
+    grace: Duration,
+    now: Timestamp,
+) -> Option<Duration> {
+    let ready = ConditionType::Ready.find(previous)?;
+    let holds = ready.status == "True" && ready.observed_generation == generation;
+    // Times are of whole seconds.
+    let left = || grace.saturating_sub(lasted(previous, now).unwrap_or_default()) + Duration::from_secs(1);
+    holds.then(left)
 }
 
 fn condition(

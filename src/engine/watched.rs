@@ -9,20 +9,26 @@
 //! kube's own `Store::wait_until_ready` wakes only the task that asked last (5.0.0): everybody else would sleep on.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::future::{join_all, select_all};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{Store, store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 use super::departures;
 use crate::runtime::kubernetes::Pauses;
 use crate::runtime::lease::Leadership;
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// What cannot be listed is waited for so long after another was: longer than a watch pauses between two attempts.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a store knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,24 +44,32 @@ enum Knows {
 pub struct Watched<K: Resource<DynamicType = ()> + Clone + 'static> {
     /// What was seen so far.
     pub store: Store<K>,
-    knows: watch::Receiver<Knows>,
+    state: watch::Receiver<State>,
+}
+
+/// What a store knows, and whether the last attempt to list failed.
+#[derive(Clone, Copy, Debug)]
+struct State {
+    knows: Knows,
+    fails: bool,
 }
 
 /// The writing side.
 pub struct Feed<K: Resource<DynamicType = ()> + Clone + 'static> {
     writer: Writer<K>,
-    knows: watch::Sender<Knows>,
+    state: watch::Sender<State>,
 }
 
 /// An empty store and what feeds it.
 pub fn watched<K: Resource<DynamicType = ()> + Clone + 'static>() -> (Watched<K>, Feed<K>) {
-    let ((store, writer), (sender, knows)) = (store(), watch::channel(Knows::Nothing));
-    (Watched { store, knows }, Feed { writer, knows: sender })
+    let nothing = State { knows: Knows::Nothing, fails: false };
+    let ((store, writer), (sender, state)) = (store(), watch::channel(nothing));
+    (Watched { store, state }, Feed { writer, state: sender })
 }
 
 impl<K: Resource<DynamicType = ()> + Clone + 'static> Clone for Watched<K> {
     fn clone(&self) -> Self {
-        Self { store: self.store.clone(), knows: self.knows.clone() }
+        Self { store: self.store.clone(), state: self.state.clone() }
     }
 }
 
@@ -73,11 +87,23 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Watched<K> {
 
     /// Is it filled, as [`Self::filled`] says it?
     pub fn is_filled(&self) -> bool {
-        *self.knows.borrow() == Knows::All
+        self.state.borrow().knows == Knows::All
+    }
+
+    /// Is it warm, as [`Self::warm`] says it?
+    pub fn is_warm(&self) -> bool {
+        self.state.borrow().knows >= Knows::Warm
     }
 
     async fn knows(&self, enough: Knows) -> bool {
-        self.knows.clone().wait_for(|knows| *knows >= enough).await.is_ok()
+        self.state.clone().wait_for(|state| state.knows >= enough).await.is_ok()
+    }
+
+    /// Resolves where it cannot be listed at this time or later.
+    async fn fails_after(&self, time: Instant) {
+        sleep_until(time).await;
+        // Where it is fed no longer, that is told first.
+        let _ = self.state.clone().wait_for(|state| state.fails).await;
     }
 }
 
@@ -106,13 +132,20 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Feed<K> {
     where
         S: Stream<Item = watcher::Result<watcher::Event<K>>>,
     {
-        let Self { writer, knows } = self;
+        let Self { writer, state } = self;
+        let failing = state.clone();
         let mut next = Knows::Warm;
-        stored(watch.reflect(writer)).inspect_ok(move |event| match event {
-            watcher::Event::Init if leadership.begun().is_cancelled() => next = Knows::All,
-            watcher::Event::InitDone => drop(knows.send_replace(next)),
-            _ => {}
-        })
+        stored(watch.reflect(writer))
+            .inspect_ok(move |event| match event {
+                watcher::Event::Init if leadership.begun().is_cancelled() => next = Knows::All,
+                watcher::Event::InitDone => drop(state.send_replace(State { knows: next, fails: false })),
+                _ => {}
+            })
+            .inspect(move |event| match event {
+                Ok(watcher::Event::Init) => failing.send_modify(|state| state.fails = false),
+                Err(_) => failing.send_modify(|state| state.fails = true),
+                Ok(_) => {}
+            })
     }
 }
 
@@ -142,14 +175,43 @@ fn stored<K>(
     })
 }
 
-/// Is it so of all of them?
-pub async fn all<W>(watched: &[W], is_so: impl AsyncFn(&W) -> bool) -> bool {
-    for each in watched {
-        if !is_so(each).await {
-            return false;
-        }
+/// As [`Watched::filled`] of all of them, but for those that cannot be listed while another can: answers which.
+/// `None`: they are fed no longer.
+pub async fn all_filled<K>(watched: &[Watched<K>]) -> Option<Vec<usize>>
+where
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    all_know(watched, Knows::All).await
+}
+
+/// As [`Watched::warm`] of all of them, with the exceptions of [`all_filled`].
+pub async fn all_warm<K>(watched: &[Watched<K>]) -> Option<Vec<usize>>
+where
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    all_know(watched, Knows::Warm).await
+}
+
+async fn all_know<K>(watched: &[Watched<K>], enough: Knows) -> Option<Vec<usize>>
+where
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    if watched.is_empty() {
+        return Some(Vec::new());
     }
-    true
+    // While none can be listed, all of them are waited for: it is the API server that is not there, or not ready.
+    let (is_fed, ..) = select_all(watched.iter().map(|one| one.knows(enough).boxed())).await;
+    let until = Instant::now() + PATIENCE;
+    let each = watched.iter().map(|one| async move {
+        tokio::select! {
+            biased;
+            is_fed = one.knows(enough) => is_fed.then_some(true),
+            () = one.fails_after(until) => Some(false),
+        }
+    });
+    let each: Option<Vec<bool>> = join_all(each).await.into_iter().collect();
+    let listed = each.filter(|_| is_fed)?.into_iter().enumerate();
+    Some(listed.filter(|(_, is_listed)| !is_listed).map(|(number, _)| number).collect())
 }
 
 /// Drops what is large and never read.
@@ -208,6 +270,31 @@ mod tests {
             }
         }
         assert_eq!(passed, ["old", "old", "new"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_cannot_be_listed_is_waited_for_a_while_and_one_that_is_slow_to_the_end() {
+        let (listed, fails, slow) = (watched::<Namespace>(), watched::<Namespace>(), watched::<Namespace>());
+        let readers = [listed.0, fails.0, slow.0];
+        let refused = || Err(watcher::Error::NoResourceVersion);
+        let failing = stream::unfold((), move |()| async move {
+            tokio::time::sleep(Duration::from_secs(7)).await;
+            Some((refused(), ()))
+        });
+        let slowly = stream::once(tokio::time::sleep(3 * PATIENCE)).flat_map(|()| list());
+        let begun = Instant::now();
+        tokio::spawn(fails.1.reflect(failing, Leadership::always()).for_each(|_| std::future::ready(())));
+        tokio::spawn(slow.1.reflect(slowly, Leadership::always()).for_each(|_| std::future::ready(())));
+        let waiting = tokio::spawn({
+            let readers = readers.clone();
+            async move { all_filled(&readers).await }
+        });
+        tokio::time::sleep(2 * PATIENCE).await;
+        assert!(!waiting.is_finished(), "while none is listed all are waited for");
+        let first = listed.1.reflect(list().chain(stream::pending()), Leadership::always());
+        tokio::spawn(first.for_each(|_| std::future::ready(())));
+        assert_eq!(waiting.await.unwrap(), Some(vec![1]));
+        assert_eq!(begun.elapsed(), 3 * PATIENCE);
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use futures::{StreamExt, TryStreamExt, future};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config as ControllerConfig, Controller};
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::{PredicateConfig, WatchStreamExt, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
@@ -21,11 +21,12 @@ use crate::api::ConnectionKind;
 use crate::api::connection::{ClusterConnection, Connection, ConnectionStatus, Endpoint};
 use crate::engine::address::ConnectionKey;
 use crate::engine::attend::attend;
+use crate::engine::changes::changed;
 use crate::engine::conclusion::{Conclusion, How};
-use crate::engine::controller::{unfailing, until_idle};
+use crate::engine::controller::until_idle;
 use crate::engine::fault::Pace;
 use crate::engine::watched::{Feed, Watched};
-use crate::engine::{Engine, malformed};
+use crate::engine::{Engine, Having, malformed};
 use crate::runtime::admin::Readiness;
 use crate::runtime::kubernetes::Watching;
 
@@ -92,18 +93,22 @@ pub async fn follow<K: AnyConnection>(
 ) {
     let Scope { engine, namespace, readiness, stop } = scope;
     let ready = readiness.register(K::NAME);
+    let unlisted = engine.clone();
+    ready.lacks(move || match K::KIND {
+        ConnectionKind::Connection => unlisted.connections.unlisted(),
+        ConnectionKind::ClusterConnection => 0,
+    });
     let (told, failing, leadership) = (engine.clone(), engine.clone(), engine.leadership.clone());
     let applied = feed
         .follow(api, Watching::Resources.config(), leadership)
         .inspect_ok(move |event| gone(&told, event))
-        .inspect_err(move |error| failing.watch_failed(K::NAME, error))
-        .applied_objects()
-        .predicate_filter(wants_attention::<K>, PredicateConfig::default())
-        .filter(unfailing);
-    let kicks = engine.wakes.listen(K::NAME, namespace).map(|address| match address.namespace.as_str() {
-        "" => ObjectRef::new(&address.name),
-        namespace => ObjectRef::new(&address.name).within(namespace),
-    });
+        .inspect_err(move |error| failing.watch_failed(K::NAME, error));
+    let applied = changed(applied, wants_attention::<K>);
+    let kicks =
+        engine.wakes.listen(K::NAME, namespace.clone()).map(|address| match address.namespace.as_str() {
+            "" => ObjectRef::new(&address.name),
+            namespace => ObjectRef::new(&address.name).within(namespace),
+        });
     let controller = Controller::for_stream(applied, reader.store.clone())
         .with_config(ControllerConfig::default().concurrency(engine.config.concurrency))
         .reconcile_on(kicks)
@@ -116,13 +121,22 @@ pub async fn follow<K: AnyConnection>(
             |_, error, _| match *error {},
             engine.clone(),
         );
-    let controller = until_idle(controller, reader, stop);
+    let controller = until_idle(controller, reader.clone(), stop);
     let announce = async {
         if engine.connections.warm().await {
             ready.ready();
         }
     };
-    future::join(controller, announce).await;
+    let left_out = async {
+        if let Some(namespace) = namespace
+            && engine.connections.known().await
+            && !reader.is_filled()
+            && engine.leave_out(K::NAME, &namespace, &reader).await
+        {
+            engine.wakes.wake(engine.resources(Having::Namespace(&namespace)));
+        }
+    };
+    future::join3(controller, announce, left_out).await;
 }
 
 /// A connection that is gone leaves its session to those who still need it to go themselves, else to nobody.
@@ -136,11 +150,11 @@ fn gone<K: AnyConnection>(engine: &Engine, event: &watcher::Event<DeserializeGua
     }
 }
 
-fn wants_attention<K: AnyConnection>(object: &DeserializeGuard<K>) -> Option<u64> {
+fn wants_attention<K: AnyConnection>(object: &DeserializeGuard<K>) -> u64 {
     let mut hasher = DefaultHasher::new();
     let meta = object.meta();
     (meta.generation, meta.deletion_timestamp.is_some(), &meta.annotations).hash(&mut hasher);
-    Some(hasher.finish())
+    hasher.finish()
 }
 
 async fn handle<K: AnyConnection>(

@@ -1,9 +1,10 @@
 //! Stops asking a server that does not answer.
 
 use std::mem::discriminant;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::error::Error;
@@ -20,6 +21,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 #[derive(Debug, Default)]
 pub struct Circuit {
     state: Mutex<State>,
+    changed: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -55,6 +57,12 @@ pub enum Way {
 }
 
 impl Circuit {
+    /// A closed one that tells when it opens and closes, and when a probe has ended.
+    #[must_use]
+    pub fn telling(changed: Arc<Notify>) -> Self {
+        Self { state: Mutex::default(), changed }
+    }
+
     /// The way as it is now.
     #[must_use]
     pub fn way(&self) -> Way {
@@ -145,6 +153,7 @@ impl Pass<'_> {
 
     fn settle(&self, health: Health) -> bool {
         let mut state = lock(&self.circuit.state);
+        let was_open = state.open.is_some();
         match health {
             Health::Up => *state = State::default(),
             Health::Down(error) => state.failed(error, self.probes),
@@ -154,7 +163,11 @@ impl Pass<'_> {
                 }
             }
         }
-        state.open.is_some()
+        let is_open = state.open.is_some();
+        if was_open || is_open {
+            self.circuit.changed.notify_one();
+        }
+        is_open
     }
 }
 

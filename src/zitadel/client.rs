@@ -14,7 +14,7 @@ use url::Url;
 use super::aggregate::AggregateLocks;
 use super::answer::{Answer, NO_SECRETS, parse, quote};
 use super::auth::{Credential, CredentialSource};
-use super::budget::{Budget, Failure, Purse};
+use super::budget::{Budget, Failure};
 use super::call::Call;
 use super::circuit::Health;
 use super::error::Error;
@@ -55,7 +55,7 @@ struct Inner {
     deadline: Duration,
     transport: Arc<dyn Transport>,
     tokens: TokenSource,
-    purse: Arc<Purse>,
+    budget: Arc<Budget>,
     locks: Arc<AggregateLocks>,
     pages: PageLimits,
 }
@@ -76,10 +76,9 @@ impl Client {
         let ClientConfig { base_url, external_domain, deadline } = config;
         let base = base_url.as_str().trim_end_matches('/').to_owned();
         let instance_host = external_domain.as_deref().map(host_header).transpose()?;
-        let purse = Arc::new(Purse::new(budget));
         let minter = Minter {
             transport: transport.clone(),
-            purse: purse.clone(),
+            budget: budget.clone(),
             base: base.clone(),
             instance_host: instance_host.clone(),
             audiences: audiences(&base_url, external_domain.as_deref()),
@@ -92,7 +91,7 @@ impl Client {
                 deadline,
                 transport,
                 tokens,
-                purse,
+                budget,
                 locks,
                 pages: PageLimits::default(),
             }),
@@ -102,12 +101,7 @@ impl Client {
     /// The budget it spends from.
     #[must_use]
     pub fn budget(&self) -> Arc<Budget> {
-        self.inner.purse.budget()
-    }
-
-    /// From now on spends from this budget.
-    pub fn spend_from(&self, budget: Arc<Budget>) {
-        self.inner.purse.replace(budget);
+        self.inner.budget.clone()
     }
 
     /// Reads the Secret again, and mints a token if it changed: for a resync, or when the Secret changed. Answers what
@@ -190,8 +184,8 @@ impl Inner {
             }),
             _ => Health::Up,
         };
-        let (budget, route) = (self.purse.budget(), call.route().clone());
-        let answer = budget.spend(self.deadline, route, self.transport.send(request), health).await;
+        let route = call.route().clone();
+        let answer = self.budget.spend(self.deadline, route, self.transport.send(request), health).await;
         answer.map_err(|failure| match failure {
             Failure::Sent(TransportError::TooLarge { status: 200..300, .. }) if call.is_search() => {
                 Error::TooLarge
@@ -206,7 +200,7 @@ impl Inner {
         call: &Call,
         token: &SecretString,
     ) -> Result<Response<Bytes>, Error> {
-        accept(response, call.asked(token)).inspect_err(|error| self.purse.budget().heed(error))
+        accept(response, call.asked(token)).inspect_err(|error| self.budget.heed(error))
     }
 }
 

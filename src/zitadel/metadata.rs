@@ -27,6 +27,8 @@ const LIGHT_PAGE: usize = 1024 * 1024;
 const CHUNK: usize = 3 * 1024 * 1024;
 /// More pages than of any list that can be read in time, also of the largest values.
 const MOST_PAGES: usize = 1000;
+/// Of so many organizations the length of a page is remembered: there may be any number.
+const MOST_LIMITS: usize = 1000;
 /// How often a list is read that changes meanwhile.
 const READINGS: usize = 3;
 
@@ -182,7 +184,13 @@ impl PageLimits {
         let mut limits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match limit {
             LONGEST_PAGE => drop(limits.remove(organization)),
-            limit => drop(limits.insert(organization.into(), limit)),
+            limit => {
+                if limits.len() >= MOST_LIMITS && !limits.contains_key(organization) {
+                    // Whoever is forgotten is read anew from the longest page.
+                    limits.clear();
+                }
+                limits.insert(organization.into(), limit);
+            }
         }
     }
 }
@@ -282,4 +290,17 @@ fn chunks<'a, 'b>(mut entries: &'a [(&'b str, &'b [u8])]) -> Vec<&'a [(&'b str, 
 fn decoded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     let text = String::deserialize(deserializer)?;
     STANDARD.decode(text).map_err(|_| serde::de::Error::custom("not base64"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_any_number_of_organizations_so_many_pages_are_remembered() {
+        let limits = PageLimits::default();
+        (0..3 * MOST_LIMITS).for_each(|number| limits.remember(&number.to_string(), 10));
+        assert!(limits.0.lock().unwrap().len() <= MOST_LIMITS);
+        assert_eq!((limits.of("2999"), limits.of("0")), (10, LONGEST_PAGE));
+    }
 }

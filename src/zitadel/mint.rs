@@ -12,7 +12,7 @@ use url::form_urlencoded;
 
 use super::answer::{MESSAGE_LIMIT, parse, quote};
 use super::auth::Credential;
-use super::budget::Purse;
+use super::budget::Budget;
 use super::circuit::Health;
 use super::error::Error;
 use super::metrics::Route;
@@ -37,7 +37,7 @@ pub(crate) struct Grant {
 /// Knows the token endpoint of one connection.
 pub(crate) struct Minter {
     pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) purse: Arc<Purse>,
+    pub(crate) budget: Arc<Budget>,
     /// The base URL without trailing slash.
     pub(crate) base: String,
     pub(crate) instance_host: Option<HeaderValue>,
@@ -84,7 +84,7 @@ impl Minter {
                 )
             }
         };
-        let (budget, request) = (self.purse.budget(), self.request(form)?);
+        let (budget, request) = (&self.budget, self.request(form)?);
         // A server fails at a bad key too: that says nothing of the server.
         let health = |answer: &Response<Bytes>| match answer.status().is_server_error() {
             true => Health::Unknown,

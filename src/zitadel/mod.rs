@@ -36,7 +36,7 @@ mod tests;
 pub use self::aggregate::{AggregateGuard, AggregateLocks};
 pub use self::answer::Answer;
 pub use self::auth::{Credential, CredentialError, CredentialSource, JwtProfile};
-pub use self::budget::{Budget, Opening, Purse};
+pub use self::budget::{Budget, Opening};
 pub use self::circuit::{Circuit, Way};
 pub use self::client::{Client, ClientConfig};
 pub use self::domain_policy::{DomainPolicy, DomainPolicySettings};

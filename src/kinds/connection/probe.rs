@@ -51,7 +51,7 @@ impl<K: AnyConnection> Probe<'_, K> {
     async fn run(&mut self) -> Result<(), Fault> {
         let deleting = self.connection.meta().deletion_timestamp.is_some();
         if deleting {
-            self.engine.complete(&self.handle.address).await?;
+            self.engine.complete_for(&self.key).await?;
         }
         match self.engine.users(&self.key) {
             // Not all kinds are known yet; one user is enough.
@@ -190,12 +190,11 @@ impl<K: AnyConnection> Probe<'_, K> {
                 Ok(()) => verdict.pace,
                 Err(fault) => {
                     how = How::of(&fault);
-                    Pace::Transient
+                    self.engine.pace_of(&self.handle, &fault).await
                 }
             },
-            // It is woken for its turn.
-            (None, Err(Fault::NotAdmitted(after))) => Pace::After(*after),
-            (None, _) => Pace::Transient,
+            (None, Err(fault)) => self.engine.pace_of(&self.handle, fault).await,
+            (None, Ok(())) => Pace::Transient,
         };
         if let (Err(fault), Some(_)) = (&result, &verdict) {
             tracing::info!(resource = %self.handle.address, %fault, "connection not usable");

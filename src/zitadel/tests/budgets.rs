@@ -176,9 +176,9 @@ async fn a_new_rate_keeps_what_was_taken() {
     for _ in 0..10 {
         answer(&budget, ms(0)).await;
     }
-    budget.set_rate(Rate { requests_per_second: 1, burst: 4 });
+    budget.limiter().set_rate(Rate { requests_per_second: 1, burst: 4 });
     assert_eq!(budget.delay(), ms(1000));
-    budget.set_rate(Rate { requests_per_second: 100, burst: 100 });
+    budget.limiter().set_rate(Rate { requests_per_second: 100, burst: 100 });
     assert!(budget.delay() <= ms(1000), "{:?}", budget.delay());
 }
 
@@ -217,6 +217,25 @@ async fn what_keeps_everybody_from_asking_is_told_and_in_the_words_it_began_with
     sleep(Duration::from_secs(2)).await;
     assert!(refuse("no route to host").await.is_err());
     assert_eq!(budget.trouble(), Some(Error::Unreachable { message: "connection refused".into() }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_ways_to_one_instance_share_the_rate_and_its_pauses_and_neither_circuit_nor_load() {
+    let (one, two) = (of(10, 6, 8), of(1000, 1000, 8));
+    two.keep(one.limiter());
+    for _ in 0..6 {
+        answer(&one, ms(0)).await;
+    }
+    assert_eq!(two.opening(0), Opening::At(Instant::now() + ms(100)));
+    sleep(Duration::from_secs(1)).await;
+    for _ in 0..5 {
+        fail(&one).await;
+    }
+    sleep(ms(600)).await;
+    assert!(broken(&one).is_some() && one.trouble().is_some());
+    assert_eq!((two.opening(0), two.trouble()), (Opening::Now, None));
+    two.heed(&Error::RateLimited { retry_after: Some(ms(30_000)), id: None });
+    assert!(one.delay() >= ms(30_000));
 }
 
 #[tokio::test(start_paused = true)]
