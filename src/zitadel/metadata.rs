@@ -27,6 +27,8 @@ const LIGHT_PAGE: usize = 1024 * 1024;
 const CHUNK: usize = 3 * 1024 * 1024;
 /// More pages than of any list that can be read in time, also of the largest values.
 const MOST_PAGES: usize = 1000;
+/// What an entry takes besides its texts, in bytes.
+const ENTRY: usize = 64;
 /// How often a list is read that changes meanwhile.
 const READINGS: usize = 3;
 
@@ -72,7 +74,7 @@ impl Client {
         wanted: impl Fn(&str) -> bool,
     ) -> Result<Vec<Metadata>, Error> {
         let deadline = self.deadline();
-        timeout(deadline, self.read_metadata(organization, &wanted))
+        timeout(deadline, self.holding().read_metadata(organization, &wanted))
             .await
             .unwrap_or(Err(Error::Timeout { after: deadline }))
     }
@@ -194,7 +196,7 @@ struct Reading {
     last: String,
     total: Option<usize>,
     kept: Vec<Metadata>,
-    /// The bytes of all keys and of the values that are kept.
+    /// The bytes of all entries, and of the values that are kept.
     size: usize,
 }
 
@@ -238,7 +240,7 @@ impl Reading {
     fn add(&mut self, entry: Metadata, wanted: &impl Fn(&str) -> bool) -> bool {
         self.last.clone_from(&entry.key);
         let fresh = self.known.insert(entry.key.clone());
-        self.size += entry.key.len();
+        self.size += entry.key.len() + ENTRY;
         if wanted(&entry.key) {
             self.size += entry.value.len();
             self.kept.push(entry);
