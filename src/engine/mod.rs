@@ -5,6 +5,7 @@ pub mod address;
 pub mod admission;
 pub mod attend;
 pub mod backoff;
+pub mod bulk;
 pub mod caps;
 pub mod claims;
 pub mod conclusion;
@@ -20,6 +21,7 @@ mod explain;
 pub mod fault;
 pub mod fence;
 pub mod kind;
+mod load;
 pub mod malformed;
 pub mod memo;
 pub mod metrics;
@@ -37,6 +39,7 @@ pub mod sources;
 pub mod status;
 mod steps;
 pub mod stores;
+pub mod stripped;
 pub mod values;
 pub mod wake;
 pub mod watched;
@@ -53,6 +56,7 @@ use kube::runtime::watcher;
 
 use address::{Address, ConnectionKey};
 use backoff::{Backoff, Delays};
+use bulk::Bulk;
 use claims::{Claimant, Claims};
 use connections::Connections;
 use directories::{Directories, Known};
@@ -177,6 +181,8 @@ pub struct Engine {
     pub wakes: Arc<Wakes>,
     /// Who reconciles.
     pub workers: Workers,
+    /// Who may hold large parts of Kubernetes' answers.
+    pub bulk: Arc<Bulk>,
     /// The delays.
     pub backoff: Backoff,
     /// What is remembered between reconciles.
@@ -206,6 +212,7 @@ impl Engine {
         Self {
             events: Events::new(clients.calls.clone(), None),
             workers: Workers::new(config.concurrency),
+            bulk: Arc::default(),
             backoff: Backoff::new(config.delays),
             clients,
             config,

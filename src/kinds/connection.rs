@@ -24,6 +24,7 @@ use crate::engine::attend::attend;
 use crate::engine::conclusion::{Conclusion, How};
 use crate::engine::controller::{unfailing, until_idle};
 use crate::engine::fault::Pace;
+use crate::engine::stripped::{Slim, Stripped};
 use crate::engine::watched::{Feed, Watched};
 use crate::engine::{Engine, malformed};
 use crate::runtime::admin::Readiness;
@@ -86,15 +87,17 @@ pub struct Scope {
 /// Follows one kind of connection, all of them or those that `api` shows, until `stop`.
 pub async fn follow<K: AnyConnection>(
     scope: Scope,
-    api: Api<DeserializeGuard<K>>,
+    api: Api<Slim<DeserializeGuard<K>>>,
     reader: Watched<DeserializeGuard<K>>,
     feed: Feed<DeserializeGuard<K>>,
-) {
+) where
+    DeserializeGuard<K>: Stripped,
+{
     let Scope { engine, namespace, readiness, stop } = scope;
     let ready = readiness.register(K::NAME);
-    let (told, failing, leadership) = (engine.clone(), engine.clone(), engine.leadership.clone());
+    let (told, failing) = (engine.clone(), engine.clone());
     let applied = feed
-        .follow(api, Watching::Resources.config(), leadership)
+        .follow(api, Watching::Resources.config(), &engine)
         .inspect_ok(move |event| gone(&told, event))
         .inspect_err(move |error| failing.watch_failed(K::NAME, error))
         .applied_objects()
@@ -147,7 +150,10 @@ async fn handle<K: AnyConnection>(
     object: Arc<DeserializeGuard<K>>,
     engine: Arc<Engine>,
     reader: Watched<DeserializeGuard<K>>,
-) -> Result<Action, Infallible> {
+) -> Result<Action, Infallible>
+where
+    DeserializeGuard<K>: Stripped,
+{
     if !reader.is_filled() {
         // It may have changed in the meantime: it is looked up anew.
         return Ok(match reader.filled().await {
