@@ -369,9 +369,12 @@ pub struct ConnectionStatus {
     /// Who the credential belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<ConnectionUser>,
-    /// The roles of that user.
+    /// The roles of that user: those in the instance first, then by organization; 50 places at most, 20 roles in each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub memberships: Vec<ConnectionMembership>,
+    /// In how many more places that user has roles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more_memberships: Option<i64>,
     /// The credential in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<ConnectionCredential>,

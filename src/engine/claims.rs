@@ -103,7 +103,8 @@ impl Claims {
         if let Some(holder) = index.holder(claim, claimant) {
             return Err(holder);
         }
-        let holders = index.holders.entry(claim.clone()).or_default();
+        // Almost always there is one.
+        let holders = index.holders.entry(claim.clone()).or_insert_with(|| Vec::with_capacity(1));
         holders.retain(|holder| holder.uid != claimant.uid);
         holders.push(claimant.clone());
         Ok(())

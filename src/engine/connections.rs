@@ -22,8 +22,8 @@ use super::watched::{all_filled, all_warm};
 use crate::api::connection::{AccessGrant, ConnectionStatus, Endpoint, RateLimit};
 use crate::api::{ConnectionKind, FINALIZER, Reason};
 use crate::zitadel::{
-    AggregateLocks, Budget, Client, ClientConfig, Error, HttpTransport, HttpTransportConfig, Proxy, Rate,
-    Tokens, Transport, check_public, check_url, parse_base_url,
+    AggregateLocks, Budget, Client, ClientConfig, Error, HttpTransport, HttpTransportConfig, MemoryBudget,
+    Proxy, Rate, Tokens, Transport, check_public, check_url, parse_base_url,
 };
 
 /// Bound of one call to ZITADEL, its retries included.
@@ -85,6 +85,7 @@ pub struct Connections {
     locks: Arc<AggregateLocks>,
     admissions: Arc<Admissions>,
     tokens: Arc<Tokens>,
+    memory: MemoryBudget,
     sessions: std::sync::Mutex<HashMap<ConnectionKey, Arc<Session>>>,
     sources: Arc<Sources>,
 }
@@ -109,6 +110,7 @@ impl Connections {
             locks: Arc::default(),
             admissions,
             tokens: Arc::default(),
+            memory: MemoryBudget::default(),
             sessions: std::sync::Mutex::default(),
             sources,
         }
@@ -279,6 +281,7 @@ impl Connections {
             base_url: url,
             external_domain: endpoint.external_domain.clone(),
             deadline: CALL_DEADLINE,
+            memory: self.memory.share(tenant.then_some(key.namespace.as_str())),
         };
         let count = |n: i32| u32::try_from(n).unwrap_or(1);
         let RateLimit { requests_per_second, burst } = caps::capped(&endpoint.rate_limit, &self.config);

@@ -115,8 +115,7 @@ fn watch<K: Kind>(
 ) -> impl Stream<Item = watcher::Result<watcher::Event<Guarded<K>>>> + use<K> {
     let mut config = Watching::Resources.config();
     config.label_selector = engine.config.label_selector.clone();
-    let api = scoped::<Guarded<K>>(engine.clients.resources.clone(), namespace);
-    feed.follow(api, config, engine.leadership.clone())
+    feed.follow(scoped(engine.clients.resources.clone(), namespace), config, engine)
 }
 
 /// One kind being followed.

@@ -135,6 +135,8 @@ pub trait Kind:
     const SCOPE: Scope = Scope::Organization;
     /// Whether resources share one setting, each owning the parts it names.
     const PARTED: bool = false;
+    /// Whether the spec may hold values that no store keeps: a reconcile reads the resource once it is admitted.
+    const BULKY: bool = false;
     /// What it needs to be allowed, the last with the strongest role.
     const PERMISSIONS: &'static [Permission];
 
@@ -166,6 +168,10 @@ pub trait Kind:
             _ => DeletionPolicy::Delete,
         }
     }
+    /// Takes the values out of the spec that no store keeps; nothing else of it.
+    fn strip(&mut self) {}
+    /// Puts the spec of the same generation, whole, in the place of what was kept of it.
+    fn restore(&mut self, _whole: Self) {}
     /// Whether the object is made again by itself when somebody removed it in ZITADEL.
     fn recreates(&self) -> bool {
         true
@@ -173,7 +179,7 @@ pub trait Kind:
 
     /// Resolves the spec; `values` reads the Secrets and ConfigMaps of its namespace. Never called for a resource that
     /// is being deleted.
-    fn desire(&self, values: &mut Values) -> impl Future<Output = Result<Self::Desired, Fault>> + Send;
+    fn desire(&self, values: &mut Values<'_>) -> impl Future<Output = Result<Self::Desired, Fault>> + Send;
     /// The name that must be free to create the object.
     fn name(_desired: &Self::Desired) -> &str {
         ""

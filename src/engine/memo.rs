@@ -71,15 +71,14 @@ impl Memo {
 
     /// The fields that were repaired too often of late: somebody else wants them otherwise.
     pub fn contested(&self, uid: &str, fields: &[String]) -> Vec<String> {
-        self.with(uid, |memory| {
-            memory.repairs.retain(|_, repairs| {
-                repairs.retain(|at| at.elapsed() < FIGHT_WINDOW);
-                !repairs.is_empty()
-            });
-            let often =
-                |field: &&String| memory.repairs.get(*field).is_some_and(|r| r.len() >= FIGHT_REPAIRS);
-            fields.iter().filter(often).cloned().collect()
-        })
+        let mut memories = self.memories();
+        let Some(memory) = memories.get_mut(uid) else { return Vec::new() };
+        memory.repairs.retain(|_, repairs| {
+            repairs.retain(|at| at.elapsed() < FIGHT_WINDOW);
+            !repairs.is_empty()
+        });
+        let often = |field: &&String| memory.repairs.get(*field).is_some_and(|r| r.len() >= FIGHT_REPAIRS);
+        fields.iter().filter(often).cloned().collect()
     }
 
     /// Remembers what a write left as it was.
@@ -110,7 +109,9 @@ impl Memo {
 
     /// The recovery is over.
     pub fn recovered(&self, uid: &str) {
-        self.with(uid, |memory| memory.recovering_since = None);
+        if let Some(memory) = self.memories().get_mut(uid) {
+            memory.recovering_since = None;
+        }
     }
 
     /// Forgets a resource that is gone.

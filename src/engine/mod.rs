@@ -6,6 +6,7 @@ pub mod admission;
 pub mod attend;
 mod authorization;
 pub mod backoff;
+pub mod bulk;
 pub mod caps;
 pub mod changes;
 pub mod claims;
@@ -24,6 +25,7 @@ pub mod fault;
 pub mod fence;
 pub mod kind;
 mod learn;
+mod load;
 pub mod malformed;
 pub mod memo;
 pub mod metrics;
@@ -41,6 +43,7 @@ pub mod sources;
 pub mod status;
 mod steps;
 pub mod stores;
+pub mod stripped;
 pub mod telling;
 pub mod values;
 pub mod wake;
@@ -59,6 +62,7 @@ use kube::runtime::watcher;
 
 use address::{Address, ConnectionKey};
 use backoff::{Backoff, Delays};
+use bulk::Bulk;
 use claims::{Claimant, Claims};
 use connections::Connections;
 use directories::{Directories, Known};
@@ -184,6 +188,8 @@ pub struct Engine {
     pub wakes: Arc<Wakes>,
     /// Who reconciles.
     pub workers: Workers,
+    /// Who may hold large parts of Kubernetes' answers.
+    pub bulk: Arc<Bulk>,
     /// The delays.
     pub backoff: Backoff,
     /// What is remembered between reconciles.
@@ -217,6 +223,7 @@ impl Engine {
         Self {
             events: Events::new(clients.calls.clone(), None),
             workers: Workers::new(config.concurrency),
+            bulk: Arc::default(),
             backoff: Backoff::new(config.delays),
             clients,
             config,

@@ -41,6 +41,9 @@ pub(super) async fn reconcile<K: Kind>(engine: &Engine, object: Arc<K>) -> Concl
 impl<K: Kind> Run<'_, K> {
     async fn drive(&mut self) -> Result<Settled, Fault> {
         if !self.is_deleting() && !self.handle.is_paused() {
+            if K::BULKY {
+                self.load().await?;
+            }
             self.desire().await?;
         }
         if K::SCOPE == Scope::Instance && self.is_deleting() && !self.handle.is_paused() {

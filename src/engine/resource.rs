@@ -1,11 +1,13 @@
 //! The writes to a resource in Kubernetes, each guarded by its UID or resourceVersion. No other place writes one.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -224,6 +226,17 @@ impl Handle {
         let present = present.ok_or(Fault::Stale)?;
         self.meta = present.metadata.clone();
         Ok(present)
+    }
+
+    /// Reads the resource as it is now, parsed; `None` if it is gone or does not parse.
+    pub async fn read_whole<K>(&self) -> Result<Option<K>, Fault>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    {
+        let client = self.api.clone().into_client();
+        let api = Api::<DeserializeGuard<K>>::namespaced(client, &self.address.namespace);
+        let present = bounded(api.get_opt(&self.address.name)).await?;
+        Ok(present.and_then(|guard| guard.0.ok()))
     }
 
     /// Reads the resource as it is now; `None` if it is gone.

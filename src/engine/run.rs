@@ -22,6 +22,7 @@ use crate::api::common::{AdoptionPolicy, Status};
 use crate::api::{
     CommonStatus, ConditionType, DeletionPolicy, ManagementPolicy, Origin, PendingCreate, Reason, annotation,
 };
+use crate::zitadel::Client;
 
 /// What ties a resource to its object; proved by the status alone.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,6 +36,8 @@ pub(super) struct Bond {
 /// The way to ZITADEL, once it was taken.
 pub(super) struct Reach {
     pub(super) session: Arc<Session>,
+    /// Its client, whose answers this reconcile holds.
+    pub(super) client: Client,
     pub(super) instance: String,
     pub(super) organization: String,
     _admission: Admission,
@@ -52,7 +55,9 @@ pub(super) struct Run<'a, K: Kind> {
     pub(super) target_id: Option<String>,
     pub(super) intent: Option<PendingCreate>,
     pub(super) pending: Pending,
-    turn: Option<Admission>,
+    pub(super) turn: Option<Admission>,
+    /// The client whose answers this reconcile holds, until the way is taken.
+    pub(super) client: Option<Client>,
     pub(super) reach: Option<Reach>,
     pub(super) desired: Option<K::Desired>,
     pub(super) remote: Option<K::Remote>,
@@ -103,6 +108,7 @@ impl<'a, K: Kind> Run<'a, K> {
             pending: if intent.is_some() { Pending::Unresolved } else { Pending::No },
             intent,
             turn,
+            client: None,
             reach: None,
             desired: None,
             remote: None,
@@ -265,8 +271,13 @@ impl<'a, K: Kind> Run<'a, K> {
     /// Resolves the spec, and the parts it names besides those that are recorded.
     pub(super) async fn desire(&mut self) -> Result<(), Fault> {
         let namespace = &self.handle.address.namespace;
-        let mut values = Values::new(self.engine.connections.vault_of(namespace));
+        let mut values = Values::new(self.engine.connections.vault_of(namespace), &self.engine.bulk);
+        values.hold_in(self.client.as_ref().map(Client::memory));
         let desired = self.object.desire(&mut values).await?;
+        if K::BULKY {
+            // Once resolved its values are not held twice.
+            Arc::make_mut(&mut self.object).strip();
+        }
         if !self.is_managed() {
             self.parts.clear();
         }
@@ -277,8 +288,8 @@ impl<'a, K: Kind> Run<'a, K> {
     }
 
     pub(super) fn context(&self) -> Result<Context<'_>, Fault> {
-        let Reach { session, organization, .. } = self.reach.as_ref().ok_or(Fault::Stale)?;
-        Ok(Context { client: &session.client, organization, uid: self.handle.uid(), parts: &self.parts })
+        let Reach { client, organization, .. } = self.reach.as_ref().ok_or(Fault::Stale)?;
+        Ok(Context { client, organization, uid: self.handle.uid(), parts: &self.parts })
     }
 
     pub(super) fn session(&self) -> Result<&Arc<Session>, Fault> {
@@ -294,18 +305,8 @@ impl<'a, K: Kind> Run<'a, K> {
         if self.reach.is_some() {
             return Ok(self.observed != Observed::OtherInstance);
         }
-        let session = self.engine.connections.session(&self.key, self.is_deleting()).await?;
-        if !self.is_deleting() {
-            session.check_credential()?;
-        }
-        self.check_namespace(&session)?;
-        if self.is_managed() && !self.engine.connections.is_protected(&self.key) {
-            self.engine.wakes.wake([self.key.address()]);
-        }
-        let admission = match self.turn.take() {
-            Some(turn) => turn,
-            None => session.admit(&self.handle.address, self.urgency())?,
-        };
+        let session = self.admit().await?;
+        let admission = self.turn.take().ok_or(Fault::Stale)?;
         let mut instance = session.instance().await?;
         if !self.is_ours(&session, &instance) {
             // What was learned before may be over by now.
@@ -320,7 +321,8 @@ impl<'a, K: Kind> Run<'a, K> {
                 self.claim(&instance, &organization);
             }
         }
-        self.reach = Some(Reach { session, instance, organization, _admission: admission });
+        let client = self.client.take().unwrap_or_else(|| session.client.holding());
+        self.reach = Some(Reach { session, client, instance, organization, _admission: admission });
         if ours {
             self.follow_instance();
         } else {
@@ -330,7 +332,7 @@ impl<'a, K: Kind> Run<'a, K> {
     }
 
     /// Does a person wait for an answer?
-    fn urgency(&self) -> Urgency {
+    pub(super) fn urgency(&self) -> Urgency {
         let status = self.status().common;
         let asked = self.handle.annotation(annotation::RECONCILE_REQUESTED_AT);
         let is_answered = status.observed_generation == self.object.meta().generation

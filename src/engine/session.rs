@@ -15,6 +15,13 @@ use crate::api::Reason;
 use crate::api::connection::{AccessGrant, DefaultOrganization, Endpoint};
 use crate::zitadel::{Answer, Client, CredentialError, Error, Organization, Rate, User};
 
+/// Organizations of one name that are looked at: servers keep names unique.
+const MOST_CANDIDATES: usize = 10;
+/// Organizations of which a session remembers the name: those of a cluster connection,
+const KNOWN_SHARED: usize = 10_000;
+/// and those of a tenant's own server, which may have as many as it likes.
+const KNOWN_OF_TENANT: usize = 100;
+
 /// A connection in use.
 pub struct Session {
     /// The connection.
@@ -41,9 +48,31 @@ pub struct Session {
 struct Known {
     instance: Option<(String, Instant)>,
     home: Option<(String, Instant)>,
-    organizations: HashMap<String, (Organization, Instant)>,
-    ids: HashMap<String, (String, Instant)>,
+    names: Remembered,
+    ids: Remembered,
     withdrawn: Option<CredentialError>,
+}
+
+/// Texts with the time at which each was learned; as few as are kept.
+#[derive(Default)]
+struct Remembered(HashMap<String, (String, Instant)>);
+
+impl Remembered {
+    fn fresh(&self, key: &str, freshness: Duration) -> Option<String> {
+        let (text, at) = self.0.get(key)?;
+        (at.elapsed() < freshness).then(|| text.clone())
+    }
+
+    /// Where there is no room what was learned before goes: it is asked for again.
+    fn learn(&mut self, key: String, text: String, (freshness, most): (Duration, usize)) {
+        if self.0.len() >= most {
+            self.0.retain(|_, (_, at)| at.elapsed() < freshness);
+        }
+        if self.0.len() >= most {
+            self.0.clear();
+        }
+        self.0.insert(key, (text, Instant::now()));
+    }
 }
 
 /// The parts of a session that come from the connection.
@@ -165,16 +194,16 @@ impl Session {
     /// [`Error::OrganizationNotFound`] also for one that was removed.
     pub async fn confirm_organization(&self, id: &str) -> Result<Answer<Organization>, Fault> {
         let answer = self.client.living_organization(id).await?;
-        self.known().organizations.insert(id.into(), (answer.value.clone(), Instant::now()));
+        self.known().names.learn(id.into(), answer.value.name.clone(), self.bounds());
         Ok(answer)
     }
 
     /// The name of an organization, at most [`Session::freshness`] old.
     pub async fn organization_name(&self, id: &str) -> Result<String, Fault> {
-        let known = self.known().organizations.get(id).cloned();
+        let known = self.known().names.fresh(id, self.freshness());
         match known {
-            Some((organization, at)) if at.elapsed() < self.freshness() => Ok(organization.name),
-            _ => Ok(self.confirm_organization(id).await?.value.name),
+            Some(name) => Ok(name),
+            None => Ok(self.confirm_organization(id).await?.value.name),
         }
     }
 
@@ -183,21 +212,24 @@ impl Session {
     /// # Errors
     /// `NotFound` for none, `InvalidSpec` for several: never a guess.
     pub async fn organization_named(&self, name: &str) -> Result<String, Fault> {
-        let known = self.known().ids.get(&name.to_lowercase()).cloned();
-        if let Some((id, at)) = known
-            && at.elapsed() < self.freshness()
+        let known = self.known().ids.fresh(&name.to_lowercase(), self.freshness());
+        if let Some(id) = known
             && same_name(&self.organization_name(&id).await?, name)
         {
             return Ok(id);
         }
         let id = self.find_organization(name).await?;
-        self.known().ids.insert(name.to_lowercase(), (id.clone(), Instant::now()));
+        self.known().ids.learn(name.to_lowercase(), id.clone(), self.bounds());
         Ok(id)
     }
 
     async fn find_organization(&self, name: &str) -> Result<String, Fault> {
-        let mut confirmed = Vec::new();
-        for candidate in self.client.organizations_named(name).await? {
+        let (mut confirmed, candidates) = (Vec::new(), self.client.organizations_named(name).await?);
+        if candidates.len() > MOST_CANDIDATES {
+            let message = format!("{} organizations are named {name:?}: name one by id", candidates.len());
+            return Err(Fault::Blocked { reason: Reason::InvalidSpec, message });
+        }
+        for candidate in candidates {
             match self.confirm_organization(&candidate.id).await {
                 Ok(answer) if same_name(&answer.value.name, name) => confirmed.push(candidate.id),
                 Ok(_) | Err(Fault::Zitadel(Error::OrganizationNotFound { .. })) => {}
@@ -257,7 +289,29 @@ impl Session {
         Ok(user)
     }
 
+    /// How long what was learned is fresh, and how much of it is kept.
+    fn bounds(&self) -> (Duration, usize) {
+        (self.freshness(), if self.access.is_some() { KNOWN_SHARED } else { KNOWN_OF_TENANT })
+    }
+
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_remembers_a_bounded_number_of_names() {
+        let (mut names, freshness) = (Remembered::default(), Duration::from_secs(60));
+        for n in 0..1000 {
+            names.learn(format!("{n}"), "acme".into(), (freshness, KNOWN_OF_TENANT));
+            assert!(names.0.len() <= KNOWN_OF_TENANT);
+        }
+        assert_eq!(names.fresh("999", freshness).as_deref(), Some("acme"));
+        tokio::time::advance(freshness).await;
+        assert_eq!(names.fresh("999", freshness), None);
     }
 }

@@ -30,12 +30,22 @@ const PAUSE: Duration = Duration::from_secs(600);
 const REFUSALS: u32 = 5;
 
 /// What a value can come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SourceKind {
     /// A Secret.
     Secret,
     /// A ConfigMap.
     ConfigMap,
+}
+
+impl SourceKind {
+    /// Its name in Kubernetes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Secret => "Secret",
+            Self::ConfigMap => "ConfigMap",
+        }
+    }
 }
 
 /// One Secret or ConfigMap.

@@ -25,6 +25,7 @@ use crate::engine::changes::changed;
 use crate::engine::conclusion::{Conclusion, How};
 use crate::engine::controller::until_idle;
 use crate::engine::fault::Pace;
+use crate::engine::stripped::{Slim, Stripped};
 use crate::engine::watched::{Feed, Watched};
 use crate::engine::{Engine, Having, malformed};
 use crate::runtime::admin::Readiness;
@@ -87,10 +88,12 @@ pub struct Scope {
 /// Follows one kind of connection, all of them or those that `api` shows, until `stop`.
 pub async fn follow<K: AnyConnection>(
     scope: Scope,
-    api: Api<DeserializeGuard<K>>,
+    api: Api<Slim<DeserializeGuard<K>>>,
     reader: Watched<DeserializeGuard<K>>,
     feed: Feed<DeserializeGuard<K>>,
-) {
+) where
+    DeserializeGuard<K>: Stripped,
+{
     let Scope { engine, namespace, readiness, stop } = scope;
     let ready = readiness.register(K::NAME);
     let unlisted = engine.clone();
@@ -98,9 +101,9 @@ pub async fn follow<K: AnyConnection>(
         ConnectionKind::Connection => unlisted.connections.unlisted(),
         ConnectionKind::ClusterConnection => 0,
     });
-    let (told, failing, leadership) = (engine.clone(), engine.clone(), engine.leadership.clone());
+    let (told, failing) = (engine.clone(), engine.clone());
     let applied = feed
-        .follow(api, Watching::Resources.config(), leadership)
+        .follow(api, Watching::Resources.config(), &engine)
         .inspect_ok(move |event| gone(&told, event))
         .inspect_err(move |error| failing.watch_failed(K::NAME, error));
     let applied = changed(applied, wants_attention::<K>);
@@ -161,7 +164,10 @@ async fn handle<K: AnyConnection>(
     object: Arc<DeserializeGuard<K>>,
     engine: Arc<Engine>,
     reader: Watched<DeserializeGuard<K>>,
-) -> Result<Action, Infallible> {
+) -> Result<Action, Infallible>
+where
+    DeserializeGuard<K>: Stripped,
+{
     if !reader.is_filled() {
         // It may have changed in the meantime: it is looked up anew.
         return Ok(match reader.filled().await {

@@ -59,7 +59,7 @@ impl Kind for Organization {
         asked.is_some() && asked == bound
     }
 
-    async fn desire(&self, _: &mut Values) -> Result<Desired, Fault> {
+    async fn desire(&self, _: &mut Values<'_>) -> Result<Desired, Fault> {
         let name = valid_name("organization", self.spec.name.clone().unwrap_or_else(|| self.name_any()))?;
         if name.trim() != name {
             // ZITADEL would cut them off, and the name would differ for ever.

@@ -51,7 +51,7 @@ impl Kind for Project {
         self.spec.adoption_policy
     }
 
-    async fn desire(&self, _: &mut Values) -> Result<Desired, Fault> {
+    async fn desire(&self, _: &mut Values<'_>) -> Result<Desired, Fault> {
         let name = self.spec.name.clone().unwrap_or_else(|| self.name_any());
         let settings = ProjectSettings {
             name: valid_name("project", name)?,

@@ -19,6 +19,7 @@ use super::call::Call;
 use super::circuit::Health;
 use super::error::Error;
 use super::issued::Tokens;
+use super::memory::{MemoryShare, Reservation};
 use super::metadata::PageLimits;
 use super::mint::Minter;
 use super::refusal::{accept, classify};
@@ -38,6 +39,8 @@ pub struct ClientConfig {
     pub external_domain: Option<String>,
     /// Bound of a whole call: waiting for its turn, a token, the request and its repetitions.
     pub deadline: Duration,
+    /// Where answers are held.
+    pub memory: MemoryShare,
 }
 
 /// Calls the API of one instance as one user. Cheap to clone; clones share token, budget and connections.
@@ -47,6 +50,8 @@ pub struct ClientConfig {
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: Arc<Inner>,
+    /// What its answers are held in; without one each call has its own.
+    memory: Option<Arc<Reservation>>,
 }
 
 struct Inner {
@@ -58,6 +63,7 @@ struct Inner {
     budget: Arc<Budget>,
     locks: Arc<AggregateLocks>,
     pages: PageLimits,
+    memory: MemoryShare,
 }
 
 impl Client {
@@ -73,7 +79,7 @@ impl Client {
         locks: Arc<AggregateLocks>,
         tokens: Arc<Tokens>,
     ) -> Result<Self, String> {
-        let ClientConfig { base_url, external_domain, deadline } = config;
+        let ClientConfig { base_url, external_domain, deadline, memory } = config;
         let base = base_url.as_str().trim_end_matches('/').to_owned();
         let instance_host = external_domain.as_deref().map(host_header).transpose()?;
         let minter = Minter {
@@ -94,8 +100,22 @@ impl Client {
                 budget,
                 locks,
                 pages: PageLimits::default(),
+                memory,
             }),
+            memory: None,
         })
+    }
+
+    /// The same client, whose answers from now on share one reservation: of who holds them together.
+    #[must_use]
+    pub fn holding(&self) -> Self {
+        Self { inner: self.inner.clone(), memory: Some(self.memory()) }
+    }
+
+    /// The reservation of its answers.
+    #[must_use]
+    pub fn memory(&self) -> Arc<Reservation> {
+        self.memory.clone().unwrap_or_else(|| self.inner.memory.reserve())
     }
 
     /// The budget it spends from.
@@ -133,14 +153,14 @@ impl Client {
 
     /// Makes one call, and gives its answer where that is 2xx.
     pub(crate) async fn send(&self, call: &Call) -> Result<Response<Bytes>, Error> {
-        self.inner.bounded(call).await
+        self.inner.bounded(call, self.memory()).await
     }
 }
 
 impl Inner {
-    async fn bounded(&self, call: &Call) -> Result<Response<Bytes>, Error> {
+    async fn bounded(&self, call: &Call, memory: Arc<Reservation>) -> Result<Response<Bytes>, Error> {
         let started = Instant::now();
-        let outcome = timeout(self.deadline, self.in_turn(call))
+        let outcome = timeout(self.deadline, self.in_turn(call, &memory))
             .await
             .unwrap_or(Err(Error::Timeout { after: self.deadline }));
         let status = outcome.as_ref().map(Response::status).ok();
@@ -149,7 +169,7 @@ impl Inner {
         outcome
     }
 
-    async fn in_turn(&self, call: &Call) -> Result<Response<Bytes>, Error> {
+    async fn in_turn(&self, call: &Call, memory: &Arc<Reservation>) -> Result<Response<Bytes>, Error> {
         let _serial = match call.aggregate() {
             Some(aggregate) => Some(self.locks.lock(&format!("{} {aggregate}", self.base)).await),
             None => None,
@@ -159,23 +179,29 @@ impl Inner {
             .with_min_delay(Duration::from_millis(100))
             .with_max_times(repeats)
             .with_jitter();
-        (|| self.authorized(call)).retry(pauses).when(Error::is_blip).await
+        (|| self.authorized(call, memory)).retry(pauses).when(Error::is_blip).await
     }
 
-    async fn authorized(&self, call: &Call) -> Result<Response<Bytes>, Error> {
+    async fn authorized(&self, call: &Call, memory: &Arc<Reservation>) -> Result<Response<Bytes>, Error> {
         let token = self.tokens.token().await?;
-        let response = self.send(call, &token).await?;
+        let response = self.send(call, &token, memory).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return self.accept(response, call, &token);
         }
         match self.tokens.refused(&token).await? {
-            Some(fresh) => self.accept(self.send(call, &fresh).await?, call, &fresh),
+            Some(fresh) => self.accept(self.send(call, &fresh, memory).await?, call, &fresh),
             None => self.accept(response, call, &token),
         }
     }
 
-    async fn send(&self, call: &Call, token: &SecretString) -> Result<Response<Bytes>, Error> {
-        let request = call.request(&self.base, self.instance_host.as_ref(), token)?;
+    async fn send(
+        &self,
+        call: &Call,
+        token: &SecretString,
+        memory: &Arc<Reservation>,
+    ) -> Result<Response<Bytes>, Error> {
+        let mut request = call.request(&self.base, self.instance_host.as_ref(), token)?;
+        request.extensions_mut().insert(memory.clone());
         let health = |answer: &Response<Bytes>| match answer.status().as_u16() {
             status @ 502..=504 => Health::Down(match classify(answer, call.asked(token)) {
                 error @ Error::Unavailable { .. } => error,
@@ -186,7 +212,12 @@ impl Inner {
         };
         let route = call.route().clone();
         let answer = self.budget.spend(self.deadline, route, self.transport.send(request), health).await;
-        answer.map_err(|failure| match failure {
+        // It is held as long as the answer is.
+        let held = |mut answer: Response<Bytes>| {
+            answer.extensions_mut().insert(memory.clone());
+            answer
+        };
+        answer.map(held).map_err(|failure| match failure {
             Failure::Sent(TransportError::TooLarge { status: 200..300, .. }) if call.is_search() => {
                 Error::TooLarge
             }

@@ -29,6 +29,8 @@ const CHUNK: usize = 3 * 1024 * 1024;
 const MOST_PAGES: usize = 1000;
 /// Of so many organizations the length of a page is remembered: there may be any number.
 const MOST_LIMITS: usize = 1000;
+/// What an entry takes besides its texts, in bytes.
+const ENTRY: usize = 64;
 /// How often a list is read that changes meanwhile.
 const READINGS: usize = 3;
 
@@ -74,7 +76,7 @@ impl Client {
         wanted: impl Fn(&str) -> bool,
     ) -> Result<Vec<Metadata>, Error> {
         let deadline = self.deadline();
-        timeout(deadline, self.read_metadata(organization, &wanted))
+        timeout(deadline, self.holding().read_metadata(organization, &wanted))
             .await
             .unwrap_or(Err(Error::Timeout { after: deadline }))
     }
@@ -202,7 +204,7 @@ struct Reading {
     last: String,
     total: Option<usize>,
     kept: Vec<Metadata>,
-    /// The bytes of all keys and of the values that are kept.
+    /// The bytes of all entries, and of the values that are kept.
     size: usize,
 }
 
@@ -246,7 +248,7 @@ impl Reading {
     fn add(&mut self, entry: Metadata, wanted: &impl Fn(&str) -> bool) -> bool {
         self.last.clone_from(&entry.key);
         let fresh = self.known.insert(entry.key.clone());
-        self.size += entry.key.len();
+        self.size += entry.key.len() + ENTRY;
         if wanted(&entry.key) {
             self.size += entry.value.len();
             self.kept.push(entry);

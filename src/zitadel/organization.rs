@@ -4,7 +4,7 @@ use http::Method;
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
-use super::answer::Answer;
+use super::answer::{Answer, short};
 use super::call::Call;
 use super::client::Client;
 use super::error::Error;
@@ -19,8 +19,10 @@ const MINE: &str = "/management/v1/orgs/me";
 #[serde(default)]
 pub struct Organization {
     /// Its id; never assume that it is a number.
+    #[serde(deserialize_with = "short")]
     pub id: String,
     /// Its name, unique in the instance whatever the letter case.
+    #[serde(deserialize_with = "short")]
     pub name: String,
     /// Whether it is usable.
     #[serde(deserialize_with = "state")]

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::answer::Answer;
+use super::answer::{Answer, short};
 use super::call::Call;
 use super::client::Client;
 use super::error::Error;
@@ -20,12 +20,14 @@ const PROJECT: &str = "/management/v1/projects/{id}";
 #[serde(rename_all = "camelCase", default)]
 pub struct Details {
     /// Counts the events of the aggregate: a uint64 in decimal, comparable within one aggregate only.
+    #[serde(deserialize_with = "short")]
     pub sequence: String,
     /// When the object was created.
     pub creation_date: Option<Timestamp>,
     /// When the object was last changed.
     pub change_date: Option<Timestamp>,
     /// The id of the organization (or instance) that owns the object.
+    #[serde(deserialize_with = "short")]
     pub resource_owner: String,
 }
 
@@ -34,10 +36,12 @@ pub struct Details {
 #[serde(rename_all = "camelCase", default)]
 pub struct Project {
     /// Its id; never assume that it is a number.
+    #[serde(deserialize_with = "short")]
     pub id: String,
     /// Its last write; `resource_owner` may be another organization than the one asked in.
     pub details: Details,
     /// Its name, unique in the organization whatever the letter case.
+    #[serde(deserialize_with = "short")]
     pub name: String,
     /// Whether it is active.
     pub state: ProjectState,
@@ -104,7 +108,7 @@ pub enum PrivateLabelingSetting {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Created {
     /// The id that the server gave.
-    #[serde(alias = "organizationId")]
+    #[serde(alias = "organizationId", deserialize_with = "short")]
     pub id: String,
     /// The write.
     #[serde(default)]

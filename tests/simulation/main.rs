@@ -28,6 +28,7 @@ mod rules;
 mod scenario;
 mod schedule;
 mod specs;
+mod starvation;
 mod steady;
 mod transitions;
 mod trouble;

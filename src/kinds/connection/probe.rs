@@ -25,6 +25,13 @@ use crate::kinds::gaps::{Permissions, remedies};
 use crate::runtime::ambient;
 use crate::zitadel::{Credential, CredentialError, Error};
 
+/// Places whose roles a status shows,
+const MOST_MEMBERSHIPS: usize = 50;
+/// roles of each,
+const MOST_ROLES: usize = 20;
+/// and characters of a role.
+const LONGEST_ROLE: usize = 100;
+
 /// One reconcile of one connection.
 struct Probe<'a, K> {
     engine: &'a Engine,
@@ -32,6 +39,8 @@ struct Probe<'a, K> {
     handle: Handle,
     key: ConnectionKey,
     learned: ConnectionStatus,
+    /// All of them; the status shows some.
+    memberships: Vec<ConnectionMembership>,
 }
 
 /// Looks at it, and tells what was found.
@@ -42,7 +51,7 @@ pub(super) async fn probe<K: AnyConnection>(
 ) -> Conclusion {
     let handle = Handle::new::<K>(engine.clients.calls.clone(), K::NAME, connection.meta());
     let learned = connection.status().cloned().unwrap_or_default();
-    let mut probe = Probe { engine, connection, handle, key, learned };
+    let mut probe = Probe { engine, connection, handle, key, learned, memberships: Vec::new() };
     let result = probe.run().await;
     probe.finish(result).await
 }
@@ -150,8 +159,9 @@ impl<K: AnyConnection> Probe<'_, K> {
         });
         self.learned.instance = Some(instance);
         self.learned.version = version;
-        self.learned.memberships = memberships.into_iter().map(membership).collect();
-        self.learned.memberships.sort_by(|a, b| a.organization_id.cmp(&b.organization_id));
+        self.memberships = memberships.into_iter().map(membership).collect();
+        self.memberships.sort_by(|a, b| a.organization_id.cmp(&b.organization_id));
+        (self.learned.memberships, self.learned.more_memberships) = shown(&self.memberships);
         Ok(())
     }
 
@@ -159,7 +169,7 @@ impl<K: AnyConnection> Probe<'_, K> {
     async fn learn_missing(&mut self, session: &Session) -> Result<(), Fault> {
         let needs = self.engine.needs(&self.key).filter(|_| self.engine.config.sees_all_users(K::KIND));
         if let (Some(needs), Some(user)) = (needs, &self.learned.user) {
-            let permissions = Permissions::new(session, &user.organization_id, &self.learned.memberships);
+            let permissions = Permissions::new(session, &user.organization_id, &self.memberships);
             self.learned.missing_permissions = permissions.missing(needs).await?;
         }
         Ok(())
@@ -248,6 +258,18 @@ impl<K: AnyConnection> Probe<'_, K> {
     }
 }
 
+/// What a status has room for of what a server says, and how many more there are.
+fn shown(memberships: &[ConnectionMembership]) -> (Vec<ConnectionMembership>, Option<i64>) {
+    let cut = |role: &String| role.chars().take(LONGEST_ROLE).collect();
+    let membership = |m: &ConnectionMembership| ConnectionMembership {
+        organization_id: m.organization_id.clone(),
+        roles: m.roles.iter().take(MOST_ROLES).map(cut).collect(),
+    };
+    let more = i64::try_from(memberships.len().saturating_sub(MOST_MEMBERSHIPS)).unwrap_or(i64::MAX);
+    let shown = memberships.iter().take(MOST_MEMBERSHIPS).map(membership).collect();
+    (shown, Some(more).filter(|more| *more > 0))
+}
+
 fn told(credential: &Credential) -> ConnectionCredential {
     let r#type = match credential {
         Credential::PersonalAccessToken(_) => CredentialType::PersonalAccessToken,
@@ -269,4 +291,24 @@ fn usability(status: &ConnectionStatus) -> (Option<i64>, Option<String>, Option<
         status.instance.clone(),
         synced.map(|condition| (condition.status.clone(), condition.reason.clone())),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_shows_some_memberships_and_counts_the_rest() {
+        let membership = |n: usize| ConnectionMembership {
+            organization_id: Some(format!("{n}")),
+            roles: vec!["R".repeat(1000); 100],
+        };
+        let of = |count: usize| shown(&(0..count).map(membership).collect::<Vec<_>>());
+        assert_eq!(of(MOST_MEMBERSHIPS).1, None);
+        let (memberships, more) = of(10_000);
+        assert_eq!((memberships.len(), more), (MOST_MEMBERSHIPS, Some(9950)));
+        let status = ConnectionStatus { memberships, more_memberships: more, ..Default::default() };
+        let size = serde_json::to_vec(&status).unwrap().len();
+        assert!(size < 128 * 1024, "{size} bytes");
+    }
 }

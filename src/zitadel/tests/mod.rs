@@ -222,6 +222,7 @@ pub(crate) fn client_at(
         base_url: parse_base_url(url)?,
         external_domain: external_domain.map(str::to_owned),
         deadline: DEADLINE,
+        memory: MemoryBudget::default().share(None),
     };
     let transport = Arc::new(Watched(transport, canaries()));
     Client::new(config, transport, secret, budget(), Arc::default(), Arc::default())
