@@ -17,6 +17,7 @@ use super::resource::MetadataChange;
 use super::run::{Bond, Run};
 use super::status::{Outcome, conditions, now, ours};
 use crate::api::{CommonStatus, ConditionType, Drift, Reason, Status, annotation};
+use crate::zitadel::Error;
 
 /// The longest plan is protect, look, adopt, record, update; more steps mean that the plan does not end.
 const MAX_STEPS: usize = 16;
@@ -124,6 +125,7 @@ impl<K: Kind> Run<'_, K> {
             self.engine.forget(&uid);
             return Conclusion::silent(How::Success, None);
         }
+        self.tell_connection(&result);
         let verdict = match &result {
             Ok(_) => Some(Verdict::available("ZITADEL matches the spec")),
             Err(fault) => self.verdict(fault),
@@ -148,6 +150,14 @@ impl<K: Kind> Run<'_, K> {
         }
         let next = self.engine.backoff.next(&uid, pace, self.resync());
         Conclusion { how, reason, drift: self.drift, next: Some(next) }
+    }
+
+    /// The connection says that it lost the header, and finds out when it arrives again.
+    fn tell_connection(&self, result: &Result<Settled, Fault>) {
+        let is_lost = matches!(result, Err(Fault::Zitadel(Error::HeaderLost { .. })));
+        if is_lost && self.engine.connections.is_header_news(&self.key) {
+            self.engine.wakes.wake([self.key.address()]);
+        }
     }
 
     fn verdict(&self, fault: &Fault) -> Option<Verdict> {

@@ -130,7 +130,9 @@ impl Kind for Organization {
         };
         if remote.name != desired.name {
             let outcome = cx.client.rename_organization(&remote.id, &desired.name).await;
-            written(&mut remote.details, outcome)?;
+            if !written(&mut remote.details, outcome)? {
+                return read_again(cx, &remote.id).await;
+            }
             remote.name.clone_from(&desired.name);
         }
         if remote.state != desired.state {
@@ -138,7 +140,9 @@ impl Kind for Organization {
                 zitadel::OrganizationState::Inactive => cx.client.deactivate_organization(&remote.id).await,
                 _ => cx.client.reactivate_organization(&remote.id).await,
             };
-            written(&mut remote.details, outcome)?;
+            if !written(&mut remote.details, outcome)? {
+                return read_again(cx, &remote.id).await;
+            }
             remote.state = desired.state;
         }
         Ok(remote)
@@ -159,6 +163,11 @@ impl Kind for Organization {
             ..Report::of(&remote.details)
         }
     }
+}
+
+/// What is "so already" was changed by somebody else meanwhile.
+async fn read_again(cx: Context<'_>, id: &str) -> Result<zitadel::Organization, Error> {
+    Ok(cx.client.living_organization(id).await?.value)
 }
 
 /// A create answer has one date; the next GET shows it as both (contract §0.14).

@@ -13,6 +13,7 @@ mod client;
 mod domain_policy;
 mod error;
 mod feature;
+mod header;
 mod iam;
 mod issued;
 mod limit;
@@ -69,6 +70,8 @@ pub mod permission {
     pub const IAM_POLICY_DELETE: &str = "iam.policy.delete";
     /// Create an organization.
     pub const ORG_CREATE: &str = "org.create";
+    /// Delete any organization of the instance.
+    pub const IAM_WRITE: &str = "iam.write";
     /// Delete an organization.
     pub const ORG_DELETE: &str = "org.delete";
     /// Read an organization's features.

@@ -9,7 +9,7 @@ use super::call::Call;
 use super::client::Client;
 use super::error::Error;
 use super::page::Item;
-use super::permission::{AUTHENTICATED, ORG_CREATE, ORG_DELETE, ORG_READ, ORG_WRITE};
+use super::permission::{AUTHENTICATED, IAM_WRITE, ORG_CREATE, ORG_DELETE, ORG_READ, ORG_WRITE};
 use super::project::{Created, Details};
 
 const MINE: &str = "/management/v1/orgs/me";
@@ -42,8 +42,8 @@ pub enum OrganizationState {
 }
 
 #[derive(Deserialize)]
-struct Found {
-    org: Organization,
+pub(crate) struct Found {
+    pub(crate) org: Organization,
 }
 
 impl Item for Organization {
@@ -56,12 +56,12 @@ impl Client {
     /// The organization with this id (`GET /management/v1/orgs/me` in its context; `org.read`).
     ///
     /// # Errors
-    /// [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`) when it never was or, until v3, was removed.
+    /// [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`) when it never was or, until v3, was removed;
+    /// [`Error::HeaderLost`] for the answer of another one.
     pub async fn organization(&self, id: &str) -> Result<Answer<Organization>, Error> {
-        let call = Call::get(MINE, ORG_READ)?.in_organization(id)?;
-        self.call::<Found>(&call).await?.try_map(|found| match found.org {
-            org if org.id == id => Ok(org),
-            _ => Err(Error::malformed(200, "it is about another organization")),
+        self.call::<Found>(&mine(id)?).await?.try_map(|found| match found.org {
+            org if org.id.is_empty() => Err(Error::malformed(200, "it names no organization")),
+            org => self.compare_owner(id, &org.id).map(|()| org),
         })
     }
 
@@ -112,7 +112,7 @@ impl Client {
     /// [`Error::Unchanged`] (`ORG-4VSdf`), [`Error::AlreadyExists`] (`V3-DKcYh`); without the organization
     /// [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`) or, after a removal, [`Error::NotFound`] (`ORG-1MRds`).
     pub async fn rename_organization(&self, id: &str, name: &str) -> Result<Details, Error> {
-        self.write(&mine(Method::PUT, MINE, ORG_WRITE, id)?.body(&json!({"name": name}))?).await
+        self.write(&write_call(Method::PUT, MINE, ORG_WRITE, id)?.body(&json!({"name": name}))?).await
     }
 
     /// Deactivates an organization (`POST /management/v1/orgs/me/_deactivate`).
@@ -121,7 +121,7 @@ impl Client {
     /// [`Error::Unchanged`] (`EVENT-Dbs2g`); without the organization as [`Client::rename_organization`].
     pub async fn deactivate_organization(&self, id: &str) -> Result<Details, Error> {
         let path = "/management/v1/orgs/me/_deactivate";
-        self.write(&mine(Method::POST, path, ORG_WRITE, id)?.empty_body()?).await
+        self.write(&write_call(Method::POST, path, ORG_WRITE, id)?.empty_body()?).await
     }
 
     /// Reactivates an organization (`POST /management/v1/orgs/me/_reactivate`).
@@ -130,22 +130,46 @@ impl Client {
     /// [`Error::Unchanged`] (`EVENT-bfnrh`); without the organization as [`Client::rename_organization`].
     pub async fn reactivate_organization(&self, id: &str) -> Result<Details, Error> {
         let path = "/management/v1/orgs/me/_reactivate";
-        self.write(&mine(Method::POST, path, ORG_WRITE, id)?.empty_body()?).await
+        self.write(&write_call(Method::POST, path, ORG_WRITE, id)?.empty_body()?).await
     }
 
-    /// Deletes an organization with its users, projects and settings (`DELETE /management/v1/orgs/me`).
+    /// Deletes an organization with its users, projects and settings (`DELETE /admin/v1/orgs/{id}`; for a user
+    /// without a right in the instance `DELETE /management/v1/orgs/me`).
     ///
     /// # Errors
     /// [`Error::Invalid`] for the default organization (`COMMA-wG9p1`) and the one that holds ZITADEL's own
     /// project (`COMMA-AF3JW`); without the organization [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`) or,
     /// after a removal, [`Error::NotFound`] (`COMMA-aps2n`).
     pub async fn delete_organization(&self, id: &str) -> Result<Details, Error> {
-        self.write(&mine(Method::DELETE, MINE, ORG_DELETE, id)?).await
+        let named = Call::new(Method::DELETE, "/admin/v1/orgs/{id}", &[id], IAM_WRITE)?.serial(id);
+        match self.write(&named).await {
+            Err(Error::PermissionDenied { .. }) => {
+                self.prove_writes(id).await?;
+                self.write(&write_call(Method::DELETE, MINE, ORG_DELETE, id)?.of_instance()).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Looks whether writes reach the organization, before one whose answer does not tell. Its own name is nothing to
+    /// change for the organization itself, and a taken one for any other.
+    async fn prove_writes(&self, id: &str) -> Result<(), Error> {
+        let name = self.organization(id).await?.value.name;
+        match self.rename_organization(id, &name).await {
+            Err(Error::AlreadyExists { .. }) => Err(self.lose_header(id)),
+            Ok(_) | Err(Error::Unchanged { .. } | Error::PermissionDenied { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }
 
+/// The read of an organization that tells which one it is.
+pub(crate) fn mine(id: &str) -> Result<Call, Error> {
+    Call::get(MINE, ORG_READ)?.in_organization(id)
+}
+
 /// A write of the organization.
-fn mine(method: Method, path: &'static str, permission: &'static str, id: &str) -> Result<Call, Error> {
+fn write_call(method: Method, path: &'static str, permission: &'static str, id: &str) -> Result<Call, Error> {
     Ok(Call::new(method, path, &[], permission)?.in_organization(id)?.serial(id))
 }
 

@@ -12,6 +12,7 @@ mod ending;
 mod estate;
 mod gone;
 mod handover;
+mod header;
 mod line;
 mod mistakes;
 mod oracle;
