@@ -12,7 +12,7 @@ use super::conclusion::{Conclusion, Drifted, How};
 use super::events::Note;
 use super::fault::{Fault, Pace, Severity, Verdict};
 use super::kind::{Kind, Scope};
-use super::plan::{Identity, Observed, Step, Target, plan};
+use super::plan::{Hold, Identity, Observed, Step, Target, plan};
 use super::resource::MetadataChange;
 use super::run::{Bond, Run};
 use super::status::{Outcome, conditions, now, ours};
@@ -68,6 +68,7 @@ impl<K: Kind> Run<'_, K> {
                     return self.release().await.map(|()| Settled::Released);
                 }
                 Step::Release => self.release().await?,
+                Step::Hold(Hold::NameInUse) => return Err(self.name_in_use().await),
                 Step::Hold(hold) => return Err(self.held(hold)),
                 Step::Done if self.is_deleting() => return Ok(Settled::Released),
                 Step::Done => return Ok(Settled::InSync),

@@ -134,7 +134,12 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// A shared connection serves a namespace only what it was granted; nothing granted, nothing sent.
-    async fn authorize(&self, session: &Session, instance: &str, organization: &str) -> Result<(), Fault> {
+    pub(super) async fn authorize(
+        &self,
+        session: &Session,
+        instance: &str,
+        organization: &str,
+    ) -> Result<(), Fault> {
         let Some(grants) = &session.access else { return Ok(()) };
         let labels = self.namespace_labels()?;
         if self.lives_with_its_own(grants, &labels, instance, organization).await? {

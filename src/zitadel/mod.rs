@@ -49,7 +49,7 @@ pub use self::limit::{Limiter, Rate};
 pub use self::load::Load;
 pub use self::metadata::Metadata;
 pub use self::metrics::{Metrics, Route};
-pub use self::organization::{Organization, OrganizationState};
+pub use self::organization::{Organization, OrganizationState, domain_label};
 pub use self::project::{Created, Details, PrivateLabelingSetting, Project, ProjectSettings, ProjectState};
 pub use self::proxy::Proxy;
 pub use self::token::TokenSource;

@@ -16,12 +16,14 @@ const MINE: &str = "/management/v1/orgs/me";
 
 /// An organization, as the server has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Organization {
     /// Its id; never assume that it is a number.
     pub id: String,
     /// Its name, unique in the instance whatever the letter case.
     pub name: String,
+    /// Its domain, by default made of its name.
+    pub primary_domain: String,
     /// Whether it is usable.
     #[serde(deserialize_with = "state")]
     pub state: OrganizationState,
@@ -92,13 +94,26 @@ impl Client {
         self.search(&[named], |body| Call::search(path, AUTHENTICATED, body)).await
     }
 
+    /// Organizations that the user may read with a verified domain that begins so (`POST /v2/organizations/_search`).
+    ///
+    /// A stale projection, as of [`Client::organizations_named`].
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn organizations_at(&self, domain: &str) -> Result<Vec<Organization>, Error> {
+        let at =
+            json!({"domainQuery": {"domain": domain, "method": "TEXT_QUERY_METHOD_STARTS_WITH_IGNORE_CASE"}});
+        let path = "/v2/organizations/_search";
+        self.search(&[at], |body| Call::search(path, AUTHENTICATED, body)).await
+    }
+
     /// Creates an organization under an id of the caller's choice (`POST /v2/organizations`). Never repeated here.
     ///
     /// Servers until v3 ignore the id and give one of their own: the id in the answer is the truth.
     ///
     /// # Errors
     /// [`Error::AlreadyExists`] (`ORG-laho2n`) when the id is taken, (`V3-DKcYh`) when the name is, in the whole
-    /// instance and in any letter case.
+    /// instance and in any letter case, or the domain that is made of it ([`domain_label`]).
     pub async fn create_organization(&self, name: &str, id: &str) -> Result<Created, Error> {
         // `orgId` is the older name of the field, the only one that v4 reads before 4.7.
         let body = json!({"name": name, "orgId": id, "organizationId": id});
@@ -171,6 +186,13 @@ pub(crate) fn mine(id: &str) -> Result<Call, Error> {
 /// A write of the organization.
 fn write_call(method: Method, path: &'static str, permission: &'static str, id: &str) -> Result<Call, Error> {
     Ok(Call::new(method, path, &[], permission)?.in_organization(id)?.serial(id))
+}
+
+/// What the generated domain of an organization of this name begins with, as ZITADEL makes it: different names may have one.
+#[must_use]
+pub fn domain_label(name: &str) -> String {
+    let lower = name.trim().to_lowercase().replace(' ', "-");
+    lower.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect()
 }
 
 /// Management says `ORG_STATE_…`, v2 `ORGANIZATION_STATE_…`.

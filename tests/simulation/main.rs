@@ -26,6 +26,7 @@ mod scenario;
 mod schedule;
 mod specs;
 mod steady;
+mod taken;
 mod transitions;
 mod trouble;
 mod unlisted;
