@@ -110,7 +110,10 @@ impl<K: Kind> Run<'_, K> {
         organization: &str,
     ) -> Result<bool, Fault> {
         match K::right() {
-            Right::OrganizationItself => Ok(self.bond.origin == Some(Origin::Created)),
+            Right::OrganizationItself => {
+                let is_bound_to_it = self.bond.id.as_deref() == Some(organization);
+                Ok(is_bound_to_it && self.bond.origin == Some(Origin::Created))
+            }
             _ if !access::creates(grants, labels) => Ok(false),
             _ => self.lives_with_its_own(instance, organization).await,
         }

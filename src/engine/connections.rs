@@ -209,6 +209,11 @@ impl Connections {
         self.find(key).ok().flatten().is_none_or(|found| found.lacking.iter().any(|lacking| lacking == kind))
     }
 
+    /// Whether its session lost the organization header and nobody asked before.
+    pub fn is_header_news(&self, key: &ConnectionKey) -> bool {
+        self.sessions().get(key).is_some_and(|session| session.client.is_header_news())
+    }
+
     /// The connections that there is a session of.
     pub fn open_sessions(&self) -> Vec<ConnectionKey> {
         self.sessions().keys().cloned().collect()

@@ -235,6 +235,7 @@ fn of_zitadel(error: &zitadel::Error) -> (Reason, Severity, Pace) {
         E::Unchanged { .. } => (Reason::Conflict, Severity::Transient, Pace::Transient),
         E::Invalid { .. } | E::TooLarge => (Reason::InvalidSpec, Severity::Stalled, Pace::Resync),
         E::Unsupported { .. } => (Reason::Unsupported, Severity::Stalled, Pace::Rare),
+        E::HeaderLost { .. } => (Reason::Unavailable, Severity::Stalled, Pace::Slow),
     }
 }
 

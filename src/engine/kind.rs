@@ -105,6 +105,15 @@ impl Permission {
     }
 }
 
+/// An object that keeps a name from being used, although it has another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clash {
+    /// Its id.
+    pub id: String,
+    /// What it has that follows from the name, such as `the domain acme.example.com`.
+    pub what: String,
+}
+
 /// One kind of resource.
 ///
 /// Contract: `observe` answers `None` only when the server said that the object is not there; `diff` is pure, and empty after a successful `apply` of the same `Desired`; `apply` and `remove`
@@ -216,6 +225,10 @@ pub trait Kind:
     /// Ids of objects that seem to have this name; may lag behind, proves nothing.
     fn find(_cx: Context<'_>, _name: &str) -> impl Future<Output = Result<Vec<String>, Error>> + Send {
         std::future::ready(Ok(Vec::new()))
+    }
+    /// The object that has what ZITADEL makes of this name, and what that is: it must be free as well.
+    fn clash(_cx: Context<'_>, _name: &str) -> impl Future<Output = Result<Option<Clash>, Error>> + Send {
+        std::future::ready(Ok(None))
     }
     /// The spec fields in which the object differs.
     fn diff(desired: &Self::Desired, remote: &Self::Remote) -> Vec<String>;

@@ -16,6 +16,7 @@ impl<K: Kind> Run<'_, K> {
         if !self.is_deleting() {
             session.check_credential()?;
         }
+        session.check_header()?;
         self.check_namespace(&session)?;
         if self.is_managed() && !self.engine.connections.is_protected(&self.key) {
             self.engine.wakes.wake([self.key.address()]);

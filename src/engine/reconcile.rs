@@ -13,11 +13,12 @@ use super::conclusion::{Conclusion, Drifted, How};
 use super::events::Note;
 use super::fault::{Fault, Pace, Severity, Verdict};
 use super::kind::{Kind, Scope};
-use super::plan::{Identity, Observed, Step, Target, plan};
+use super::plan::{Hold, Identity, Observed, Step, Target, plan};
 use super::resource::MetadataChange;
 use super::run::{Bond, Run};
 use super::status::{Outcome, conditions, now, ours, shows_in};
 use crate::api::{CommonStatus, ConditionType, Drift, Reason, Status, annotation};
+use crate::zitadel::Error;
 
 /// The longest plan is protect, look, adopt, record, update; more steps mean that the plan does not end.
 const MAX_STEPS: usize = 16;
@@ -71,6 +72,7 @@ impl<K: Kind> Run<'_, K> {
                     return self.release().await.map(|()| Settled::Released);
                 }
                 Step::Release => self.release().await?,
+                Step::Hold(Hold::NameInUse) => return Err(self.name_in_use().await),
                 Step::Hold(hold) => return Err(self.held(hold)),
                 Step::Done if self.is_deleting() => return Ok(Settled::Released),
                 Step::Done => return Ok(Settled::InSync),
@@ -129,6 +131,7 @@ impl<K: Kind> Run<'_, K> {
             self.engine.forget(&uid);
             return Conclusion::silent(How::Success, None);
         }
+        self.tell_connection(&result);
         let verdict = match &result {
             Ok(_) => Some(Verdict::available("ZITADEL matches the spec")),
             Err(fault) => self.verdict(fault),
@@ -154,6 +157,14 @@ impl<K: Kind> Run<'_, K> {
         }
         let next = self.engine.backoff.next(&uid, pace, self.resync());
         Conclusion { how, reason, drift: self.drift, next: Some(next) }
+    }
+
+    /// The connection says that it lost the header, and finds out when it arrives again.
+    fn tell_connection(&self, result: &Result<Settled, Fault>) {
+        let is_lost = matches!(result, Err(Fault::Zitadel(Error::HeaderLost { .. })));
+        if is_lost && self.engine.connections.is_header_news(&self.key) {
+            self.engine.wakes.wake([self.key.address()]);
+        }
     }
 
     fn verdict(&self, fault: &Fault) -> Option<Verdict> {

@@ -11,6 +11,7 @@ use super::admission::Admission;
 use super::claims::{Claim, Claimant};
 use super::conclusion::Drifted;
 use super::events::Note;
+use super::explain::Rival;
 use super::fault::Fault;
 use super::kind::{Context, Kind, Scope};
 use super::plan::{Facts, Identity, Name, Observed, Pending, Target};
@@ -74,6 +75,8 @@ pub(super) struct Run<'a, K: Kind> {
     pub(super) searched: bool,
     /// What was found is not for this namespace to know.
     pub(super) veiled: bool,
+    /// What has the wanted name, or what ZITADEL makes of it.
+    pub(super) rival: Option<Rival>,
     pub(super) removed: bool,
     pub(super) notes: Vec<Note>,
 }
@@ -124,6 +127,7 @@ impl<'a, K: Kind> Run<'a, K> {
             name: if conflict { Name::Suspect } else { Name::Free },
             searched: false,
             veiled: false,
+            rival: None,
             removed: false,
             notes: Vec::new(),
         };

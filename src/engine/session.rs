@@ -166,6 +166,16 @@ impl Session {
         }
     }
 
+    /// Refuses since an answer was about another organization than the one asked.
+    pub fn check_header(&self) -> Result<(), Fault> {
+        Ok(self.client.check_header()?)
+    }
+
+    /// As [`Client::confirm_header`].
+    pub async fn confirm_header(&self, by_request: bool) -> Result<(), Fault> {
+        Ok(self.client.confirm_header(by_request).await?)
+    }
+
     /// The instance the connection reaches (`iamProjectId`), at most [`Session::freshness`] old.
     pub async fn instance(&self) -> Result<String, Fault> {
         let known = self.known().instance.clone();

@@ -8,7 +8,7 @@ use super::events::Note;
 use super::fault::Fault;
 use super::kind::{Kind, Scope};
 use super::memo::Left;
-use super::plan::{Hold, Identity, Name, Observed, Pending, Target};
+use super::plan::{Identity, Name, Observed, Pending, Target};
 use super::resource::MetadataChange;
 use super::run::Run;
 use crate::api::common::AdoptionPolicy;
@@ -229,7 +229,7 @@ impl<K: Kind> Run<'_, K> {
                 self.observed = Observed::Unknown;
             }
             Err(Fault::Zitadel(Error::AlreadyExists { .. })) if K::IDENTITY == Identity::Assigned => {
-                return Err(self.held(Hold::NameInUse));
+                return Err(self.name_in_use().await);
             }
             Err(Fault::Zitadel(error)) => return Err(self.explain(error).await),
             Err(fault) => return Err(fault),

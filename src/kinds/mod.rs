@@ -80,16 +80,16 @@ fn valid_name(what: &str, name: String) -> Result<String, Fault> {
     Err(Fault::Blocked { reason: Reason::InvalidSpec, message: problem })
 }
 
-/// Takes sequence and date of a write; "it is so already" is success and brings none. Some writes call their date that
-/// of a creation (the rename of an organization).
-fn written(details: &mut Details, outcome: Result<Details, Error>) -> Result<(), Error> {
+/// Takes sequence and date of a write; `false`: "it is so already", which brings none and is seen by a read only. Some
+/// writes call their date that of a creation (the rename of an organization).
+fn written(details: &mut Details, outcome: Result<Details, Error>) -> Result<bool, Error> {
     match outcome {
         Ok(Details { sequence, change_date, creation_date, .. }) => {
             details.sequence = sequence;
             details.change_date = change_date.or(creation_date).or(details.change_date);
-            Ok(())
+            Ok(true)
         }
-        Err(Error::Unchanged { .. }) => Ok(()),
+        Err(Error::Unchanged { .. }) => Ok(false),
         Err(error) => Err(error),
     }
 }

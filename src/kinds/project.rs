@@ -111,8 +111,10 @@ impl Kind for Project {
         };
         if settings_of(&remote) != desired.settings {
             let outcome = cx.client.update_project(cx.organization, &remote.id, &desired.settings).await;
+            if !written(&mut remote.details, outcome)? {
+                return read_again(cx, &remote.id).await;
+            }
             remote = with_settings(remote, &desired.settings);
-            written(&mut remote.details, outcome)?;
         }
         if remote.state != desired.state {
             let outcome = match desired.state {
@@ -121,8 +123,10 @@ impl Kind for Project {
                 }
                 _ => cx.client.reactivate_project(cx.organization, &remote.id).await,
             };
+            if !written(&mut remote.details, outcome)? {
+                return read_again(cx, &remote.id).await;
+            }
             remote.state = desired.state;
-            written(&mut remote.details, outcome)?;
         }
         Ok(remote)
     }
@@ -155,6 +159,11 @@ fn labeling(setting: PrivateLabelingSetting) -> zitadel::PrivateLabelingSetting 
             zitadel::PrivateLabelingSetting::AllowLoginUserResourceOwnerPolicy
         }
     }
+}
+
+/// What is "so already" was changed by somebody else meanwhile.
+async fn read_again(cx: Context<'_>, id: &str) -> Result<zitadel::Project, Error> {
+    Ok(cx.client.project(cx.organization, id).await?.value)
 }
 
 /// A create answer has one date; the next GET shows it as both (contract §0.14).

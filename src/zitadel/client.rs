@@ -18,10 +18,12 @@ use super::budget::{Budget, Failure};
 use super::call::Call;
 use super::circuit::Health;
 use super::error::Error;
+use super::header::{OrganizationHeader, owner};
 use super::issued::Tokens;
 use super::memory::{MemoryShare, Reservation};
 use super::metadata::PageLimits;
 use super::mint::Minter;
+use super::organization::{Found, mine};
 use super::refusal::{accept, classify};
 use super::token::TokenSource;
 use super::transport::{Transport, TransportError};
@@ -46,7 +48,8 @@ pub struct ClientConfig {
 /// Calls the API of one instance as one user. Cheap to clone; clones share token, budget and connections.
 ///
 /// Guarantees: a call ends within the deadline; a 401 reads the credential again and repeats the call at
-/// most once; only reads are repeated after a failure, at most twice; writes to one aggregate are serial.
+/// most once; only reads are repeated after a failure, at most twice; writes to one aggregate are serial;
+/// after an answer about another organization than the one asked nothing is sent for organizations.
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -64,6 +67,7 @@ struct Inner {
     locks: Arc<AggregateLocks>,
     pages: PageLimits,
     memory: MemoryShare,
+    header: OrganizationHeader,
 }
 
 impl Client {
@@ -101,6 +105,7 @@ impl Client {
                 locks,
                 pages: PageLimits::default(),
                 memory,
+                header: OrganizationHeader::default(),
             }),
             memory: None,
         })
@@ -130,7 +135,68 @@ impl Client {
     /// # Errors
     /// As [`TokenSource::reread`].
     pub async fn reread_credential(&self) -> Result<Credential, Error> {
+        // Another user has another organization of its own.
+        self.inner.header.forget_proofs();
         self.inner.tokens.reread().await
+    }
+
+    /// Whether anything may be sent for an organization.
+    ///
+    /// # Errors
+    /// [`Error::HeaderLost`] since an answer was about another organization than the one asked.
+    pub fn check_header(&self) -> Result<(), Error> {
+        self.inner.header.check()
+    }
+
+    /// Whether the header is lost and nobody asked this before.
+    #[must_use]
+    pub fn is_header_news(&self) -> bool {
+        self.inner.header.is_news()
+    }
+
+    /// Where the header was lost, looks whether it arrives again. A loss that a write showed ends only `by_request` of a
+    /// person: reads may pass where writes do not.
+    ///
+    /// # Errors
+    /// [`Error::HeaderLost`] where it does not, or as any read.
+    pub async fn confirm_header(&self, by_request: bool) -> Result<(), Error> {
+        let Some(loss) = self.inner.header.loss() else { return Ok(()) };
+        if loss.on_write && !by_request {
+            return Err(loss.error());
+        }
+        self.doubt(&loss.asked).await?;
+        self.inner.header.found();
+        Ok(())
+    }
+
+    /// Compares the owner that an answer says with the organization asked.
+    ///
+    /// # Errors
+    /// [`Error::HeaderLost`].
+    pub(crate) fn compare_owner(&self, asked: &str, owner: &str) -> Result<(), Error> {
+        self.inner.header.compare(asked, owner, false)
+    }
+
+    /// The error of a write that went to another organization, and the end of all that is sent for one.
+    pub(crate) fn lose_header(&self, asked: &str) -> Error {
+        self.inner.header.lose(asked, true)
+    }
+
+    /// Looks whether the header arrives before an answer is believed that names no owner.
+    ///
+    /// # Errors
+    /// [`Error::HeaderLost`] where it does not, or as any read.
+    pub(crate) async fn prove_header(&self, organization: &str) -> Result<(), Error> {
+        let deadline = self.deadline();
+        timeout(deadline, self.inner.prove(organization, &self.memory()))
+            .await
+            .unwrap_or(Err(Error::Timeout { after: deadline }))
+    }
+
+    /// The same, twice: of two reads in a row one meets a header that is lost every other time.
+    pub(crate) async fn doubt(&self, organization: &str) -> Result<(), Error> {
+        self.prove_header(organization).await?;
+        self.prove_header(organization).await
     }
 
     pub(crate) fn deadline(&self) -> Duration {
@@ -160,13 +226,53 @@ impl Client {
 impl Inner {
     async fn bounded(&self, call: &Call, memory: Arc<Reservation>) -> Result<Response<Bytes>, Error> {
         let started = Instant::now();
-        let outcome = timeout(self.deadline, self.in_turn(call, &memory))
+        let outcome = timeout(self.deadline, self.aimed(call, &memory))
             .await
             .unwrap_or(Err(Error::Timeout { after: self.deadline }));
         let status = outcome.as_ref().map(Response::status).ok();
         let elapsed = started.elapsed();
         tracing::debug!(method = %call.route().method, path = call.path(), ?status, ?elapsed, "ZITADEL call");
         outcome
+    }
+
+    /// Sends for an organization only while the header arrives there.
+    async fn aimed(&self, call: &Call, memory: &Arc<Reservation>) -> Result<Response<Bytes>, Error> {
+        let Some(organization) = call.organization() else { return self.in_turn(call, memory).await };
+        self.header.check()?;
+        if call.is_repeatable() {
+            return self.in_turn(call, memory).await;
+        }
+        let _first = match call.relies_on_header() {
+            true => self.header.first_write(organization).await,
+            false => None,
+        };
+        self.header.check()?;
+        if call.relies_on_header() && !self.header.is_proved(organization) {
+            self.prove(organization, memory).await?;
+        }
+        let answer = self.in_turn(call, memory).await;
+        match &answer {
+            Ok(response) if call.names_owner() => {
+                self.header.compare(organization, &owner(response), true)?;
+            }
+            // What is refused is refused of the organization that was reached.
+            Err(Error::NotFound { .. } | Error::AlreadyExists { .. } | Error::Unchanged { .. })
+                if call.relies_on_header() =>
+            {
+                self.prove(organization, memory).await?;
+            }
+            _ => {}
+        }
+        answer
+    }
+
+    /// One read that the organization of the user would answer otherwise.
+    async fn prove(&self, organization: &str, memory: &Arc<Reservation>) -> Result<(), Error> {
+        let found: Found = parse(&self.in_turn(&mine(organization)?, memory).await?)?.value;
+        match found.org.id.as_str() {
+            "" => Err(Error::malformed(200, "it names no organization")),
+            id => self.header.compare(organization, id, false),
+        }
     }
 
     async fn in_turn(&self, call: &Call, memory: &Arc<Reservation>) -> Result<Response<Bytes>, Error> {

@@ -61,6 +61,17 @@ pub enum Error {
         /// ZITADEL's text.
         message: String,
     },
+    /// An answer was about another organization than the one that was asked for. Nothing is sent for organizations
+    /// any more, until the header is found to arrive.
+    #[error(
+        "the header x-zitadel-orgid does not arrive: ZITADEL answered for another organization than the one it named, \
+         so nothing is sent for organizations any more{}; let a proxy in front of ZITADEL pass the header on, or reach \
+         ZITADEL without it{}", astray(*.on_write), ask_again(*.on_write)
+    )]
+    HeaderLost {
+        /// Whether a write went there: reads may pass, so they prove nothing.
+        on_write: bool,
+    },
     /// 404 with an error id: authoritative, the object does not exist.
     #[error("{message}{}", suffix(Some(.id)))]
     NotFound {
@@ -164,6 +175,7 @@ impl Error {
             Self::Unauthorized { .. }
             | Self::PermissionDenied { .. }
             | Self::OrganizationNotFound { .. }
+            | Self::HeaderLost { .. }
             | Self::NotFound { .. }
             | Self::UnknownEndpoint { .. }
             | Self::AlreadyExists { .. }
@@ -205,6 +217,18 @@ impl From<TransportError> for Error {
 
 fn suffix(id: Option<&str>) -> String {
     id.map(|id| format!(" ({id})")).unwrap_or_default()
+}
+
+fn astray(on_write: bool) -> &'static str {
+    if on_write { " (a write went to the organization of the user)" } else { "" }
+}
+
+fn ask_again(on_write: bool) -> &'static str {
+    if on_write {
+        ", then set the annotation zitadel-operator.dev/reconcile-requested-at of the connection"
+    } else {
+        ""
+    }
 }
 
 fn quoted(organization: Option<&str>) -> String {

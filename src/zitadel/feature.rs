@@ -116,7 +116,7 @@ fn feature_call(
     organization: &str,
     permission: &'static str,
 ) -> Result<Call, Error> {
-    Call::new(method, path, &[organization], permission)?.in_organization(organization)
+    Ok(Call::new(method, path, &[organization], permission)?.in_organization(organization)?.by_path())
 }
 
 fn own_flags(sent: BTreeMap<String, Value>) -> BTreeMap<String, Value> {

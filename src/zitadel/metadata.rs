@@ -156,6 +156,9 @@ impl Client {
                 }
                 page => page?.value,
             };
+            for entry in &page.result {
+                self.compare_owner(organization, &entry.details.resource_owner)?;
+            }
             if page.result.iter().map(|entry| entry.value.len()).sum::<usize>() < LIGHT_PAGE {
                 *limit = LONGEST_PAGE.min(*limit * 2);
             }
@@ -164,6 +167,10 @@ impl Client {
             }
             match reading.take(page, overlap, wanted)? {
                 Progress::More => {}
+                Progress::Complete if reading.known.is_empty() => {
+                    self.doubt(organization).await?;
+                    return Ok(Some(reading.kept));
+                }
                 Progress::Complete => return Ok(Some(reading.kept)),
                 Progress::Changed => return Ok(None),
             }

@@ -13,6 +13,7 @@ mod client;
 mod domain_policy;
 mod error;
 mod feature;
+mod header;
 mod iam;
 mod issued;
 mod limit;
@@ -50,7 +51,7 @@ pub use self::load::Load;
 pub use self::memory::{MemoryBudget, MemoryShare, Reservation};
 pub use self::metadata::Metadata;
 pub use self::metrics::{Metrics, Route};
-pub use self::organization::{Organization, OrganizationState};
+pub use self::organization::{Organization, OrganizationState, domain_label};
 pub use self::project::{Created, Details, PrivateLabelingSetting, Project, ProjectSettings, ProjectState};
 pub use self::proxy::Proxy;
 pub use self::token::TokenSource;
@@ -71,6 +72,8 @@ pub mod permission {
     pub const IAM_POLICY_DELETE: &str = "iam.policy.delete";
     /// Create an organization.
     pub const ORG_CREATE: &str = "org.create";
+    /// Delete any organization of the instance.
+    pub const IAM_WRITE: &str = "iam.write";
     /// Delete an organization.
     pub const ORG_DELETE: &str = "org.delete";
     /// Read an organization's features.

@@ -83,7 +83,14 @@ impl<K: AnyConnection> Probe<'_, K> {
         let _admission = self.admit(&session)?;
         self.check_credential(&session).await?;
         self.learn(&session).await?;
+        session.confirm_header(self.is_requested()).await?;
         self.learn_missing(&session).await
+    }
+
+    /// Does a person ask for another look?
+    fn is_requested(&self) -> bool {
+        let asked = self.connection.annotations().get(annotation::RECONCILE_REQUESTED_AT);
+        asked.is_some() && asked != self.learned.last_handled_reconcile_at.as_ref()
     }
 
     async fn protect(&mut self, in_use: bool, deleting: bool) -> Result<(), Fault> {

@@ -14,6 +14,11 @@ pub(super) fn answered(body: &Value) -> Result<Client, String> {
     client(Fake::always(Reply::json(200, body)), Secret::pat("t"))
 }
 
+/// The owner that an answer names.
+pub(super) fn owner(body: &Value) -> &str {
+    body["details"]["resourceOwner"].as_str().unwrap_or("org")
+}
+
 /// The recorded 200 answers of both server lines to one method and path (a prefix when it ends in `*`).
 pub(super) fn answers(method: &Method, path: &str) -> Result<Vec<Value>, Box<dyn std::error::Error>> {
     let steps = [recorded("v3")?, recorded("v4")?].concat();
@@ -58,22 +63,22 @@ async fn recorded_projects_are_read() -> TestResult {
 async fn recorded_writes_of_projects_are_read() -> TestResult {
     let settings = ProjectSettings::default();
     for body in answers(&Method::POST, "/management/v1/projects")? {
-        let created = answered(&body)?.create_project("org", &settings).await?;
+        let created = answered(&body)?.create_project(owner(&body), &settings).await?;
         assert_eq!(Some(created.id.as_str()), body["id"].as_str());
         assert!(created.details.creation_date.is_some());
     }
     for body in answers(&Method::PUT, "/management/v1/projects/*")? {
-        assert!(answered(&body)?.update_project("org", "1", &settings).await?.change_date.is_some());
+        assert!(answered(&body)?.update_project(owner(&body), "1", &settings).await?.change_date.is_some());
     }
     for body in answers(&Method::DELETE, "/management/v1/projects/*")? {
-        assert_eq!(answered(&body)?.delete_project("org", "1").await?.sequence, "42");
+        assert_eq!(answered(&body)?.delete_project(owner(&body), "1").await?.sequence, "42");
     }
     for action in ["_deactivate", "_reactivate"] {
         for body in answers(&Method::POST, &format!("/management/v1/projects/{{project}}/{action}"))? {
             let client = answered(&body)?;
             let details = match action {
-                "_deactivate" => client.deactivate_project("org", "1").await?,
-                _ => client.reactivate_project("org", "1").await?,
+                "_deactivate" => client.deactivate_project(owner(&body), "1").await?,
+                _ => client.reactivate_project(owner(&body), "1").await?,
             };
             assert_eq!(details.sequence, "42");
         }

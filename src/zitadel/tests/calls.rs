@@ -133,8 +133,10 @@ async fn a_limit_pauses_the_connection_and_a_long_one_is_refused_at_once() -> Te
 #[tokio::test(start_paused = true)]
 async fn writes_to_one_project_are_serial_and_to_many_parallel() -> TestResult {
     for (distinct, most) in [(1, 1), (8, 8)] {
-        let fake = Fake::always(Reply::json(200, &written()).after(Duration::from_millis(50)));
+        let answer = json!({"details": {"resourceOwner": "org"}});
+        let fake = Fake::always(Reply::json(200, &answer).after(Duration::from_millis(50)));
         let client = client(fake.clone(), Secret::pat("t"))?;
+        client.update_project("org", "first", &settings("web")).await?;
         let updates = (0..8).map(|i| {
             let client = client.clone();
             async move { client.update_project("org", &format!("p{}", i % distinct), &settings("web")).await }

@@ -189,11 +189,16 @@ impl Double {
     }
 
     pub(super) async fn answer(&self, request: HttpRequest<Body>) -> Response {
-        let Some(seen) = read(request).await.filter(|_| !self.inner.server.is_stopped()) else {
+        let Some(mut seen) = read(request).await.filter(|_| !self.inner.server.is_stopped()) else {
             return dropped();
         };
         let request = self.record(&seen);
         let rules = self.inner.faults.matching(&request);
+        for rule in &rules {
+            if rule.strip(&mut seen.headers) {
+                self.inner.ledger.amend(request.index, |request| request.strayed = true);
+            }
+        }
         let mut answer = None;
         for rule in &rules {
             answer = rule.before().await;

@@ -46,6 +46,7 @@ fn domain_of(name: &str) -> String {
     format!("{kept}.localhost")
 }
 
+/// The name, and the domain that is made of it: two names may make the same one.
 fn require_free(store: &Store, name: &str, except: &str) -> Outcome<()> {
     let mut others = store.current().organizations.values().filter(|other| other.state != State::Removed);
     if others.any(|other| other.id != except && same_name(&other.name, name)) {
@@ -55,7 +56,13 @@ fn require_free(store: &Store, name: &str, except: &str) -> Outcome<()> {
         };
         return Err(Failure::taken(text));
     }
-    Ok(())
+    let domain = domain_of(name);
+    let mut others = store.current().organizations.values().filter(|other| other.state != State::Removed);
+    match others.any(|other| other.id != except && other.primary_domain == domain && domain != domain_of(""))
+    {
+        true => Err(Failure::taken("Domain already exists")),
+        false => Ok(()),
+    }
 }
 
 fn live(store: &Store, id: &str, missing: &'static str) -> Outcome<Organization> {
