@@ -182,6 +182,10 @@ impl Error {
         matches!(self, Self::Unreachable { .. } | Self::Unavailable { status: 503, .. })
     }
 
+    pub(crate) fn unknown_state(object: &str) -> Self {
+        Self::malformed(200, format!("it holds {object} in a state that this version does not know"))
+    }
+
     pub(crate) fn malformed(status: u16, what: impl Into<String>) -> Self {
         Self::Malformed { status, what: what.into() }
     }

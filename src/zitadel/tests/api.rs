@@ -170,6 +170,17 @@ async fn a_removed_organization_has_no_state() -> TestResult {
     Ok(())
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_organization_state_of_a_later_version_is_neither_life_nor_absence() -> TestResult {
+    for state in ["ORG_STATE_LOCKED", "ORGANIZATION_STATE_", "", "LOCKED"] {
+        let client = answered(&json!({"org": {"id": "1", "name": "acme", "state": state}}))?;
+        assert_eq!(client.organization("1").await?.value.state, OrganizationState::Unknown, "{state}");
+        let refused = client.living_organization("1").await;
+        assert!(matches!(refused, Err(Error::Malformed { status: 200, .. })), "{state}: {refused:?}");
+    }
+    Ok(())
+}
+
 /// A list of `items`, of which the server shows those in `visible` and at most `most` a page.
 fn list(
     items: usize,
