@@ -1,11 +1,12 @@
 //! The client of one connection: every API call takes the same path through it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Response};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
@@ -21,7 +22,7 @@ use super::error::Error;
 use super::issued::Tokens;
 use super::metadata::PageLimits;
 use super::mint::Minter;
-use super::refusal::{accept, classify};
+use super::refusal::{Asked, accept, classify};
 use super::token::TokenSource;
 use super::transport::{Transport, TransportError};
 use super::url::audiences;
@@ -38,6 +39,8 @@ pub struct ClientConfig {
     pub external_domain: Option<String>,
     /// Bound of a whole call: waiting for its turn, a token, the request and its repetitions.
     pub deadline: Duration,
+    /// Whether it is known that an instance has answered there: one that cannot be found then is in an outage.
+    pub answered: bool,
 }
 
 /// Calls the API of one instance as one user. Cheap to clone; clones share token, budget and connections.
@@ -58,6 +61,7 @@ struct Inner {
     purse: Arc<Purse>,
     locks: Arc<AggregateLocks>,
     pages: PageLimits,
+    answered: Arc<AtomicBool>,
 }
 
 impl Client {
@@ -73,7 +77,8 @@ impl Client {
         locks: Arc<AggregateLocks>,
         tokens: Arc<Tokens>,
     ) -> Result<Self, String> {
-        let ClientConfig { base_url, external_domain, deadline } = config;
+        let ClientConfig { base_url, external_domain, deadline, answered } = config;
+        let answered = Arc::new(AtomicBool::new(answered));
         let base = base_url.as_str().trim_end_matches('/').to_owned();
         let instance_host = external_domain.as_deref().map(host_header).transpose()?;
         let purse = Arc::new(Purse::new(budget));
@@ -83,6 +88,7 @@ impl Client {
             base: base.clone(),
             instance_host: instance_host.clone(),
             audiences: audiences(&base_url, external_domain.as_deref()),
+            answered: answered.clone(),
         };
         let tokens = TokenSource::new(credentials, minter, tokens);
         Ok(Self {
@@ -95,6 +101,7 @@ impl Client {
                 purse,
                 locks,
                 pages: PageLimits::default(),
+                answered,
             }),
         })
     }
@@ -121,6 +128,11 @@ impl Client {
 
     pub(crate) fn deadline(&self) -> Duration {
         self.inner.deadline
+    }
+
+    /// From now on a 404 that does not say why is an outage.
+    pub(crate) fn remember_answer(&self) {
+        self.inner.answered.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn page_limits(&self) -> &PageLimits {
@@ -170,26 +182,24 @@ impl Inner {
 
     async fn authorized(&self, call: &Call) -> Result<Response<Bytes>, Error> {
         let token = self.tokens.token().await?;
-        let response = self.send(call, &token).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return self.accept(response, call, &token);
-        }
+        let refused = match self.attempt(call, &token).await {
+            Err(refused @ Error::Unauthorized { .. }) => refused,
+            outcome => return outcome,
+        };
         match self.tokens.refused(&token).await? {
-            Some(fresh) => self.accept(self.send(call, &fresh).await?, call, &fresh),
-            None => self.accept(response, call, &token),
+            Some(fresh) => self.attempt(call, &fresh).await,
+            None => Err(refused),
         }
+    }
+
+    async fn attempt(&self, call: &Call, token: &SecretString) -> Result<Response<Bytes>, Error> {
+        let response = self.send(call, token).await?;
+        accept(response, self.asked(call, token)).inspect_err(|error| self.purse.budget().heed(error))
     }
 
     async fn send(&self, call: &Call, token: &SecretString) -> Result<Response<Bytes>, Error> {
         let request = call.request(&self.base, self.instance_host.as_ref(), token)?;
-        let health = |answer: &Response<Bytes>| match answer.status().as_u16() {
-            status @ 502..=504 => Health::Down(match classify(answer, call.asked(token)) {
-                error @ Error::Unavailable { .. } => error,
-                // What a proxy says of one request is not told to all who wait.
-                _ => Error::Unavailable { status, code: None, id: None, message: "it is not ready".into() },
-            }),
-            _ => Health::Up,
-        };
+        let health = |answer: &Response<Bytes>| health(answer, self.asked(call, token));
         let (budget, route) = (self.purse.budget(), call.route().clone());
         let answer = budget.spend(self.deadline, route, self.transport.send(request), health).await;
         answer.map_err(|failure| match failure {
@@ -200,13 +210,23 @@ impl Inner {
         })
     }
 
-    fn accept(
-        &self,
-        response: Response<Bytes>,
-        call: &Call,
-        token: &SecretString,
-    ) -> Result<Response<Bytes>, Error> {
-        accept(response, call.asked(token)).inspect_err(|error| self.purse.budget().heed(error))
+    fn asked<'a>(&self, call: &'a Call, token: &'a SecretString) -> Asked<'a> {
+        call.asked(token, self.answered.load(Ordering::Relaxed))
+    }
+}
+
+fn health(answer: &Response<Bytes>, asked: Asked<'_>) -> Health {
+    let status = answer.status().as_u16();
+    if answer.status().is_success() {
+        return Health::Up;
+    }
+    match classify(answer, asked) {
+        error if error.is_outage() => Health::Down(error),
+        // What a proxy says of one request is not told to all who wait.
+        _ if (502..=504).contains(&status) => {
+            Health::Down(Error::Unavailable { status, code: None, id: None })
+        }
+        _ => Health::Up,
     }
 }
 

@@ -68,6 +68,7 @@ pub fn client_at(
         base_url: parse_base_url(url)?,
         external_domain: external_domain.map(str::to_owned),
         deadline: DEADLINE,
+        answered: false,
     };
     let budget =
         Arc::new(Budget::new(Rate { requests_per_second: 1000, burst: 1000 }, 8, Default::default()));

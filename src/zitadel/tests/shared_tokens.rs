@@ -36,6 +36,7 @@ fn among(
         base_url: parse_base_url("https://zitadel.example")?,
         external_domain: Some(domain.to_owned()),
         deadline: DEADLINE,
+        answered: false,
     };
     Client::new(config, fake.clone(), secret.clone(), budget(), Arc::default(), tokens.clone())
 }

@@ -196,7 +196,7 @@ impl Double {
         let rules = self.inner.faults.matching(&request);
         let mut answer = None;
         for rule in &rules {
-            answer = rule.before().await;
+            answer = rule.before(&request).await;
             if answer.is_some() {
                 break;
             }
