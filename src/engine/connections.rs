@@ -16,7 +16,7 @@ use super::credentials::{SecretCredential, Vault};
 use super::fault::Fault;
 use super::session::{Parts, Session};
 use super::sources::{Source, Sources, reads};
-use super::status::Readiness;
+use super::status::{Readiness, has_answered};
 use super::stores::Stores;
 use super::watched::{all_filled, all_warm};
 use crate::api::connection::{AccessGrant, ConnectionStatus, Endpoint, RateLimit};
@@ -43,6 +43,8 @@ struct Found {
     endpoint: Endpoint,
     access: Option<Vec<AccessGrant>>,
     protected: bool,
+    /// Whether its status says that an instance has answered, and not that none does.
+    answered: bool,
     /// The kinds that its status says lack permissions.
     lacking: Vec<String>,
 }
@@ -258,7 +260,7 @@ impl Connections {
     }
 
     async fn open(&self, key: &ConnectionKey, found: Found) -> Result<Session, Fault> {
-        let Found { uid, endpoint, access, .. } = found;
+        let Found { uid, endpoint, access, answered, .. } = found;
         let invalid = |message: String| Fault::Blocked {
             reason: Reason::InvalidSpec,
             message: format!("{key}: {message}"),
@@ -287,6 +289,7 @@ impl Connections {
             external_domain: endpoint.external_domain.clone(),
             deadline: CALL_DEADLINE,
             memory: self.memory.share(tenant.then_some(key.namespace.as_str())),
+            answered,
         };
         let count = |n: i32| u32::try_from(n).unwrap_or(1);
         let RateLimit { requests_per_second, burst } = caps::capped(&endpoint.rate_limit, &self.config);
@@ -410,7 +413,8 @@ fn found<K: Resource>(
             let protected = connection.finalizers().iter().any(|f| f == FINALIZER);
             let missing = status.iter().flat_map(|status| &status.missing_permissions);
             let lacking = missing.map(|missing| missing.kind.clone()).collect();
-            Ok(Some(Found { uid: connection.uid(), endpoint, access, protected, lacking }))
+            let answered = status.is_some_and(|status| has_answered(status, connection.meta().generation));
+            Ok(Some(Found { uid: connection.uid(), endpoint, access, protected, answered, lacking }))
         }
     }
 }

@@ -6,6 +6,7 @@ use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 
 use super::fault::{Severity, Verdict};
+use crate::api::connection::ConnectionStatus;
 use crate::api::{ConditionType, Reason};
 use crate::runtime::ambient;
 
@@ -34,6 +35,13 @@ impl Readiness {
         let status = ["True", "False"].into_iter().find(|status| *status == ready.status);
         Self { ready: status.unwrap_or("Unknown"), reason: known.unwrap_or("Other") }
     }
+}
+
+/// Does the status of a connection say that an instance has answered for this generation, and not that none has the host?
+pub fn has_answered(status: &ConnectionStatus, generation: Option<i64>) -> bool {
+    let synced = ConditionType::Synced.find(&status.conditions);
+    let lost = synced.is_some_and(|condition| condition.reason == Reason::NotFound.as_str());
+    status.instance.is_some() && status.observed_generation == generation && !lost
 }
 
 /// The longest message a condition gets, in characters.

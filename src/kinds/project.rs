@@ -78,6 +78,9 @@ impl Kind for Project {
 
     async fn observe(cx: Context<'_>, id: &str) -> Result<Option<zitadel::Project>, Error> {
         match cx.client.project(cx.organization, id).await {
+            Ok(answer) if answer.value.state == zitadel::ProjectState::Unknown => {
+                Err(Error::unknown_state("a project"))
+            }
             Ok(answer) => Ok(Some(answer.value)),
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),

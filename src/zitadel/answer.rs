@@ -80,6 +80,13 @@ pub(crate) fn short_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     }
 }
 
+/// Whether it tells of the inside of a server: what its database or its network said.
+pub(crate) fn is_of_inside(text: &str) -> bool {
+    ["SQLSTATE", "user=", "database=", "host=", "dial tcp", "dial error"]
+        .iter()
+        .any(|mark| text.contains(mark))
+}
+
 fn describe(error: &serde_json::Error, headers: &HeaderMap) -> &'static str {
     let html =
         headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));

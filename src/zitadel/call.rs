@@ -160,11 +160,12 @@ impl Call {
         &self.path
     }
 
-    pub(crate) fn asked<'a>(&'a self, token: &'a SecretString) -> Asked<'a> {
+    pub(crate) fn asked<'a>(&'a self, token: &'a SecretString, answered: bool) -> Asked<'a> {
         Asked {
             permission: self.permission,
             organization: self.organization(),
             path: &self.path,
+            answered,
             secret: token.expose_secret(),
             confidential: self.body.as_deref().filter(|_| self.confidential),
         }

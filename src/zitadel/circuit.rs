@@ -17,7 +17,7 @@ const FAILURES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
-/// Opened by failures of the way and by 502, 503 and 504, in a row; while it is open one request at a time probes.
+/// Opened by failures of the way and by outages that the server tells ([`Error::is_outage`]), in a row; while it is open one request at a time probes.
 #[derive(Debug, Default)]
 pub struct Circuit {
     state: Mutex<State>,

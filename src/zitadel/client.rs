@@ -1,11 +1,12 @@
 //! The client of one connection: every API call takes the same path through it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Response};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
@@ -24,7 +25,7 @@ use super::memory::{MemoryShare, Reservation};
 use super::metadata::PageLimits;
 use super::mint::Minter;
 use super::organization::{Found, mine};
-use super::refusal::{accept, classify};
+use super::refusal::{Asked, accept, classify};
 use super::token::TokenSource;
 use super::transport::{Transport, TransportError};
 use super::url::audiences;
@@ -43,6 +44,8 @@ pub struct ClientConfig {
     pub deadline: Duration,
     /// Where answers are held.
     pub memory: MemoryShare,
+    /// Whether it is known that an instance has answered there: one that cannot be found then is in an outage.
+    pub answered: bool,
 }
 
 /// Calls the API of one instance as one user. Cheap to clone; clones share token, budget and connections.
@@ -68,6 +71,7 @@ struct Inner {
     pages: PageLimits,
     memory: MemoryShare,
     header: OrganizationHeader,
+    answered: Arc<AtomicBool>,
 }
 
 impl Client {
@@ -83,7 +87,8 @@ impl Client {
         locks: Arc<AggregateLocks>,
         tokens: Arc<Tokens>,
     ) -> Result<Self, String> {
-        let ClientConfig { base_url, external_domain, deadline, memory } = config;
+        let ClientConfig { base_url, external_domain, deadline, memory, answered } = config;
+        let answered = Arc::new(AtomicBool::new(answered));
         let base = base_url.as_str().trim_end_matches('/').to_owned();
         let instance_host = external_domain.as_deref().map(host_header).transpose()?;
         let minter = Minter {
@@ -92,6 +97,7 @@ impl Client {
             base: base.clone(),
             instance_host: instance_host.clone(),
             audiences: audiences(&base_url, external_domain.as_deref()),
+            answered: answered.clone(),
         };
         let tokens = TokenSource::new(credentials, minter, tokens);
         Ok(Self {
@@ -106,6 +112,7 @@ impl Client {
                 pages: PageLimits::default(),
                 memory,
                 header: OrganizationHeader::default(),
+                answered,
             }),
             memory: None,
         })
@@ -203,6 +210,11 @@ impl Client {
         self.inner.deadline
     }
 
+    /// From now on a 404 that does not say why is an outage.
+    pub(crate) fn remember_answer(&self) {
+        self.inner.answered.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn page_limits(&self) -> &PageLimits {
         &self.inner.pages
     }
@@ -290,14 +302,24 @@ impl Inner {
 
     async fn authorized(&self, call: &Call, memory: &Arc<Reservation>) -> Result<Response<Bytes>, Error> {
         let token = self.tokens.token().await?;
-        let response = self.send(call, &token, memory).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return self.accept(response, call, &token);
-        }
+        let refused = match self.attempt(call, &token, memory).await {
+            Err(refused @ Error::Unauthorized { .. }) => refused,
+            outcome => return outcome,
+        };
         match self.tokens.refused(&token).await? {
-            Some(fresh) => self.accept(self.send(call, &fresh, memory).await?, call, &fresh),
-            None => self.accept(response, call, &token),
+            Some(fresh) => self.attempt(call, &fresh, memory).await,
+            None => Err(refused),
         }
+    }
+
+    async fn attempt(
+        &self,
+        call: &Call,
+        token: &SecretString,
+        memory: &Arc<Reservation>,
+    ) -> Result<Response<Bytes>, Error> {
+        let response = self.send(call, token, memory).await?;
+        accept(response, self.asked(call, token)).inspect_err(|error| self.budget.heed(error))
     }
 
     async fn send(
@@ -308,14 +330,7 @@ impl Inner {
     ) -> Result<Response<Bytes>, Error> {
         let mut request = call.request(&self.base, self.instance_host.as_ref(), token)?;
         request.extensions_mut().insert(memory.clone());
-        let health = |answer: &Response<Bytes>| match answer.status().as_u16() {
-            status @ 502..=504 => Health::Down(match classify(answer, call.asked(token)) {
-                error @ Error::Unavailable { .. } => error,
-                // What a proxy says of one request is not told to all who wait.
-                _ => Error::Unavailable { status, code: None, id: None, message: "it is not ready".into() },
-            }),
-            _ => Health::Up,
-        };
+        let health = |answer: &Response<Bytes>| health(answer, self.asked(call, token));
         let route = call.route().clone();
         let answer = self.budget.spend(self.deadline, route, self.transport.send(request), health).await;
         // It is held as long as the answer is.
@@ -331,13 +346,23 @@ impl Inner {
         })
     }
 
-    fn accept(
-        &self,
-        response: Response<Bytes>,
-        call: &Call,
-        token: &SecretString,
-    ) -> Result<Response<Bytes>, Error> {
-        accept(response, call.asked(token)).inspect_err(|error| self.budget.heed(error))
+    fn asked<'a>(&self, call: &'a Call, token: &'a SecretString) -> Asked<'a> {
+        call.asked(token, self.answered.load(Ordering::Relaxed))
+    }
+}
+
+fn health(answer: &Response<Bytes>, asked: Asked<'_>) -> Health {
+    let status = answer.status().as_u16();
+    if answer.status().is_success() {
+        return Health::Up;
+    }
+    match classify(answer, asked) {
+        error if error.is_outage() => Health::Down(error),
+        // What a proxy says of one request is not told to all who wait.
+        _ if (502..=504).contains(&status) => {
+            Health::Down(Error::Unavailable { status, code: None, id: None })
+        }
+        _ => Health::Up,
     }
 }
 

@@ -106,12 +106,14 @@ impl Client {
     /// As any read; [`Error::Malformed`] without an id.
     pub async fn instance(&self) -> Result<Answer<InstanceIdentity>, Error> {
         let call = Call::get("/management/v1/iam", AUTHENTICATED)?;
-        self.call::<InstanceIdentity>(&call).await?.try_map(|instance| {
+        let instance = self.call::<InstanceIdentity>(&call).await?.try_map(|instance| {
             match instance.iam_project_id.as_str() {
                 "" => Err(Error::malformed(200, "it holds no instance identity")),
                 _ => Ok(instance),
             }
-        })
+        })?;
+        self.remember_answer();
+        Ok(instance)
     }
 
     /// The server's version (`GET /admin/v1/instances/me`; `iam.read`).

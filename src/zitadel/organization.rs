@@ -43,6 +43,8 @@ pub enum OrganizationState {
     /// Gone: v4 goes on answering for it, without a state.
     #[default]
     Removed,
+    /// A state of a later version.
+    Unknown,
 }
 
 #[derive(Deserialize)]
@@ -72,7 +74,7 @@ impl Client {
     /// The same, unless it was removed: v4 still answers for it.
     ///
     /// # Errors
-    /// [`Error::OrganizationNotFound`] also for one that was removed.
+    /// [`Error::OrganizationNotFound`] also for one that was removed; [`Error::Malformed`] for a state that is not known.
     pub async fn living_organization(&self, id: &str) -> Result<Answer<Organization>, Error> {
         self.organization(id).await?.try_map(|organization| match organization.state {
             OrganizationState::Removed => Err(Error::OrganizationNotFound {
@@ -80,7 +82,8 @@ impl Client {
                 id: "removed".into(),
                 message: "the organization was removed".into(),
             }),
-            _ => Ok(organization),
+            OrganizationState::Unknown => Err(Error::unknown_state("an organization")),
+            OrganizationState::Active | OrganizationState::Inactive => Ok(organization),
         })
     }
 
@@ -203,6 +206,8 @@ fn state<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OrganizationState
     Ok(match name.rsplit_once("_STATE_").map(|(_, state)| state) {
         Some("ACTIVE") => OrganizationState::Active,
         Some("INACTIVE") => OrganizationState::Inactive,
-        _ => OrganizationState::Removed,
+        // To protobuf the first of its names and none at all are the same.
+        Some("REMOVED" | "UNSPECIFIED") => OrganizationState::Removed,
+        _ => OrganizationState::Unknown,
     })
 }

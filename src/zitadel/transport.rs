@@ -184,5 +184,9 @@ fn last_cause(error: &dyn StdError) -> String {
     while let Some(next) = cause.source() {
         cause = next;
     }
-    cause.to_string()
+    match cause.to_string() {
+        // What TLS makes of the first bytes of an answer in plain http.
+        text if text.contains("InvalidContentType") => "this port speaks plain http, not https".to_owned(),
+        text => text,
+    }
 }

@@ -69,6 +69,7 @@ pub fn client_at(
         external_domain: external_domain.map(str::to_owned),
         deadline: DEADLINE,
         memory: MemoryBudget::default().share(None),
+        answered: false,
     };
     let budget =
         Arc::new(Budget::new(Rate { requests_per_second: 1000, burst: 1000 }, 8, Default::default()));

@@ -7,6 +7,7 @@ mod budgets;
 mod claims;
 mod connections;
 mod crash;
+mod database;
 mod deed;
 mod ending;
 mod estate;

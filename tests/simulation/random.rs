@@ -98,9 +98,13 @@ async fn happen(world: &World, epoch: &Epoch, usual: &Behaviour, troubled: bool)
     futures::join!(join_all(people), troubles);
 }
 
-/// Every third server is of the older line.
+/// Servers of each line in turn.
 pub fn line(seed: u64) -> Behaviour {
-    if seed.is_multiple_of(3) { Behaviour::v3() } else { behaviour() }
+    match seed % 3 {
+        0 => Behaviour::v3(),
+        1 => behaviour(),
+        _ => Behaviour { organization_features: behaviour().organization_features, ..Behaviour::v4_newer() },
+    }
 }
 
 /// What is wrong with a schedule; nothing if all is well.

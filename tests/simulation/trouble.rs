@@ -81,10 +81,12 @@ pub enum Answer {
     Slow,
     /// Two writers met on one aggregate.
     Contended,
+    /// The server's database is gone, and so, it says, is the instance.
+    Databaseless,
 }
 
 impl Answer {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Lost,
         Self::Broken,
         Self::Unavailable,
@@ -101,6 +103,7 @@ impl Answer {
         Self::Withheld,
         Self::Slow,
         Self::Contended,
+        Self::Databaseless,
     ];
 
     fn fault(self) -> Fault {
@@ -121,6 +124,7 @@ impl Answer {
             Self::Withheld => Fault::hold_after_commit(),
             Self::Slow => Fault::delay(Duration::from_secs(12)),
             Self::Contended => Fault::failure(&Failure::bare(2, "ERROR: duplicate key (SQLSTATE 23505)")),
+            Self::Databaseless => Fault::database_gone(),
         }
     }
 }

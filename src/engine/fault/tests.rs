@@ -15,7 +15,7 @@ fn rows() -> Vec<(Error, Reason, Severity, Pace)> {
         (Error::Timeout { after: soon }, Reason::Unavailable, Transient, Pace::Transient),
         (Error::Malformed { status: 200, what: text() }, Reason::Unavailable, Transient, Pace::Transient),
         (
-            Error::Unavailable { status: 503, code: Some(14), id: None, message: text() },
+            Error::Unavailable { status: 503, code: Some(14), id: None },
             Reason::Unavailable,
             Transient,
             Pace::Transient,
@@ -54,7 +54,7 @@ fn rows() -> Vec<(Error, Reason, Severity, Pace)> {
             Pace::Slow,
         ),
         (Error::NotFound { id: id(), message: text() }, Reason::NotFound, Stalled, Pace::Slow),
-        (Error::UnknownEndpoint { message: text() }, Reason::NotFound, Stalled, Pace::Slow),
+        (Error::UnknownEndpoint { message: text(), id: None }, Reason::NotFound, Stalled, Pace::Slow),
         (Error::AlreadyExists { id: None, message: text() }, Reason::Conflict, Stalled, Pace::Slow),
         (Error::Unchanged { id: id() }, Reason::Conflict, Transient, Pace::Transient),
         (Error::Invalid { id: None, message: text() }, Reason::InvalidSpec, Stalled, Pace::Resync),

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use http::{Method, Response, StatusCode};
+use support::zitadel::lookup_failed;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::super::circuit::Health;
@@ -248,4 +249,23 @@ async fn how_quick_failures_are_says_nothing_of_how_quick_answers_should_be() {
         answer(&budget, ms(600)).await;
     }
     assert_eq!(budget.opening(7), Opening::Now);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_whose_database_is_gone_opens_the_circuit_and_one_that_lacks_a_path_does_not() -> TestResult
+{
+    let not_found = |text: &str| Reply::json(404, &json!({"code": 5, "message": text}));
+    for (reply, opens) in [
+        (not_found(&lookup_failed("zitadel.example")), true),
+        (Reply::raw(404, &[], "404 page not found"), true),
+        (not_found("Not Found"), false),
+    ] {
+        let client = client(Fake::always(reply), Secret::pat("t"))?;
+        client.remember_answer();
+        for _ in 0..5 {
+            assert!(matches!(client.me().await, Err(Error::Unavailable { status: 404, .. })));
+        }
+        assert_eq!(client.budget().trouble().is_some(), opens);
+    }
+    Ok(())
 }

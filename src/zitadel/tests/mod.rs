@@ -243,6 +243,7 @@ pub(crate) fn client_at(
         external_domain: external_domain.map(str::to_owned),
         deadline: DEADLINE,
         memory: MemoryBudget::default().share(None),
+        answered: false,
     };
     let transport = Arc::new(Watched(transport, canaries()));
     Client::new(config, transport, secret, budget(), Arc::default(), Arc::default())
@@ -266,6 +267,11 @@ pub(crate) fn key_file(expiration: &str) -> Result<(Vec<u8>, Vec<u8>), Box<dyn S
     });
     canaries().mark("a key file", file.to_string().as_bytes());
     Ok((file.to_string().into_bytes(), pair.public_key().as_ref().to_vec()))
+}
+
+/// The recorded steps of every server line.
+pub(crate) fn recordings() -> Result<Vec<Value>, Box<dyn StdError>> {
+    Ok([recorded("v3")?, recorded("v4")?, recorded("v4-2026-03")?].concat())
 }
 
 /// The recorded steps of one server line (`tests/contract/{line}.json`).

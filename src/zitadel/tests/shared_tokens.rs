@@ -37,6 +37,7 @@ fn among(
         external_domain: Some(domain.to_owned()),
         deadline: DEADLINE,
         memory: MemoryBudget::default().share(None),
+        answered: false,
     };
     Client::new(config, fake.clone(), secret.clone(), budget(), Arc::default(), tokens.clone())
 }

@@ -201,7 +201,7 @@ impl Double {
         }
         let mut answer = None;
         for rule in &rules {
-            answer = rule.before().await;
+            answer = rule.before(&request).await;
             if answer.is_some() {
                 break;
             }

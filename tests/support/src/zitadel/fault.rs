@@ -33,9 +33,11 @@ pub(super) fn dropped() -> Response {
 const ORGANIZATION: &str = "x-zitadel-orgid";
 
 type Condition = Box<dyn Fn(&Request) -> bool + Send + Sync>;
+type Responder = Box<dyn Fn(&Request) -> (StatusCode, String) + Send + Sync>;
 
 enum Effect {
     Answer(StatusCode, Vec<(HeaderName, HeaderValue)>, Bytes),
+    Respond(Responder),
     Oversized(usize),
     Delay(Duration),
     Hold,
@@ -77,6 +79,13 @@ impl Fault {
             Vec::new(),
             Bytes::new(),
         ))
+    }
+
+    /// This status and body instead of handling, by the request.
+    pub(super) fn respond(
+        respond: impl Fn(&Request) -> (StatusCode, String) + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(Effect::Respond(Box::new(respond)))
     }
 
     /// A ZITADEL error instead of handling.
@@ -238,8 +247,12 @@ impl Rule {
     }
 
     /// What happens before handling; an answer replaces it.
-    pub(super) async fn before(&self) -> Option<Response> {
+    pub(super) async fn before(&self, request: &Request) -> Option<Response> {
         let answer = match &self.fault.effect {
+            Effect::Respond(respond) => {
+                let (status, body) = respond(request);
+                Some(canned(status, &[], body.into()))
+            }
             Effect::Answer(status, headers, body) => Some(canned(*status, headers, body.clone())),
             Effect::Oversized(bytes) => Some(oversized(*bytes)),
             Effect::DropBefore => Some(dropped()),

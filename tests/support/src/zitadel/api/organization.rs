@@ -52,7 +52,7 @@ fn require_free(store: &Store, name: &str, except: &str) -> Outcome<()> {
     if others.any(|other| other.id != except && same_name(&other.name, name)) {
         let text = match store.behaviour.line {
             Line::V3 => "Organisation's name already taken",
-            Line::V4 => "Organisation's name or id already taken",
+            Line::V4 | Line::V4Newer => "Organisation's name or id already taken",
         };
         return Err(Failure::taken(text));
     }
@@ -190,7 +190,7 @@ fn get(call: &mut Call<'_>, id: &str) -> Outcome<Reply> {
         |found: &&Arc<Organization>| found.state != State::Removed || behaviour.removed_organizations_linger;
     let missing = match behaviour.line {
         Line::V3 => "QUERY-iTTGJ",
-        Line::V4 => "QUERY-leq5Q",
+        Line::V4 | Line::V4Newer => "QUERY-leq5Q",
     };
     let found = tables.organizations.get(id).filter(visible);
     let organization = found.ok_or_else(|| Failure::of(missing))?;
