@@ -164,7 +164,6 @@ impl Call {
         Asked {
             permission: self.permission,
             organization: self.organization(),
-            path: &self.path,
             answered,
             secret: token.expose_secret(),
             confidential: self.body.as_deref().filter(|_| self.confidential),

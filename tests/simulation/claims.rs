@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use http::Method;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Resource;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use support::kubernetes::{Call, Failure, Faults, Verb, Verdict};
-use support::zitadel::{Fault as Lost, State};
+use support::zitadel::State;
 use zitadel_operator::api::annotation::{ID, RECONCILE_REQUESTED_AT};
 use zitadel_operator::api::project::ProjectStatus;
 use zitadel_operator::api::{CommonStatus, Project};
