@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::address::{Address, ConnectionKey};
 use super::fault::Fault;
 use super::queue::{Queue, Urgency};
+use super::rates::InstanceRate;
 use super::wake::Wakes;
 use crate::zitadel::{self, Budget, Limiter, Opening, Rate};
 
@@ -29,29 +30,6 @@ pub struct Admissions {
     shared: Arc<Shared>,
     gates: Mutex<Vec<Weak<Gate>>>,
     instances: Mutex<BTreeMap<String, Weak<InstanceRate>>>,
-}
-
-/// The rate of one instance: the strictest of what the connections to it allow.
-struct InstanceRate {
-    limiter: Arc<Limiter>,
-    rates: Mutex<BTreeMap<ConnectionKey, Rate>>,
-}
-
-impl InstanceRate {
-    fn of(limiter: Arc<Limiter>) -> Arc<Self> {
-        Arc::new(Self { limiter, rates: Mutex::default() })
-    }
-
-    fn set(&self, key: &ConnectionKey, rate: Option<Rate>) {
-        let mut rates = lock(&self.rates);
-        match rate {
-            Some(rate) => drop(rates.insert(key.clone(), rate)),
-            None => drop(rates.remove(key)),
-        }
-        if let Some(strictest) = rates.values().copied().reduce(Rate::min) {
-            self.limiter.set_rate(strictest);
-        }
-    }
 }
 
 /// What all gates have in common.

@@ -18,7 +18,6 @@ use super::session::{Parts, Session};
 use super::sources::{Source, Sources, reads};
 use super::status::{Readiness, has_answered};
 use super::stores::Stores;
-use super::watched::{all_filled, all_warm};
 use crate::api::connection::{AccessGrant, ConnectionStatus, Endpoint, RateLimit};
 use crate::api::{ConnectionKind, FINALIZER, Reason};
 use crate::zitadel::{
@@ -120,17 +119,17 @@ impl Connections {
 
     /// Resolves once this process leads and knows all connections. `false`: it is ending.
     pub async fn known(&self) -> bool {
-        all_filled(&self.stores.namespaced).await.is_some() && self.stores.cluster.filled().await
+        self.stores.filled().await
     }
 
     /// Resolves once all connections were listed, whoever leads. `false`: the process is ending.
     pub async fn warm(&self) -> bool {
-        all_warm(&self.stores.namespaced).await.is_some() && self.stores.cluster.warm().await
+        self.stores.warm().await
     }
 
     /// In how many of the namespaces that are followed the connections were not listed yet.
     pub fn unlisted(&self) -> usize {
-        self.stores.namespaced.iter().filter(|watched| !watched.is_warm()).count()
+        self.stores.unlisted()
     }
 
     /// The session of a connection, built anew when the connection changed.
@@ -236,11 +235,9 @@ impl Connections {
             ConnectionKind::Connection => {
                 let reference = ObjectRef::new(&key.name).within(&key.namespace);
                 let object = self.stores.namespaced.iter().find_map(|watched| watched.store.get(&reference));
-                if object.is_none() && !self.lists(&key.namespace) {
-                    return Err(Fault::Waiting {
-                        reason: Reason::ReferenceNotReady,
-                        message: "the operator could not list Connection so far: its log says why".into(),
-                    });
+                if object.is_none() && !self.stores.lists(&key.namespace, &self.config.namespaces) {
+                    let message = "the operator could not list Connection so far: its log says why".into();
+                    return Err(Fault::Waiting { reason: Reason::ReferenceNotReady, message });
                 }
                 found(key, object.as_deref(), |c| (c.spec.endpoint.clone(), None, c.status.as_ref()))
             }
@@ -251,12 +248,6 @@ impl Connections {
                 })
             }
         }
-    }
-
-    /// Were the connections of this namespace listed?
-    fn lists(&self, namespace: &str) -> bool {
-        let place = self.config.namespaces.iter().position(|followed| followed == namespace);
-        self.stores.namespaced.get(place.unwrap_or(0)).is_none_or(|watched| watched.is_filled())
     }
 
     async fn open(&self, key: &ConnectionKey, found: Found) -> Result<Session, Fault> {

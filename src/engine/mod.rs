@@ -32,6 +32,7 @@ pub mod metrics;
 pub mod needs;
 pub mod plan;
 pub mod queue;
+mod rates;
 mod reconcile;
 mod references;
 mod refused;
@@ -315,20 +316,12 @@ impl Engine {
         readiness
     }
 
-    /// Resolves once the resources of all kinds are known.
+    /// Resolves once the resources of all kinds are known that may use this connection, or live in an organization of it.
     ///
     /// # Errors
     /// As [`Engine::status_of`].
-    pub async fn complete(&self, who: &Address) -> Result<(), Fault> {
-        self.directories.complete(None, who).await
-    }
-
-    /// Resolves once the resources of all kinds that may use this connection are known.
-    ///
-    /// # Errors
-    /// As [`Engine::status_of`].
-    pub async fn complete_for(&self, key: &ConnectionKey) -> Result<(), Fault> {
-        self.directories.complete(key.within(), &key.address()).await
+    pub async fn complete(&self, key: &ConnectionKey, who: &Address) -> Result<(), Fault> {
+        self.directories.complete(key.within(), who).await
     }
 
     /// The labels of a namespace; `None` while it is unknown, which is not the same as having none.

@@ -49,7 +49,7 @@ impl<K: Kind> Run<'_, K> {
         }
         if K::SCOPE == Scope::Instance && self.is_deleting() && !self.handle.is_paused() {
             // Who lives in it is not known before.
-            self.engine.complete(&self.handle.address).await?;
+            self.engine.complete(&self.key, &self.handle.address).await?;
         }
         for _ in 0..MAX_STEPS {
             let step = plan(&self.facts());

@@ -60,7 +60,7 @@ impl<K: AnyConnection> Probe<'_, K> {
     async fn run(&mut self) -> Result<(), Fault> {
         let deleting = self.connection.meta().deletion_timestamp.is_some();
         if deleting {
-            self.engine.complete_for(&self.key).await?;
+            self.engine.complete(&self.key, &self.handle.address).await?;
         }
         match self.engine.users(&self.key) {
             // Not all kinds are known yet; one user is enough.
