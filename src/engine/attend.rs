@@ -83,7 +83,7 @@ where
     let parsed = present.map(|present| serde_json::from_value(serde_json::to_value(present)?)).transpose();
     let mut parsed: Option<Guarded<K>> = parsed.map_err(kube::Error::SerdeError)?;
     // As the store keeps it, so that nothing depends on who showed it.
-    for object in &mut parsed {
+    if let Some(object) = &mut parsed {
         object.strip();
         object.unpack();
     }

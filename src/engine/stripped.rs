@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::ObjectMeta;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::watcher::Event;
-use kube::{Resource, ResourceExt};
+use kube::Resource;
 use serde::{Deserialize, Deserializer};
 
 use super::kind::Kind;
@@ -150,6 +150,7 @@ pub fn unwrapped<K>(event: Event<Slim<K>>) -> Event<K> {
 
 #[cfg(test)]
 mod tests {
+    use kube::ResourceExt;
     use serde_json::{Value, json};
 
     use super::*;

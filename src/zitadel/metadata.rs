@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::call::Call;
 use super::client::Client;
 use super::error::Error;
-use super::page::{LARGEST_LIST, Page};
+use super::page::Page;
 use super::permission::{ORG_READ, ORG_WRITE};
 use super::project::Details;
 
@@ -29,6 +29,8 @@ const CHUNK: usize = 3 * 1024 * 1024;
 const MOST_PAGES: usize = 1000;
 /// Of so many organizations the length of a page is remembered: there may be any number.
 const MOST_LIMITS: usize = 1000;
+/// The most that is kept of a list, in bytes: the values of a resource before and after an edit of all of them.
+const MOST_KEPT: usize = 16 * 1024 * 1024;
 /// What an entry takes besides its texts, in bytes.
 const ENTRY: usize = 64;
 /// How often a list is read that changes meanwhile.
@@ -239,7 +241,7 @@ impl Reading {
         let mut entries = page.result.into_iter();
         let steady = entries.by_ref().take(overlap).all(|entry| entry.key == self.last);
         let fresh = entries.all(|entry| self.add(entry, wanted));
-        if self.size > LARGEST_LIST {
+        if self.size > MOST_KEPT {
             return Err(Error::malformed(200, "its list is too large"));
         }
         let (now, grown) = (self.known.len(), self.known.len() > before);

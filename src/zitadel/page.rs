@@ -19,7 +19,7 @@ const PAGE: usize = 100;
 /// No list of this client is longer; more pages mean that the server repeats itself.
 const MOST_PAGES: usize = 100;
 /// No list is larger, in bytes as sent: whoever runs the server does not fill the operator's memory.
-pub(crate) const LARGEST_LIST: usize = 8 * 1024 * 1024;
+const LARGEST_LIST: usize = 8 * 1024 * 1024;
 /// No list is longer.
 const LONGEST_LIST: usize = 10_000;
 /// No page is longer: an empty object takes three bytes of an answer and a hundred times as much in memory.

@@ -46,8 +46,8 @@ const CROWD: usize = 300;
 /// Organizations of the hostile server that are sought by name.
 const SOUGHT: usize = 20;
 
-/// The most bytes that the operator keeps for each `Project`.
-const MOST: usize = 2560;
+/// The most bytes that the operator keeps for each `Project`: the object, and the queues, claims and caches around it.
+const MOST: usize = 3840;
 
 /// `RESOURCES=1000` for fewer.
 fn resources() -> usize {
@@ -264,7 +264,7 @@ fn simulated(run: impl AsyncFnOnce(World)) {
 }
 
 #[test]
-fn a_project_takes_at_most_two_and_a_half_kilobytes_of_memory() {
+fn a_project_takes_a_bounded_part_of_memory() {
     let _alone = ALONE.lock();
     simulated(async |world| {
         world.apply_project("first").await;
