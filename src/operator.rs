@@ -221,7 +221,7 @@ async fn follow_namespaces(
     let api = Api::all(engine.clients.resources.clone());
     let mut labels: HashMap<String, BTreeMap<String, String>> = HashMap::new();
     let watching = feed
-        .follow(api, Watching::Resources.config(), engine.leadership.clone())
+        .follow(api, Watching::Resources.config(), &engine)
         .take_until(stop.cancelled())
         .for_each(|event| {
             match event {

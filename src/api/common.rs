@@ -1,5 +1,6 @@
 //! What every kind shares in `spec` and `status`.
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -126,6 +127,29 @@ pub enum Origin {
     Adopted,
 }
 
+/// A create whose outcome is not recorded yet: it is written before the create is sent, and goes with the result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PendingCreate {
+    /// The name sent to ZITADEL.
+    pub name: String,
+    /// The id of the organization it was sent to; unset for an object of the instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// The instance it was sent to (its `iamProjectId`).
+    pub instance: String,
+    /// What was created before this (RFC 3339) is not of this create: the server's time before it was sent, less 60 s.
+    #[schemars(with = "String")]
+    pub after: Timestamp,
+}
+
+impl PendingCreate {
+    /// Can an object with this creation date be of this create?
+    pub fn can_have_made(&self, creation_date: Option<Timestamp>) -> bool {
+        creation_date.is_some_and(|date| date >= self.after)
+    }
+}
+
 /// A difference between spec and ZITADEL: names of fields, never values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -159,6 +183,10 @@ pub struct CommonStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Origin")]
     pub origin: Option<Origin>,
+    /// A create whose outcome is not recorded yet. The operator finds out what became of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PendingCreate")]
+    pub pending_create: Option<PendingCreate>,
     /// The deletion policy in effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "DeletionPolicy")]

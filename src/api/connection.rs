@@ -198,7 +198,9 @@ pub struct GrantedOrganization {
     pub all: Option<bool>,
 }
 
-/// Which namespaces may use a `ClusterConnection` for which organizations.
+/// Which namespaces may use a `ClusterConnection` for which organizations, and for what.
+///
+/// A grant of an organization gives what ZITADEL gives an `ORG_OWNER` of it; each other field gives more.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccessGrant {
@@ -208,10 +210,20 @@ pub struct AccessGrant {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub organizations: Vec<GrantedOrganization>,
-    /// Whether `Organization` resources of these namespaces may create organizations; unset: no.
+    /// Kinds for which ZITADEL asks for more than an `ORG_OWNER`, and that these namespaces may have in these organizations all the same, for example `OrgDomainPolicy`. Other kinds need not be listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 63), regex(pattern = r"^[A-Z][A-Za-z0-9]*$")))]
+    pub kinds: Vec<String>,
+    /// Whether `Organization` resources of these namespaces may create organizations; unset: no. An organization that they created counts as one of `organizations`.
     // A default inside of a list differs for ever from what was applied, where Argo CD compares structurally.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub create_organizations: bool,
+    /// Whether `Organization` resources of these namespaces may take over and remove those of `organizations` that they did not create; unset: no.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub delete_organizations: bool,
+    /// Whether these namespaces may have objects of the instance itself, of the kinds that `kinds` lists; unset: no. No kind of this version has any.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub instance: bool,
 }
 
 const ONE_CREDENTIAL: (&str, &str) = (
@@ -357,9 +369,12 @@ pub struct ConnectionStatus {
     /// Who the credential belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<ConnectionUser>,
-    /// The roles of that user.
+    /// The roles of that user: those in the instance first, then by organization; 50 places at most, 20 roles in each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub memberships: Vec<ConnectionMembership>,
+    /// In how many more places that user has roles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more_memberships: Option<i64>,
     /// The credential in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<ConnectionCredential>,

@@ -14,7 +14,7 @@ pub mod project;
 
 pub use common::{
     CommonSpec, CommonStatus, ConnectionKind, ConnectionRef, DeletionPolicy, Drift, ManagementPolicy,
-    ManagementSpec, Nothing, OrganizationSelector, Origin, Status,
+    ManagementSpec, Nothing, OrganizationSelector, Origin, PendingCreate, Status,
 };
 pub use conditions::{ConditionType, Reason};
 pub use connection::{ClusterConnection, Connection};
@@ -38,8 +38,6 @@ pub mod annotation {
     pub const PAUSED: &str = "zitadel-operator.dev/paused";
     /// Any new value asks for a reconcile now; echoed in `status.lastHandledReconcileAt`.
     pub const RECONCILE_REQUESTED_AT: &str = "zitadel-operator.dev/reconcile-requested-at";
-    /// The intent of a create that has not been confirmed yet; the operator's own.
-    pub const CREATE_PENDING: &str = "zitadel-operator.dev/create-pending";
     /// `"true"` or `"false"`: the value of `userLoginMustBeDomain` that may be put into effect although it renames many users.
     pub const CONFIRM_USERNAME_REWRITE: &str = "zitadel-operator.dev/confirm-username-rewrite";
     /// Asks for an organization that somebody removed in ZITADEL to be created again.

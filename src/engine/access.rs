@@ -1,4 +1,4 @@
-//! Which namespaces a `ClusterConnection` lets reach which organizations. Pure; nothing matches: denied.
+//! What a `ClusterConnection` lets a namespace do in ZITADEL. Pure; nothing matches: denied.
 
 use std::collections::BTreeMap;
 
@@ -7,20 +7,54 @@ use kube::core::{Selector, SelectorExt};
 
 use crate::api::connection::{AccessGrant, GrantedOrganization};
 
-/// The organization asked for, resolved and confirmed.
+/// What is about to be done to an object in ZITADEL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Look for it and read it.
+    Read,
+    /// Make it, or take it for what an unfinished create made.
+    Create,
+    /// Take ownership of what was there before.
+    Adopt,
+    /// Change it.
+    Update,
+    /// Remove it.
+    Remove,
+}
+
+/// What a grant must say so that a namespace may have objects of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// Nothing besides the organization: an `ORG_OWNER` of it may do the same.
+    Organization,
+    /// The kind too: ZITADEL asks for more than an `ORG_OWNER`.
+    Kind,
+    /// The kind and `instance`: the object is the instance's.
+    Instance,
+    /// What the object is, an organization itself, depends on the action.
+    OrganizationItself,
+}
+
+/// What is asked for.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
-    /// Its id.
+pub struct Request<'a> {
+    /// What is to be done.
+    pub action: Action,
+    /// To an object of this kind.
+    pub kind: &'a str,
+    /// What the kind needs.
+    pub right: Right,
+    /// The organization that owns the object, or is it; empty before it is created.
     pub id: &'a str,
     /// Its name; `None` while no grant by name needs it.
     pub name: Option<&'a str>,
+    /// Did the namespace create the organization through this connection?
+    pub created: bool,
 }
 
-/// Whether any grant lets a namespace with these labels reach the organization.
-pub fn granted(access: &[AccessGrant], labels: &BTreeMap<String, String>, asked: Asked<'_>) -> bool {
-    selected(access, labels)
-        .flat_map(|grant| &grant.organizations)
-        .any(|organization| covers(organization, asked))
+/// Whether any grant lets a namespace with these labels do it.
+pub fn granted(access: &[AccessGrant], labels: &BTreeMap<String, String>, request: Request<'_>) -> bool {
+    selected(access, labels).any(|grant| gives(grant, request))
 }
 
 /// Whether any grant speaks of a namespace with these labels at all.
@@ -57,12 +91,28 @@ fn selected<'a>(
     })
 }
 
-fn covers(organization: &GrantedOrganization, asked: Asked<'_>) -> bool {
+fn gives(grant: &AccessGrant, request: Request<'_>) -> bool {
+    let covers_it = grant.create_organizations && request.created
+        || grant.organizations.iter().any(|organization| covers(organization, request));
+    let lists_kind = grant.kinds.iter().any(|kind| kind == request.kind);
+    match (request.right, request.action) {
+        (Right::Organization, _) => covers_it,
+        (Right::Kind, _) => covers_it && lists_kind,
+        (Right::Instance, _) => grant.instance && lists_kind,
+        (Right::OrganizationItself, Action::Create) => grant.create_organizations,
+        (Right::OrganizationItself, Action::Read | Action::Update) => covers_it,
+        (Right::OrganizationItself, Action::Adopt | Action::Remove) => {
+            covers_it && (grant.delete_organizations || request.created)
+        }
+    }
+}
+
+fn covers(organization: &GrantedOrganization, request: Request<'_>) -> bool {
     match organization {
         GrantedOrganization { all: Some(all), .. } => *all,
-        GrantedOrganization { id: Some(id), .. } => id == asked.id,
+        GrantedOrganization { id: Some(id), .. } => id == request.id,
         GrantedOrganization { name: Some(name), .. } => {
-            asked.name.is_some_and(|asked| same_name(name, asked))
+            request.name.is_some_and(|asked| same_name(name, asked))
         }
         GrantedOrganization { .. } => false,
     }
@@ -74,51 +124,4 @@ pub fn same_name(a: &str, b: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn grants(json: serde_json::Value) -> Vec<AccessGrant> {
-        serde_json::from_value(json).unwrap()
-    }
-
-    fn ask(access: serde_json::Value, team: &str, id: &str, name: &str) -> bool {
-        let labels = BTreeMap::from([("team".to_owned(), team.to_owned())]);
-        granted(&grants(access), &labels, Asked { id, name: Some(name) })
-    }
-
-    #[test]
-    fn grants_are_namespace_times_organization_and_fail_closed() {
-        use serde_json::json;
-        let acme = json!([{ "namespaceSelector": { "matchLabels": { "team": "acme" } }, "organizations": [{ "name": "Acme" }, { "id": "7" }] }]);
-        let all = json!([{ "namespaceSelector": {}, "organizations": [{ "all": true }] }]);
-        let rows = [
-            (json!([]), "acme", "1", "acme", false),
-            (acme.clone(), "acme", "1", "ACME", true),
-            (acme.clone(), "acme", "7", "other", true),
-            (acme.clone(), "acme", "8", "other", false),
-            (acme.clone(), "beta", "1", "acme", false),
-            (acme, "acme", "Acme", "other", false),
-            (all, "anything", "1", "x", true),
-            (json!([{ "namespaceSelector": {} }]), "acme", "1", "acme", false),
-            (
-                json!([{ "namespaceSelector": {}, "organizations": [{ "all": false }] }]),
-                "acme",
-                "1",
-                "acme",
-                false,
-            ),
-            (json!([{ "namespaceSelector": {}, "organizations": [{}] }]), "acme", "1", "acme", false),
-            (
-                json!([{ "namespaceSelector": { "matchExpressions": [{ "key": "team", "operator": "Nonsense" }] },
-                      "organizations": [{ "all": true }] }]),
-                "acme",
-                "1",
-                "acme",
-                false,
-            ),
-        ];
-        for (access, team, id, name, expected) in rows {
-            assert_eq!(ask(access.clone(), team, id, name), expected, "{access} {team} {id} {name}");
-        }
-    }
-}
+mod tests;

@@ -55,6 +55,11 @@ impl ConnectionKey {
         Self { kind: reference.kind, namespace, name: reference.name.clone() }
     }
 
+    /// The one namespace whose resources may use it; `None` for a `ClusterConnection`, which all may.
+    pub fn within(&self) -> Option<&str> {
+        (self.kind == ConnectionKind::Connection).then_some(&self.namespace)
+    }
+
     /// Where the connection's resource is.
     pub fn address(&self) -> Address {
         let kind = match self.kind {

@@ -1,6 +1,6 @@
-//! Admits reconciles to the budget of their instance. Whoever is refused holds no worker: it is woken for its turn.
+//! Admits reconciles to the budget of their connection. Whoever is refused holds no worker: it is woken for its turn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use super::address::{Address, ConnectionKey};
 use super::fault::Fault;
 use super::queue::{Queue, Urgency};
+use super::rates::InstanceRate;
 use super::wake::Wakes;
-use crate::zitadel::{self, Budget, Opening, Rate};
+use crate::zitadel::{self, Budget, Limiter, Opening, Rate};
 
 /// Reconciles under way through the namespaced connections of one namespace, and of all together: dead ones of
 /// tenants leave room for the rest.
@@ -20,7 +21,7 @@ const TENANTS_SEATS: usize = 12;
 /// So long a turn is kept for who was woken for it.
 const KEPT: Duration = Duration::from_secs(5);
 /// Who waits is woken; should that be lost, it asks again after so long.
-const NET: Duration = Duration::from_secs(300);
+pub const NET: Duration = Duration::from_secs(900);
 
 /// The gates of all budgets.
 pub struct Admissions {
@@ -28,13 +29,13 @@ pub struct Admissions {
     metrics: zitadel::Metrics,
     shared: Arc<Shared>,
     gates: Mutex<Vec<Weak<Gate>>>,
-    instances: Mutex<BTreeMap<String, Weak<Gate>>>,
+    instances: Mutex<BTreeMap<String, Weak<InstanceRate>>>,
 }
 
 /// What all gates have in common.
 struct Shared {
     wakes: Arc<Wakes>,
-    changed: Notify,
+    changed: Arc<Notify>,
     seats: Mutex<Seats>,
     /// Where each resource waits, or was given its turn.
     places: Mutex<BTreeMap<Address, Weak<Gate>>>,
@@ -44,7 +45,7 @@ struct Shared {
 #[derive(Default)]
 struct Seats {
     taken: BTreeMap<String, usize>,
-    /// In which order the namespaces last took one.
+    /// In which order the namespaces that have a gate last took one.
     last: BTreeMap<String, u64>,
     count: u64,
 }
@@ -52,7 +53,7 @@ struct Seats {
 impl Admissions {
     /// No gate yet; each will admit at most so many at a time, counted here.
     pub fn new(wakes: Arc<Wakes>, most: u16, metrics: zitadel::Metrics) -> Self {
-        let (changed, seats, places) = (Notify::new(), Mutex::default(), Mutex::default());
+        let (changed, seats, places) = (Arc::default(), Mutex::default(), Mutex::default());
         let shared = Arc::new(Shared { wakes, changed, seats, places });
         Self { most, metrics, shared, gates: Mutex::default(), instances: Mutex::default() }
     }
@@ -64,29 +65,33 @@ impl Admissions {
 
     /// The gate of a connection of its own.
     pub fn gate(&self, key: &ConnectionKey, rate: Rate) -> Arc<Gate> {
+        let budget = Budget::new(rate, self.most, self.metrics.clone()).telling(self.shared.changed.clone());
         let gate = Arc::new(Gate {
             tenant: Some(key.namespace.clone()).filter(|namespace| !namespace.is_empty()),
-            budget: Arc::new(Budget::new(rate, self.most, self.metrics.clone())),
+            rate: Mutex::new(InstanceRate::of(budget.limiter())),
+            budget: Arc::new(budget),
             shared: self.shared.clone(),
-            rates: Mutex::default(),
             line: Mutex::default(),
         });
         lock(&self.gates).push(Arc::downgrade(&gate));
         gate
     }
 
-    /// The gate of an instance, which all cluster connections that reach it share; `own` becomes it where there is none.
-    pub fn of_instance(&self, instance: &str, key: &ConnectionKey, rate: Rate, own: Arc<Gate>) -> Arc<Gate> {
-        let mut instances = lock(&self.instances);
-        instances.retain(|_, gate| gate.strong_count() > 0);
-        if let Some(gate) = instances.get(instance).and_then(Weak::upgrade) {
-            return gate;
-        }
-        // A connection that reaches another instance now leaves the gate to those who still reach the one before.
-        let is_of_another = instances.values().any(|gate| gate.as_ptr() == Arc::as_ptr(&own));
-        let gate = if is_of_another { self.gate(key, rate) } else { own };
-        instances.insert(instance.to_owned(), Arc::downgrade(&gate));
-        gate
+    /// From now on the gate keeps the rate of this instance, as all cluster connections that reach it do.
+    pub fn share_rate(&self, instance: &str, key: &ConnectionKey, rate: Rate, gate: &Gate) {
+        let (own, mut instances) = (gate.rate(), lock(&self.instances));
+        instances.retain(|_, rate| rate.strong_count() > 0);
+        let shared = match instances.get(instance).and_then(Weak::upgrade) {
+            Some(shared) => shared,
+            // A connection that reaches another instance now leaves the rate to those who still reach the one before.
+            None if instances.values().any(|rate| rate.as_ptr() == Arc::as_ptr(&own)) => {
+                InstanceRate::of(Arc::new(Limiter::new(rate)))
+            }
+            None => own,
+        };
+        instances.insert(instance.to_owned(), Arc::downgrade(&shared));
+        drop(instances);
+        gate.keep(key, rate, shared);
     }
 
     /// Wakes whose turn it is, for ever.
@@ -113,7 +118,7 @@ impl Admissions {
             // All of them before anybody is asked: a tenant's other gate may wait for the seat.
             gates.iter().for_each(|gate| gate.end_turns());
             let mut in_turn: Vec<&Arc<Gate>> = gates.iter().collect();
-            in_turn.sort_by_cached_key(|gate| self.shared.precedence(gate.tenant.as_deref()));
+            in_turn.sort_by_cached_key(|gate| self.shared.precedence(gate));
             if !in_turn.iter().any(|gate| gate.admit_next()) {
                 return gates.iter().filter_map(|gate| gate.changes_at()).min();
             }
@@ -149,18 +154,31 @@ impl Admissions {
 
     fn living(&self) -> Vec<Arc<Gate>> {
         let mut gates = lock(&self.gates);
+        let before = gates.len();
         gates.retain(|gate| gate.strong_count() > 0);
-        gates.iter().filter_map(Weak::upgrade).collect()
+        let living: Vec<Arc<Gate>> = gates.iter().filter_map(Weak::upgrade).collect();
+        if gates.len() < before {
+            let tenants: BTreeSet<&str> = living.iter().filter_map(|gate| gate.tenant.as_deref()).collect();
+            lock(&self.shared.seats).last.retain(|tenant, _| tenants.contains(tenant.as_str()));
+        }
+        living
     }
 }
 
 impl Shared {
     /// Who has fewest seats comes first, and of these who has waited longest for one.
-    fn precedence(&self, tenant: Option<&str>) -> (usize, u64) {
-        let Some(tenant) = tenant else { return (0, 0) };
+    fn precedence(&self, gate: &Gate) -> (usize, u64) {
+        let Some(tenant) = gate.tenant.as_deref() else { return (0, lock(&gate.line).last) };
         let seats = lock(&self.seats);
         let of = |known: Option<&u64>| known.copied().unwrap_or_default();
         (seats.taken.get(tenant).copied().unwrap_or_default(), of(seats.last.get(tenant)))
+    }
+
+    /// A number that is higher each time.
+    fn count(&self) -> u64 {
+        let mut seats = lock(&self.seats);
+        seats.count += 1;
+        seats.count
     }
 
     fn sit(&self, tenant: Option<&str>) -> bool {
@@ -192,9 +210,8 @@ impl Shared {
 pub struct Gate {
     tenant: Option<String>,
     budget: Arc<Budget>,
+    rate: Mutex<Arc<InstanceRate>>,
     shared: Arc<Shared>,
-    /// What each connection that shares the budget allows; the strictest counts.
-    rates: Mutex<BTreeMap<ConnectionKey, Rate>>,
     line: Mutex<Line>,
 }
 
@@ -204,6 +221,8 @@ struct Line {
     under_way: usize,
     probing: bool,
     given: BTreeMap<Address, Turn>,
+    /// When, of all gates of cluster connections, this one gave a turn last.
+    last: u64,
 }
 
 /// A turn that was given and not taken yet.
@@ -226,14 +245,23 @@ impl Gate {
 
     /// What a connection allows; `None`: it spends here no more.
     pub fn set_rate(&self, key: &ConnectionKey, rate: Option<Rate>) {
-        let mut rates = lock(&self.rates);
-        match rate {
-            Some(rate) => drop(rates.insert(key.clone(), rate)),
-            None => drop(rates.remove(key)),
+        self.rate().set(key, rate);
+    }
+
+    fn rate(&self) -> Arc<InstanceRate> {
+        lock(&self.rate).clone()
+    }
+
+    fn keep(&self, key: &ConnectionKey, rate: Rate, shared: Arc<InstanceRate>) {
+        let own = self.rate();
+        if Arc::ptr_eq(&own, &shared) {
+            return;
         }
-        if let Some(strictest) = rates.values().copied().reduce(Rate::min) {
-            self.budget.set_rate(strictest);
-        }
+        own.set(key, None);
+        shared.set(key, Some(rate));
+        self.budget.keep(shared.limiter.clone());
+        *lock(&self.rate) = shared;
+        self.shared.changed.notify_one();
     }
 
     /// Admits one reconcile; never waits.
@@ -251,7 +279,7 @@ impl Gate {
         drop(line);
         lock(&self.shared.places).insert(who.clone(), Arc::downgrade(self));
         self.shared.changed.notify_one();
-        Err(self.budget.trouble().map_or(Fault::NotAdmitted(NET), Fault::from))
+        Err(self.budget.trouble().map_or(Fault::NotAdmitted(NET), Fault::Queued))
     }
 
     fn turn(self: &Arc<Self>, who: &Address) -> Option<Admission> {
@@ -281,6 +309,7 @@ impl Gate {
             return false;
         };
         line.given.insert(next.clone(), Turn { probes, until: Instant::now() + KEPT });
+        line.last = self.shared.count();
         drop(line);
         self.shared.wakes.wake([next]);
         true
@@ -290,7 +319,10 @@ impl Gate {
     fn end_turns(&self) {
         let (now, mut line) = (Instant::now(), lock(&self.line));
         let over: Vec<(Address, Turn)> = line.given.extract_if(.., |_, turn| turn.until <= now).collect();
-        over.into_iter().for_each(|(_, turn)| self.give_back(&mut line, turn.probes));
+        for (who, turn) in over {
+            self.give_back(&mut line, turn.probes);
+            lock(&self.shared.places).remove(&who);
+        }
     }
 
     /// When time alone may change who is admitted.

@@ -18,6 +18,7 @@ use super::Engine;
 use super::conclusion::{Conclusion, How};
 use super::fault::{Fault, Pace};
 use super::resource::Handle;
+use super::stripped::Stripped;
 
 /// No reconcile takes longer.
 const LONGEST: Duration = Duration::from_secs(300);
@@ -33,6 +34,7 @@ pub async fn attend<K>(
 ) -> Action
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned,
+    Guarded<K>: Stripped,
 {
     let worker = engine.workers.take(kind).await;
     let Some(object) = now().filter(|_| worker.is_some()) else {
@@ -43,9 +45,10 @@ where
             Ok(Some(fresh)) => reconcile(fresh).await,
             Ok(None) => Conclusion::silent(How::Success, None),
             // Nothing may be decided on a view that is known to be old.
-            Err(_) => {
-                let uid = object.meta().uid.as_deref().unwrap_or_default();
-                let next = engine.backoff.next(uid, Pace::Transient, Duration::ZERO);
+            Err(fault) => {
+                let handle = Handle::new::<K>(engine.clients.calls.clone(), kind, object.meta());
+                let pace = engine.pace_of(&handle, &fault).await;
+                let next = engine.backoff.next(handle.uid(), pace, Duration::ZERO);
                 Conclusion::silent(How::Refused, Some(next))
             }
         }
@@ -66,16 +69,25 @@ async fn fresh<K>(
 ) -> Result<Option<Guarded<K>>, Fault>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned,
+    Guarded<K>: Stripped,
 {
     let meta = object.meta();
     let uid = meta.uid.as_deref().unwrap_or_default();
     if !engine.memo.is_stale(uid, meta.resource_version.as_deref()) {
-        return Ok(Some(object.clone()));
+        let mut object = object.clone();
+        object.unpack();
+        return Ok(Some(object));
     }
     // A typed API would have to know whether the kind has namespaces.
     let present = Handle::new::<K>(engine.clients.calls.clone(), kind, meta).read().await?;
     let parsed = present.map(|present| serde_json::from_value(serde_json::to_value(present)?)).transpose();
-    Ok(parsed.map_err(kube::Error::SerdeError)?)
+    let mut parsed: Option<Guarded<K>> = parsed.map_err(kube::Error::SerdeError)?;
+    // As the store keeps it, so that nothing depends on who showed it.
+    if let Some(object) = &mut parsed {
+        object.strip();
+        object.unpack();
+    }
+    Ok(parsed)
 }
 
 /// One reconcile, counted here and nowhere else; whatever it logs names the resource. A panic in it is one failure of one

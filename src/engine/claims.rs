@@ -101,7 +101,8 @@ impl Index {
         let party = self.party(claimant);
         party.holds.insert(claim.clone());
         let who = party.who.clone();
-        let holders = self.holders.entry(claim.clone()).or_default();
+        // Almost always there is one.
+        let holders = self.holders.entry(claim.clone()).or_insert_with(|| Vec::with_capacity(1));
         holders.retain(|holder| holder.uid != claimant.uid);
         holders.push(who);
     }

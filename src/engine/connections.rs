@@ -16,13 +16,13 @@ use super::credentials::{SecretCredential, Vault};
 use super::fault::Fault;
 use super::session::{Parts, Session, Terms};
 use super::sources::Sources;
+use super::status::has_answered;
 use super::stores::Stores;
-use super::watched::{Watched, all};
 use crate::api::connection::{AccessGrant, ConnectionStatus, Endpoint, RateLimit};
 use crate::api::{ConnectionKind, FINALIZER, Reason};
 use crate::zitadel::{
-    AggregateLocks, Budget, Client, ClientConfig, Error, HttpTransport, HttpTransportConfig, Proxy, Rate,
-    Tokens, Transport, check_public, check_url, parse_base_url,
+    AggregateLocks, Budget, Client, ClientConfig, Error, HttpTransport, HttpTransportConfig, MemoryBudget,
+    Proxy, Rate, Tokens, Transport, check_public, check_url, parse_base_url,
 };
 
 /// Bound of one call to ZITADEL, its retries included.
@@ -42,6 +42,8 @@ struct Found {
     endpoint: Endpoint,
     access: Option<Vec<AccessGrant>>,
     protected: bool,
+    /// Whether its status says that an instance has answered, and not that none does.
+    answered: bool,
     /// The kinds that its status says lack permissions.
     lacking: Vec<String>,
 }
@@ -84,6 +86,7 @@ pub struct Connections {
     locks: Arc<AggregateLocks>,
     admissions: Arc<Admissions>,
     tokens: Arc<Tokens>,
+    memory: MemoryBudget,
     sessions: std::sync::Mutex<HashMap<ConnectionKey, Arc<Session>>>,
     sources: Arc<Sources>,
 }
@@ -108,6 +111,7 @@ impl Connections {
             locks: Arc::default(),
             admissions,
             tokens: Arc::default(),
+            memory: MemoryBudget::default(),
             sessions: std::sync::Mutex::default(),
             sources,
         }
@@ -115,12 +119,17 @@ impl Connections {
 
     /// Resolves once this process leads and knows all connections. `false`: it is ending.
     pub async fn known(&self) -> bool {
-        all(&self.stores.namespaced, Watched::filled).await && self.stores.cluster.filled().await
+        self.stores.filled().await
     }
 
     /// Resolves once all connections were listed, whoever leads. `false`: the process is ending.
     pub async fn warm(&self) -> bool {
-        all(&self.stores.namespaced, Watched::warm).await && self.stores.cluster.warm().await
+        self.stores.warm().await
+    }
+
+    /// In how many of the namespaces that are followed the connections were not listed yet.
+    pub fn unlisted(&self) -> usize {
+        self.stores.unlisted()
     }
 
     /// The session of a connection, and the one that it took the place of just now where the connection changed. What was
@@ -205,6 +214,11 @@ impl Connections {
         self.find(key).ok().flatten().is_none_or(|found| found.lacking.iter().any(|lacking| lacking == kind))
     }
 
+    /// Whether its session lost the organization header and nobody asked before.
+    pub fn is_header_news(&self, key: &ConnectionKey) -> bool {
+        self.sessions().get(key).is_some_and(|session| session.client.is_header_news())
+    }
+
     /// The connections that there is a session of.
     pub fn open_sessions(&self) -> Vec<ConnectionKey> {
         self.sessions().keys().cloned().collect()
@@ -220,6 +234,10 @@ impl Connections {
             ConnectionKind::Connection => {
                 let reference = ObjectRef::new(&key.name).within(&key.namespace);
                 let object = self.stores.namespaced.iter().find_map(|watched| watched.store.get(&reference));
+                if object.is_none() && !self.stores.lists(&key.namespace, &self.config.namespaces) {
+                    let message = "the operator could not list Connection so far: its log says why".into();
+                    return Err(Fault::Waiting { reason: Reason::ReferenceNotReady, message });
+                }
                 found(key, object.as_deref(), |c| (c.spec.endpoint.clone(), None, c.status.as_ref()))
             }
             ConnectionKind::ClusterConnection => {
@@ -232,7 +250,7 @@ impl Connections {
     }
 
     async fn open(&self, key: &ConnectionKey, found: Found) -> Result<Session, Fault> {
-        let Found { uid, endpoint, access, .. } = found;
+        let Found { uid, endpoint, access, answered, .. } = found;
         let invalid = |message: String| Fault::Blocked {
             reason: Reason::InvalidSpec,
             message: format!("{key}: {message}"),
@@ -260,6 +278,8 @@ impl Connections {
             base_url: url,
             external_domain: endpoint.external_domain.clone(),
             deadline: CALL_DEADLINE,
+            memory: self.memory.share(tenant.then_some(key.namespace.as_str())),
+            answered,
         };
         let terms = self.terms(endpoint, access);
         let gate = self.gate(key, &terms.endpoint, terms.rate);
@@ -373,7 +393,8 @@ fn found<K: Resource>(
             let protected = connection.finalizers().iter().any(|f| f == FINALIZER);
             let missing = status.iter().flat_map(|status| &status.missing_permissions);
             let lacking = missing.map(|missing| missing.kind.clone()).collect();
-            Ok(Some(Found { uid: connection.uid(), endpoint, access, protected, lacking }))
+            let answered = status.is_some_and(|status| has_answered(status, connection.meta().generation));
+            Ok(Some(Found { uid: connection.uid(), endpoint, access, protected, answered, lacking }))
         }
     }
 }

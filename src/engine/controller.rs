@@ -1,6 +1,6 @@
 //! The wiring of one kind: one watch, one store, one queue.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,51 +10,45 @@ use futures::{FutureExt, Stream, StreamExt, TryStreamExt, future};
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::controller::{Action, Config as ControllerConfig, Controller};
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::{PredicateConfig, WatchStreamExt, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Resource, ResourceExt};
-use tokio::sync::OnceCell;
-use tokio::time::sleep;
+use tokio::sync::SetOnce;
 use tokio_util::sync::CancellationToken;
 
 use super::address::Address;
 use super::address::ConnectionKey;
 use super::attend::attend;
+use super::changes::changed;
 use super::claims::Claimant;
-use super::directory::Stores;
-use super::fault::Fault;
 use super::index::Facts;
 use super::kind::{Kind, Scope};
 use super::needs;
 use super::references::ORGANIZATION;
-use super::run::Run;
-use super::watched::{Feed, Watched, all, watched};
+use super::watched::{Feed, Watched, all_warm, watched};
 use super::{Config, Engine, Having, malformed, reconcile};
-use crate::api::{ConditionType, FINALIZER, ManagementPolicy, annotation};
+use crate::api::{ConditionType, FINALIZER, annotation};
 use crate::runtime::admin::Readiness;
 use crate::runtime::kubernetes::Watching;
 
-/// So long what could not be read is not asked for again.
-const AGAIN: Duration = Duration::from_secs(1);
-
-type Guarded<K> = DeserializeGuard<K>;
+pub(super) type Guarded<K> = DeserializeGuard<K>;
 
 /// Follows one kind, in all namespaces or the configured ones, until `stop`; then lets running reconciles end.
 pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: CancellationToken) {
     let scopes = scopes(&engine.config);
     let (readers, feeds): (Vec<_>, Vec<_>) = scopes.iter().map(|_| watched::<Guarded<K>>()).unzip();
-    let homes = Mutex::default();
-    let kind =
-        Arc::new(Followed { engine, readers, claims_known: OnceCell::new(), homes, stop: stop.clone() });
+    let claims_known = scopes.iter().map(|_| SetOnce::new()).collect();
+    let (homes, elsewhere) = (Mutex::default(), Mutex::default());
+    let kind = Arc::new(Followed { engine, readers, claims_known, elsewhere, homes, stop: stop.clone() });
     let ready = readiness.register(K::KIND);
+    let counted = kind.readers.clone();
+    ready.lacks(move || counted.iter().filter(|reader| !reader.is_warm()).count());
     let mut controllers = Vec::new();
     for ((scope, reader), feed) in scopes.into_iter().zip(kind.readers.clone()).zip(feeds) {
         let (followed, failing) = (kind.clone(), kind.engine.clone());
         let applied = watch::<K>(&kind.engine, scope.as_deref(), feed)
             .inspect_ok(move |event| followed.heard(event))
-            .inspect_err(move |error| failing.watch_failed(K::KIND, error))
-            .applied_objects()
-            .predicate_filter(wants_attention::<K>, PredicateConfig::default())
-            .filter(unfailing);
+            .inspect_err(move |error| failing.watch_failed(K::KIND, error));
+        let applied = changed(applied, wants_attention::<K>);
         let (kicks, began) = (kind.engine.wakes.listen(K::KIND, scope), reader.clone());
         let controller = Controller::for_stream(applied, reader.store)
             .with_config(ControllerConfig::default().concurrency(kind.engine.config.concurrency))
@@ -68,19 +62,13 @@ pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: Ca
         controllers.push(until_idle(controller, began, stop.clone()).boxed());
     }
     let announce = async {
-        if all(&kind.readers, Watched::warm).await {
+        if all_warm(&kind.readers).await.is_some() {
             ready.ready();
         }
-        if kind.learn_claims().await {
-            kind.offer_directory();
-        }
     };
-    future::join(future::join_all(controllers), announce).await;
-}
-
-/// A failure was told, and the watch pauses after it: a controller that heard of it would pause all else, wakes too.
-pub fn unfailing<T>(event: &watcher::Result<T>) -> future::Ready<bool> {
-    future::ready(event.is_ok())
+    // Ends with the process, or once nothing is left out.
+    let learn = stop.run_until_cancelled(kind.learn());
+    future::join3(future::join_all(controllers), announce, learn).await;
 }
 
 /// Runs a controller to its end. One that is stopped before its first list is complete would wait for that for ever
@@ -128,18 +116,23 @@ fn watch<K: Kind>(
 ) -> impl Stream<Item = watcher::Result<watcher::Event<Guarded<K>>>> + use<K> {
     let mut config = Watching::Resources.config();
     config.label_selector = engine.config.label_selector.clone();
-    let api = scoped::<Guarded<K>>(engine.clients.resources.clone(), namespace);
-    feed.follow(api, config, engine.leadership.clone())
+    feed.follow(scoped(engine.clients.resources.clone(), namespace), config, engine)
 }
 
 /// One kind being followed.
-struct Followed<K: Kind> {
-    engine: Arc<Engine>,
-    readers: Vec<Watched<Guarded<K>>>,
-    claims_known: OnceCell<()>,
+pub(super) struct Followed<K: Kind> {
+    pub(super) engine: Arc<Engine>,
+    /// One a scope.
+    pub(super) readers: Vec<Watched<Guarded<K>>>,
+    /// Of each scope: nothing in it is reconciled before.
+    pub(super) claims_known: Vec<SetOnce<()>>,
+    pub(super) elsewhere: Mutex<Elsewhere>,
     homes: Mutex<HashMap<Address, (Home, Title)>>,
-    stop: CancellationToken,
+    pub(super) stop: CancellationToken,
 }
+
+/// By namespace that is left out the UIDs of the resources that were seen there by the list of all namespaces.
+pub(super) type Elsewhere = HashMap<String, HashSet<String>>;
 
 /// What those who live in an organization, or wait to, need to know of its resource: the id, and whether it is ready.
 type Home = (Option<String>, bool);
@@ -149,11 +142,12 @@ type Title = Option<String>;
 
 impl<K: Kind> Followed<K> {
     async fn handle(self: Arc<Self>, object: Arc<Guarded<K>>) -> Result<Action, Infallible> {
-        if !self.claims_known.initialized() {
+        let claims_known = self.claims_known.get(self.scope_of(&*object));
+        if let Some(known) = claims_known.filter(|known| !known.initialized()) {
             // It may have changed in the meantime: it is looked up anew.
-            return Ok(match self.learn_claims().await {
-                true => Action::requeue(Duration::ZERO),
-                false => Action::await_change(),
+            return Ok(match self.stop.run_until_cancelled(known.wait()).await {
+                Some(()) => Action::requeue(Duration::ZERO),
+                None => Action::await_change(),
             });
         }
         let reconcile = async |fresh: Guarded<K>| match fresh.0 {
@@ -163,57 +157,16 @@ impl<K: Kind> Followed<K> {
         Ok(attend(&self.engine, K::KIND, || self.now(&object), reconcile).await)
     }
 
-    /// Rebuilds the claims of this kind from all statuses, once, when this process leads and before the first
-    /// reconcile. `false`: the process is ending.
-    async fn learn_claims(&self) -> bool {
-        let learned = self.claims_known.get_or_try_init(|| async {
-            let Engine { connections, namespaces, .. } = &*self.engine;
-            let known = connections.known().await && namespaces.filled().await;
-            if !(known && all(&self.readers, Watched::filled).await) {
-                return Err(());
-            }
-            let mut all = self.all();
-            all.sort_by_cached_key(|object| (object.creation_timestamp(), object.uid()));
-            for object in all {
-                while let Err(fault) = self.learn_claim(&object).await {
-                    tracing::warn!(kind = K::KIND, name = object.name_any(), %fault, "what it holds cannot be read");
-                    self.stop.run_until_cancelled(sleep(AGAIN)).await.ok_or(())?;
-                }
-            }
-            Ok(())
-        });
-        learned.await.is_ok()
-    }
-
-    /// The oldest comes first and keeps what it has; a later one learns at its reconcile who holds it.
-    async fn learn_claim(&self, object: &Guarded<K>) -> Result<(), Fault> {
-        let (claimant, status) = match &object.0 {
-            Ok(object) if object.management().management_policy == ManagementPolicy::Observe => return Ok(()),
-            Ok(object) => (Claimant::of(object), object.status().cloned()),
-            Err(invalid) => malformed::recorded::<K>(&self.engine, invalid).await?,
-        };
-        if self.now(object).is_none() {
-            // It went while another could not be read.
-            return Ok(());
-        }
-        for claim in status.iter().flat_map(Run::<K>::recorded_claims) {
-            let _ = self.engine.claims.acquire(&claim, &claimant);
-        }
-        Ok(())
+    /// Which of the scopes it is in.
+    pub(super) fn scope_of(&self, object: &impl ResourceExt) -> usize {
+        let namespaces = &self.engine.config.namespaces;
+        namespaces.iter().position(|followed| Some(followed) == object.namespace().as_ref()).unwrap_or(0)
     }
 
     /// The resource of this name as it is now.
-    fn now(&self, object: &Guarded<K>) -> Option<Arc<Guarded<K>>> {
+    pub(super) fn now(&self, object: &Guarded<K>) -> Option<Arc<Guarded<K>>> {
         let reference = ObjectRef::from_obj(object);
         self.readers.iter().find_map(|reader| reader.store.get(&reference))
-    }
-
-    fn all(&self) -> Vec<Arc<Guarded<K>>> {
-        self.readers.iter().flat_map(|reader| reader.store.state()).collect()
-    }
-
-    fn offer_directory(&self) {
-        self.engine.add_directory(K::KIND, Box::new(Stores { readers: self.readers.clone() }));
     }
 
     /// Tells others what the store knows by now.
@@ -310,13 +263,12 @@ fn leave(engine: &Engine, key: &ConnectionKey) {
 }
 
 /// What a person can change and must be answered to; our own writes are not among it.
-fn wants_attention<K: Kind>(object: &Guarded<K>) -> Option<u64> {
+fn wants_attention<K: Kind>(object: &Guarded<K>) -> u64 {
     let meta = object.meta();
     let status = object.0.as_ref().ok().and_then(|o| o.status()).map(|status| &status.common);
     let (id, bound) = (status.and_then(|s| s.id.as_deref()), status.is_some_and(K::is_bound));
     let protected = meta.finalizers.iter().flatten().any(|f| f == FINALIZER);
     let annotations = meta.annotations.iter().flatten().filter(|(name, value)| match name.as_str() {
-        annotation::CREATE_PENDING => false,
         annotation::ID => Some(value.as_str()) != id,
         _ => true,
     });
@@ -328,5 +280,5 @@ fn wants_attention<K: Kind>(object: &Guarded<K>) -> Option<u64> {
     for annotation in annotations {
         annotation.hash(&mut hasher);
     }
-    Some(hasher.finish())
+    hasher.finish()
 }

@@ -8,46 +8,42 @@ use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 use kube::core::DeserializeGuard;
 
+use super::access::Action;
 use super::claims::Claimant;
 use super::conclusion::Drifted;
 use super::events::Note;
 use super::fault::Fault;
 use super::kind::{Kind, Scope};
-use super::pending::PendingCreate;
 use super::plan::{Identity, Name, Pending};
-use super::resource::{MetadataChange, bounded};
+use super::resource::bounded;
 use super::run::{Reach, Run};
-use crate::api::annotation::CREATE_PENDING;
-use crate::api::{ManagementPolicy, Origin, Reason, Status};
+use crate::api::{ManagementPolicy, Origin, PendingCreate, Reason, Status};
 use crate::runtime::ambient;
 use crate::zitadel::{Answer, Error};
 
-/// Where a proxy drops the server's `Date`, our own clock with room for its error stands in.
+/// How far the clock behind `Date`, which a proxy may write, can be ahead of the database's, which dates what is created.
 const CLOCK_DOUBT: SignedDuration = SignedDuration::from_secs(60);
 
-fn server_time<T>(answer: &Answer<T>) -> Timestamp {
-    answer.server_time.unwrap_or_else(|| ambient::now() - CLOCK_DOUBT)
+/// Nothing that is created after this answer is dated before this. Without a `Date` our own clock stands in.
+fn not_before<T>(answer: &Answer<T>) -> Timestamp {
+    answer.server_time.unwrap_or_else(ambient::now) - CLOCK_DOUBT
 }
 
 impl<K: Kind> Run<'_, K> {
-    /// Confirms instance and organization, then records the intent together with the finalizer.
+    /// Confirms instance and organization, then records the intent.
     pub(super) async fn begin_create(&mut self) -> Result<(), Fault> {
         let Some(after) = self.confirm_ground().await? else {
             return Ok(());
         };
         let reach = self.reach.as_ref().ok_or(Fault::Stale)?;
-        let intent = PendingCreate {
-            uid: self.handle.uid().into(),
+        self.intent = Some(PendingCreate {
             name: K::name(self.desired()?).into(),
-            after,
-            organization: reach.organization.clone(),
+            parent: Some(reach.organization.clone()).filter(|_| K::SCOPE == Scope::Organization),
             instance: reach.instance.clone(),
-            replaces: self.bond.id.clone(),
-        };
-        let annotations = vec![intent.annotation()];
-        self.change(MetadataChange { finalizer: Some(true), annotations }).await?;
-        (self.intent, self.pending) = (Some(intent), Pending::Begun);
-        Ok(())
+            after,
+        });
+        self.pending = Pending::Begun;
+        self.record().await
     }
 
     /// The server's time, if nothing forbids to create here; `None`: this is another instance.
@@ -55,14 +51,14 @@ impl<K: Kind> Run<'_, K> {
         if !self.reach().await? || !self.confirm_instance().await? {
             return Ok(None);
         }
-        self.authorize_target().await?;
+        self.authorize(Action::Create, None).await?;
         let session = self.session()?.clone();
         if K::SCOPE == Scope::Instance {
-            return Ok(Some(server_time(&session.client.instance().await?)));
+            return Ok(Some(not_before(&session.client.instance().await?)));
         }
         let organization = self.context()?.organization.to_owned();
         match session.confirm_organization(&organization).await {
-            Ok(answer) => Ok(Some(server_time(&answer))),
+            Ok(answer) => Ok(Some(not_before(&answer))),
             Err(Fault::Zitadel(error)) => Err(self.explain(error).await),
             Err(fault) => Err(fault),
         }
@@ -72,15 +68,15 @@ impl<K: Kind> Run<'_, K> {
         self.permit().await?;
         match self.post().await {
             Ok(remote) if K::IDENTITY == Identity::Setting => self.made(remote),
-            Ok(remote) => self.bind(remote, Origin::Created),
-            Err(error) if error.outcome_unknown() => return Err(error.into()),
-            Err(Error::AlreadyExists { .. }) if K::IDENTITY == Identity::Assigned => {
+            Ok(remote) => self.bind(remote, Origin::Created).await?,
+            Err(Fault::Zitadel(Error::AlreadyExists { .. })) if K::IDENTITY == Identity::Assigned => {
                 self.name_is_in_use().await?;
             }
-            Err(error) => {
+            Err(Fault::Zitadel(error)) if !error.outcome_unknown() => {
                 self.drop_intent().await?;
                 return Err(self.explain(error).await);
             }
+            Err(fault) => return Err(fault),
         }
         Ok(())
     }
@@ -102,14 +98,23 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// Creates under the name that was announced; a rename comes after.
-    async fn post(&self) -> Result<K::Remote, Error> {
-        let refused = |_| Error::Unreachable { message: "no way to ZITADEL was taken".into() };
-        let mut desired = self.desired().map_err(refused)?.clone();
+    async fn post(&mut self) -> Result<K::Remote, Fault> {
+        self.pending = Pending::Unresolved;
+        let mut desired = self.desired()?.clone();
         if let Some(intent) = &self.intent {
             desired = K::named(desired, &intent.name);
         }
         self.engine.memo.sending(self.handle.uid());
-        K::apply(self.context().map_err(refused)?, &desired, None).await
+        self.send(&desired, None).await
+    }
+
+    /// An intent of which nothing was sent must not be recovered: what others make meanwhile could pass for it.
+    pub(super) fn forget_unsent(&mut self) -> bool {
+        let unsent = self.pending == Pending::Begun;
+        if unsent {
+            (self.intent, self.pending) = (None, Pending::No);
+        }
+        unsent
     }
 
     async fn name_is_in_use(&mut self) -> Result<(), Fault> {
@@ -119,19 +124,13 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// What is settled must not be recovered later: somebody else's object could pass for the one that was refused.
-    /// So the intent goes also where the resource changed meanwhile; only then a new run sees that change.
     async fn drop_intent(&mut self) -> Result<(), Fault> {
         self.engine.memo.recovered(self.handle.uid());
-        let dropped = || MetadataChange { finalizer: None, annotations: vec![(CREATE_PENDING, None)] };
-        if let Err(fault) = self.change(dropped()).await {
-            if matches!(fault, Fault::Stale) {
-                self.handle.refresh().await?;
-                self.change(dropped()).await?;
-            }
-            return Err(fault);
+        self.pending = Pending::No;
+        match self.intent.take() {
+            Some(_) => self.record().await,
+            None => Ok(()),
         }
-        (self.intent, self.pending) = (None, Pending::No);
-        Ok(())
     }
 
     /// Settles a create of which only the intent is known.
@@ -145,9 +144,9 @@ impl<K: Kind> Run<'_, K> {
             return Ok(());
         }
         match self.post().await {
-            Ok(remote) => self.bind(remote, Origin::Created),
-            Err(Error::AlreadyExists { .. }) => match self.find_created().await? {
-                Some(remote) => self.bind(remote, Origin::Created),
+            Ok(remote) => self.bind(remote, Origin::Created).await?,
+            Err(Fault::Zitadel(Error::AlreadyExists { .. })) => match self.find_created().await? {
+                Some(remote) => self.bind(remote, Origin::Created).await?,
                 None if self.engine.memo.recovering_for(self.handle.uid())
                     < self.engine.config.projection_lag =>
                 {
@@ -155,7 +154,8 @@ impl<K: Kind> Run<'_, K> {
                 }
                 None => self.name_is_in_use().await?,
             },
-            Err(error) => return Err(self.explain(error).await),
+            Err(Fault::Zitadel(error)) => return Err(self.explain(error).await),
+            Err(fault) => return Err(fault),
         }
         Ok(())
     }
@@ -164,15 +164,15 @@ impl<K: Kind> Run<'_, K> {
         if !self.reach().await? || !self.confirm_instance().await? {
             return Ok(());
         }
+        self.authorize(Action::Create, None).await?;
         if let Some(remote) = self.find_created().await? {
-            self.bind(remote, Origin::Created);
-            return Ok(());
+            return self.bind(remote, Origin::Created).await;
         }
-        // Counted by our own clock: the time in the intent is tenant input, and a recovery may have sent again.
+        // Counted by our own clock: a recovery may have sent again, long after the intent.
         if self.engine.memo.quiet_for(self.handle.uid()) < self.engine.config.projection_lag {
             return Err(self.awaiting_list());
         }
-        self.pending = Pending::No;
+        (self.intent, self.pending) = (None, Pending::No);
         Ok(())
     }
 
@@ -195,7 +195,7 @@ impl<K: Kind> Run<'_, K> {
             let claim = Self::claim_on(&intent.instance, &report.id);
             let free = self.engine.claims.held_by_other(&claim, &self.claimant()).is_none()
                 && self.holder_elsewhere(&report.id).await?.is_none();
-            if free && intent.can_be(report.creation_date) {
+            if free && intent.can_have_made(report.creation_date) {
                 return Ok(Some(remote));
             }
         }

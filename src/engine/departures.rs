@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 
 use futures::{Stream, StreamExt, stream};
-use kube::runtime::reflector::Store;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher;
 use kube::{Resource, ResourceExt};
 
 /// The events, and before the end of each list a deletion of what the store had and the list does not show.
 ///
-/// What has another UID under the same name is another resource: the one before is gone.
+/// What has another UID under the same name is another resource: the one before is gone, and told so before it.
 pub(super) fn told<K>(
     events: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
     store: Store<K>,
@@ -23,7 +23,11 @@ where
         let mut gone = Vec::new();
         match &event {
             Ok(Init) => listed.clear(),
-            Ok(InitApply(object)) => drop(listed.insert(object.uid())),
+            Ok(InitApply(object)) => {
+                listed.insert(object.uid());
+                gone.extend(store.get(&ObjectRef::from_obj(object)));
+                gone.retain(|known| known.uid() != object.uid());
+            }
             Ok(InitDone) => {
                 let listed = std::mem::take(&mut listed);
                 gone = store.state();
@@ -32,7 +36,7 @@ where
             _ => {}
         }
         let gone = gone.into_iter().map(|object| Ok(Delete((*object).clone())));
-        stream::iter(gone.chain([event]).collect::<Vec<_>>())
+        stream::iter(gone.chain(std::iter::once(event)))
     })
 }
 

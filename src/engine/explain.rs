@@ -1,13 +1,24 @@
 //! Turns refusals and holds into sentences a person can act on.
 
-use super::claims::Claim;
+use super::access::Action;
+use super::claims::{Claim, Claimant};
 use super::fault::Fault;
-use super::kind::{Kind, Permission, Scope};
+use super::kind::{Clash, Kind, Permission, Scope};
 use super::needs::verbs;
 use super::plan::{Hold, Target};
 use super::run::Run;
 use crate::api::{Reason, annotation};
 use crate::zitadel::Error;
+
+/// What keeps a name from being used.
+pub(super) struct Rival {
+    id: String,
+    /// Whether the namespace may know it.
+    known: bool,
+    holder: Option<Claimant>,
+    /// What it has besides the name.
+    what: Option<String>,
+}
 
 impl<K: Kind> Run<'_, K> {
     /// The fault of a failed call, after what may lie behind it was looked at: another instance, a missing permission.
@@ -75,7 +86,7 @@ impl<K: Kind> Run<'_, K> {
 
     /// The fault of a hold; a wait on somebody else's name or object is registered, so that its end wakes this resource.
     pub(super) fn held(&self, hold: Hold) -> Fault {
-        if hold == Hold::NameInUse && self.searched {
+        if hold == Hold::NameInUse && self.searched && self.rival.is_none() {
             // Freed in between, or not in the list yet: worth another try soon.
             return Fault::Waiting { reason: Reason::Conflict, message: self.name_taken() };
         }
@@ -150,31 +161,81 @@ impl<K: Kind> Run<'_, K> {
         format!("{} {} is owned by {holder}; nothing is touched, not even on deletion", K::KIND, self.id())
     }
 
+    /// The fault of a wanted name that is in use, once it was looked up by what.
+    pub(super) async fn name_in_use(&mut self) -> Fault {
+        match self.find_rival().await {
+            Ok(()) => self.held(Hold::NameInUse),
+            Err(fault) => fault,
+        }
+    }
+
+    /// By name, unless that was done, then by what follows from the name.
+    async fn find_rival(&mut self) -> Result<(), Fault> {
+        if self.holder.is_some() || (self.target == Target::Found && self.target_id.is_some()) {
+            return Ok(());
+        }
+        let (name, own) = (K::name(self.desired()?).to_owned(), self.bond.id.clone());
+        let by_name = if self.searched { Vec::new() } else { self.named(&name).await? };
+        let mut ids = by_name.iter().map(|remote| K::report(remote).id).filter(|id| Some(id) != own.as_ref());
+        let (id, what) = match ids.next() {
+            Some(id) => (id, None),
+            None => match K::clash(self.context()?, &name).await? {
+                Some(Clash { id, what }) if Some(&id) != own.as_ref() => (id, Some(what)),
+                _ => return Ok(()),
+            },
+        };
+        let claim = self.reach.as_ref().map(|reach| Self::claim_on(&reach.instance, &id));
+        let holder = claim.and_then(|claim| self.engine.claims.held_by_other(&claim, &self.claimant()));
+        let known = self.may_know(&id).await;
+        self.rival = Some(Rival { id, known, holder, what });
+        Ok(())
+    }
+
+    /// Whether the namespace was given the organization; within one it may know all.
+    async fn may_know(&self, id: &str) -> bool {
+        let Ok(session) = self.session() else { return false };
+        match (K::SCOPE, &session.access) {
+            (Scope::Instance, Some(_)) => self.authorize_in(session, "", id, Action::Read).await.is_ok(),
+            _ => true,
+        }
+    }
+
     fn name_taken(&self) -> String {
         let name = self.desired.as_ref().map(K::name).unwrap_or_default();
         if let Some(claim) = self.name_claim(name) {
             self.engine.claims.wait(&claim, &self.claimant());
         }
-        if let (Some(_), Some(reach)) = (&self.holder, &self.reach) {
+        let rival = self.rival.as_ref();
+        let holder = self.holder.as_ref().or(rival.and_then(|rival| rival.holder.as_ref()));
+        if let (Some(_), Some(reach)) = (holder, &self.reach) {
             // It may leave the object, name and all, to whoever adopts it.
-            let claim = Self::claim_on(&reach.instance, self.id());
+            let claim = Self::claim_on(&reach.instance, rival.map_or(self.id(), |rival| &rival.id));
             self.engine.claims.wait(&claim, &self.claimant());
         }
-        let by = match (&self.holder, &self.target_id) {
-            (Some(holder), _) => {
-                format!("{}: choose another name, or rename that one", self.describe(holder))
+        let swap = match self.target {
+            Target::Bound => " (two resources that swap names need a third name in between)",
+            _ => "",
+        };
+        let known = rival.filter(|rival| rival.known).map(|rival| &rival.id);
+        let by = match (holder, known, &self.target_id) {
+            (Some(holder), ..) => {
+                format!("{}: choose another name, or rename that one{swap}", self.describe(holder))
             }
-            (None, Some(id)) if !self.recorded && !self.veiled => format!(
+            (None, Some(id), _) => {
+                format!("{} {id}: choose another name, or rename that one{swap}", K::KIND)
+            }
+            (None, None, Some(id)) if !self.recorded && !self.veiled => format!(
                 "{} {id}: choose another name, or take it over with adoptionPolicy ByName or the annotation {}={id}",
                 K::KIND,
                 annotation::ID
             ),
-            _ => format!(
-                "another {}: choose another name (two resources that swap names need a third name in between)",
-                K::KIND
-            ),
+            _ => format!("another {}: choose another name{swap}", K::KIND),
         };
-        format!("the name {name:?} is in use in the {} by {by}", Self::place())
+        let what = match rival.and_then(|rival| rival.what.as_ref()) {
+            Some(what) => format!("{what}, which ZITADEL makes of the name {name:?},"),
+            None => format!("the name {name:?}"),
+        };
+        format!("{what} is in use in the {} by {by}", Self::place())
     }
 
     /// Where names are unique and ids are looked for.
@@ -186,7 +247,7 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// Other namespaces are none of a tenant's business.
-    fn describe(&self, holder: &super::claims::Claimant) -> String {
+    fn describe(&self, holder: &Claimant) -> String {
         match holder.address.namespace == self.handle.address.namespace {
             true => holder.address.to_string(),
             false => "a resource of another namespace".into(),

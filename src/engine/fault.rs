@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use kube::core::Status;
+
+use super::admission::NET;
 use super::plan::Hold;
 use crate::api::Reason;
 use crate::zitadel;
@@ -55,6 +58,9 @@ pub enum Fault {
         /// What is wrong and what to do.
         message: String,
     },
+    /// ZITADEL cannot be asked now, which this says of it; it waits in the queue of its connection, and is woken for its turn.
+    #[error(transparent)]
+    Queued(zitadel::Error),
     /// No budget or worker of the connection is free; nothing was tried.
     #[error("no budget for another {0:?}")]
     NotAdmitted(Duration),
@@ -66,17 +72,45 @@ pub enum Fault {
 impl Fault {
     /// Did the Kubernetes API answer that it will not do this? Where it did not answer it may have done it.
     pub fn is_refused(&self) -> bool {
-        matches!(self, Self::Kubernetes(error) if matches!(&**error, kube::Error::Api(status) if status.code < 500))
+        self.refusal().is_some_and(|status| status.code < 500)
+    }
+
+    /// What the Kubernetes API answered where it will answer the same until somebody changes a right or a policy.
+    pub fn definite_refusal(&self) -> Option<&Status> {
+        // 401 is the operator's own token, which is renewed; 408 and 429 ask for another attempt.
+        self.refusal()
+            .filter(|status| matches!(status.code, 400..500) && ![401, 408, 429].contains(&status.code))
+    }
+
+    fn refusal(&self) -> Option<&Status> {
+        match self {
+            Self::Kubernetes(error) => match &**error {
+                kube::Error::Api(status) => Some(status),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 }
 
 impl From<kube::Error> for Fault {
-    /// 404, 409 and 422 on a guarded patch say that the resource is not what it was.
+    /// 404 and 409 on a guarded patch say that the resource is not what it was, and so does a 422 about what guards it.
+    /// Another 422 is a refusal: that of an admission policy.
     fn from(error: kube::Error) -> Self {
         match &error {
-            kube::Error::Api(status) if matches!(status.code, 404 | 409 | 422) => Self::Stale,
+            kube::Error::Api(status) if is_stale(status) => Self::Stale,
             _ => Self::Kubernetes(Box::new(error)),
         }
+    }
+}
+
+fn is_stale(status: &Status) -> bool {
+    let guards = |field: &str| matches!(field, "metadata.uid" | "metadata.resourceVersion");
+    let causes = || status.details.iter().flat_map(|details| &details.causes);
+    match status.code {
+        404 | 409 => true,
+        422 => causes().next().is_some() && causes().all(|cause| guards(&cause.field)),
+        _ => false,
     }
 }
 
@@ -140,6 +174,10 @@ impl Verdict {
     pub fn of(fault: &Fault) -> Option<Self> {
         let (reason, severity, pace) = match fault {
             Fault::Zitadel(error) => of_zitadel(error),
+            Fault::Queued(error) => {
+                let (reason, severity, _) = of_zitadel(error);
+                (reason, severity, Pace::After(NET))
+            }
             Fault::Blocked { reason, .. } => (*reason, Severity::Stalled, Pace::Slow),
             Fault::Waiting { reason, .. } => (*reason, Severity::Waiting, Pace::Dependency),
             Fault::Soon { reason, after, .. } => (*reason, Severity::Waiting, Pace::After(*after)),
@@ -197,6 +235,7 @@ fn of_zitadel(error: &zitadel::Error) -> (Reason, Severity, Pace) {
         E::Unchanged { .. } => (Reason::Conflict, Severity::Transient, Pace::Transient),
         E::Invalid { .. } | E::TooLarge => (Reason::InvalidSpec, Severity::Stalled, Pace::Resync),
         E::Unsupported { .. } => (Reason::Unsupported, Severity::Stalled, Pace::Rare),
+        E::HeaderLost { .. } => (Reason::Unavailable, Severity::Stalled, Pace::Slow),
     }
 }
 

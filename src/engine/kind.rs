@@ -9,6 +9,7 @@ use kube::{CustomResourceExt, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::access::Right;
 use super::fault::Fault;
 use super::plan::Identity;
 use super::sources::SourceKind;
@@ -97,6 +98,20 @@ impl Permission {
     pub const fn new(name: &'static str, verb: Verb, roles: &'static str) -> Self {
         Self { name, verb, roles }
     }
+
+    /// Does an `ORG_OWNER` of the organization have it?
+    pub fn is_of_org_owner(&self) -> bool {
+        self.roles.split([',', ' ']).any(|role| role == "ORG_OWNER")
+    }
+}
+
+/// An object that keeps a name from being used, although it has another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clash {
+    /// Its id.
+    pub id: String,
+    /// What it has that follows from the name, such as `the domain acme.example.com`.
+    pub what: String,
 }
 
 /// One kind of resource.
@@ -129,9 +144,20 @@ pub trait Kind:
     const SCOPE: Scope = Scope::Organization;
     /// Whether resources share one setting, each owning the parts it names.
     const PARTED: bool = false;
+    /// Whether the spec may hold values that no store keeps: a reconcile reads the resource once it is admitted.
+    const BULKY: bool = false;
     /// What it needs to be allowed, the last with the strongest role.
     const PERMISSIONS: &'static [Permission];
 
+    /// What a grant must say so that a namespace may have objects of this kind.
+    fn right() -> Right {
+        let beyond = |p: &Permission| p.verb != Verb::Read && !p.is_of_org_owner();
+        match Self::SCOPE {
+            Scope::Instance => Right::OrganizationItself,
+            Scope::Organization if Self::PERMISSIONS.iter().any(beyond) => Right::Kind,
+            Scope::Organization => Right::Organization,
+        }
+    }
     /// How the resource is managed.
     fn management(&self) -> &ManagementSpec;
     /// The organization that the spec names.
@@ -151,6 +177,10 @@ pub trait Kind:
             _ => DeletionPolicy::Delete,
         }
     }
+    /// Takes the values out of the spec that no store keeps; nothing else of it.
+    fn strip(&mut self) {}
+    /// Puts the spec of the same generation, whole, in the place of what was kept of it.
+    fn restore(&mut self, _whole: Self) {}
     /// Whether the object is made again by itself when somebody removed it in ZITADEL.
     fn recreates(&self) -> bool {
         true
@@ -158,7 +188,7 @@ pub trait Kind:
 
     /// Resolves the spec; `values` reads the Secrets and ConfigMaps of its namespace. Never called for a resource that
     /// is being deleted.
-    fn desire(&self, values: &mut Values) -> impl Future<Output = Result<Self::Desired, Fault>> + Send;
+    fn desire(&self, values: &mut Values<'_>) -> impl Future<Output = Result<Self::Desired, Fault>> + Send;
     /// The name that must be free to create the object.
     fn name(_desired: &Self::Desired) -> &str {
         ""
@@ -199,6 +229,10 @@ pub trait Kind:
     /// Ids of objects that seem to have this name; may lag behind, proves nothing.
     fn find(_cx: Context<'_>, _name: &str) -> impl Future<Output = Result<Vec<String>, Error>> + Send {
         std::future::ready(Ok(Vec::new()))
+    }
+    /// The object that has what ZITADEL makes of this name, and what that is: it must be free as well.
+    fn clash(_cx: Context<'_>, _name: &str) -> impl Future<Output = Result<Option<Clash>, Error>> + Send {
+        std::future::ready(Ok(None))
     }
     /// The spec fields in which the object differs.
     fn diff(desired: &Self::Desired, remote: &Self::Remote) -> Vec<String>;

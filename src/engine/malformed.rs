@@ -1,9 +1,9 @@
 //! A resource that does not parse: one condition, and a way out of its deletion.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
 use kube::api::DynamicObject;
 use kube::core::error_boundary::InvalidObject;
-use kube::{Resource, ResourceExt};
 use serde_json::Value;
 
 use super::Engine;
@@ -14,7 +14,7 @@ use super::fault::{Fault, Pace, Severity, Verdict};
 use super::kind::Kind;
 use super::resource::{Handle, MetadataChange};
 use super::status::{Outcome, conditions, ours};
-use crate::api::{CommonStatus, ConnectionKind, ConnectionRef, DeletionPolicy, Reason, Status, annotation};
+use crate::api::{CommonStatus, ConnectionKind, ConnectionRef, DeletionPolicy, Reason, Status};
 
 /// Says that the resource does not parse. A deletion goes through only where nothing is to be removed in ZITADEL.
 pub(super) async fn reconcile<K: Kind>(engine: &Engine, invalid: &InvalidObject) -> Conclusion {
@@ -32,10 +32,7 @@ pub async fn tell<K: Resource<DynamicType = ()>>(
     let uid = handle.uid().to_owned();
     let (how, pace) = match settle(engine, &mut handle, invalid, may_go).await {
         Ok(()) => (How::Error, Pace::Resync),
-        Err(fault) => {
-            tracing::warn!(resource = %handle.address, %fault, "the status of a malformed resource could not be written");
-            (How::of(&fault), Pace::Transient)
-        }
+        Err(fault) => (How::of(&fault), engine.pace_of(&handle, &fault).await),
     };
     let next = engine.backoff.next(&uid, pace, engine.config.resync);
     Conclusion { reason: Some(Reason::InvalidSpec), ..Conclusion::silent(how, Some(next)) }
@@ -104,11 +101,11 @@ pub(super) fn claimant<K: Kind>(meta: &ObjectMeta, raw: Option<&DynamicObject>) 
 
 /// Retained by spec or by origin, or never bound and never begun.
 fn keeps_nothing<K: Kind>(raw: &DynamicObject) -> bool {
-    let begun = raw.annotations().contains_key(annotation::CREATE_PENDING);
     let Ok(status) = serde_json::from_value::<Option<CommonStatus>>(raw.data["status"].clone()) else {
         return false;
     };
     let status = status.unwrap_or_default();
+    let begun = status.pending_create.is_some();
     match raw.data["spec"]["deletionPolicy"].as_str() {
         Some(policy) => policy == "Retain",
         None => {

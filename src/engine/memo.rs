@@ -25,6 +25,8 @@ pub struct Left {
 #[derive(Default)]
 struct Memory {
     written: Option<u64>,
+    /// The code of the refusal that was told since the last write.
+    refused: Option<u16>,
     left: Option<(Left, Instant)>,
     repairs: HashMap<String, Vec<Instant>>,
     recovering_since: Option<Instant>,
@@ -41,8 +43,13 @@ impl Memo {
     /// Remembers the resourceVersion that a write of ours gave the resource.
     pub fn wrote(&self, uid: &str, resource_version: Option<&str>) {
         if let Some(version) = resource_version.and_then(|v| v.parse().ok()) {
-            self.with(uid, |memory| memory.written = Some(version));
+            self.with(uid, |memory| (memory.written, memory.refused) = (Some(version), None));
         }
+    }
+
+    /// Remembers that the Kubernetes API refuses a write with this code; answers whether that is new since the last write.
+    pub fn refused(&self, uid: &str, code: u16) -> bool {
+        self.with(uid, |memory| memory.refused.replace(code) != Some(code))
     }
 
     /// Is this view older than our own last write? Resource versions of one object are ordered numbers.
@@ -64,15 +71,14 @@ impl Memo {
 
     /// The fields that were repaired too often of late: somebody else wants them otherwise.
     pub fn contested(&self, uid: &str, fields: &[String]) -> Vec<String> {
-        self.with(uid, |memory| {
-            memory.repairs.retain(|_, repairs| {
-                repairs.retain(|at| at.elapsed() < FIGHT_WINDOW);
-                !repairs.is_empty()
-            });
-            let often =
-                |field: &&String| memory.repairs.get(*field).is_some_and(|r| r.len() >= FIGHT_REPAIRS);
-            fields.iter().filter(often).cloned().collect()
-        })
+        let mut memories = self.memories();
+        let Some(memory) = memories.get_mut(uid) else { return Vec::new() };
+        memory.repairs.retain(|_, repairs| {
+            repairs.retain(|at| at.elapsed() < FIGHT_WINDOW);
+            !repairs.is_empty()
+        });
+        let often = |field: &&String| memory.repairs.get(*field).is_some_and(|r| r.len() >= FIGHT_REPAIRS);
+        fields.iter().filter(often).cloned().collect()
     }
 
     /// Remembers what a write left as it was.
@@ -103,7 +109,9 @@ impl Memo {
 
     /// The recovery is over.
     pub fn recovered(&self, uid: &str) {
-        self.with(uid, |memory| memory.recovering_since = None);
+        if let Some(memory) = self.memories().get_mut(uid) {
+            memory.recovering_since = None;
+        }
     }
 
     /// Forgets a resource that is gone.

@@ -75,6 +75,7 @@ pub struct Metrics {
     drift_repaired: Count<ByController>,
     kubernetes_failures: Count<ByController>,
     watch_failures: Count<ByKind>,
+    unlisted: Family<ByKind, Gauge>,
     scrape: Scrape,
 }
 
@@ -94,6 +95,7 @@ impl Default for Metrics {
             drift_repaired: Family::default(),
             kubernetes_failures: Family::default(),
             watch_failures: Family::default(),
+            unlisted: Family::default(),
             scrape: Scrape::default(),
         }
     }
@@ -117,6 +119,8 @@ impl Metrics {
         registry.register("drift_repaired", help, self.drift_repaired.clone());
         let help = "Failed lists and watches; what is new there is not seen meanwhile";
         registry.register("watch_failures", help, self.watch_failures.clone());
+        let help = "Namespaces of watchNamespaces in which this cannot be listed, and which are left out";
+        registry.register("unlisted_namespaces", help, self.unlisted.clone());
         let help = "Reconciles that the Kubernetes API refused or did not answer";
         registry.register("kubernetes_failures", help, self.kubernetes_failures.clone());
         let build = Build { version: env!("CARGO_PKG_VERSION"), revision: REVISION };
@@ -154,6 +158,14 @@ impl Metrics {
     /// Shows the failures of this watch from the start.
     pub fn watches(&self, kind: &'static str) {
         self.watch_failures.get_or_create_owned(&ByKind { kind });
+        self.unlisted.get_or_create_owned(&ByKind { kind });
+    }
+
+    /// Counts a namespace that is left out until what is given is dropped.
+    pub(super) fn unlisted(&self, kind: &'static str) -> Unlisted {
+        let gauge = self.unlisted.get_or_create_owned(&ByKind { kind });
+        gauge.inc();
+        Unlisted(gauge)
     }
 
     /// From now on a scrape shows what this engine knows.
@@ -171,6 +183,15 @@ impl Metrics {
     /// Counts one failure of a list or a watch.
     pub fn watch_failed(&self, kind: &'static str) {
         self.watch_failures.get_or_create(&ByKind { kind }).inc();
+    }
+}
+
+/// A namespace that is left out.
+pub(super) struct Unlisted(Gauge);
+
+impl Drop for Unlisted {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

@@ -4,8 +4,11 @@ pub mod access;
 pub mod address;
 pub mod admission;
 pub mod attend;
+mod authorization;
 pub mod backoff;
+pub mod bulk;
 pub mod caps;
+pub mod changes;
 pub mod claims;
 pub mod conclusion;
 pub mod connections;
@@ -15,6 +18,7 @@ pub mod credentials;
 mod departures;
 mod directories;
 mod directory;
+mod effects;
 pub mod events;
 mod explain;
 pub mod fault;
@@ -22,15 +26,18 @@ pub mod fence;
 mod grants;
 pub mod index;
 pub mod kind;
+mod learn;
+mod load;
 pub mod malformed;
 pub mod memo;
 pub mod metrics;
 pub mod needs;
-pub mod pending;
 pub mod plan;
 pub mod queue;
+mod rates;
 mod reconcile;
 mod references;
+mod refused;
 pub mod resource;
 mod run;
 mod scrape;
@@ -39,22 +46,26 @@ pub mod sources;
 pub mod status;
 mod steps;
 pub mod stores;
+pub mod stripped;
+pub mod telling;
 pub mod values;
 pub mod wake;
 pub mod watched;
 pub mod workers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
+use kube::Resource;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 
 use address::{Address, ConnectionKey};
 use backoff::{Backoff, Delays};
+use bulk::Bulk;
 use claims::{Claimant, Claims};
 use connections::Connections;
 use directories::Directories;
@@ -66,6 +77,7 @@ use metrics::Metrics;
 use needs::Need;
 use sources::Source;
 use status::Readiness;
+use telling::Telling;
 use wake::Wakes;
 use watched::Watched;
 use workers::Workers;
@@ -195,10 +207,14 @@ pub struct Engine {
     pub wakes: Arc<Wakes>,
     /// Who reconciles.
     pub workers: Workers,
+    /// Who may hold large parts of Kubernetes' answers.
+    pub bulk: Arc<Bulk>,
     /// The delays.
     pub backoff: Backoff,
     /// What is remembered between reconciles.
     pub memo: Memo,
+    /// How fast statuses are written.
+    pub telling: Telling,
     /// Where events go.
     pub events: Events,
     /// What is counted.
@@ -221,9 +237,12 @@ impl Engine {
         metrics: Metrics,
         leadership: Leadership,
     ) -> Self {
+        let there = namespaces.clone();
+        let is_there = Box::new(move |name: &str| there.store.get(&ObjectRef::new(name)).is_some());
         Self {
             events: Events::new(clients.calls.clone(), None),
             workers: Workers::new(config.concurrency),
+            bulk: Arc::default(),
             backoff: Backoff::new(config.delays),
             clients,
             config,
@@ -232,17 +251,42 @@ impl Engine {
             index: Index::new(metrics.visits.clone()),
             claims: Claims::new(metrics.visits.clone()),
             memo: Memo::default(),
+            telling: Telling::default(),
             metrics,
             namespaces,
-            directories: Directories::of(kinds),
+            directories: Directories::of(kinds, is_there),
             leadership,
         }
     }
 
-    /// Adds the resources of a kind, once they are known, and wakes who waited for that.
-    pub fn add_directory(&self, kind: &'static str, directory: Box<dyn Directory>) {
-        self.wakes.wake(self.directories.add(kind, directory));
+    /// Adds the resources of a kind, once they are known but for those in these namespaces, and wakes who waited for that.
+    pub fn add_directory(
+        &self,
+        kind: &'static str,
+        directory: Box<dyn Directory>,
+        left_out: BTreeSet<String>,
+    ) {
+        self.wakes.wake(self.directories.add(kind, directory, left_out));
         self.connections.open_sessions().iter().for_each(|key| self.close_unused(key));
+    }
+
+    /// The resources of a kind are known in this namespace too from now on; wakes who waited for that.
+    pub fn take_up(&self, kind: &'static str, namespace: &str) {
+        self.wakes.wake(self.directories.take_up(kind, namespace));
+    }
+
+    /// Leaves a namespace out that cannot be listed: says so, until it can. `false`: the process is ending.
+    pub async fn leave_out<K>(&self, kind: &'static str, namespace: &str, reader: &Watched<K>) -> bool
+    where
+        K: Resource<DynamicType = ()> + Clone + 'static,
+    {
+        let _counted = self.metrics.unlisted(kind);
+        tracing::warn!(kind, namespace, "cannot be listed, and is left out until it can; the rest goes on");
+        let is_fed = reader.filled().await;
+        if is_fed {
+            tracing::info!(kind, namespace, "can be listed, and is followed from now on");
+        }
+        is_fed
     }
 
     /// Closes the session of a connection that is gone, unless resources still need it to go themselves.
@@ -266,12 +310,12 @@ impl Engine {
 
     /// How many resources use a connection; `None` while not all kinds are known.
     pub fn users(&self, key: &ConnectionKey) -> Option<usize> {
-        self.directories.is_complete().then(|| self.index.users(key))
+        self.directories.is_complete(key.within()).then(|| self.index.users(key))
     }
 
     /// What the resources that use a connection need; `None` while not all kinds are known.
     pub fn needs(&self, key: &ConnectionKey) -> Option<Vec<Need>> {
-        self.directories.is_complete().then(|| self.index.needs(key))
+        self.directories.is_complete(key.within()).then(|| self.index.needs(key))
     }
 
     /// The ids of organizations that are to be called so by resources of this namespace.
@@ -287,7 +331,7 @@ impl Engine {
     /// # Errors
     /// `ReferenceNotReady` where its kind could not be listed yet; whoever asked is woken when that changes.
     pub async fn status_of(&self, address: &Address, who: &Address) -> Result<Option<CommonStatus>, Fault> {
-        self.directories.known(&[address.kind], who).await?;
+        self.directories.known(&[address.kind], Some(&address.namespace), who).await?;
         Ok(self.directories.read(|known| known.get(address.kind)?.status(address)))
     }
 
@@ -298,12 +342,12 @@ impl Engine {
         readiness
     }
 
-    /// Resolves once the resources of all kinds are known.
+    /// Resolves once the resources of all kinds are known that may use this connection, or live in an organization of it.
     ///
     /// # Errors
     /// As [`Engine::status_of`].
-    pub async fn complete(&self, who: &Address) -> Result<(), Fault> {
-        self.directories.complete(who).await
+    pub async fn complete(&self, key: &ConnectionKey, who: &Address) -> Result<(), Fault> {
+        self.directories.complete(key.within(), who).await
     }
 
     /// The labels of a namespace; `None` while it is unknown, which is not the same as having none.
@@ -327,6 +371,7 @@ impl Engine {
         self.release_claims(uid);
         self.backoff.reset(uid);
         self.memo.forget(uid);
+        self.telling.forget(uid);
     }
 }
 

@@ -111,7 +111,7 @@ pub enum Step {
     FindByName,
     /// Add the finalizer.
     Protect,
-    /// Add the finalizer and the intent to create, in one patch.
+    /// Record the intent to create in the status.
     BeginCreate,
     /// Create the object in ZITADEL.
     Create,
@@ -290,9 +290,9 @@ fn adopt(facts: &Facts) -> Step {
 
 fn plan_creation(facts: &Facts) -> Step {
     match (facts.identity, facts.pending) {
+        _ if !facts.finalizer => Step::Protect,
         (Identity::Assigned, Pending::Unresolved) => Step::Recover,
         (Identity::Assigned, Pending::No) => Step::BeginCreate,
-        _ if !facts.finalizer => Step::Protect,
         (Identity::Setting, _) if !facts.recorded => Step::Record,
         _ => Step::Create,
     }

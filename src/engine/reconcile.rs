@@ -7,16 +7,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
 use super::Engine;
+use super::admission::NET;
 use super::claims::Claim;
 use super::conclusion::{Conclusion, Drifted, How};
 use super::events::Note;
 use super::fault::{Fault, Pace, Severity, Verdict};
 use super::kind::{Kind, Scope};
-use super::plan::{Identity, Observed, Step, Target, plan};
+use super::plan::{Hold, Identity, Observed, Step, Target, plan};
 use super::resource::MetadataChange;
 use super::run::{Bond, Run};
-use super::status::{Outcome, conditions, now, ours};
+use super::status::{Outcome, conditions, now, ours, shows_in};
 use crate::api::{CommonStatus, ConditionType, Drift, Reason, Status, annotation};
+use crate::zitadel::Error;
 
 /// The longest plan is protect, look, adopt, record, update; more steps mean that the plan does not end.
 const MAX_STEPS: usize = 16;
@@ -40,11 +42,14 @@ pub(super) async fn reconcile<K: Kind>(engine: &Engine, object: Arc<K>) -> Concl
 impl<K: Kind> Run<'_, K> {
     async fn drive(&mut self) -> Result<Settled, Fault> {
         if !self.is_deleting() && !self.handle.is_paused() {
+            if K::BULKY {
+                self.load().await?;
+            }
             self.desire().await?;
         }
         if K::SCOPE == Scope::Instance && self.is_deleting() && !self.handle.is_paused() {
             // Who lives in it is not known before.
-            self.engine.complete(&self.handle.address).await?;
+            self.engine.complete(&self.key, &self.handle.address).await?;
         }
         for _ in 0..MAX_STEPS {
             let step = plan(&self.facts());
@@ -67,6 +72,7 @@ impl<K: Kind> Run<'_, K> {
                     return self.release().await.map(|()| Settled::Released);
                 }
                 Step::Release => self.release().await?,
+                Step::Hold(Hold::NameInUse) => return Err(self.name_in_use().await),
                 Step::Hold(hold) => return Err(self.held(hold)),
                 Step::Done if self.is_deleting() => return Ok(Settled::Released),
                 Step::Done => return Ok(Settled::InSync),
@@ -80,7 +86,7 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// Records the bond before anything else is written; the conditions follow at the end.
-    async fn record(&mut self) -> Result<(), Fault> {
+    pub(super) async fn record(&mut self) -> Result<(), Fault> {
         self.write(&self.bonded()).await
     }
 
@@ -102,6 +108,7 @@ impl<K: Kind> Run<'_, K> {
                 organization_id: organization,
                 instance,
                 origin,
+                pending_create: self.intent.clone(),
                 ..common
             },
             own: if owns { K::record(own, &self.parts) } else { own },
@@ -124,6 +131,7 @@ impl<K: Kind> Run<'_, K> {
             self.engine.forget(&uid);
             return Conclusion::silent(How::Success, None);
         }
+        self.tell_connection(&result);
         let verdict = match &result {
             Ok(_) => Some(Verdict::available("ZITADEL matches the spec")),
             Err(fault) => self.verdict(fault),
@@ -134,9 +142,10 @@ impl<K: Kind> Run<'_, K> {
         let written = self.settle(verdict.as_ref()).await;
         let how = written.as_ref().err().or(result.as_ref().err()).map_or(How::Success, How::of);
         let pace = match (written, result, &verdict) {
-            (Err(fault), _, _) => self.pace_of(&fault),
+            (Err(fault), _, _) => self.engine.pace_of(&self.handle, &fault).await,
+            (Ok(()), Err(Fault::Queued(_)), Some(_)) => self.until_told(),
             (Ok(()), _, Some(verdict)) => verdict.pace,
-            (Ok(()), Err(fault), None) => self.pace_of(&fault),
+            (Ok(()), Err(fault), None) => self.engine.pace_of(&self.handle, &fault).await,
             (Ok(()), Ok(_), None) => Pace::Resync,
         };
         if matches!(pace, Pace::Resync) {
@@ -150,6 +159,14 @@ impl<K: Kind> Run<'_, K> {
         Conclusion { how, reason, drift: self.drift, next: Some(next) }
     }
 
+    /// The connection says that it lost the header, and finds out when it arrives again.
+    fn tell_connection(&self, result: &Result<Settled, Fault>) {
+        let is_lost = matches!(result, Err(Fault::Zitadel(Error::HeaderLost { .. })));
+        if is_lost && self.engine.connections.is_header_news(&self.key) {
+            self.engine.wakes.wake([self.key.address()]);
+        }
+    }
+
     fn verdict(&self, fault: &Fault) -> Option<Verdict> {
         let verdict = Verdict::of(fault)?;
         Some(match self.is_deleting() && verdict.severity != Severity::Paused {
@@ -158,16 +175,11 @@ impl<K: Kind> Run<'_, K> {
         })
     }
 
-    /// The pace of a fault that has no verdict: nothing was learned about the resource itself.
-    fn pace_of(&self, fault: &Fault) -> Pace {
-        match fault {
-            Fault::NotAdmitted(after) => Pace::After(*after),
-            Fault::Stale => Pace::Transient,
-            fault => {
-                tracing::warn!(resource = %self.handle.address, %fault, "the Kubernetes API refused a write");
-                Pace::Transient
-            }
-        }
+    /// Who waits for its turn is woken for it; before that only the end of the grace has something to tell.
+    fn until_told(&self) -> Pace {
+        let generation = self.object.meta().generation;
+        let shows = shows_in(&self.conditions(), generation, self.engine.config.outage_grace, now());
+        Pace::After(shows.map_or(NET, |shows| shows.min(NET)))
     }
 
     fn resync(&self) -> Duration {
@@ -180,13 +192,15 @@ impl<K: Kind> Run<'_, K> {
         if !self.engine.leadership.is_leader() {
             return Err(Fault::Stale);
         }
+        let unsent = self.forget_unsent();
         let before = self.status();
         let next = match verdict {
             Some(verdict) => self.next_status(verdict),
-            None if self.target == Target::Bound && !self.recorded => self.bonded(),
+            None if unsent || self.target == Target::Bound && !self.recorded => self.bonded(),
             None => return Ok(()),
         };
-        if differs(&before, &next) {
+        if unsent || differs(&before, &next) {
+            self.take_time_to_tell()?;
             self.write(&next).await?;
         }
         self.give_up(&before, &next);
@@ -195,6 +209,13 @@ impl<K: Kind> Run<'_, K> {
             self.announce(&before, &next, verdict).await;
         }
         Ok(())
+    }
+
+    /// What comes of calls to ZITADEL is paced by their budget, all else here.
+    fn take_time_to_tell(&self) -> Result<(), Fault> {
+        let unpaced = self.reach.is_none();
+        let wait = || self.engine.telling.wait(&self.handle.address.namespace, self.handle.uid());
+        unpaced.then(wait).flatten().map_or(Ok(()), |wait| Err(Fault::NotAdmitted(wait)))
     }
 
     /// What the status proves no longer is free for others, and so is a part that left the spec before it was recorded.
@@ -267,7 +288,7 @@ impl<K: Kind> Run<'_, K> {
         }
     }
 
-    /// After the status proves the bond: the id beside it, and no intent any more.
+    /// After the status proves the bond: the id beside it.
     async fn tidy(&mut self) -> Result<(), Fault> {
         if !self.is_managed() || !self.recorded || self.is_deleting() || self.holder.is_some() {
             return Ok(());
@@ -279,9 +300,6 @@ impl<K: Kind> Run<'_, K> {
         if matches!(self.observed, Observed::InSync | Observed::Differs) {
             // Before it is there again the request stands.
             annotations.push((annotation::RECREATE, None));
-        }
-        if self.pending == super::plan::Pending::No {
-            annotations.push((annotation::CREATE_PENDING, None));
         }
         self.change(MetadataChange { finalizer: None, annotations }).await
     }

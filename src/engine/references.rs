@@ -1,19 +1,14 @@
-//! Which organization a resource lives in, whether its namespace may go there, and who lives in an `Organization`.
+//! Which organization a resource lives in, and who lives in an `Organization`.
 
-use std::collections::BTreeMap;
-
-use super::access::{self, Asked, granted, needs_name, selects};
+use super::access::Action;
 use super::address::Address;
 use super::claims::{Claim, Claimant};
 use super::fault::Fault;
 use super::kind::{Kind, Scope};
-use super::plan::Target;
 use super::run::Run;
 use super::session::Session;
 use super::{Engine, Having, Place};
-use crate::api::connection::AccessGrant;
-use crate::api::{CommonStatus, ConditionType, OrganizationSelector, Origin, Reason};
-use crate::zitadel::Error;
+use crate::api::{CommonStatus, ConditionType, OrganizationSelector, Reason};
 
 /// The kind whose resources own organizations.
 pub const ORGANIZATION: &str = "Organization";
@@ -39,7 +34,7 @@ impl Engine {
     }
 
     /// The `Organization`s that own this organization, each through a connection of its own.
-    fn owners(&self, instance: &str, id: &str) -> Vec<Claimant> {
+    pub(super) fn owners(&self, instance: &str, id: &str) -> Vec<Claimant> {
         let claim = Claim { instance: instance.into(), target: format!("{ORGANIZATION}/{id}") };
         self.claims.holders(&claim)
     }
@@ -48,7 +43,7 @@ impl Engine {
 impl<K: Kind> Run<'_, K> {
     /// The organization of the resource, granted to its namespace.
     pub(super) async fn organization_of(&self, session: &Session, instance: &str) -> Result<String, Fault> {
-        let intended = self.intent.as_ref().map(|intent| intent.organization.clone());
+        let intended = self.intent.as_ref().and_then(|intent| intent.parent.clone());
         let id = match self.bond.organization.clone().or(intended) {
             Some(id) => {
                 self.check_reference(&id).await?;
@@ -58,7 +53,7 @@ impl<K: Kind> Run<'_, K> {
             None => self.resolve_organization(session).await?,
         };
         if K::SCOPE == Scope::Organization {
-            self.authorize(session, instance, &id).await?;
+            self.authorize_in(session, instance, &id, Action::Read).await?;
         }
         Ok(id)
     }
@@ -68,10 +63,9 @@ impl<K: Kind> Run<'_, K> {
             None => session.default_organization().await,
             Some(OrganizationSelector { id: Some(id), .. }) => Ok(id.clone()),
             Some(OrganizationSelector { name: Some(name), .. }) => {
-                let asked = Asked { id: "", name: Some(name) };
                 let likely = self.engine.organizations_called(&self.handle.address.namespace, name);
-                let found = session.organization_named_or(name, &likely).await;
-                found.map_err(|fault| self.veiled(session, asked, fault))
+                let named = session.organization_named_or(name, &likely).await;
+                named.map_err(|fault| self.veiled(session, ("", Some(name)), fault))
             }
             Some(OrganizationSelector { r#ref: Some(reference), .. }) => {
                 self.referenced(&reference.name).await
@@ -112,7 +106,7 @@ impl<K: Kind> Run<'_, K> {
         }
     }
 
-    async fn status_of(&self, address: &Address) -> Result<Option<CommonStatus>, Fault> {
+    pub(super) async fn status_of(&self, address: &Address) -> Result<Option<CommonStatus>, Fault> {
         self.engine.status_of(address, &self.handle.address).await
     }
 
@@ -122,127 +116,9 @@ impl<K: Kind> Run<'_, K> {
         Some(self.neighbour(&reference.name))
     }
 
-    fn neighbour(&self, name: &str) -> Address {
+    pub(super) fn neighbour(&self, name: &str) -> Address {
         let namespace = self.handle.address.namespace.clone();
         Address { kind: ORGANIZATION, namespace, name: name.into() }
-    }
-
-    /// A namespace that no grant selects costs no call.
-    pub(super) fn check_namespace(&self, session: &Session) -> Result<(), Fault> {
-        match &session.access {
-            Some(grants) if !selects(grants, &self.namespace_labels()?) => Err(self.not_granted()),
-            _ => Ok(()),
-        }
-    }
-
-    /// A shared connection serves a namespace only what it was granted; nothing granted, nothing sent.
-    async fn authorize(&self, session: &Session, instance: &str, organization: &str) -> Result<(), Fault> {
-        let Some(grants) = &session.access else { return Ok(()) };
-        let labels = self.namespace_labels()?;
-        if self.lives_with_its_own(grants, &labels, instance, organization).await? {
-            return Ok(());
-        }
-        let name = match needs_name(grants, &labels) {
-            true => match session.organization_name(organization).await {
-                Ok(name) => Some(name),
-                Err(Fault::Zitadel(Error::OrganizationNotFound { .. })) if self.is_deleting() => {
-                    return Ok(());
-                }
-                Err(fault) => {
-                    let asked = Asked { id: organization, name: None };
-                    return Err(self.veiled(session, asked, fault));
-                }
-            },
-            false => None,
-        };
-        match granted(grants, &labels, Asked { id: organization, name: name.as_deref() }) {
-            true => Ok(()),
-            false => Err(self.not_granted()),
-        }
-    }
-
-    /// Whether there is an organization, or several of a name, is told only to whom it is granted or was.
-    fn veiled(&self, session: &Session, asked: Asked<'_>, fault: Fault) -> Fault {
-        let tells =
-            matches!(fault, Fault::Blocked { .. } | Fault::Zitadel(Error::OrganizationNotFound { .. }));
-        match (&session.access, self.namespace_labels()) {
-            (Some(grants), Ok(labels))
-                if tells && self.target != Target::Bound && !granted(grants, &labels, asked) =>
-            {
-                self.not_granted()
-            }
-            _ => fault,
-        }
-    }
-
-    /// An organization that an `Organization` of this namespace created through this connection counts as granted.
-    ///
-    /// Where both are deleted at once it may be gone first; that the status was bound by the reference proves it.
-    async fn lives_with_its_own(
-        &self,
-        grants: &[AccessGrant],
-        labels: &BTreeMap<String, String>,
-        instance: &str,
-        organization: &str,
-    ) -> Result<bool, Fault> {
-        if !access::creates(grants, labels) {
-            return Ok(false);
-        }
-        let by_reference = self.object.organization().is_some_and(|selector| selector.r#ref.is_some());
-        if self.is_deleting() && by_reference && self.target == Target::Bound {
-            return Ok(true);
-        }
-        // Through a connection of its own a tenant can have a server that claims anything.
-        let mut owners = self.engine.owners(instance, organization).into_iter();
-        let Some(owner) = owners.find(|owner| owner.is_shared() && owner.is_neighbour(&self.claimant()))
-        else {
-            return Ok(false);
-        };
-        let through_this = self.engine.index.uses(&self.key, &owner);
-        let created = |status: CommonStatus| status.origin == Some(Origin::Created);
-        Ok(through_this && self.status_of(&owner.address).await?.is_some_and(created))
-    }
-
-    /// The same for an organization itself: one of its own, one that is granted, or the right to create any.
-    pub(super) async fn authorize_target(&self) -> Result<(), Fault> {
-        let session = self.session()?;
-        let (Scope::Instance, Some(grants)) = (K::SCOPE, &session.access) else { return Ok(()) };
-        let creates = access::creates(grants, &self.namespace_labels()?);
-        match &self.target_id {
-            None if creates => Ok(()),
-            None => Err(self.not_granted()),
-            Some(_) if creates && self.bond.origin == Some(Origin::Created) => Ok(()),
-            Some(id) => self.authorize(session, "", id).await,
-        }
-    }
-
-    fn namespace_labels(&self) -> Result<BTreeMap<String, String>, Fault> {
-        let namespace = &self.handle.address.namespace;
-        self.engine.namespace_labels(namespace).ok_or_else(|| Fault::Waiting {
-            reason: Reason::AccessDenied,
-            message: format!("the labels of namespace {namespace} are not known yet"),
-        })
-    }
-
-    /// Names the organization as the spec does: what it resolved to is not for everybody.
-    fn not_granted(&self) -> Fault {
-        let asked = match (self.object.organization(), K::SCOPE, &self.target_id) {
-            (Some(OrganizationSelector { id: Some(id), .. }), ..) => format!("the organization {id}"),
-            (Some(OrganizationSelector { name: Some(name), .. }), ..) => format!("the organization {name:?}"),
-            (Some(OrganizationSelector { r#ref: Some(reference), .. }), ..) => {
-                format!("the organization of {}", self.neighbour(&reference.name))
-            }
-            (None, Scope::Instance, None) => "to create organizations (createOrganizations)".into(),
-            (None, Scope::Instance, Some(id)) => format!("the organization {id}"),
-            _ => "its default organization".into(),
-        };
-        Fault::Blocked {
-            reason: Reason::AccessDenied,
-            message: format!(
-                "{} does not grant namespace {} {asked}: a cluster admin adds it to spec.access",
-                self.key, self.handle.address.namespace
-            ),
-        }
     }
 
     /// Does any resource live in the organization this resource owns?

@@ -1,10 +1,13 @@
 //! The writes to a resource in Kubernetes, each guarded by its UID or resourceVersion. No other place writes one.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -120,14 +123,14 @@ impl Handle {
         metadata
     }
 
-    /// Applies the status, the whole of what we own of it, made from what it was `before`. A resource that is gone is fine.
+    /// Applies the status, the whole of what we own of it, made from what it was `before`.
     ///
     /// What another field manager wrote too would outlive the apply, a condition of ours as well as a bond that was lost:
     /// it is taken out.
     ///
     /// # Errors
-    /// [`Fault::Stale`] if another resource of that name took its place, or if its status proves something else by now:
-    /// what was made from an old view would take the only proof of ownership away.
+    /// [`Fault::Stale`] if the resource went, if another of that name took its place, or if its status proves something
+    /// else by now: what was made from an old view would take the only proof of ownership away.
     pub async fn apply_status<S>(&mut self, before: &S, status: &S) -> Result<(), Fault>
     where
         S: Serialize + DeserializeOwned,
@@ -150,7 +153,6 @@ impl Handle {
                         false => Ok(()),
                     };
                 }
-                Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
                 // Somebody wrote meanwhile: the status is ours all the same, if the resource is still the same.
                 Err(kube::Error::Api(status)) if status.code == 409 => {
                     if proof_of::<S>(&self.refresh().await?.data)? != known {
@@ -194,6 +196,18 @@ impl Handle {
         Ok(())
     }
 
+    /// What an event about it refers to.
+    pub fn reference(&self) -> ObjectReference {
+        ObjectReference {
+            api_version: Some(self.resource.api_version.clone()),
+            kind: Some(self.resource.kind.clone()),
+            namespace: self.meta.namespace.clone(),
+            name: self.meta.name.clone(),
+            uid: self.meta.uid.clone(),
+            ..Default::default()
+        }
+    }
+
     /// The command that gives the object in ZITADEL up, so that a deletion goes through.
     pub fn free_command(&self) -> String {
         let Address { namespace, name, .. } = &self.address;
@@ -212,6 +226,17 @@ impl Handle {
         let present = present.ok_or(Fault::Stale)?;
         self.meta = present.metadata.clone();
         Ok(present)
+    }
+
+    /// Reads the resource as it is now, parsed; `None` if it is gone or does not parse.
+    pub async fn read_whole<K>(&self) -> Result<Option<K>, Fault>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    {
+        let client = self.api.clone().into_client();
+        let api = Api::<DeserializeGuard<K>>::namespaced(client, &self.address.namespace);
+        let present = bounded(api.get_opt(&self.address.name)).await?;
+        Ok(present.and_then(|guard| guard.0.ok()))
     }
 
     /// Reads the resource as it is now; `None` if it is gone.

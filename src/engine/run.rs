@@ -11,16 +11,19 @@ use super::admission::Admission;
 use super::claims::{Claim, Claimant};
 use super::conclusion::Drifted;
 use super::events::Note;
+use super::explain::Rival;
 use super::fault::Fault;
 use super::kind::{Context, Kind, Scope};
-use super::pending::PendingCreate;
 use super::plan::{Facts, Identity, Name, Observed, Pending, Target};
 use super::queue::Urgency;
 use super::resource::Handle;
 use super::session::Session;
 use super::values::Values;
 use crate::api::common::{AdoptionPolicy, Status};
-use crate::api::{CommonStatus, ConditionType, DeletionPolicy, ManagementPolicy, Origin, Reason, annotation};
+use crate::api::{
+    CommonStatus, ConditionType, DeletionPolicy, ManagementPolicy, Origin, PendingCreate, Reason, annotation,
+};
+use crate::zitadel::Client;
 
 /// What ties a resource to its object; proved by the status alone.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,6 +37,8 @@ pub(super) struct Bond {
 /// The way to ZITADEL, once it was taken.
 pub(super) struct Reach {
     pub(super) session: Arc<Session>,
+    /// Its client, whose answers this reconcile holds.
+    pub(super) client: Client,
     pub(super) instance: String,
     pub(super) organization: String,
     _admission: Admission,
@@ -51,7 +56,9 @@ pub(super) struct Run<'a, K: Kind> {
     pub(super) target_id: Option<String>,
     pub(super) intent: Option<PendingCreate>,
     pub(super) pending: Pending,
-    turn: Option<Admission>,
+    pub(super) turn: Option<Admission>,
+    /// The client whose answers this reconcile holds, until the way is taken.
+    pub(super) client: Option<Client>,
     pub(super) reach: Option<Reach>,
     pub(super) desired: Option<K::Desired>,
     pub(super) remote: Option<K::Remote>,
@@ -68,6 +75,8 @@ pub(super) struct Run<'a, K: Kind> {
     pub(super) searched: bool,
     /// What was found is not for this namespace to know.
     pub(super) veiled: bool,
+    /// What has the wanted name, or what ZITADEL makes of it.
+    pub(super) rival: Option<Rival>,
     pub(super) removed: bool,
     pub(super) notes: Vec<Note>,
 }
@@ -81,8 +90,7 @@ impl<'a, K: Kind> Run<'a, K> {
             .find(&status.conditions)
             .is_some_and(|c| c.reason == Reason::Conflict.as_str());
         let key = ConnectionKey::of(&object.management().connection_ref, &handle.address.namespace);
-        let intent = PendingCreate::of(handle.annotation(annotation::CREATE_PENDING), handle.uid())
-            .filter(|intent| K::IDENTITY == Identity::Assigned && !intent.is_settled(status.id.as_deref()));
+        let intent = status.pending_create.clone();
         let bond = Bond {
             id: status.id.clone(),
             organization: status.organization_id.clone(),
@@ -103,6 +111,7 @@ impl<'a, K: Kind> Run<'a, K> {
             pending: if intent.is_some() { Pending::Unresolved } else { Pending::No },
             intent,
             turn,
+            client: None,
             reach: None,
             desired: None,
             remote: None,
@@ -118,6 +127,7 @@ impl<'a, K: Kind> Run<'a, K> {
             name: if conflict { Name::Suspect } else { Name::Free },
             searched: false,
             veiled: false,
+            rival: None,
             removed: false,
             notes: Vec::new(),
         };
@@ -211,7 +221,8 @@ impl<'a, K: Kind> Run<'a, K> {
         Some(Claim { instance: instance.clone(), target })
     }
 
-    /// Takes the claims of the bond, or learns who holds them. An observer claims nothing.
+    /// Takes the claims of the bond, or learns who holds them. An observer claims nothing, and so does who is not bound:
+    /// what it names was not seen yet.
     pub(super) fn claim_bond(&mut self) {
         let Bond { id, organization, instance, .. } = self.bond.clone();
         let id = if K::IDENTITY == Identity::Setting { organization } else { id };
@@ -228,13 +239,16 @@ impl<'a, K: Kind> Run<'a, K> {
             }
             return;
         }
-        let claimant = self.claimant();
-        let acquire = |claim| self.engine.claims.acquire(&claim, &claimant).err();
+        let (claims, claimant) = (&self.engine.claims, self.claimant());
+        let holder = |claim| match self.target {
+            Target::Bound => claims.acquire(&claim, &claimant).err(),
+            _ => claims.held_by_other(&claim, &claimant),
+        };
         if !K::PARTED {
-            self.holder = acquire(Self::claim_on(instance, id));
+            self.holder = holder(Self::claim_on(instance, id));
             return;
         }
-        let taken = |part: &String| Some((part.clone(), acquire(Self::claim_on_part(instance, id, part))?));
+        let taken = |part: &String| Some((part.clone(), holder(Self::claim_on_part(instance, id, part))?));
         self.parts_taken.extend(self.parts.iter().filter_map(taken).collect::<Vec<_>>());
         self.leave_taken();
     }
@@ -261,8 +275,13 @@ impl<'a, K: Kind> Run<'a, K> {
     /// Resolves the spec, and the parts it names besides those that are recorded.
     pub(super) async fn desire(&mut self) -> Result<(), Fault> {
         let namespace = &self.handle.address.namespace;
-        let mut values = Values::new(self.engine.connections.vault_of(namespace));
+        let mut values = Values::new(self.engine.connections.vault_of(namespace), &self.engine.bulk);
+        values.hold_in(self.client.as_ref().map(Client::memory));
         let desired = self.object.desire(&mut values).await?;
+        if K::BULKY {
+            // Once resolved its values are not held twice.
+            Arc::make_mut(&mut self.object).strip();
+        }
         if !self.is_managed() {
             self.parts.clear();
         }
@@ -273,8 +292,8 @@ impl<'a, K: Kind> Run<'a, K> {
     }
 
     pub(super) fn context(&self) -> Result<Context<'_>, Fault> {
-        let Reach { session, organization, .. } = self.reach.as_ref().ok_or(Fault::Stale)?;
-        Ok(Context { client: &session.client, organization, uid: self.handle.uid(), parts: &self.parts })
+        let Reach { client, organization, .. } = self.reach.as_ref().ok_or(Fault::Stale)?;
+        Ok(Context { client, organization, uid: self.handle.uid(), parts: &self.parts })
     }
 
     pub(super) fn session(&self) -> Result<&Arc<Session>, Fault> {
@@ -290,18 +309,8 @@ impl<'a, K: Kind> Run<'a, K> {
         if self.reach.is_some() {
             return Ok(self.observed != Observed::OtherInstance);
         }
-        let session = self.engine.session(&self.key, self.is_deleting()).await?;
-        if !self.is_deleting() {
-            session.check_credential()?;
-        }
-        self.check_namespace(&session)?;
-        if self.is_managed() && !self.engine.connections.is_protected(&self.key) {
-            self.engine.wakes.wake([self.key.address()]);
-        }
-        let admission = match self.turn.take() {
-            Some(turn) => turn,
-            None => session.admit(&self.handle.address, self.urgency())?,
-        };
+        let session = self.admit().await?;
+        let admission = self.turn.take().ok_or(Fault::Stale)?;
         let mut instance = session.instance().await?;
         if !self.is_ours(&session, &instance) {
             // What was learned before may be over by now.
@@ -316,7 +325,8 @@ impl<'a, K: Kind> Run<'a, K> {
                 self.claim(&instance, &organization);
             }
         }
-        self.reach = Some(Reach { session, instance, organization, _admission: admission });
+        let client = self.client.take().unwrap_or_else(|| session.client.holding());
+        self.reach = Some(Reach { session, client, instance, organization, _admission: admission });
         if ours {
             self.follow_instance();
         } else {
@@ -326,7 +336,7 @@ impl<'a, K: Kind> Run<'a, K> {
     }
 
     /// Does a person wait for an answer?
-    fn urgency(&self) -> Urgency {
+    pub(super) fn urgency(&self) -> Urgency {
         let status = self.status().common;
         let asked = self.handle.annotation(annotation::RECONCILE_REQUESTED_AT);
         let is_answered = status.observed_generation == self.object.meta().generation

@@ -17,6 +17,12 @@ use crate::zitadel::{Answer, Client, CredentialError, Error, Organization, Rate,
 
 /// On an answer that is so much older nothing is done but to refuse, and that mends itself.
 const OLD_ENOUGH: Duration = Duration::from_secs(10);
+/// Organizations of one name that are looked at: servers keep names unique.
+const MOST_CANDIDATES: usize = 10;
+/// Organizations of which a session remembers the name: those of a cluster connection,
+const KNOWN_SHARED: usize = 10_000;
+/// and those of a tenant's own server, which may have as many as it likes.
+const KNOWN_OF_TENANT: usize = 100;
 
 /// A connection in use, under what its spec says now.
 #[derive(Clone)]
@@ -36,7 +42,7 @@ pub struct Session {
     freshness: Duration,
     rate: Rate,
     admissions: Arc<Admissions>,
-    gate: Arc<Mutex<Arc<Gate>>>,
+    gate: Arc<Gate>,
     known: Arc<Mutex<Known>>,
     /// Held by who asks for the instance: the others wait for that answer.
     asking: Arc<tokio::sync::Mutex<()>>,
@@ -49,8 +55,8 @@ struct Known {
     instance: Option<(String, Instant)>,
     failed: Option<Failed>,
     home: Option<(String, Instant)>,
-    organizations: HashMap<String, (Organization, Instant)>,
-    ids: HashMap<String, (String, Instant)>,
+    names: Remembered,
+    ids: Remembered,
     withdrawn: Option<CredentialError>,
 }
 
@@ -60,6 +66,28 @@ struct Failed {
     error: Error,
     begun: Instant,
     ended: Instant,
+}
+
+/// Texts with the time at which each was learned; as few as are kept.
+#[derive(Default)]
+struct Remembered(HashMap<String, (String, Instant)>);
+
+impl Remembered {
+    fn fresh(&self, key: &str, freshness: Duration) -> Option<String> {
+        let (text, at) = self.0.get(key)?;
+        (at.elapsed() < freshness).then(|| text.clone())
+    }
+
+    /// Where there is no room what was learned before goes: it is asked for again.
+    fn learn(&mut self, key: String, text: String, (freshness, most): (Duration, usize)) {
+        if self.0.len() >= most {
+            self.0.retain(|_, (_, at)| at.elapsed() < freshness);
+        }
+        if self.0.len() >= most {
+            self.0.clear();
+        }
+        self.0.insert(key, (text, Instant::now()));
+    }
 }
 
 /// What a connection says beside where ZITADEL is and how to log in.
@@ -86,7 +114,7 @@ pub struct Parts {
     pub certificates: Option<Vec<u8>>,
     /// The gates of all budgets.
     pub admissions: Arc<Admissions>,
-    /// Its gate, as long as it is not known which instance it reaches.
+    /// Its gate.
     pub gate: Arc<Gate>,
 }
 
@@ -106,7 +134,7 @@ impl Session {
             freshness,
             rate,
             admissions,
-            gate: Arc::new(Mutex::new(gate)),
+            gate,
             known: Arc::default(),
             asking: Arc::default(),
         }
@@ -134,33 +162,25 @@ impl Session {
     /// # Errors
     /// As [`Gate::admit`].
     pub fn admit(&self, who: &Address, urgency: Urgency) -> Result<Admission, Fault> {
-        self.gate().admit(who, urgency)
+        self.gate.admit(who, urgency)
     }
 
-    /// Where reconciles wait for the budget of the instance.
+    /// Where reconciles wait for the budget of the connection.
     pub fn gate(&self) -> Arc<Gate> {
-        self.gate.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.gate.clone()
     }
 
     /// Gives up its share of the budget.
     pub fn close(&self) {
-        self.gate().set_rate(&self.key, None);
+        self.gate.set_rate(&self.key, None);
     }
 
-    /// Shares the budget of the instance. A tenant's server may state any instance: it shares with nobody.
-    fn share_budget(&self, instance: &str) {
+    /// Shares the rate of the instance. A tenant's server may state any instance: it shares with nobody.
+    fn share_rate(&self, instance: &str) {
         if self.access.is_none() {
             return;
         }
-        let own = self.gate();
-        let shared = self.admissions.of_instance(instance, &self.key, self.rate, own.clone());
-        if Arc::ptr_eq(&own, &shared) {
-            return;
-        }
-        own.set_rate(&self.key, None);
-        shared.set_rate(&self.key, Some(self.rate));
-        self.client.spend_from(shared.budget());
-        *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = shared;
+        self.admissions.share_rate(instance, &self.key, self.rate, &self.gate);
     }
 
     /// How long what was learned may be believed: the resync interval in force.
@@ -179,6 +199,16 @@ impl Session {
             Some(error) => Err(Error::Credential(error).into()),
             None => Ok(()),
         }
+    }
+
+    /// Refuses since an answer was about another organization than the one asked.
+    pub fn check_header(&self) -> Result<(), Fault> {
+        Ok(self.client.check_header()?)
+    }
+
+    /// As [`Client::confirm_header`].
+    pub async fn confirm_header(&self, by_request: bool) -> Result<(), Fault> {
+        Ok(self.client.confirm_header(by_request).await?)
     }
 
     /// The instance the connection reaches (`iamProjectId`), at most [`Session::freshness`] old.
@@ -221,7 +251,7 @@ impl Session {
             Ok(answer) => {
                 let instance = answer.value.iam_project_id;
                 self.known().instance = Some((instance.clone(), begun));
-                self.share_budget(&instance);
+                self.share_rate(&instance);
                 Ok(instance)
             }
             Err(error) => {
@@ -242,16 +272,16 @@ impl Session {
     /// [`Error::OrganizationNotFound`] also for one that was removed.
     pub async fn confirm_organization(&self, id: &str) -> Result<Answer<Organization>, Fault> {
         let answer = self.client.living_organization(id).await?;
-        self.known().organizations.insert(id.into(), (answer.value.clone(), Instant::now()));
+        self.known().names.learn(id.into(), answer.value.name.clone(), self.bounds());
         Ok(answer)
     }
 
     /// The name of an organization, at most [`Session::freshness`] old.
     pub async fn organization_name(&self, id: &str) -> Result<String, Fault> {
-        let known = self.known().organizations.get(id).cloned();
+        let known = self.known().names.fresh(id, self.freshness());
         match known {
-            Some((organization, at)) if at.elapsed() < self.freshness() => Ok(organization.name),
-            _ => Ok(self.confirm_organization(id).await?.value.name),
+            Some(name) => Ok(name),
+            None => Ok(self.confirm_organization(id).await?.value.name),
         }
     }
 
@@ -268,21 +298,24 @@ impl Session {
     /// # Errors
     /// As [`Session::organization_named`].
     pub async fn organization_named_or(&self, name: &str, likely: &[String]) -> Result<String, Fault> {
-        let known = self.known().ids.get(&name.to_lowercase()).cloned();
-        if let Some((id, at)) = known
-            && at.elapsed() < self.freshness()
+        let known = self.known().ids.fresh(&name.to_lowercase(), self.freshness());
+        if let Some(id) = known
             && same_name(&self.organization_name(&id).await?, name)
         {
             return Ok(id);
         }
         let id = self.find_organization(name, likely).await?;
-        self.known().ids.insert(name.to_lowercase(), (id.clone(), Instant::now()));
+        self.known().ids.learn(name.to_lowercase(), id.clone(), self.bounds());
         Ok(id)
     }
 
     async fn find_organization(&self, name: &str, likely: &[String]) -> Result<String, Fault> {
         let listed = self.client.organizations_named(name).await?.into_iter().map(|candidate| candidate.id);
         let candidates: BTreeSet<String> = listed.chain(likely.iter().cloned()).collect();
+        if candidates.len() > MOST_CANDIDATES {
+            let message = format!("{} organizations are named {name:?}: name one by id", candidates.len());
+            return Err(Fault::Blocked { reason: Reason::InvalidSpec, message });
+        }
         let mut confirmed = Vec::new();
         for id in candidates {
             match self.confirm_organization(&id).await {
@@ -344,6 +377,11 @@ impl Session {
         Ok(user)
     }
 
+    /// How long what was learned is fresh, and how much of it is kept.
+    fn bounds(&self) -> (Duration, usize) {
+        (self.freshness(), if self.access.is_some() { KNOWN_SHARED } else { KNOWN_OF_TENANT })
+    }
+
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -357,5 +395,22 @@ fn way(endpoint: &Endpoint) -> Endpoint {
         rate_limit: RateLimit::default(),
         previous_instances: Vec::new(),
         ..endpoint.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_remembers_a_bounded_number_of_names() {
+        let (mut names, freshness) = (Remembered::default(), Duration::from_secs(60));
+        for n in 0..1000 {
+            names.learn(format!("{n}"), "acme".into(), (freshness, KNOWN_OF_TENANT));
+            assert!(names.0.len() <= KNOWN_OF_TENANT);
+        }
+        assert_eq!(names.fresh("999", freshness).as_deref(), Some("acme"));
+        tokio::time::advance(freshness).await;
+        assert_eq!(names.fresh("999", freshness), None);
     }
 }

@@ -30,12 +30,22 @@ const PAUSE: Duration = Duration::from_secs(600);
 const REFUSALS: u32 = 5;
 
 /// What a value can come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SourceKind {
     /// A Secret.
     Secret,
     /// A ConfigMap.
     ConfigMap,
+}
+
+impl SourceKind {
+    /// Its name in Kubernetes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Secret => "Secret",
+            Self::ConfigMap => "ConfigMap",
+        }
+    }
 }
 
 /// One Secret or ConfigMap.
@@ -95,13 +105,14 @@ impl Sources {
     ) {
         let place = Place { kind, namespace: namespace.into(), trusted };
         let mut places = self.followed();
+        // A refusal that is over is forgotten, whoever it was for: the namespace may be gone.
+        places.retain(|_, followed| followed.again.is_none_or(|again| again > Instant::now()));
         let is_new = !places.contains_key(&place);
         let followed = places.entry(place.clone()).or_default();
         if !followed.listed {
             followed.read.entry(name.into()).or_default().insert(version.map(Into::into));
         }
-        if is_new || followed.again.is_some_and(|again| again <= Instant::now()) {
-            followed.again = None;
+        if is_new {
             // Nobody listens: the process is ending.
             let _ = self.wanted.unbounded_send(place);
         }

@@ -6,6 +6,7 @@ use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 
 use super::fault::{Severity, Verdict};
+use crate::api::connection::ConnectionStatus;
 use crate::api::{ConditionType, Reason};
 use crate::runtime::ambient;
 
@@ -34,6 +35,13 @@ impl Readiness {
         let status = ["True", "False"].into_iter().find(|status| *status == ready.status);
         Self { ready: status.unwrap_or("Unknown"), reason: known.unwrap_or("Other") }
     }
+}
+
+/// Does the status of a connection say that an instance has answered for this generation, and not that none has the host?
+pub fn has_answered(status: &ConnectionStatus, generation: Option<i64>) -> bool {
+    let synced = ConditionType::Synced.find(&status.conditions);
+    let lost = synced.is_some_and(|condition| condition.reason == Reason::NotFound.as_str());
+    status.instance.is_some() && status.observed_generation == generation && !lost
 }
 
 /// The longest message a condition gets, in characters.
@@ -129,10 +137,29 @@ fn outlives(previous: &[Condition], outcome: &Outcome<'_>) -> bool {
 
 /// `Synced` false says since when; a change of reason within the outage does not restart the clock.
 fn outage_lasted(previous: &[Condition], outcome: &Outcome<'_>) -> bool {
-    ConditionType::Synced.find(previous).is_some_and(|synced| {
-        let since = outcome.now.duration_since(synced.last_transition_time.0).unsigned_abs();
-        synced.status == "False" && since >= outcome.outage_grace
-    })
+    lasted(previous, outcome.now).is_some_and(|lasted| lasted >= outcome.outage_grace)
+}
+
+/// How long an outage has lasted; not at all where the clock was set back since it began. `None`: there is none.
+fn lasted(previous: &[Condition], now: Timestamp) -> Option<Duration> {
+    let synced = ConditionType::Synced.find(previous).filter(|synced| synced.status == "False")?;
+    let since = now.duration_since(synced.last_transition_time.0);
+    Some(Duration::try_from(since).unwrap_or_default())
+}
+
+/// When an outage that goes on will show in a `Ready` that is true for this generation; `None`: it shows, or there is
+/// no such `Ready`.
+pub fn shows_in(
+    previous: &[Condition],
+    generation: Option<i64>,
+    grace: Duration,
+    now: Timestamp,
+) -> Option<Duration> {
+    let ready = ConditionType::Ready.find(previous)?;
+    let holds = ready.status == "True" && ready.observed_generation == generation;
+    // Times are of whole seconds.
+    let left = || grace.saturating_sub(lasted(previous, now).unwrap_or_default()) + Duration::from_secs(1);
+    holds.then(left)
 }
 
 fn condition(

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use super::access::same_name;
+use super::access::{Action, same_name};
 use super::conclusion::Drifted;
 use super::events::Note;
 use super::fault::Fault;
-use super::kind::{Kind, Report, Scope};
+use super::kind::{Kind, Scope};
 use super::memo::Left;
-use super::plan::{Hold, Identity, Name, Observed, Pending, Target};
+use super::plan::{Identity, Name, Observed, Pending, Target};
 use super::resource::MetadataChange;
-use super::run::{Bond, Run};
+use super::run::Run;
 use crate::api::common::AdoptionPolicy;
 use crate::api::{Origin, Reason};
 use crate::zitadel::Error;
@@ -25,7 +25,9 @@ impl<K: Kind> Run<'_, K> {
         if !self.reach().await? || (K::IDENTITY == Identity::Setting && self.holder.is_some()) {
             return Ok(());
         }
-        self.authorize_target().await?;
+        if K::SCOPE == Scope::Instance {
+            self.authorize(Action::Read, None).await?;
+        }
         self.yield_parts().await?;
         let id = self.target_id.clone().ok_or(Fault::Stale)?;
         match K::observe(self.context()?, &id).await {
@@ -138,7 +140,7 @@ impl<K: Kind> Run<'_, K> {
             Some(_) if self.target == Target::Bound => self.name = Name::InUse,
             Some(remote) => {
                 (self.target, self.target_id) = (Target::Found, Some(K::report(&remote).id));
-                match self.authorize_target().await {
+                match self.authorize(Action::Read, Some(&K::report(&remote))).await {
                     Err(Fault::Blocked { reason: Reason::AccessDenied, .. }) if !self.takes_by_name() => {
                         self.veiled = true;
                     }
@@ -167,7 +169,7 @@ impl<K: Kind> Run<'_, K> {
             (self.holder, self.remote) = (Some(holder), Some(remote));
             return Ok(());
         }
-        self.bind(remote, Origin::Adopted);
+        self.bind(remote, Origin::Adopted).await?;
         if self.holder.is_none() {
             self.notes.push(Note::normal("Adopted", format!("took over {} {id}", K::KIND)));
         }
@@ -195,27 +197,7 @@ impl<K: Kind> Run<'_, K> {
             let note = format!("took over the {} of organization {organization}", K::KIND);
             self.notes.push(Note::normal("Adopted", note));
         }
-        self.bind_to(None, organization, origin);
-        Ok(())
-    }
-
-    pub(super) fn bind(&mut self, remote: K::Remote, origin: Origin) {
-        let Report { id, owner, .. } = K::report(&remote);
-        if origin == Origin::Created && !self.is_deleting() {
-            self.notes.push(Note::normal("Created", format!("created {} {id}", K::KIND)));
-        }
-        self.bind_to(Some(id), owner, origin);
-        self.saw(remote);
-    }
-
-    fn bind_to(&mut self, id: Option<String>, organization: String, origin: Origin) {
-        self.target_id = Some(id.clone().unwrap_or_else(|| organization.clone()));
-        let instance = self.reach.as_ref().map(|reach| reach.instance.clone());
-        self.bond = Bond { id, organization: Some(organization), instance, origin: Some(origin) };
-        self.target = Target::Bound;
-        (self.recorded, self.pending, self.name) = (false, Pending::No, Name::Free);
-        self.engine.memo.recovered(self.handle.uid());
-        self.claim_bond();
+        self.bind_setting(origin).await
     }
 
     /// Asks the kind whether a person must confirm the write first: to the spec, or under deletion the removal.
@@ -240,16 +222,17 @@ impl<K: Kind> Run<'_, K> {
             return Err(Fault::Stale);
         };
         let old_name = K::report(&remote).name;
-        match K::apply(self.context()?, self.desired()?, Some(remote)).await {
+        match self.send(self.desired()?, Some(remote)).await {
             Ok(remote) => self.updated(remote, fields, &old_name, drifted),
-            Err(Error::NotFound { .. }) => self.observed = Observed::Unknown,
-            Err(Error::OrganizationNotFound { .. }) if K::SCOPE == Scope::Instance => {
+            Err(Fault::Zitadel(Error::NotFound { .. })) => self.observed = Observed::Unknown,
+            Err(Fault::Zitadel(Error::OrganizationNotFound { .. })) if K::SCOPE == Scope::Instance => {
                 self.observed = Observed::Unknown;
             }
-            Err(Error::AlreadyExists { .. }) if K::IDENTITY == Identity::Assigned => {
-                return Err(self.held(Hold::NameInUse));
+            Err(Fault::Zitadel(Error::AlreadyExists { .. })) if K::IDENTITY == Identity::Assigned => {
+                return Err(self.name_in_use().await);
             }
-            Err(error) => return Err(self.explain(error).await),
+            Err(Fault::Zitadel(error)) => return Err(self.explain(error).await),
+            Err(fault) => return Err(fault),
         }
         Ok(())
     }
@@ -336,11 +319,12 @@ impl<K: Kind> Run<'_, K> {
         let Some(remote) = self.remote.take() else {
             return Err(Fault::Stale);
         };
-        match K::remove(self.context()?, &remote).await {
+        match self.send_removal(&remote).await {
             Ok(()) => self.observed = Observed::Unknown,
             // Nobody can remove it there: no reason to hold on to the resource.
-            Err(Error::Unsupported { .. }) => return self.confirm_absence().await,
-            Err(error) => return Err(self.explain(error).await),
+            Err(Fault::Zitadel(Error::Unsupported { .. })) => return self.confirm_absence().await,
+            Err(Fault::Zitadel(error)) => return Err(self.explain(error).await),
+            Err(fault) => return Err(fault),
         }
         let name = K::report(&remote).name;
         let id = self.target_id.as_deref().unwrap_or_default();

@@ -1,48 +1,112 @@
 //! Values that a spec takes from the Secrets and ConfigMaps of its namespace.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use futures::{StreamExt, stream};
+
+use super::bulk::{Bulk, READS_OF_NAMESPACE};
 use super::credentials::{Data, Unreadable, Vault};
 use super::fault::Fault;
+use super::sources::SourceKind;
 use crate::api::Reason;
 use crate::api::connection::KeyReference;
+use crate::zitadel::Reservation;
 
-/// Reads each Secret and ConfigMap at most once.
-pub struct Values {
+/// The most bytes that all of a resource's values together may have.
+pub const MOST_BYTES: usize = 8 * 1024 * 1024;
+
+/// Reads each Secret and ConfigMap at most once, and keeps of it only what was asked for.
+pub struct Values<'a> {
     vault: Vault,
-    secrets: HashMap<String, Data>,
-    config_maps: HashMap<String, Data>,
+    bulk: &'a Bulk,
+    memory: Option<Arc<Reservation>>,
+    known: BTreeMap<(SourceKind, String), Result<Data, Unreadable>>,
+    given: usize,
 }
 
-impl Values {
+impl<'a> Values<'a> {
     /// Nothing is read yet.
-    pub fn new(vault: Vault) -> Self {
-        Self { vault, secrets: HashMap::new(), config_maps: HashMap::new() }
+    pub fn new(vault: Vault, bulk: &'a Bulk) -> Self {
+        Self { vault, bulk, memory: None, known: BTreeMap::new(), given: 0 }
     }
 
-    /// The bytes under a key of a Secret that carries the allow label.
-    ///
-    /// # Errors
-    /// `ReferenceNotFound` without the Secret, its label or the key, `CredentialsUnavailable` without the right to read it.
-    pub async fn secret(&mut self, reference: &KeyReference) -> Result<Vec<u8>, Fault> {
-        if !self.secrets.contains_key(&reference.name) {
-            let data = self.vault.secret(&reference.name).await?;
-            self.secrets.insert(reference.name.clone(), data);
-        }
-        Ok(self.vault.pick("Secret", self.secrets.get(&reference.name), reference)?)
+    /// What is read is held in this reservation.
+    pub fn hold_in(&mut self, memory: Option<Arc<Reservation>>) {
+        self.memory = memory;
     }
 
-    /// The bytes under a key of a ConfigMap, of its `data` or `binaryData`.
+    /// Reads what these refer to, some at a time. What cannot be read is told to who asks for the value.
     ///
     /// # Errors
-    /// As [`Values::secret`].
-    pub async fn config_map(&mut self, reference: &KeyReference) -> Result<Vec<u8>, Fault> {
-        if !self.config_maps.contains_key(&reference.name) {
-            let data = self.vault.config_map(&reference.name).await?;
-            self.config_maps.insert(reference.name.clone(), data);
+    /// `InvalidSpec` for values that are together larger than [`MOST_BYTES`].
+    pub async fn read<'r>(
+        &mut self,
+        references: impl IntoIterator<Item = (SourceKind, &'r KeyReference)>,
+    ) -> Result<(), Fault> {
+        let mut wanted: BTreeMap<(SourceKind, String), BTreeSet<String>> = BTreeMap::new();
+        for (kind, KeyReference { name, key }) in references {
+            wanted.entry((kind, name.clone())).or_default().insert(key.clone());
         }
-        Ok(self.vault.pick("ConfigMap", self.config_maps.get(&reference.name), reference)?)
+        let (vault, bulk, mut size) = (&self.vault, self.bulk, 0);
+        let read = |(source, keys): ((SourceKind, String), BTreeSet<String>)| async move {
+            let data = source_of(vault, bulk, &source).await.map(|mut data| {
+                data.retain(|key, _| keys.contains(key));
+                data
+            });
+            (source, data)
+        };
+        let mut answers = stream::iter(wanted.into_iter().map(read)).buffer_unordered(READS_OF_NAMESPACE);
+        while let Some((source, data)) = answers.next().await {
+            let length = data.iter().flat_map(BTreeMap::values).map(|value| value.0.len()).sum::<usize>();
+            size += length;
+            if size > MOST_BYTES {
+                return Err(too_large());
+            }
+            if let Some(memory) = &self.memory {
+                memory.grow(length).await;
+            }
+            self.known.insert(source, data);
+        }
+        Ok(())
     }
+
+    /// The bytes under a key of a Secret that carries the allow label, or of the `data` or `binaryData` of a ConfigMap.
+    ///
+    /// # Errors
+    /// `ReferenceNotFound` without the object, the label or the key, `CredentialsUnavailable` without the right to read
+    /// it, `InvalidSpec` once all that was given is larger than [`MOST_BYTES`].
+    pub fn value(&mut self, kind: SourceKind, reference: &KeyReference) -> Result<Vec<u8>, Fault> {
+        let source = (kind, reference.name.clone());
+        let data = match self.known.remove(&source) {
+            Some(Err(unreadable)) => return Err(unreadable.into()),
+            known => known.and_then(Result::ok).unwrap_or_default(),
+        };
+        let value = self.vault.pick(kind.name(), Some(&data), reference);
+        self.known.insert(source, Ok(data));
+        let value = value?;
+        self.given += value.len();
+        if self.given > MOST_BYTES { Err(too_large()) } else { Ok(value) }
+    }
+}
+
+async fn source_of(
+    vault: &Vault,
+    bulk: &Bulk,
+    (kind, name): &(SourceKind, String),
+) -> Result<Data, Unreadable> {
+    let _turn = bulk.reading(&vault.namespace).await;
+    match kind {
+        SourceKind::Secret => vault.secret(name).await,
+        SourceKind::ConfigMap => vault.config_map(name).await,
+    }
+}
+
+fn too_large() -> Fault {
+    let mebibytes = MOST_BYTES / 1024 / 1024;
+    let message =
+        format!("its values have more than {mebibytes} MiB together: spread them over several resources");
+    Fault::Blocked { reason: Reason::InvalidSpec, message }
 }
 
 impl From<Unreadable> for Fault {

@@ -3,26 +3,33 @@
 //! A process that stands by follows the cluster as well. When it leads it lists everything again: its watch may be a
 //! while behind, and what the leader before wrote last must be known before anything is decided.
 //!
-//! kube replaces the content of a store at the end of a list, which may have many pages, and passes on before what the
-//! list shows: who looks it up then finds nothing, or the old. So that is held back until the store has it.
+//! What is passed on is in the store by then: kube alone would pass on what a list shows while the store still has
+//! nothing of it, or the old.
 //!
 //! kube's own `Store::wait_until_ready` wakes only the task that asked last (5.0.0): everybody else would sleep on.
 
 use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
 
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::future::{join_all, select_all};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{Store, store};
+use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
-use super::departures;
+use super::bulk::Bulk;
+use super::stripped::{Slim, Stripped, unwrapped};
+use super::{Engine, departures};
 use crate::runtime::kubernetes::Pauses;
 use crate::runtime::lease::Leadership;
 
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// What cannot be listed is waited for so long after another was: longer than a watch pauses between two attempts.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a store knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,24 +45,32 @@ enum Knows {
 pub struct Watched<K: Resource<DynamicType = ()> + Clone + 'static> {
     /// What was seen so far.
     pub store: Store<K>,
-    knows: watch::Receiver<Knows>,
+    state: watch::Receiver<State>,
+}
+
+/// What a store knows, and whether the last attempt to list failed.
+#[derive(Clone, Copy, Debug)]
+struct State {
+    knows: Knows,
+    fails: bool,
 }
 
 /// The writing side.
 pub struct Feed<K: Resource<DynamicType = ()> + Clone + 'static> {
     writer: Writer<K>,
-    knows: watch::Sender<Knows>,
+    state: watch::Sender<State>,
 }
 
 /// An empty store and what feeds it.
 pub fn watched<K: Resource<DynamicType = ()> + Clone + 'static>() -> (Watched<K>, Feed<K>) {
-    let ((store, writer), (sender, knows)) = (store(), watch::channel(Knows::Nothing));
-    (Watched { store, knows }, Feed { writer, knows: sender })
+    let nothing = State { knows: Knows::Nothing, fails: false };
+    let ((store, writer), (sender, state)) = (store(), watch::channel(nothing));
+    (Watched { store, state }, Feed { writer, state: sender })
 }
 
 impl<K: Resource<DynamicType = ()> + Clone + 'static> Clone for Watched<K> {
     fn clone(&self) -> Self {
-        Self { store: self.store.clone(), knows: self.knows.clone() }
+        Self { store: self.store.clone(), state: self.state.clone() }
     }
 }
 
@@ -73,31 +88,49 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Watched<K> {
 
     /// Is it filled, as [`Self::filled`] says it?
     pub fn is_filled(&self) -> bool {
-        *self.knows.borrow() == Knows::All
+        self.state.borrow().knows == Knows::All
+    }
+
+    /// Is it warm, as [`Self::warm`] says it?
+    pub fn is_warm(&self) -> bool {
+        self.state.borrow().knows >= Knows::Warm
     }
 
     async fn knows(&self, enough: Knows) -> bool {
-        self.knows.clone().wait_for(|knows| *knows >= enough).await.is_ok()
+        self.state.clone().wait_for(|state| state.knows >= enough).await.is_ok()
+    }
+
+    /// Resolves where it cannot be listed at this time or later.
+    async fn fails_after(&self, time: Instant) {
+        sleep_until(time).await;
+        // Where it is fed no longer, that is told first.
+        let _ = self.state.clone().wait_for(|state| state.fails).await;
     }
 }
 
-impl<K: Resource<DynamicType = ()> + Clone + 'static> Feed<K> {
+impl<K: Stripped + Clone + 'static> Feed<K> {
     /// Fills the store from a watch that outlives errors, and passes the events on.
     pub fn follow(
         self,
-        api: Api<K>,
+        api: Api<Slim<K>>,
         config: watcher::Config,
-        leadership: Leadership,
-    ) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send
+        engine: &Engine,
+    ) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + use<K>
     where
         K: DeserializeOwned + Debug + Send + Sync,
     {
-        let watch = move || watcher(api.clone(), config.clone()).backoff(Pauses::default()).modify(strip);
+        let (leadership, bulk) = (engine.leadership.clone(), engine.bulk.clone());
+        let watch = move || {
+            let watch = watcher(api.clone(), config.clone()).backoff(Pauses::default());
+            listed_in_turn(watch, bulk.clone()).map_ok(unwrapped)
+        };
         let standby = watch().take_until(leadership.begun().clone().cancelled_owned());
         let told = departures::told(standby.chain(watch()), self.writer.as_reader());
         self.reflect(told, leadership)
     }
+}
 
+impl<K: Resource<DynamicType = ()> + Clone + 'static> Feed<K> {
     fn reflect<S>(
         self,
         watch: S,
@@ -106,56 +139,134 @@ impl<K: Resource<DynamicType = ()> + Clone + 'static> Feed<K> {
     where
         S: Stream<Item = watcher::Result<watcher::Event<K>>>,
     {
-        let Self { writer, knows } = self;
-        let mut next = Knows::Warm;
-        stored(watch.reflect(writer)).inspect_ok(move |event| match event {
-            watcher::Event::Init if leadership.begun().is_cancelled() => next = Knows::All,
-            watcher::Event::InitDone => drop(knows.send_replace(next)),
-            _ => {}
-        })
+        let Self { writer, state } = self;
+        let failing = state.clone();
+        let (mut next, mut filling) = (Knows::Warm, Filling::of(writer));
+        watch
+            .flat_map(move |event| stream::iter(filling.take(event)))
+            .inspect_ok(move |event| match event {
+                watcher::Event::Init if leadership.begun().is_cancelled() => next = Knows::All,
+                watcher::Event::InitDone => drop(state.send_replace(State { knows: next, fails: false })),
+                _ => {}
+            })
+            .inspect(move |event| match event {
+                Ok(watcher::Event::Init) => failing.send_modify(|state| state.fails = false),
+                Err(_) => failing.send_modify(|state| state.fails = true),
+                Ok(_) => {}
+            })
     }
 }
 
-/// The events, those of a list once the list is whole.
-fn stored<K>(
-    events: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
-) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> {
-    use watcher::Event::{Init, InitApply, InitDone};
-    let mut listed = Vec::new();
-    events.flat_map(move |event| {
-        let passed = match &event {
-            Ok(InitApply(_)) => {
-                listed.push(event);
-                Vec::new()
+/// Fills a store. The first list becomes its content at once, what a later one shows comes to what is there object by
+/// object, so that there is never a second copy of all; what it does not show is told to be gone before it ends.
+struct Filling<K: Resource<DynamicType = ()> + Clone + 'static> {
+    writer: Writer<K>,
+    store: Store<K>,
+    /// What the first list has shown so far; `None` once it was whole.
+    first: Option<Vec<ObjectRef<K>>>,
+}
+
+impl<K: Resource<DynamicType = ()> + Clone + 'static> Filling<K> {
+    fn of(writer: Writer<K>) -> Self {
+        Self { store: writer.as_reader(), writer, first: Some(Vec::new()) }
+    }
+
+    /// Stores what the event tells; answers what is to be passed on now.
+    fn take(
+        &mut self,
+        event: watcher::Result<watcher::Event<K>>,
+    ) -> impl Iterator<Item = watcher::Result<watcher::Event<K>>> + use<K> {
+        use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
+        let (mut listed, mut passed) = (Vec::new(), None);
+        match (event, &mut self.first) {
+            (Ok(InitApply(object)), Some(first)) => {
+                first.push(ObjectRef::from_obj(&object));
+                self.writer.apply_watcher_event(&InitApply(object));
             }
-            Ok(InitDone) => {
-                listed.push(event);
-                std::mem::take(&mut listed)
+            (Ok(InitApply(object)), None) => {
+                let known = self.store.get(&ObjectRef::from_obj(&object));
+                if known.is_none_or(|known| known.resource_version() != object.resource_version()) {
+                    self.writer.apply_watcher_event(&Apply(object.clone()));
+                }
+                passed = Some(Ok(InitApply(object)));
             }
-            Ok(Init) => {
-                listed.clear();
-                vec![event]
+            (Ok(event @ (Init | InitDone)), first) => {
+                if let Some(shown) = first {
+                    self.writer.apply_watcher_event(&event);
+                    listed = std::mem::take(shown);
+                }
+                if matches!(event, InitDone) {
+                    *first = None;
+                } else {
+                    listed.clear();
+                }
+                passed = Some(Ok(event));
             }
-            _ => vec![event],
-        };
-        stream::iter(passed)
+            (Ok(event @ (Apply(_) | Delete(_))), _) => {
+                self.writer.apply_watcher_event(&event);
+                passed = Some(Ok(event));
+            }
+            (Err(error), _) => passed = Some(Err(error)),
+        }
+        let store = self.store.clone();
+        let listed = listed.into_iter().filter_map(move |object| store.get(&object));
+        listed.map(|object| Ok(InitApply((*object).clone()))).chain(passed)
+    }
+}
+
+/// The events, where a list begins only once few others are under way.
+fn listed_in_turn<K: Send + 'static>(
+    events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
+    bulk: Arc<Bulk>,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send {
+    stream::unfold((events.boxed(), None, bulk), |(mut events, mut turn, bulk)| async move {
+        let event = events.next().await?;
+        match &event {
+            Ok(watcher::Event::Init) => turn = bulk.listing().await,
+            Ok(watcher::Event::InitDone) | Err(_) => turn = None,
+            Ok(_) => {}
+        }
+        Some((event, (events, turn, bulk)))
     })
 }
 
-/// Is it so of all of them?
-pub async fn all<W>(watched: &[W], is_so: impl AsyncFn(&W) -> bool) -> bool {
-    for each in watched {
-        if !is_so(each).await {
-            return false;
-        }
-    }
-    true
+/// As [`Watched::filled`] of all of them, but for those that cannot be listed while another can: answers which.
+/// `None`: they are fed no longer.
+pub async fn all_filled<K>(watched: &[Watched<K>]) -> Option<Vec<usize>>
+where
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    all_know(watched, Knows::All).await
 }
 
-/// Drops what is large and never read.
-fn strip<K: Resource>(object: &mut K) {
-    object.managed_fields_mut().clear();
-    object.annotations_mut().remove(LAST_APPLIED);
+/// As [`Watched::warm`] of all of them, with the exceptions of [`all_filled`].
+pub async fn all_warm<K>(watched: &[Watched<K>]) -> Option<Vec<usize>>
+where
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    all_know(watched, Knows::Warm).await
+}
+
+async fn all_know<K>(watched: &[Watched<K>], enough: Knows) -> Option<Vec<usize>>
+where
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    if watched.is_empty() {
+        return Some(Vec::new());
+    }
+    // While none can be listed, all of them are waited for: it is the API server that is not there, or not ready.
+    let (is_fed, ..) = select_all(watched.iter().map(|one| one.knows(enough).boxed())).await;
+    let until = Instant::now() + PATIENCE;
+    let each = watched.iter().map(|one| async move {
+        tokio::select! {
+            biased;
+            is_fed = one.knows(enough) => is_fed.then_some(true),
+            () = one.fails_after(until) => Some(false),
+        }
+    });
+    let each: Option<Vec<bool>> = join_all(each).await.into_iter().collect();
+    let listed = each.filter(|_| is_fed)?.into_iter().enumerate();
+    Some(listed.filter(|(_, is_listed)| !is_listed).map(|(number, _)| number).collect())
 }
 
 #[cfg(test)]
@@ -195,9 +306,10 @@ mod tests {
     async fn what_a_list_of_many_pages_shows_is_in_the_store_when_it_is_passed_on() {
         use watcher::Event::{Apply, Init, InitApply, InitDone};
         let (watched, feed) = watched::<Namespace>();
-        let broken = [Init, InitApply(namespace("half", "2"))];
-        let relist = [Init, InitApply(namespace("old", "3")), InitApply(namespace("new", "4")), InitDone];
-        let events = [Init, InitDone, Apply(namespace("old", "1"))].into_iter().chain(broken).chain(relist);
+        let first = [Init, InitApply(namespace("old", "1")), InitApply(namespace("kept", "2")), InitDone];
+        let broken = [Init, InitApply(namespace("half", "3"))];
+        let relist = [Init, InitApply(namespace("old", "4")), InitApply(namespace("new", "5")), InitDone];
+        let events = first.into_iter().chain(broken).chain(relist);
         let mut events = std::pin::pin!(feed.reflect(stream::iter(events.map(Ok)), Leadership::always()));
         let mut passed = Vec::new();
         while let Some(Ok(event)) = events.next().await {
@@ -207,7 +319,71 @@ mod tests {
                 passed.push(seen.name_any());
             }
         }
-        assert_eq!(passed, ["old", "old", "new"]);
+        assert_eq!(passed, ["old", "kept", "half", "old", "new"]);
+    }
+
+    #[tokio::test]
+    async fn a_relist_replaces_only_what_changed() {
+        use watcher::Event::{Init, InitApply, InitDone};
+        let (watched, feed) = watched::<Namespace>();
+        let shown = |name| watched.store.get(&ObjectRef::new(name)).expect("it is stored");
+        let list = |version| {
+            [Init, InitApply(namespace("same", "1")), InitApply(namespace("new", version)), InitDone]
+        };
+        let events = stream::iter(list("2").into_iter().chain(list("3")).map(Ok));
+        let mut events = std::pin::pin!(feed.reflect(events, Leadership::always()));
+        for _ in 0..list("").len() {
+            events.next().await;
+        }
+        let before = (shown("same"), shown("new"));
+        while events.next().await.is_some() {}
+        assert!(Arc::ptr_eq(&before.0, &shown("same")) && !Arc::ptr_eq(&before.1, &shown("new")));
+    }
+
+    #[tokio::test]
+    async fn a_list_waits_for_those_under_way_and_a_failed_one_for_nobody() {
+        let bulk = Arc::<Bulk>::default();
+        let listing = |events: Vec<watcher::Result<watcher::Event<Namespace>>>| {
+            let endless = stream::iter(events).chain(stream::pending());
+            Box::pin(listed_in_turn(endless, bulk.clone()))
+        };
+        let (init, failure) = (|| Ok(watcher::Event::Init), || Err(watcher::Error::NoResourceVersion));
+        let mut under_way =
+            [listing(vec![init(), Ok(watcher::Event::InitDone)]), listing(vec![init(), failure()])];
+        for list in &mut under_way {
+            list.next().await;
+        }
+        let mut late = [listing(vec![init()]), listing(vec![init()])];
+        assert!(late.iter_mut().all(|list| list.next().now_or_never().is_none()));
+        for (list, waiting) in under_way.iter_mut().zip(&mut late) {
+            list.next().await;
+            assert!(waiting.next().now_or_never().is_some());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_cannot_be_listed_is_waited_for_a_while_and_one_that_is_slow_to_the_end() {
+        let (listed, fails, slow) = (watched::<Namespace>(), watched::<Namespace>(), watched::<Namespace>());
+        let readers = [listed.0, fails.0, slow.0];
+        let refused = || Err(watcher::Error::NoResourceVersion);
+        let failing = stream::unfold((), move |()| async move {
+            tokio::time::sleep(Duration::from_secs(7)).await;
+            Some((refused(), ()))
+        });
+        let slowly = stream::once(tokio::time::sleep(3 * PATIENCE)).flat_map(|()| list());
+        let begun = Instant::now();
+        tokio::spawn(fails.1.reflect(failing, Leadership::always()).for_each(|_| std::future::ready(())));
+        tokio::spawn(slow.1.reflect(slowly, Leadership::always()).for_each(|_| std::future::ready(())));
+        let waiting = tokio::spawn({
+            let readers = readers.clone();
+            async move { all_filled(&readers).await }
+        });
+        tokio::time::sleep(2 * PATIENCE).await;
+        assert!(!waiting.is_finished(), "while none is listed all are waited for");
+        let first = listed.1.reflect(list().chain(stream::pending()), Leadership::always());
+        tokio::spawn(first.for_each(|_| std::future::ready(())));
+        assert_eq!(waiting.await.unwrap(), Some(vec![1]));
+        assert_eq!(begun.elapsed(), 3 * PATIENCE);
     }
 
     #[tokio::test]

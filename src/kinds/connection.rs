@@ -12,7 +12,7 @@ use futures::{StreamExt, TryStreamExt, future};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config as ControllerConfig, Controller};
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::{PredicateConfig, WatchStreamExt, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
@@ -21,13 +21,15 @@ use crate::api::ConnectionKind;
 use crate::api::connection::{ClusterConnection, Connection, ConnectionStatus, Endpoint};
 use crate::engine::address::ConnectionKey;
 use crate::engine::attend::attend;
+use crate::engine::changes::changed;
 use crate::engine::conclusion::{Conclusion, How};
-use crate::engine::controller::{unfailing, until_idle};
+use crate::engine::controller::until_idle;
 use crate::engine::fault::Pace;
 use crate::engine::index::Facts;
 use crate::engine::status::Readiness as State;
+use crate::engine::stripped::{Slim, Stripped};
 use crate::engine::watched::{Feed, Watched};
-use crate::engine::{Engine, malformed};
+use crate::engine::{Engine, Having, malformed};
 use crate::runtime::admin::Readiness;
 use crate::runtime::kubernetes::Watching;
 
@@ -88,24 +90,30 @@ pub struct Scope {
 /// Follows one kind of connection, all of them or those that `api` shows, until `stop`.
 pub async fn follow<K: AnyConnection>(
     scope: Scope,
-    api: Api<DeserializeGuard<K>>,
+    api: Api<Slim<DeserializeGuard<K>>>,
     reader: Watched<DeserializeGuard<K>>,
     feed: Feed<DeserializeGuard<K>>,
-) {
+) where
+    DeserializeGuard<K>: Stripped,
+{
     let Scope { engine, namespace, readiness, stop } = scope;
     let ready = readiness.register(K::NAME);
-    let (told, failing, leadership) = (engine.clone(), engine.clone(), engine.leadership.clone());
-    let applied = feed
-        .follow(api, Watching::Resources.config(), leadership)
-        .inspect_ok(move |event| heard(&told, event))
-        .inspect_err(move |error| failing.watch_failed(K::NAME, error))
-        .applied_objects()
-        .predicate_filter(wants_attention::<K>, PredicateConfig::default())
-        .filter(unfailing);
-    let kicks = engine.wakes.listen(K::NAME, namespace).map(|address| match address.namespace.as_str() {
-        "" => ObjectRef::new(&address.name),
-        namespace => ObjectRef::new(&address.name).within(namespace),
+    let unlisted = engine.clone();
+    ready.lacks(move || match K::KIND {
+        ConnectionKind::Connection => unlisted.connections.unlisted(),
+        ConnectionKind::ClusterConnection => 0,
     });
+    let (told, failing) = (engine.clone(), engine.clone());
+    let applied = feed
+        .follow(api, Watching::Resources.config(), &engine)
+        .inspect_ok(move |event| heard(&told, event))
+        .inspect_err(move |error| failing.watch_failed(K::NAME, error));
+    let applied = changed(applied, wants_attention::<K>);
+    let kicks =
+        engine.wakes.listen(K::NAME, namespace.clone()).map(|address| match address.namespace.as_str() {
+            "" => ObjectRef::new(&address.name),
+            namespace => ObjectRef::new(&address.name).within(namespace),
+        });
     let controller = Controller::for_stream(applied, reader.store.clone())
         .with_config(ControllerConfig::default().concurrency(engine.config.concurrency))
         .reconcile_on(kicks)
@@ -118,13 +126,22 @@ pub async fn follow<K: AnyConnection>(
             |_, error, _| match *error {},
             engine.clone(),
         );
-    let controller = until_idle(controller, reader, stop);
+    let controller = until_idle(controller, reader.clone(), stop);
     let announce = async {
         if engine.connections.warm().await {
             ready.ready();
         }
     };
-    future::join(controller, announce).await;
+    let left_out = async {
+        if let Some(namespace) = namespace
+            && engine.connections.known().await
+            && !reader.is_filled()
+            && engine.leave_out(K::NAME, &namespace, &reader).await
+        {
+            engine.wakes.wake(engine.resources(Having::Namespace(&namespace)));
+        }
+    };
+    future::join3(controller, announce, left_out).await;
 }
 
 /// Keeps the index. A connection that is gone leaves its session to those who still need it to go themselves, else to
@@ -158,18 +175,21 @@ fn facts<K: AnyConnection>(engine: &Engine, key: &ConnectionKey, object: &Deseri
     Facts::of_connection(key, object.uid().unwrap_or_default(), read, readiness)
 }
 
-fn wants_attention<K: AnyConnection>(object: &DeserializeGuard<K>) -> Option<u64> {
+fn wants_attention<K: AnyConnection>(object: &DeserializeGuard<K>) -> u64 {
     let mut hasher = DefaultHasher::new();
     let meta = object.meta();
     (meta.generation, meta.deletion_timestamp.is_some(), &meta.annotations).hash(&mut hasher);
-    Some(hasher.finish())
+    hasher.finish()
 }
 
 async fn handle<K: AnyConnection>(
     object: Arc<DeserializeGuard<K>>,
     engine: Arc<Engine>,
     reader: Watched<DeserializeGuard<K>>,
-) -> Result<Action, Infallible> {
+) -> Result<Action, Infallible>
+where
+    DeserializeGuard<K>: Stripped,
+{
     if !reader.is_filled() {
         // It may have changed in the meantime: it is looked up anew.
         return Ok(match reader.filled().await {

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{OrgDomainPolicy, OrgFeatures, OrgMetadata, Organization, Project, Reason};
 use crate::engine::Engine;
+use crate::engine::access::Right;
 use crate::engine::controller::follow;
 use crate::engine::fault::Fault;
 use crate::engine::kind::{Kind, Permission};
@@ -33,6 +34,8 @@ pub struct Entry {
     pub kind: &'static str,
     /// What it needs to be allowed in an organization.
     pub permissions: &'static [Permission],
+    /// What a grant must say for it.
+    pub right: Right,
     /// Its controller.
     pub follow: Follow,
 }
@@ -57,6 +60,7 @@ fn entry<K: Kind>() -> Entry {
     Entry {
         kind: K::KIND,
         permissions: K::PERMISSIONS,
+        right: K::right(),
         follow: |engine, readiness, stop| Box::pin(follow::<K>(engine, readiness, stop)),
     }
 }
@@ -76,16 +80,16 @@ fn valid_name(what: &str, name: String) -> Result<String, Fault> {
     Err(Fault::Blocked { reason: Reason::InvalidSpec, message: problem })
 }
 
-/// Takes sequence and date of a write; "it is so already" is success and brings none. Some writes call their date that
-/// of a creation (the rename of an organization).
-fn written(details: &mut Details, outcome: Result<Details, Error>) -> Result<(), Error> {
+/// Takes sequence and date of a write; `false`: "it is so already", which brings none and is seen by a read only. Some
+/// writes call their date that of a creation (the rename of an organization).
+fn written(details: &mut Details, outcome: Result<Details, Error>) -> Result<bool, Error> {
     match outcome {
         Ok(Details { sequence, change_date, creation_date, .. }) => {
             details.sequence = sequence;
             details.change_date = change_date.or(creation_date).or(details.change_date);
-            Ok(())
+            Ok(true)
         }
-        Err(Error::Unchanged { .. }) => Ok(()),
+        Err(Error::Unchanged { .. }) => Ok(false),
         Err(error) => Err(error),
     }
 }

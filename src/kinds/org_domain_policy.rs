@@ -38,7 +38,7 @@ impl Kind for OrgDomainPolicy {
         self.status.as_ref()
     }
 
-    async fn desire(&self, _: &mut Values) -> Result<DomainPolicySettings, Fault> {
+    async fn desire(&self, _: &mut Values<'_>) -> Result<DomainPolicySettings, Fault> {
         let org_domain_policy::DomainPolicySettings {
             user_login_must_be_domain,
             validate_org_domains,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::api::org_features::OrgFeaturesStatus;
+use crate::api::org_features::{Features, OrgFeaturesStatus};
 use crate::api::{ManagementSpec, Nothing, OrgFeatures, OrganizationSelector, Reason};
 use crate::engine::fault::Fault;
 use crate::engine::kind::{Context, Kind, Permission, Report, Verb};
@@ -23,6 +23,7 @@ impl Kind for OrgFeatures {
 
     const KIND: &'static str = "OrgFeatures";
     const IDENTITY: Identity = Identity::Setting;
+    const BULKY: bool = true;
     const PERMISSIONS: &'static [Permission] = &[
         Permission::new(permission::ORG_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
         Permission::new(permission::ORG_FEATURE_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
@@ -42,7 +43,16 @@ impl Kind for OrgFeatures {
         self.status.as_ref()
     }
 
-    async fn desire(&self, _: &mut Values) -> Result<Desired, Fault> {
+    fn strip(&mut self) {
+        // Unknown flags may be anything.
+        self.spec.features = Features::default();
+    }
+
+    fn restore(&mut self, whole: Self) {
+        self.spec = whole.spec;
+    }
+
+    async fn desire(&self, _: &mut Values<'_>) -> Result<Desired, Fault> {
         let flags = self.spec.features.flags();
         match flags.is_empty() {
             false => Ok(flags),

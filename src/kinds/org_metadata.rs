@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::api::connection::KeyReference;
 use crate::api::org_metadata::{EntryStatus, MetadataEntry, MetadataStatus, OrgMetadataStatus, ValueSource};
 use crate::api::{ManagementSpec, OrgMetadata, OrganizationSelector, Reason};
 use crate::engine::fault::Fault;
@@ -31,6 +32,7 @@ impl Kind for OrgMetadata {
     const KIND: &'static str = "OrgMetadata";
     const IDENTITY: Identity = Identity::Setting;
     const PARTED: bool = true;
+    const BULKY: bool = true;
     const PERMISSIONS: &'static [Permission] = &[
         Permission::new(permission::ORG_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
         Permission::new(permission::ORG_WRITE, Verb::Update, "ORG_OWNER, ORG_SETTINGS_MANAGER or IAM_OWNER"),
@@ -48,21 +50,27 @@ impl Kind for OrgMetadata {
         self.status.as_ref()
     }
 
-    async fn desire(&self, values: &mut Values) -> Result<Desired, Fault> {
-        let mut desired = Desired::new();
-        for entry in &self.spec.entries {
-            desired.insert(entry.key.clone(), value(entry, values).await?);
+    fn strip(&mut self) {
+        // Where values come from is asked of the store.
+        self.spec.entries.retain(|entry| entry.value_from.is_some());
+        for entry in &mut self.spec.entries {
+            (entry.value, entry.base64) = (None, None);
         }
-        Ok(desired)
+        self.spec.entries.shrink_to_fit();
+    }
+
+    fn restore(&mut self, whole: Self) {
+        self.spec = whole.spec;
+    }
+
+    async fn desire(&self, values: &mut Values<'_>) -> Result<Desired, Fault> {
+        values.read(self.spec.entries.iter().filter_map(taken)).await?;
+        self.spec.entries.iter().map(|entry| Ok((entry.key.clone(), value(entry, values)?))).collect()
     }
 
     fn sources(&self) -> Vec<(SourceKind, &str)> {
-        let sources = self.spec.entries.iter().filter_map(|entry| entry.value_from.as_ref());
-        let references = sources.flat_map(|source| {
-            let secret = source.secret_key_ref.iter().map(|reference| (SourceKind::Secret, reference));
-            secret.chain(source.config_map_key_ref.iter().map(|reference| (SourceKind::ConfigMap, reference)))
-        });
-        references.map(|(kind, reference)| (kind, reference.name.as_str())).collect()
+        let taken = self.spec.entries.iter().filter_map(taken);
+        taken.map(|(kind, reference)| (kind, reference.name.as_str())).collect()
     }
 
     fn parts(desired: &Desired) -> BTreeSet<String> {
@@ -163,18 +171,22 @@ fn set(remote: &mut Remote, key: &str, value: &[u8], details: Details) {
     remote.insert(key.into(), Metadata { key: key.into(), value: value.into(), details });
 }
 
-async fn value(entry: &MetadataEntry, values: &mut Values) -> Result<Vec<u8>, Fault> {
-    let source = entry.value_from.as_ref();
-    let value = match (&entry.value, &entry.base64, source) {
+/// Where the value is taken from, if not from the spec.
+fn taken(entry: &MetadataEntry) -> Option<(SourceKind, &KeyReference)> {
+    match entry.value_from.as_ref()? {
+        ValueSource { secret_key_ref: Some(reference), .. } => Some((SourceKind::Secret, reference)),
+        source => Some((SourceKind::ConfigMap, source.config_map_key_ref.as_ref()?)),
+    }
+}
+
+fn value(entry: &MetadataEntry, values: &mut Values<'_>) -> Result<Vec<u8>, Fault> {
+    let value = match (&entry.value, &entry.base64, taken(entry)) {
         (Some(text), ..) => text.reveal().as_bytes().to_vec(),
         (_, Some(text), _) => STANDARD
             .decode(text.reveal())
             .map_err(|_| invalid(&entry.key, "its base64 is not standard base64 with padding"))?,
-        (.., Some(ValueSource { secret_key_ref: Some(reference), .. })) => {
-            values.secret(reference).await.map_err(|fault| named(&entry.key, fault))?
-        }
-        (.., Some(ValueSource { config_map_key_ref: Some(reference), .. })) => {
-            values.config_map(reference).await.map_err(|fault| named(&entry.key, fault))?
+        (.., Some((kind, reference))) => {
+            values.value(kind, reference).map_err(|fault| named(&entry.key, fault))?
         }
         _ => return Err(invalid(&entry.key, "it has no value: set value, base64 or valueFrom")),
     };

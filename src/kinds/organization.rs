@@ -7,7 +7,7 @@ use crate::api::common::AdoptionPolicy;
 use crate::api::organization::{OrganizationState, OrganizationStatus};
 use crate::api::{DeletionPolicy, ManagementSpec, Nothing, Organization, Origin, Reason, annotation};
 use crate::engine::fault::Fault;
-use crate::engine::kind::{Context, Kind, Permission, Report, Scope, Verb};
+use crate::engine::kind::{Clash, Context, Kind, Permission, Report, Scope, Verb};
 use crate::engine::plan::Identity;
 use crate::engine::values::Values;
 use crate::zitadel::{self, Details, Error, permission};
@@ -63,7 +63,7 @@ impl Kind for Organization {
         Some(self.spec.name.clone().unwrap_or_else(|| self.name_any()))
     }
 
-    async fn desire(&self, _: &mut Values) -> Result<Desired, Fault> {
+    async fn desire(&self, _: &mut Values<'_>) -> Result<Desired, Fault> {
         let name = valid_name("organization", self.object_name().unwrap_or_default())?;
         if name.trim() != name {
             // ZITADEL would cut them off, and the name would differ for ever.
@@ -102,6 +102,16 @@ impl Kind for Organization {
         Ok([cx.uid.to_owned()].into_iter().chain(others).collect())
     }
 
+    async fn clash(cx: Context<'_>, name: &str) -> Result<Option<Clash>, Error> {
+        let label = zitadel::domain_label(name);
+        if label.is_empty() {
+            return Ok(None);
+        }
+        let has_it = |found: &zitadel::Organization| found.primary_domain.split('.').next() == Some(&label);
+        let found = cx.client.organizations_at(&format!("{label}.")).await?.into_iter().find(has_it);
+        Ok(found.map(|found| Clash { what: format!("the domain {}", found.primary_domain), id: found.id }))
+    }
+
     fn diff(desired: &Desired, remote: &zitadel::Organization) -> Vec<String> {
         differing([("name", desired.name != remote.name), ("state", desired.state != remote.state)])
     }
@@ -134,7 +144,9 @@ impl Kind for Organization {
         };
         if remote.name != desired.name {
             let outcome = cx.client.rename_organization(&remote.id, &desired.name).await;
-            written(&mut remote.details, outcome)?;
+            if !written(&mut remote.details, outcome)? {
+                return read_again(cx, &remote.id).await;
+            }
             remote.name.clone_from(&desired.name);
         }
         if remote.state != desired.state {
@@ -142,7 +154,9 @@ impl Kind for Organization {
                 zitadel::OrganizationState::Inactive => cx.client.deactivate_organization(&remote.id).await,
                 _ => cx.client.reactivate_organization(&remote.id).await,
             };
-            written(&mut remote.details, outcome)?;
+            if !written(&mut remote.details, outcome)? {
+                return read_again(cx, &remote.id).await;
+            }
             remote.state = desired.state;
         }
         Ok(remote)
@@ -165,6 +179,11 @@ impl Kind for Organization {
     }
 }
 
+/// What is "so already" was changed by somebody else meanwhile.
+async fn read_again(cx: Context<'_>, id: &str) -> Result<zitadel::Organization, Error> {
+    Ok(cx.client.living_organization(id).await?.value)
+}
+
 /// A create answer has one date; the next GET shows it as both (contract §0.14).
 async fn create(cx: Context<'_>, name: &str) -> Result<zitadel::Organization, Error> {
     let created = cx.client.create_organization(name, cx.uid).await?;
@@ -172,6 +191,7 @@ async fn create(cx: Context<'_>, name: &str) -> Result<zitadel::Organization, Er
     Ok(zitadel::Organization {
         id: created.id,
         name: name.into(),
+        primary_domain: String::new(),
         state: zitadel::OrganizationState::Active,
         details: Details { creation_date: date, change_date: date, ..created.details },
     })

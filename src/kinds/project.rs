@@ -51,7 +51,7 @@ impl Kind for Project {
         self.spec.adoption_policy
     }
 
-    async fn desire(&self, _: &mut Values) -> Result<Desired, Fault> {
+    async fn desire(&self, _: &mut Values<'_>) -> Result<Desired, Fault> {
         let name = self.spec.name.clone().unwrap_or_else(|| self.name_any());
         let settings = ProjectSettings {
             name: valid_name("project", name)?,
@@ -78,6 +78,9 @@ impl Kind for Project {
 
     async fn observe(cx: Context<'_>, id: &str) -> Result<Option<zitadel::Project>, Error> {
         match cx.client.project(cx.organization, id).await {
+            Ok(answer) if answer.value.state == zitadel::ProjectState::Unknown => {
+                Err(Error::unknown_state("a project"))
+            }
             Ok(answer) => Ok(Some(answer.value)),
             Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -111,8 +114,10 @@ impl Kind for Project {
         };
         if settings_of(&remote) != desired.settings {
             let outcome = cx.client.update_project(cx.organization, &remote.id, &desired.settings).await;
+            if !written(&mut remote.details, outcome)? {
+                return read_again(cx, &remote.id).await;
+            }
             remote = with_settings(remote, &desired.settings);
-            written(&mut remote.details, outcome)?;
         }
         if remote.state != desired.state {
             let outcome = match desired.state {
@@ -121,8 +126,10 @@ impl Kind for Project {
                 }
                 _ => cx.client.reactivate_project(cx.organization, &remote.id).await,
             };
+            if !written(&mut remote.details, outcome)? {
+                return read_again(cx, &remote.id).await;
+            }
             remote.state = desired.state;
-            written(&mut remote.details, outcome)?;
         }
         Ok(remote)
     }
@@ -155,6 +162,11 @@ fn labeling(setting: PrivateLabelingSetting) -> zitadel::PrivateLabelingSetting 
             zitadel::PrivateLabelingSetting::AllowLoginUserResourceOwnerPolicy
         }
     }
+}
+
+/// What is "so already" was changed by somebody else meanwhile.
+async fn read_again(cx: Context<'_>, id: &str) -> Result<zitadel::Project, Error> {
+    Ok(cx.client.project(cx.organization, id).await?.value)
 }
 
 /// A create answer has one date; the next GET shows it as both (contract §0.14).

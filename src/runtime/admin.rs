@@ -67,8 +67,8 @@ impl Admin {
 
     /// Answers until `shutdown` is cancelled, then at most one second longer for requests under way.
     ///
-    /// `/livez` is 200 as long as the process can answer at all. `/readyz` is 200, or 503 with the names of
-    /// what is not ready, one a line. `/metrics` is the OpenMetrics text of `registry`. `/log` is `filter`: `GET` tells
+    /// `/livez` is 200 as long as the process can answer at all. `/readyz` is 200 with what is left out, or 503 with the
+    /// names of what is not ready, one a line. `/metrics` is the OpenMetrics text of `registry`. `/log` is `filter`: `GET` tells
     /// it, `PUT` changes it; both are 403 for a peer that is not on a loopback address, as `kubectl port-forward` is.
     pub async fn serve(
         self,
@@ -116,7 +116,8 @@ fn routes(readiness: Readiness, registry: Arc<Registry>, filter: Filter) -> Rout
 async fn readyz(State(readiness): State<Readiness>) -> Response {
     let waiting = readiness.waiting_for();
     if waiting.is_empty() {
-        return "ok\n".into_response();
+        let without = readiness.left_out().into_iter().map(|what| format!("without {what}\n"));
+        return format!("ok\n{}", without.collect::<String>()).into_response();
     }
     (StatusCode::SERVICE_UNAVAILABLE, waiting.join("\n") + "\n").into_response()
 }
@@ -134,7 +135,22 @@ async fn metrics(State(registry): State<Arc<Registry>>) -> Response {
 /// Clones share one state. With nothing registered it is ready, so register before serving.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
-    components: Arc<Mutex<BTreeMap<String, bool>>>,
+    components: Arc<Mutex<BTreeMap<String, Part>>>,
+}
+
+#[derive(Clone, Default)]
+struct Part {
+    ready: bool,
+    lacks: Option<Arc<Lacks>>,
+}
+
+/// In how many namespaces something is left out now.
+type Lacks = dyn Fn() -> usize + Send + Sync;
+
+impl std::fmt::Debug for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Part").field("ready", &self.ready).finish_non_exhaustive()
+    }
 }
 
 impl Readiness {
@@ -147,7 +163,18 @@ impl Readiness {
 
     /// The names of the components that are not ready, sorted.
     pub fn waiting_for(&self) -> Vec<String> {
-        self.lock().iter().filter(|(_, ready)| !**ready).map(|(name, _)| name.clone()).collect()
+        self.lock().iter().filter(|(_, part)| !part.ready).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// What each component does without, sorted.
+    pub fn left_out(&self) -> Vec<String> {
+        let components = self.lock().clone();
+        let lacks = |(name, part): (String, Part)| {
+            let count = part.lacks.map_or(0, |lacks| lacks());
+            (count > 0)
+                .then(|| format!("{name} in {count} of the namespaces to follow: it cannot be listed there"))
+        };
+        components.into_iter().filter_map(lacks).collect()
     }
 
     /// How many components are registered.
@@ -155,7 +182,7 @@ impl Readiness {
         self.lock().len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, bool>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Part>> {
         self.components.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -178,8 +205,13 @@ impl Component {
         self.set(false);
     }
 
+    /// Says in how many namespaces it is left out, each time it is asked.
+    pub fn lacks(&self, count: impl Fn() -> usize + Send + Sync + 'static) {
+        self.readiness.lock().entry(self.name.clone()).or_default().lacks = Some(Arc::new(count));
+    }
+
     fn set(&self, ready: bool) {
-        self.readiness.lock().insert(self.name.clone(), ready);
+        self.readiness.lock().entry(self.name.clone()).or_default().ready = ready;
     }
 }
 
@@ -249,6 +281,22 @@ mod tests {
         assert_eq!(get(&running, "/readyz").await.status(), 200);
         claims.unready();
         assert_eq!(get(&running, "/readyz").await.status(), 503);
+    }
+
+    #[tokio::test]
+    async fn readyz_says_what_is_left_out() {
+        let running = start().await;
+        let projects = running.readiness.register("Project");
+        projects.ready();
+        let count = Arc::new(std::sync::atomic::AtomicUsize::new(2));
+        let counted = count.clone();
+        projects.lacks(move || counted.load(std::sync::atomic::Ordering::Relaxed));
+        let answer = get(&running, "/readyz").await;
+        assert_eq!(answer.status(), 200);
+        let told = answer.text().await.unwrap();
+        assert!(told.starts_with("ok\nwithout Project in 2 of the namespaces"), "{told}");
+        count.store(0, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(get(&running, "/readyz").await.text().await.unwrap(), "ok\n");
     }
 
     #[tokio::test]

@@ -45,6 +45,9 @@ pub const UNUSED: Duration = Duration::from_secs(3);
 /// A single call that is not answered for so long is not answered any more.
 const CALL: Duration = Duration::from_secs(20);
 
+/// Objects in a page of a list: each may have 1.5 MiB, and kube holds a page three times while it reads it.
+const PAGE: u32 = 10;
+
 /// How long a watch lives, and how soon a dead one is noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watching {
@@ -70,7 +73,7 @@ impl Watching {
 
     /// What a watcher of this sort asks for.
     pub fn config(self) -> watcher::Config {
-        watcher::Config::default().timeout(self.lifetime())
+        watcher::Config::default().timeout(self.lifetime()).page_size(PAGE)
     }
 }
 

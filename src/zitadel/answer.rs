@@ -4,11 +4,15 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, header};
 use jiff::{Timestamp, fmt::rfc2822};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 
 use super::error::Error;
 
 /// The most characters that are quoted of a text of the server.
 pub(crate) const MESSAGE_LIMIT: usize = 300;
+
+/// The longest text of the server that is kept, in bytes: names have at most 200 characters.
+const LONGEST_TEXT: usize = 1024;
 
 /// For texts of our own side, which hold none.
 pub(crate) const NO_SECRETS: &[&str] = &[];
@@ -56,6 +60,31 @@ pub(crate) fn quote(text: &str, secrets: &[impl AsRef<str>], limit: usize) -> St
         Some(_) => line.chars().take(limit - 1).chain(['…']).collect(),
         None => line,
     }
+}
+
+/// A text of the server that may be kept: no id and no name of ZITADEL is longer than [`LONGEST_TEXT`] bytes.
+pub(crate) fn short<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match text.len() {
+        ..=LONGEST_TEXT => Ok(text),
+        _ => Err(serde::de::Error::custom("a text is too long")),
+    }
+}
+
+/// The same of one that may be missing.
+pub(crate) fn short_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    match text.as_ref().map_or(0, String::len) {
+        ..=LONGEST_TEXT => Ok(text),
+        _ => Err(serde::de::Error::custom("a text is too long")),
+    }
+}
+
+/// Whether it tells of the inside of a server: what its database or its network said.
+pub(crate) fn is_of_inside(text: &str) -> bool {
+    ["SQLSTATE", "user=", "database=", "host=", "dial tcp", "dial error"]
+        .iter()
+        .any(|mark| text.contains(mark))
 }
 
 fn describe(error: &serde_json::Error, headers: &HeaderMap) -> &'static str {

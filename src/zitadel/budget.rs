@@ -1,10 +1,12 @@
-//! What bounds the requests to one instance, whoever makes them.
+//! What bounds the requests of one connection: the rate, which all ways to one instance keep together, and what is
+//! each way's own, whether it is open and how much at once it bears.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::circuit::{Circuit, Health, Way};
@@ -19,10 +21,10 @@ const TOLD: Duration = Duration::from_secs(2);
 /// The requests that a reconcile usually makes.
 const USUAL: u32 = 3;
 
-/// The budget of one instance: its rate, its circuit, and how much at once it bears.
+/// The budget of one connection: the rate of its instance, its own circuit, and how much at once its way bears.
 #[derive(Debug)]
 pub struct Budget {
-    limiter: Limiter,
+    limiter: Mutex<Arc<Limiter>>,
     circuit: Circuit,
     load: Load,
     metrics: Metrics,
@@ -47,13 +49,25 @@ impl Budget {
     /// A budget of this rate, for at most so many at once, counted here.
     #[must_use]
     pub fn new(rate: Rate, most: u16, metrics: Metrics) -> Self {
-        let (circuit, load) = (Circuit::default(), Load::new(most));
-        Self { limiter: Limiter::new(rate), circuit, load, metrics }
+        let (limiter, load) = (Mutex::new(Arc::new(Limiter::new(rate))), Load::new(most));
+        Self { limiter, circuit: Circuit::default(), load, metrics }
     }
 
-    /// Changes the rate.
-    pub fn set_rate(&self, rate: Rate) {
-        self.limiter.set_rate(rate);
+    /// The same, which tells each change of its circuit: a request may outlive whoever asked for it.
+    #[must_use]
+    pub fn telling(self, changed: Arc<Notify>) -> Self {
+        Self { circuit: Circuit::telling(changed), ..self }
+    }
+
+    /// The rate that it keeps.
+    #[must_use]
+    pub fn limiter(&self) -> Arc<Limiter> {
+        lock(&self.limiter).clone()
+    }
+
+    /// From now on keeps this rate, together with all who have it.
+    pub fn keep(&self, limiter: Arc<Limiter>) {
+        *lock(&self.limiter) = limiter;
     }
 
     /// Whether one more than these may begin and would hardly wait for its requests.
@@ -67,7 +81,7 @@ impl Budget {
         }
         // Whoever is alone may wait for what it needs besides.
         let needed = u32::try_from(under_way).unwrap_or(u32::MAX).saturating_mul(USUAL);
-        match self.limiter.opens_at(if under_way == 0 { 1 } else { needed.saturating_add(USUAL) }) {
+        match self.limiter().opens_at(if under_way == 0 { 1 } else { needed.saturating_add(USUAL) }) {
             at if at <= Instant::now() => Opening::Now,
             at => Opening::At(at),
         }
@@ -77,7 +91,7 @@ impl Budget {
     /// asked for a pause.
     #[must_use]
     pub fn trouble(&self) -> Option<Error> {
-        let pause = self.limiter.paused_until().map(|until| until.duration_since(Instant::now()));
+        let pause = self.limiter().paused_until().map(|until| until.duration_since(Instant::now()));
         let limited = |pause| Error::RateLimited { retry_after: Some(pause), id: None };
         self.circuit.fault().or_else(|| pause.filter(|pause| *pause >= TOLD).map(limited))
     }
@@ -118,16 +132,28 @@ impl Budget {
         result.map_err(Failure::Sent)
     }
 
+    /// Makes a request that is answered or not.
+    #[cfg(test)]
+    pub(crate) async fn ask(&self, is_answered: impl Future<Output = bool>) -> bool {
+        let route = Route { method: http::Method::GET, template: "/" };
+        let request = async {
+            let refused = || TransportError::Unreachable("connection refused".into());
+            is_answered.await.then(|| Response::new(Bytes::new())).ok_or_else(refused)
+        };
+        self.spend(Duration::from_secs(60), route, request, |_| Health::Up).await.is_ok()
+    }
+
     async fn admit(&self, patience: Duration) -> Result<(), Error> {
-        let delay = self.limiter.delay();
+        let limiter = self.limiter();
+        let delay = limiter.delay();
         let _counted = (!delay.is_zero() && delay < patience).then(|| self.metrics.waiting());
-        self.limiter.admit(patience).await
+        limiter.admit(patience).await
     }
 
     /// How long a request made now would wait for its turn; zero when it would not.
     #[must_use]
     pub fn delay(&self) -> Duration {
-        self.limiter.delay()
+        self.limiter().delay()
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
@@ -136,7 +162,7 @@ impl Budget {
 
     /// Pauses when ZITADEL limited the rate; other errors mean nothing here.
     pub(crate) fn heed(&self, error: &Error) {
-        if self.limiter.heed(error) {
+        if self.limiter().heed(error) {
             self.metrics.paused();
         }
     }
@@ -157,28 +183,5 @@ impl From<Failure> for Error {
             Failure::NotSent(error) => error,
             Failure::Sent(error) => error.into(),
         }
-    }
-}
-
-/// The budget that a client spends from; another one may take its place.
-#[derive(Debug)]
-pub struct Purse(Mutex<Arc<Budget>>);
-
-impl Purse {
-    /// Spends from this budget.
-    #[must_use]
-    pub fn new(budget: Arc<Budget>) -> Self {
-        Self(Mutex::new(budget))
-    }
-
-    /// The budget of now.
-    #[must_use]
-    pub fn budget(&self) -> Arc<Budget> {
-        lock(&self.0).clone()
-    }
-
-    /// From now on spends from this budget.
-    pub fn replace(&self, budget: Arc<Budget>) {
-        *lock(&self.0) = budget;
     }
 }

@@ -10,10 +10,19 @@ use serde_json::json;
 
 use super::answer::{NO_SECRETS, quote};
 use super::error::Error;
+use super::header::ORGANIZATION_HEADER;
 use super::metrics::Route;
 use super::refusal::Asked;
 
 const SEGMENT: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// What says which organization a call is for, and whether its answer tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    Header,
+    Path,
+    Unanswered,
+}
 
 /// One call: method, path, the permission it needs, and what it sends. Without `Debug`: bodies hold secrets.
 #[derive(Clone)]
@@ -22,6 +31,7 @@ pub(crate) struct Call {
     path: String,
     permission: &'static str,
     organization: Option<HeaderValue>,
+    target: Target,
     body: Option<Bytes>,
     aggregate: Option<String>,
     repeatable: bool,
@@ -46,6 +56,7 @@ impl Call {
             path,
             permission,
             organization: None,
+            target: Target::Header,
             body: None,
             aggregate: None,
             repeatable,
@@ -82,6 +93,16 @@ impl Call {
         }
     }
 
+    /// The path names the organization too, so that its target does not depend on the header.
+    pub(crate) fn by_path(self) -> Self {
+        Self { target: Target::Path, ..self }
+    }
+
+    /// Its answer names the instance as owner, whatever organization it was about.
+    pub(crate) fn of_instance(self) -> Self {
+        Self { target: Target::Unanswered, ..self }
+    }
+
     /// Sends `body` as JSON.
     pub(crate) fn body(self, body: &impl Serialize) -> Result<Self, Error> {
         let body = serde_json::to_vec(body).map_err(|_| Error::invalid("a value that cannot be sent"))?;
@@ -107,6 +128,21 @@ impl Call {
         self.aggregate.as_deref()
     }
 
+    /// The organization that the header names.
+    pub(crate) fn organization(&self) -> Option<&str> {
+        self.organization.as_ref().and_then(|id| id.to_str().ok())
+    }
+
+    /// Whether the header alone says which organization is meant.
+    pub(crate) fn relies_on_header(&self) -> bool {
+        self.target != Target::Path
+    }
+
+    /// Whether the owner in its answer is the organization.
+    pub(crate) fn names_owner(&self) -> bool {
+        self.target != Target::Unanswered
+    }
+
     pub(crate) fn is_repeatable(&self) -> bool {
         self.repeatable
     }
@@ -124,11 +160,11 @@ impl Call {
         &self.path
     }
 
-    pub(crate) fn asked<'a>(&'a self, token: &'a SecretString) -> Asked<'a> {
+    pub(crate) fn asked<'a>(&'a self, token: &'a SecretString, answered: bool) -> Asked<'a> {
         Asked {
             permission: self.permission,
-            organization: self.organization.as_ref().and_then(|id| id.to_str().ok()),
-            path: &self.path,
+            organization: self.organization(),
+            answered,
             secret: token.expose_secret(),
             confidential: self.body.as_deref().filter(|_| self.confidential),
         }
@@ -156,7 +192,7 @@ impl Call {
             request = request.header(CONTENT_TYPE, "application/json");
         }
         for (name, value) in
-            [("x-zitadel-instance-host", instance_host), ("x-zitadel-orgid", self.organization.as_ref())]
+            [("x-zitadel-instance-host", instance_host), (ORGANIZATION_HEADER, self.organization.as_ref())]
         {
             if let Some(value) = value {
                 request = request.header(name, value);

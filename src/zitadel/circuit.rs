@@ -1,9 +1,10 @@
 //! Stops asking a server that does not answer.
 
 use std::mem::discriminant;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::error::Error;
@@ -16,10 +17,11 @@ const FAILURES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
-/// Opened by failures of the way and by 502, 503 and 504, in a row; while it is open one request at a time probes.
+/// Opened by failures of the way and by outages that the server tells ([`Error::is_outage`]), in a row; while it is open one request at a time probes.
 #[derive(Debug, Default)]
 pub struct Circuit {
     state: Mutex<State>,
+    changed: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -55,6 +57,12 @@ pub enum Way {
 }
 
 impl Circuit {
+    /// A closed one that tells when it opens and closes, and when a probe has ended.
+    #[must_use]
+    pub fn telling(changed: Arc<Notify>) -> Self {
+        Self { state: Mutex::default(), changed }
+    }
+
     /// The way as it is now.
     #[must_use]
     pub fn way(&self) -> Way {
@@ -145,6 +153,7 @@ impl Pass<'_> {
 
     fn settle(&self, health: Health) -> bool {
         let mut state = lock(&self.circuit.state);
+        let was_open = state.open.is_some();
         match health {
             Health::Up => *state = State::default(),
             Health::Down(error) => state.failed(error, self.probes),
@@ -154,7 +163,11 @@ impl Pass<'_> {
                 }
             }
         }
-        state.open.is_some()
+        let is_open = state.open.is_some();
+        if was_open || is_open {
+            self.circuit.changed.notify_one();
+        }
+        is_open
     }
 }
 

@@ -1,11 +1,12 @@
 //! The client of one connection: every API call takes the same path through it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Response};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
@@ -14,14 +15,17 @@ use url::Url;
 use super::aggregate::AggregateLocks;
 use super::answer::{Answer, NO_SECRETS, parse, quote};
 use super::auth::{Credential, CredentialSource};
-use super::budget::{Budget, Failure, Purse};
+use super::budget::{Budget, Failure};
 use super::call::Call;
 use super::circuit::Health;
 use super::error::Error;
+use super::header::{OrganizationHeader, owner};
 use super::issued::Tokens;
+use super::memory::{MemoryShare, Reservation};
 use super::metadata::PageLimits;
 use super::mint::Minter;
-use super::refusal::{accept, classify};
+use super::organization::{Found, mine};
+use super::refusal::{Asked, accept, classify};
 use super::token::TokenSource;
 use super::transport::{Transport, TransportError};
 use super::url::audiences;
@@ -38,15 +42,22 @@ pub struct ClientConfig {
     pub external_domain: Option<String>,
     /// Bound of a whole call: waiting for its turn, a token, the request and its repetitions.
     pub deadline: Duration,
+    /// Where answers are held.
+    pub memory: MemoryShare,
+    /// Whether it is known that an instance has answered there: one that cannot be found then is in an outage.
+    pub answered: bool,
 }
 
 /// Calls the API of one instance as one user. Cheap to clone; clones share token, budget and connections.
 ///
 /// Guarantees: a call ends within the deadline; a 401 reads the credential again and repeats the call at
-/// most once; only reads are repeated after a failure, at most twice; writes to one aggregate are serial.
+/// most once; only reads are repeated after a failure, at most twice; writes to one aggregate are serial;
+/// after an answer about another organization than the one asked nothing is sent for organizations.
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: Arc<Inner>,
+    /// What its answers are held in; without one each call has its own.
+    memory: Option<Arc<Reservation>>,
 }
 
 struct Inner {
@@ -55,9 +66,12 @@ struct Inner {
     deadline: Duration,
     transport: Arc<dyn Transport>,
     tokens: TokenSource,
-    purse: Arc<Purse>,
+    budget: Arc<Budget>,
     locks: Arc<AggregateLocks>,
     pages: PageLimits,
+    memory: MemoryShare,
+    header: OrganizationHeader,
+    answered: Arc<AtomicBool>,
 }
 
 impl Client {
@@ -73,16 +87,17 @@ impl Client {
         locks: Arc<AggregateLocks>,
         tokens: Arc<Tokens>,
     ) -> Result<Self, String> {
-        let ClientConfig { base_url, external_domain, deadline } = config;
+        let ClientConfig { base_url, external_domain, deadline, memory, answered } = config;
+        let answered = Arc::new(AtomicBool::new(answered));
         let base = base_url.as_str().trim_end_matches('/').to_owned();
         let instance_host = external_domain.as_deref().map(host_header).transpose()?;
-        let purse = Arc::new(Purse::new(budget));
         let minter = Minter {
             transport: transport.clone(),
-            purse: purse.clone(),
+            budget: budget.clone(),
             base: base.clone(),
             instance_host: instance_host.clone(),
             audiences: audiences(&base_url, external_domain.as_deref()),
+            answered: answered.clone(),
         };
         let tokens = TokenSource::new(credentials, minter, tokens);
         Ok(Self {
@@ -92,22 +107,33 @@ impl Client {
                 deadline,
                 transport,
                 tokens,
-                purse,
+                budget,
                 locks,
                 pages: PageLimits::default(),
+                memory,
+                header: OrganizationHeader::default(),
+                answered,
             }),
+            memory: None,
         })
+    }
+
+    /// The same client, whose answers from now on share one reservation: of who holds them together.
+    #[must_use]
+    pub fn holding(&self) -> Self {
+        Self { inner: self.inner.clone(), memory: Some(self.memory()) }
+    }
+
+    /// The reservation of its answers.
+    #[must_use]
+    pub fn memory(&self) -> Arc<Reservation> {
+        self.memory.clone().unwrap_or_else(|| self.inner.memory.reserve())
     }
 
     /// The budget it spends from.
     #[must_use]
     pub fn budget(&self) -> Arc<Budget> {
-        self.inner.purse.budget()
-    }
-
-    /// From now on spends from this budget.
-    pub fn spend_from(&self, budget: Arc<Budget>) {
-        self.inner.purse.replace(budget);
+        self.inner.budget.clone()
     }
 
     /// Reads the Secret again, and mints a token if it changed: for a resync, or when the Secret changed. Answers what
@@ -116,11 +142,77 @@ impl Client {
     /// # Errors
     /// As [`TokenSource::reread`].
     pub async fn reread_credential(&self) -> Result<Credential, Error> {
+        // Another user has another organization of its own.
+        self.inner.header.forget_proofs();
         self.inner.tokens.reread().await
+    }
+
+    /// Whether anything may be sent for an organization.
+    ///
+    /// # Errors
+    /// [`Error::HeaderLost`] since an answer was about another organization than the one asked.
+    pub fn check_header(&self) -> Result<(), Error> {
+        self.inner.header.check()
+    }
+
+    /// Whether the header is lost and nobody asked this before.
+    #[must_use]
+    pub fn is_header_news(&self) -> bool {
+        self.inner.header.is_news()
+    }
+
+    /// Where the header was lost, looks whether it arrives again. A loss that a write showed ends only `by_request` of a
+    /// person: reads may pass where writes do not.
+    ///
+    /// # Errors
+    /// [`Error::HeaderLost`] where it does not, or as any read.
+    pub async fn confirm_header(&self, by_request: bool) -> Result<(), Error> {
+        let Some(loss) = self.inner.header.loss() else { return Ok(()) };
+        if loss.on_write && !by_request {
+            return Err(loss.error());
+        }
+        self.doubt(&loss.asked).await?;
+        self.inner.header.found();
+        Ok(())
+    }
+
+    /// Compares the owner that an answer says with the organization asked.
+    ///
+    /// # Errors
+    /// [`Error::HeaderLost`].
+    pub(crate) fn compare_owner(&self, asked: &str, owner: &str) -> Result<(), Error> {
+        self.inner.header.compare(asked, owner, false)
+    }
+
+    /// The error of a write that went to another organization, and the end of all that is sent for one.
+    pub(crate) fn lose_header(&self, asked: &str) -> Error {
+        self.inner.header.lose(asked, true)
+    }
+
+    /// Looks whether the header arrives before an answer is believed that names no owner.
+    ///
+    /// # Errors
+    /// [`Error::HeaderLost`] where it does not, or as any read.
+    pub(crate) async fn prove_header(&self, organization: &str) -> Result<(), Error> {
+        let deadline = self.deadline();
+        timeout(deadline, self.inner.prove(organization, &self.memory()))
+            .await
+            .unwrap_or(Err(Error::Timeout { after: deadline }))
+    }
+
+    /// The same, twice: of two reads in a row one meets a header that is lost every other time.
+    pub(crate) async fn doubt(&self, organization: &str) -> Result<(), Error> {
+        self.prove_header(organization).await?;
+        self.prove_header(organization).await
     }
 
     pub(crate) fn deadline(&self) -> Duration {
         self.inner.deadline
+    }
+
+    /// From now on a 404 that does not say why is an outage.
+    pub(crate) fn remember_answer(&self) {
+        self.inner.answered.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn page_limits(&self) -> &PageLimits {
@@ -139,14 +231,14 @@ impl Client {
 
     /// Makes one call, and gives its answer where that is 2xx.
     pub(crate) async fn send(&self, call: &Call) -> Result<Response<Bytes>, Error> {
-        self.inner.bounded(call).await
+        self.inner.bounded(call, self.memory()).await
     }
 }
 
 impl Inner {
-    async fn bounded(&self, call: &Call) -> Result<Response<Bytes>, Error> {
+    async fn bounded(&self, call: &Call, memory: Arc<Reservation>) -> Result<Response<Bytes>, Error> {
         let started = Instant::now();
-        let outcome = timeout(self.deadline, self.in_turn(call))
+        let outcome = timeout(self.deadline, self.aimed(call, &memory))
             .await
             .unwrap_or(Err(Error::Timeout { after: self.deadline }));
         let status = outcome.as_ref().map(Response::status).ok();
@@ -155,7 +247,47 @@ impl Inner {
         outcome
     }
 
-    async fn in_turn(&self, call: &Call) -> Result<Response<Bytes>, Error> {
+    /// Sends for an organization only while the header arrives there.
+    async fn aimed(&self, call: &Call, memory: &Arc<Reservation>) -> Result<Response<Bytes>, Error> {
+        let Some(organization) = call.organization() else { return self.in_turn(call, memory).await };
+        self.header.check()?;
+        if call.is_repeatable() {
+            return self.in_turn(call, memory).await;
+        }
+        let _first = match call.relies_on_header() {
+            true => self.header.first_write(organization).await,
+            false => None,
+        };
+        self.header.check()?;
+        if call.relies_on_header() && !self.header.is_proved(organization) {
+            self.prove(organization, memory).await?;
+        }
+        let answer = self.in_turn(call, memory).await;
+        match &answer {
+            Ok(response) if call.names_owner() => {
+                self.header.compare(organization, &owner(response), true)?;
+            }
+            // What is refused is refused of the organization that was reached.
+            Err(Error::NotFound { .. } | Error::AlreadyExists { .. } | Error::Unchanged { .. })
+                if call.relies_on_header() =>
+            {
+                self.prove(organization, memory).await?;
+            }
+            _ => {}
+        }
+        answer
+    }
+
+    /// One read that the organization of the user would answer otherwise.
+    async fn prove(&self, organization: &str, memory: &Arc<Reservation>) -> Result<(), Error> {
+        let found: Found = parse(&self.in_turn(&mine(organization)?, memory).await?)?.value;
+        match found.org.id.as_str() {
+            "" => Err(Error::malformed(200, "it names no organization")),
+            id => self.header.compare(organization, id, false),
+        }
+    }
+
+    async fn in_turn(&self, call: &Call, memory: &Arc<Reservation>) -> Result<Response<Bytes>, Error> {
         let _serial = match call.aggregate() {
             Some(aggregate) => Some(self.locks.lock(&format!("{} {aggregate}", self.base)).await),
             None => None,
@@ -165,34 +297,48 @@ impl Inner {
             .with_min_delay(Duration::from_millis(100))
             .with_max_times(repeats)
             .with_jitter();
-        (|| self.authorized(call)).retry(pauses).when(Error::is_blip).await
+        (|| self.authorized(call, memory)).retry(pauses).when(Error::is_blip).await
     }
 
-    async fn authorized(&self, call: &Call) -> Result<Response<Bytes>, Error> {
+    async fn authorized(&self, call: &Call, memory: &Arc<Reservation>) -> Result<Response<Bytes>, Error> {
         let token = self.tokens.token().await?;
-        let response = self.send(call, &token).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return self.accept(response, call, &token);
-        }
+        let refused = match self.attempt(call, &token, memory).await {
+            Err(refused @ Error::Unauthorized { .. }) => refused,
+            outcome => return outcome,
+        };
         match self.tokens.refused(&token).await? {
-            Some(fresh) => self.accept(self.send(call, &fresh).await?, call, &fresh),
-            None => self.accept(response, call, &token),
+            Some(fresh) => self.attempt(call, &fresh, memory).await,
+            None => Err(refused),
         }
     }
 
-    async fn send(&self, call: &Call, token: &SecretString) -> Result<Response<Bytes>, Error> {
-        let request = call.request(&self.base, self.instance_host.as_ref(), token)?;
-        let health = |answer: &Response<Bytes>| match answer.status().as_u16() {
-            status @ 502..=504 => Health::Down(match classify(answer, call.asked(token)) {
-                error @ Error::Unavailable { .. } => error,
-                // What a proxy says of one request is not told to all who wait.
-                _ => Error::Unavailable { status, code: None, id: None, message: "it is not ready".into() },
-            }),
-            _ => Health::Up,
+    async fn attempt(
+        &self,
+        call: &Call,
+        token: &SecretString,
+        memory: &Arc<Reservation>,
+    ) -> Result<Response<Bytes>, Error> {
+        let response = self.send(call, token, memory).await?;
+        accept(response, self.asked(call, token)).inspect_err(|error| self.budget.heed(error))
+    }
+
+    async fn send(
+        &self,
+        call: &Call,
+        token: &SecretString,
+        memory: &Arc<Reservation>,
+    ) -> Result<Response<Bytes>, Error> {
+        let mut request = call.request(&self.base, self.instance_host.as_ref(), token)?;
+        request.extensions_mut().insert(memory.clone());
+        let health = |answer: &Response<Bytes>| health(answer, self.asked(call, token));
+        let route = call.route().clone();
+        let answer = self.budget.spend(self.deadline, route, self.transport.send(request), health).await;
+        // It is held as long as the answer is.
+        let held = |mut answer: Response<Bytes>| {
+            answer.extensions_mut().insert(memory.clone());
+            answer
         };
-        let (budget, route) = (self.purse.budget(), call.route().clone());
-        let answer = budget.spend(self.deadline, route, self.transport.send(request), health).await;
-        answer.map_err(|failure| match failure {
+        answer.map(held).map_err(|failure| match failure {
             Failure::Sent(TransportError::TooLarge { status: 200..300, .. }) if call.is_search() => {
                 Error::TooLarge
             }
@@ -200,13 +346,23 @@ impl Inner {
         })
     }
 
-    fn accept(
-        &self,
-        response: Response<Bytes>,
-        call: &Call,
-        token: &SecretString,
-    ) -> Result<Response<Bytes>, Error> {
-        accept(response, call.asked(token)).inspect_err(|error| self.purse.budget().heed(error))
+    fn asked<'a>(&self, call: &'a Call, token: &'a SecretString) -> Asked<'a> {
+        call.asked(token, self.answered.load(Ordering::Relaxed))
+    }
+}
+
+fn health(answer: &Response<Bytes>, asked: Asked<'_>) -> Health {
+    let status = answer.status().as_u16();
+    if answer.status().is_success() {
+        return Health::Up;
+    }
+    match classify(answer, asked) {
+        error if error.is_outage() => Health::Down(error),
+        // What a proxy says of one request is not told to all who wait.
+        _ if (502..=504).contains(&status) => {
+            Health::Down(Error::Unavailable { status, code: None, id: None })
+        }
+        _ => Health::Up,
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::call::Call;
 use super::client::Client;
 use super::error::Error;
-use super::page::ListDetails;
+use super::page::{ListDetails, bounded};
 use super::permission::{AUTHENTICATED, IAM_POLICY_DELETE, IAM_POLICY_READ, IAM_POLICY_WRITE, USER_READ};
 use super::project::Details;
 
@@ -44,6 +44,14 @@ struct Found {
 #[derive(Deserialize)]
 struct Counted {
     details: ListDetails,
+    #[serde(default, deserialize_with = "bounded")]
+    result: Vec<Member>,
+}
+
+#[derive(Deserialize)]
+struct Member {
+    #[serde(default)]
+    details: Details,
 }
 
 impl Client {
@@ -60,6 +68,9 @@ impl Client {
         let policy = self.call::<Found>(&call).await?.value.policy;
         // Only a policy of its own is owned by the organization.
         let is_default = policy.is_default || policy.details.resource_owner != organization;
+        if is_default {
+            self.prove_header(organization).await?;
+        }
         Ok(DomainPolicy { is_default, ..policy })
     }
 
@@ -116,7 +127,12 @@ impl Client {
         let path = "/management/v1/users/_search";
         let one = json!({"query": {"limit": 1}});
         let call = Call::search(path, USER_READ, &one)?.in_organization(organization)?;
-        Ok(self.call::<Counted>(&call).await?.value.details.count()? as u64)
+        let Counted { details, result } = self.call(&call).await?.value;
+        match result.first() {
+            Some(user) => self.compare_owner(organization, &user.details.resource_owner)?,
+            None => self.doubt(organization).await?,
+        }
+        Ok(details.count()? as u64)
     }
 }
 
@@ -125,5 +141,6 @@ fn policy_call(method: Method, permission: &'static str, organization: &str) -> 
     let path = "/admin/v1/orgs/{organization}/policies/domain";
     Ok(Call::new(method, path, &[organization], permission)?
         .in_organization(organization)?
+        .by_path()
         .serial(organization))
 }

@@ -89,12 +89,14 @@ impl Client {
         declare: impl Fn(&'static str) -> Result<Call, Error>,
     ) -> Result<T, Error> {
         let missing = match self.call(&declare(FEATURES)?).await {
-            Err(error @ (Error::Unsupported { .. } | Error::UnknownEndpoint { .. })) => error,
+            Err(error) if error.is_unrouted() || matches!(error, Error::Unsupported { .. }) => error,
             answer => return Ok(answer?.value),
         };
         match self.call(&declare(FEATURES_BEFORE)?).await {
             // v2beta asks for other permissions; what v2 said is about the feature itself.
-            Err(Error::UnknownEndpoint { .. } | Error::PermissionDenied { .. }) => Err(unreleased(missing)),
+            Err(error) if error.is_unrouted() || matches!(error, Error::PermissionDenied { .. }) => {
+                Err(unreleased(missing))
+            }
             answer => Ok(answer.map_err(unreleased)?.value),
         }
     }
@@ -116,7 +118,7 @@ fn feature_call(
     organization: &str,
     permission: &'static str,
 ) -> Result<Call, Error> {
-    Call::new(method, path, &[organization], permission)?.in_organization(organization)
+    Ok(Call::new(method, path, &[organization], permission)?.in_organization(organization)?.by_path())
 }
 
 fn own_flags(sent: BTreeMap<String, Value>) -> BTreeMap<String, Value> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::answer::Answer;
+use super::answer::{Answer, short, short_option};
 use super::call::Call;
 use super::client::Client;
 use super::error::Error;
@@ -18,8 +18,10 @@ use super::project::Details;
 #[serde(rename_all = "camelCase", default)]
 pub struct InstanceIdentity {
     /// The id of the project that ZITADEL itself lives in: made with the instance, never changed.
+    #[serde(deserialize_with = "short")]
     pub iam_project_id: String,
     /// The id of the default organization; a person may choose another one.
+    #[serde(deserialize_with = "short")]
     pub default_org_id: String,
 }
 
@@ -44,12 +46,16 @@ pub struct Membership {
     /// Whether it is one of the whole instance.
     pub iam: bool,
     /// The organization it is in, if any.
+    #[serde(deserialize_with = "short_option")]
     pub org_id: Option<String>,
     /// The project it is in, if any.
+    #[serde(deserialize_with = "short_option")]
     pub project_id: Option<String>,
     /// The project grant it is in, if any.
+    #[serde(deserialize_with = "short_option")]
     pub project_grant_id: Option<String>,
     /// The name of that organization, project or instance.
+    #[serde(deserialize_with = "short")]
     pub display_name: String,
 }
 
@@ -61,8 +67,9 @@ struct Me {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct UserAnswer {
+    #[serde(deserialize_with = "short")]
     id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "short")]
     preferred_login_name: String,
     #[serde(default)]
     details: Details,
@@ -75,6 +82,7 @@ struct Instance {
 
 #[derive(Deserialize)]
 struct InstanceAnswer {
+    #[serde(deserialize_with = "short")]
     version: String,
 }
 
@@ -98,12 +106,14 @@ impl Client {
     /// As any read; [`Error::Malformed`] without an id.
     pub async fn instance(&self) -> Result<Answer<InstanceIdentity>, Error> {
         let call = Call::get("/management/v1/iam", AUTHENTICATED)?;
-        self.call::<InstanceIdentity>(&call).await?.try_map(|instance| {
+        let instance = self.call::<InstanceIdentity>(&call).await?.try_map(|instance| {
             match instance.iam_project_id.as_str() {
                 "" => Err(Error::malformed(200, "it holds no instance identity")),
                 _ => Ok(instance),
             }
-        })
+        })?;
+        self.remember_answer();
+        Ok(instance)
     }
 
     /// The server's version (`GET /admin/v1/instances/me`; `iam.read`).

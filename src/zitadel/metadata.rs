@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::call::Call;
 use super::client::Client;
 use super::error::Error;
-use super::page::{LARGEST_LIST, Page};
+use super::page::Page;
 use super::permission::{ORG_READ, ORG_WRITE};
 use super::project::Details;
 
@@ -27,6 +27,12 @@ const LIGHT_PAGE: usize = 1024 * 1024;
 const CHUNK: usize = 3 * 1024 * 1024;
 /// More pages than of any list that can be read in time, also of the largest values.
 const MOST_PAGES: usize = 1000;
+/// Of so many organizations the length of a page is remembered: there may be any number.
+const MOST_LIMITS: usize = 1000;
+/// The most that is kept of a list, in bytes: the values of a resource before and after an edit of all of them.
+const MOST_KEPT: usize = 16 * 1024 * 1024;
+/// What an entry takes besides its texts, in bytes.
+const ENTRY: usize = 64;
 /// How often a list is read that changes meanwhile.
 const READINGS: usize = 3;
 
@@ -72,7 +78,7 @@ impl Client {
         wanted: impl Fn(&str) -> bool,
     ) -> Result<Vec<Metadata>, Error> {
         let deadline = self.deadline();
-        timeout(deadline, self.read_metadata(organization, &wanted))
+        timeout(deadline, self.holding().read_metadata(organization, &wanted))
             .await
             .unwrap_or(Err(Error::Timeout { after: deadline }))
     }
@@ -152,6 +158,9 @@ impl Client {
                 }
                 page => page?.value,
             };
+            for entry in &page.result {
+                self.compare_owner(organization, &entry.details.resource_owner)?;
+            }
             if page.result.iter().map(|entry| entry.value.len()).sum::<usize>() < LIGHT_PAGE {
                 *limit = LONGEST_PAGE.min(*limit * 2);
             }
@@ -160,6 +169,10 @@ impl Client {
             }
             match reading.take(page, overlap, wanted)? {
                 Progress::More => {}
+                Progress::Complete if reading.known.is_empty() => {
+                    self.doubt(organization).await?;
+                    return Ok(Some(reading.kept));
+                }
                 Progress::Complete => return Ok(Some(reading.kept)),
                 Progress::Changed => return Ok(None),
             }
@@ -182,7 +195,13 @@ impl PageLimits {
         let mut limits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match limit {
             LONGEST_PAGE => drop(limits.remove(organization)),
-            limit => drop(limits.insert(organization.into(), limit)),
+            limit => {
+                if limits.len() >= MOST_LIMITS && !limits.contains_key(organization) {
+                    // Whoever is forgotten is read anew from the longest page.
+                    limits.clear();
+                }
+                limits.insert(organization.into(), limit);
+            }
         }
     }
 }
@@ -194,7 +213,7 @@ struct Reading {
     last: String,
     total: Option<usize>,
     kept: Vec<Metadata>,
-    /// The bytes of all keys and of the values that are kept.
+    /// The bytes of all entries, and of the values that are kept.
     size: usize,
 }
 
@@ -222,7 +241,7 @@ impl Reading {
         let mut entries = page.result.into_iter();
         let steady = entries.by_ref().take(overlap).all(|entry| entry.key == self.last);
         let fresh = entries.all(|entry| self.add(entry, wanted));
-        if self.size > LARGEST_LIST {
+        if self.size > MOST_KEPT {
             return Err(Error::malformed(200, "its list is too large"));
         }
         let (now, grown) = (self.known.len(), self.known.len() > before);
@@ -238,7 +257,7 @@ impl Reading {
     fn add(&mut self, entry: Metadata, wanted: &impl Fn(&str) -> bool) -> bool {
         self.last.clone_from(&entry.key);
         let fresh = self.known.insert(entry.key.clone());
-        self.size += entry.key.len();
+        self.size += entry.key.len() + ENTRY;
         if wanted(&entry.key) {
             self.size += entry.value.len();
             self.kept.push(entry);
@@ -282,4 +301,17 @@ fn chunks<'a, 'b>(mut entries: &'a [(&'b str, &'b [u8])]) -> Vec<&'a [(&'b str, 
 fn decoded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     let text = String::deserialize(deserializer)?;
     STANDARD.decode(text).map_err(|_| serde::de::Error::custom("not base64"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_any_number_of_organizations_so_many_pages_are_remembered() {
+        let limits = PageLimits::default();
+        (0..3 * MOST_LIMITS).for_each(|number| limits.remember(&number.to_string(), 10));
+        assert!(limits.0.lock().unwrap().len() <= MOST_LIMITS);
+        assert_eq!((limits.of("2999"), limits.of("0")), (10, LONGEST_PAGE));
+    }
 }

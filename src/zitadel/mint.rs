@@ -1,6 +1,7 @@
 //! Exchanges a credential for a token at `/oauth/v2/token`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,9 +11,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::form_urlencoded;
 
-use super::answer::{MESSAGE_LIMIT, parse, quote};
+use super::answer::{MESSAGE_LIMIT, is_of_inside, parse, quote};
 use super::auth::Credential;
-use super::budget::Purse;
+use super::budget::Budget;
 use super::circuit::Health;
 use super::error::Error;
 use super::metrics::Route;
@@ -37,12 +38,14 @@ pub(crate) struct Grant {
 /// Knows the token endpoint of one connection.
 pub(crate) struct Minter {
     pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) purse: Arc<Purse>,
+    pub(crate) budget: Arc<Budget>,
     /// The base URL without trailing slash.
     pub(crate) base: String,
     pub(crate) instance_host: Option<HeaderValue>,
     /// The issuers an assertion is addressed to.
     pub(crate) audiences: Vec<String>,
+    /// Whether an instance has answered there.
+    pub(crate) answered: Arc<AtomicBool>,
 }
 
 #[derive(Deserialize)]
@@ -84,16 +87,18 @@ impl Minter {
                 )
             }
         };
-        let (budget, request) = (self.purse.budget(), self.request(form)?);
-        // A server fails at a bad key too: that says nothing of the server.
-        let health = |answer: &Response<Bytes>| match answer.status().is_server_error() {
-            true => Health::Unknown,
-            false => Health::Up,
+        let (budget, request) = (&self.budget, self.request(form)?);
+        let answered = self.answered.load(Ordering::Relaxed);
+        let health = |answer: &Response<Bytes>| match accept(answer, &secret, answered) {
+            Err(error) if error.is_outage() => Health::Down(error),
+            // A server fails at a bad key too: that says nothing of the server.
+            Err(Error::TokenUnavailable { .. }) => Health::Unknown,
+            _ => Health::Up,
         };
         let route = Route { method: Method::POST, template: PATH };
         tracing::debug!(method = "POST", path = PATH, "ZITADEL token request");
         let response = budget.spend(PATIENCE, route, self.transport.send(request), health).await?;
-        accept(&response, &secret).inspect_err(|error| budget.heed(error))
+        accept(&response, &secret, answered).inspect_err(|error| budget.heed(error))
     }
 
     fn request(&self, form: String) -> Result<Request<Bytes>, Error> {
@@ -107,7 +112,7 @@ impl Minter {
     }
 }
 
-fn accept(response: &Response<Bytes>, secret: &SecretString) -> Result<Grant, Error> {
+fn accept(response: &Response<Bytes>, secret: &SecretString, answered: bool) -> Result<Grant, Error> {
     let (status, secret) = (response.status().as_u16(), secret.expose_secret());
     match status {
         200..300 => grant(parse(response)?.value),
@@ -115,7 +120,7 @@ fn accept(response: &Response<Bytes>, secret: &SecretString) -> Result<Grant, Er
         500.. => Err(Error::TokenUnavailable { status, message: oauth_message(response, secret) }),
         _ => Err(classify(
             response,
-            Asked { permission: AUTHENTICATED, organization: None, path: PATH, secret, confidential: None },
+            Asked { permission: AUTHENTICATED, organization: None, answered, secret, confidential: None },
         )),
     }
 }
@@ -134,9 +139,15 @@ fn form<const N: usize>(fields: [(&str, &str); N]) -> String {
 
 fn oauth_message(response: &Response<Bytes>, secret: &str) -> String {
     let OAuthError { error, error_description } = serde_json::from_slice(response.body()).unwrap_or_default();
+    // A server that failed describes its own trouble.
+    let described = !response.status().is_server_error() && error != "server_error";
     let message = match (error.as_str(), error_description.as_str()) {
         ("", _) => "no OAuth error in the answer",
+        (error, _) if !error.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') => {
+            "no OAuth error in the answer"
+        }
         (_, "") => &error,
+        (_, text) if !described || is_of_inside(text) => &error,
         _ => &format!("{error}: {error_description}"),
     };
     // A server may echo the form as it was sent.

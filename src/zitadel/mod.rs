@@ -13,10 +13,12 @@ mod client;
 mod domain_policy;
 mod error;
 mod feature;
+mod header;
 mod iam;
 mod issued;
 mod limit;
 mod load;
+mod memory;
 mod metadata;
 mod metrics;
 mod mint;
@@ -36,7 +38,7 @@ mod tests;
 pub use self::aggregate::{AggregateGuard, AggregateLocks};
 pub use self::answer::Answer;
 pub use self::auth::{Credential, CredentialError, CredentialSource, JwtProfile};
-pub use self::budget::{Budget, Opening, Purse};
+pub use self::budget::{Budget, Opening};
 pub use self::circuit::{Circuit, Way};
 pub use self::client::{Client, ClientConfig};
 pub use self::domain_policy::{DomainPolicy, DomainPolicySettings};
@@ -46,9 +48,10 @@ pub use self::iam::{InstanceIdentity, Membership, User};
 pub use self::issued::Tokens;
 pub use self::limit::{Limiter, Rate};
 pub use self::load::Load;
+pub use self::memory::{MemoryBudget, MemoryShare, Reservation};
 pub use self::metadata::Metadata;
 pub use self::metrics::{Metrics, Route};
-pub use self::organization::{Organization, OrganizationState};
+pub use self::organization::{Organization, OrganizationState, domain_label};
 pub use self::project::{Created, Details, PrivateLabelingSetting, Project, ProjectSettings, ProjectState};
 pub use self::proxy::Proxy;
 pub use self::token::TokenSource;
@@ -69,6 +72,8 @@ pub mod permission {
     pub const IAM_POLICY_DELETE: &str = "iam.policy.delete";
     /// Create an organization.
     pub const ORG_CREATE: &str = "org.create";
+    /// Delete any organization of the instance.
+    pub const IAM_WRITE: &str = "iam.write";
     /// Delete an organization.
     pub const ORG_DELETE: &str = "org.delete";
     /// Read an organization's features.

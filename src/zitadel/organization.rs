@@ -4,24 +4,28 @@ use http::Method;
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
-use super::answer::Answer;
+use super::answer::{Answer, short};
 use super::call::Call;
 use super::client::Client;
 use super::error::Error;
 use super::page::Item;
-use super::permission::{AUTHENTICATED, ORG_CREATE, ORG_DELETE, ORG_READ, ORG_WRITE};
+use super::permission::{AUTHENTICATED, IAM_WRITE, ORG_CREATE, ORG_DELETE, ORG_READ, ORG_WRITE};
 use super::project::{Created, Details};
 
 const MINE: &str = "/management/v1/orgs/me";
 
 /// An organization, as the server has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Organization {
     /// Its id; never assume that it is a number.
+    #[serde(deserialize_with = "short")]
     pub id: String,
     /// Its name, unique in the instance whatever the letter case.
+    #[serde(deserialize_with = "short")]
     pub name: String,
+    /// Its domain, by default made of its name.
+    pub primary_domain: String,
     /// Whether it is usable.
     #[serde(deserialize_with = "state")]
     pub state: OrganizationState,
@@ -39,11 +43,13 @@ pub enum OrganizationState {
     /// Gone: v4 goes on answering for it, without a state.
     #[default]
     Removed,
+    /// A state of a later version.
+    Unknown,
 }
 
 #[derive(Deserialize)]
-struct Found {
-    org: Organization,
+pub(crate) struct Found {
+    pub(crate) org: Organization,
 }
 
 impl Item for Organization {
@@ -56,19 +62,19 @@ impl Client {
     /// The organization with this id (`GET /management/v1/orgs/me` in its context; `org.read`).
     ///
     /// # Errors
-    /// [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`) when it never was or, until v3, was removed.
+    /// [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`) when it never was or, until v3, was removed;
+    /// [`Error::HeaderLost`] for the answer of another one.
     pub async fn organization(&self, id: &str) -> Result<Answer<Organization>, Error> {
-        let call = Call::get(MINE, ORG_READ)?.in_organization(id)?;
-        self.call::<Found>(&call).await?.try_map(|found| match found.org {
-            org if org.id == id => Ok(org),
-            _ => Err(Error::malformed(200, "it is about another organization")),
+        self.call::<Found>(&mine(id)?).await?.try_map(|found| match found.org {
+            org if org.id.is_empty() => Err(Error::malformed(200, "it names no organization")),
+            org => self.compare_owner(id, &org.id).map(|()| org),
         })
     }
 
     /// The same, unless it was removed: v4 still answers for it.
     ///
     /// # Errors
-    /// [`Error::OrganizationNotFound`] also for one that was removed.
+    /// [`Error::OrganizationNotFound`] also for one that was removed; [`Error::Malformed`] for a state that is not known.
     pub async fn living_organization(&self, id: &str) -> Result<Answer<Organization>, Error> {
         self.organization(id).await?.try_map(|organization| match organization.state {
             OrganizationState::Removed => Err(Error::OrganizationNotFound {
@@ -76,7 +82,8 @@ impl Client {
                 id: "removed".into(),
                 message: "the organization was removed".into(),
             }),
-            _ => Ok(organization),
+            OrganizationState::Unknown => Err(Error::unknown_state("an organization")),
+            OrganizationState::Active | OrganizationState::Inactive => Ok(organization),
         })
     }
 
@@ -92,13 +99,26 @@ impl Client {
         self.search(&[named], |body| Call::search(path, AUTHENTICATED, body)).await
     }
 
+    /// Organizations that the user may read with a verified domain that begins so (`POST /v2/organizations/_search`).
+    ///
+    /// A stale projection, as of [`Client::organizations_named`].
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn organizations_at(&self, domain: &str) -> Result<Vec<Organization>, Error> {
+        let at =
+            json!({"domainQuery": {"domain": domain, "method": "TEXT_QUERY_METHOD_STARTS_WITH_IGNORE_CASE"}});
+        let path = "/v2/organizations/_search";
+        self.search(&[at], |body| Call::search(path, AUTHENTICATED, body)).await
+    }
+
     /// Creates an organization under an id of the caller's choice (`POST /v2/organizations`). Never repeated here.
     ///
     /// Servers until v3 ignore the id and give one of their own: the id in the answer is the truth.
     ///
     /// # Errors
     /// [`Error::AlreadyExists`] (`ORG-laho2n`) when the id is taken, (`V3-DKcYh`) when the name is, in the whole
-    /// instance and in any letter case.
+    /// instance and in any letter case, or the domain that is made of it ([`domain_label`]).
     pub async fn create_organization(&self, name: &str, id: &str) -> Result<Created, Error> {
         // `orgId` is the older name of the field, the only one that v4 reads before 4.7.
         let body = json!({"name": name, "orgId": id, "organizationId": id});
@@ -112,7 +132,7 @@ impl Client {
     /// [`Error::Unchanged`] (`ORG-4VSdf`), [`Error::AlreadyExists`] (`V3-DKcYh`); without the organization
     /// [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`) or, after a removal, [`Error::NotFound`] (`ORG-1MRds`).
     pub async fn rename_organization(&self, id: &str, name: &str) -> Result<Details, Error> {
-        self.write(&mine(Method::PUT, MINE, ORG_WRITE, id)?.body(&json!({"name": name}))?).await
+        self.write(&write_call(Method::PUT, MINE, ORG_WRITE, id)?.body(&json!({"name": name}))?).await
     }
 
     /// Deactivates an organization (`POST /management/v1/orgs/me/_deactivate`).
@@ -121,7 +141,7 @@ impl Client {
     /// [`Error::Unchanged`] (`EVENT-Dbs2g`); without the organization as [`Client::rename_organization`].
     pub async fn deactivate_organization(&self, id: &str) -> Result<Details, Error> {
         let path = "/management/v1/orgs/me/_deactivate";
-        self.write(&mine(Method::POST, path, ORG_WRITE, id)?.empty_body()?).await
+        self.write(&write_call(Method::POST, path, ORG_WRITE, id)?.empty_body()?).await
     }
 
     /// Reactivates an organization (`POST /management/v1/orgs/me/_reactivate`).
@@ -130,23 +150,54 @@ impl Client {
     /// [`Error::Unchanged`] (`EVENT-bfnrh`); without the organization as [`Client::rename_organization`].
     pub async fn reactivate_organization(&self, id: &str) -> Result<Details, Error> {
         let path = "/management/v1/orgs/me/_reactivate";
-        self.write(&mine(Method::POST, path, ORG_WRITE, id)?.empty_body()?).await
+        self.write(&write_call(Method::POST, path, ORG_WRITE, id)?.empty_body()?).await
     }
 
-    /// Deletes an organization with its users, projects and settings (`DELETE /management/v1/orgs/me`).
+    /// Deletes an organization with its users, projects and settings (`DELETE /admin/v1/orgs/{id}`; for a user
+    /// without a right in the instance `DELETE /management/v1/orgs/me`).
     ///
     /// # Errors
     /// [`Error::Invalid`] for the default organization (`COMMA-wG9p1`) and the one that holds ZITADEL's own
     /// project (`COMMA-AF3JW`); without the organization [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`) or,
     /// after a removal, [`Error::NotFound`] (`COMMA-aps2n`).
     pub async fn delete_organization(&self, id: &str) -> Result<Details, Error> {
-        self.write(&mine(Method::DELETE, MINE, ORG_DELETE, id)?).await
+        let named = Call::new(Method::DELETE, "/admin/v1/orgs/{id}", &[id], IAM_WRITE)?.serial(id);
+        match self.write(&named).await {
+            Err(Error::PermissionDenied { .. }) => {
+                self.prove_writes(id).await?;
+                self.write(&write_call(Method::DELETE, MINE, ORG_DELETE, id)?.of_instance()).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Looks whether writes reach the organization, before one whose answer does not tell. Its own name is nothing to
+    /// change for the organization itself, and a taken one for any other.
+    async fn prove_writes(&self, id: &str) -> Result<(), Error> {
+        let name = self.organization(id).await?.value.name;
+        match self.rename_organization(id, &name).await {
+            Err(Error::AlreadyExists { .. }) => Err(self.lose_header(id)),
+            Ok(_) | Err(Error::Unchanged { .. } | Error::PermissionDenied { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }
 
+/// The read of an organization that tells which one it is.
+pub(crate) fn mine(id: &str) -> Result<Call, Error> {
+    Call::get(MINE, ORG_READ)?.in_organization(id)
+}
+
 /// A write of the organization.
-fn mine(method: Method, path: &'static str, permission: &'static str, id: &str) -> Result<Call, Error> {
+fn write_call(method: Method, path: &'static str, permission: &'static str, id: &str) -> Result<Call, Error> {
     Ok(Call::new(method, path, &[], permission)?.in_organization(id)?.serial(id))
+}
+
+/// What the generated domain of an organization of this name begins with, as ZITADEL makes it: different names may have one.
+#[must_use]
+pub fn domain_label(name: &str) -> String {
+    let lower = name.trim().to_lowercase().replace(' ', "-");
+    lower.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect()
 }
 
 /// Management says `ORG_STATE_…`, v2 `ORGANIZATION_STATE_…`.
@@ -155,6 +206,8 @@ fn state<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OrganizationState
     Ok(match name.rsplit_once("_STATE_").map(|(_, state)| state) {
         Some("ACTIVE") => OrganizationState::Active,
         Some("INACTIVE") => OrganizationState::Inactive,
-        _ => OrganizationState::Removed,
+        // To protobuf the first of its names and none at all are the same.
+        Some("REMOVED" | "UNSPECIFIED") => OrganizationState::Removed,
+        _ => OrganizationState::Unknown,
     })
 }

@@ -19,7 +19,9 @@ const PAGE: usize = 100;
 /// No list of this client is longer; more pages mean that the server repeats itself.
 const MOST_PAGES: usize = 100;
 /// No list is larger, in bytes as sent: whoever runs the server does not fill the operator's memory.
-pub(crate) const LARGEST_LIST: usize = 32 * 1024 * 1024;
+const LARGEST_LIST: usize = 8 * 1024 * 1024;
+/// No list is longer.
+const LONGEST_LIST: usize = 10_000;
 /// No page is longer: an empty object takes three bytes of an answer and a hundred times as much in memory.
 const LONGEST_PAGE: usize = 1000;
 
@@ -71,7 +73,7 @@ impl Client {
         declare: impl Fn(&Value) -> Result<Call, Error>,
     ) -> Result<Vec<T>, Error> {
         let deadline = self.deadline();
-        timeout(deadline, self.pages(queries, declare))
+        timeout(deadline, self.holding().pages(queries, declare))
             .await
             .unwrap_or(Err(Error::Timeout { after: deadline }))
     }
@@ -98,6 +100,9 @@ impl Client {
                 if known.insert(item.key()) {
                     items.push(item);
                 }
+            }
+            if items.len() > LONGEST_LIST {
+                return Err(Error::malformed(200, "its list is too large"));
             }
             offset += if received == 0 { PAGE } else { received };
             if total.map_or(received == 0, |total| offset >= total) {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::answer::Answer;
+use super::answer::{Answer, short};
 use super::call::Call;
 use super::client::Client;
 use super::error::Error;
@@ -13,6 +13,8 @@ use super::page::Item;
 use super::permission::{PROJECT_CREATE, PROJECT_DELETE, PROJECT_READ, PROJECT_WRITE};
 
 const PROJECTS: &str = "/management/v1/projects";
+/// The error id of a project that is in no organization.
+const NOWHERE: &str = "QUERY-fk2fs";
 const PROJECT: &str = "/management/v1/projects/{id}";
 
 /// What ZITADEL says about any object's last write; writes answer with one of the two dates.
@@ -20,12 +22,14 @@ const PROJECT: &str = "/management/v1/projects/{id}";
 #[serde(rename_all = "camelCase", default)]
 pub struct Details {
     /// Counts the events of the aggregate: a uint64 in decimal, comparable within one aggregate only.
+    #[serde(deserialize_with = "short")]
     pub sequence: String,
     /// When the object was created.
     pub creation_date: Option<Timestamp>,
     /// When the object was last changed.
     pub change_date: Option<Timestamp>,
     /// The id of the organization (or instance) that owns the object.
+    #[serde(deserialize_with = "short")]
     pub resource_owner: String,
 }
 
@@ -34,10 +38,12 @@ pub struct Details {
 #[serde(rename_all = "camelCase", default)]
 pub struct Project {
     /// Its id; never assume that it is a number.
+    #[serde(deserialize_with = "short")]
     pub id: String,
     /// Its last write; `resource_owner` may be another organization than the one asked in.
     pub details: Details,
     /// Its name, unique in the organization whatever the letter case.
+    #[serde(deserialize_with = "short")]
     pub name: String,
     /// Whether it is active.
     pub state: ProjectState,
@@ -104,7 +110,7 @@ pub enum PrivateLabelingSetting {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Created {
     /// The id that the server gave.
-    #[serde(alias = "organizationId")]
+    #[serde(alias = "organizationId", deserialize_with = "short")]
     pub id: String,
     /// The write.
     #[serde(default)]
@@ -153,8 +159,8 @@ impl Client {
         id: &str,
         settings: &ProjectSettings,
     ) -> Result<Details, Error> {
-        self.write(&project_call(Method::PUT, PROJECT, PROJECT_WRITE, organization, id)?.body(settings)?)
-            .await
+        let call = project_call(Method::PUT, PROJECT, PROJECT_WRITE, organization, id)?.body(settings)?;
+        self.write_project(&call, organization, id).await
     }
 
     /// The project, read after every write before (`GET /management/v1/projects/{id}`).
@@ -162,10 +168,15 @@ impl Client {
     /// Servers before 3.4.8 and 4.12.2 answer for any organization: compare `details.resource_owner`.
     ///
     /// # Errors
-    /// [`Error::NotFound`] (`QUERY-fk2fs`, `MANAG-SFf2a`); [`Error::Malformed`] for the answer of another project.
+    /// [`Error::NotFound`] (`QUERY-fk2fs`, `MANAG-SFf2a`); [`Error::Malformed`] for the answer of another project;
+    /// [`Error::HeaderLost`] where it is the header that leads elsewhere.
     pub async fn project(&self, organization: &str, id: &str) -> Result<Answer<Project>, Error> {
         let call = project_call(Method::GET, PROJECT, PROJECT_READ, organization, id)?;
-        self.call::<Found>(&call).await?.try_map(|found| match found.project {
+        let answer = self.call::<Found>(&call).await;
+        if is_elsewhere(organization, &answer) {
+            self.doubt(organization).await?;
+        }
+        answer?.try_map(|found| match found.project {
             project if project.id == id => Ok(project),
             _ => Err(Error::malformed(200, "it is about another project")),
         })
@@ -187,7 +198,8 @@ impl Client {
     /// # Errors
     /// [`Error::NotFound`] (`COMMAND-3M9sd`) when there is none in this organization.
     pub async fn delete_project(&self, organization: &str, id: &str) -> Result<Details, Error> {
-        self.write(&project_call(Method::DELETE, PROJECT, PROJECT_DELETE, organization, id)?).await
+        let call = project_call(Method::DELETE, PROJECT, PROJECT_DELETE, organization, id)?;
+        self.write_project(&call, organization, id).await
     }
 
     /// Deactivates a project (`POST …/{id}/_deactivate`).
@@ -197,7 +209,7 @@ impl Client {
     pub async fn deactivate_project(&self, organization: &str, id: &str) -> Result<Details, Error> {
         let path = "/management/v1/projects/{id}/_deactivate";
         let call = project_call(Method::POST, path, PROJECT_WRITE, organization, id)?;
-        self.write(&call.empty_body()?).await
+        self.write_project(&call.empty_body()?, organization, id).await
     }
 
     /// Reactivates a project (`POST …/{id}/_reactivate`).
@@ -207,13 +219,29 @@ impl Client {
     pub async fn reactivate_project(&self, organization: &str, id: &str) -> Result<Details, Error> {
         let path = "/management/v1/projects/{id}/_reactivate";
         let call = project_call(Method::POST, path, PROJECT_WRITE, organization, id)?;
-        self.write(&call.empty_body()?).await
+        self.write_project(&call.empty_body()?, organization, id).await
+    }
+
+    /// A write of one project. That there is none, although there is, is said by another organization.
+    async fn write_project(&self, call: &Call, organization: &str, id: &str) -> Result<Details, Error> {
+        let outcome = self.write(call).await;
+        if let Err(Error::NotFound { .. }) = &outcome
+            && let Ok(answer) = self.project(organization, id).await
+            && answer.value.details.resource_owner == organization
+        {
+            return Err(self.lose_header(organization));
+        }
+        outcome
     }
 
     async fn search_projects(&self, organization: &str, queries: &[Value]) -> Result<Vec<Project>, Error> {
         let path = "/management/v1/projects/_search";
-        self.search(queries, |body| Call::search(path, PROJECT_READ, body)?.in_organization(organization))
-            .await
+        let call = |body: &Value| Call::search(path, PROJECT_READ, body)?.in_organization(organization);
+        let found: Vec<Project> = self.search(queries, call).await?;
+        if found.is_empty() || found.iter().any(|project| project.details.resource_owner != organization) {
+            self.doubt(organization).await?;
+        }
+        Ok(found)
     }
 
     /// A create of an object that has an id of its own.
@@ -228,6 +256,15 @@ impl Client {
     /// Any other write.
     pub(crate) async fn write(&self, call: &Call) -> Result<Details, Error> {
         Ok(self.call::<Written>(call).await?.value.details)
+    }
+}
+
+/// Whether the project is said to be of another organization, which is also what the wrong one says.
+fn is_elsewhere(organization: &str, answer: &Result<Answer<Found>, Error>) -> bool {
+    match answer {
+        Ok(answer) => answer.value.project.details.resource_owner != organization,
+        Err(Error::NotFound { id, .. }) => id != NOWHERE,
+        Err(_) => false,
     }
 }
 

@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::answer::{MESSAGE_LIMIT, http_date, quote, server_time};
+use super::answer::{MESSAGE_LIMIT, http_date, is_of_inside, quote, server_time};
 use super::error::Error;
 use crate::runtime::ambient;
 
@@ -25,7 +25,8 @@ const BODY_LIMIT: usize = 64 * 1024;
 pub(crate) struct Asked<'a> {
     pub(crate) permission: &'static str,
     pub(crate) organization: Option<&'a str>,
-    pub(crate) path: &'a str,
+    /// Whether an instance has answered here before.
+    pub(crate) answered: bool,
     /// Taken out of quoted messages, should a server echo it.
     pub(crate) secret: &'a str,
     /// A JSON body each `value` of which is taken out too, in base64 or not.
@@ -39,10 +40,11 @@ enum Meaning {
     OrganizationNotFound,
     PermissionDenied,
     WrongHost,
+    Outage,
 }
 
 /// Every error id with a meaning of its own.
-const MEANINGS: [(&str, Meaning); 13] = [
+const MEANINGS: [(&str, Meaning); 14] = [
     ("COMMAND-2M0fs", Meaning::Unchanged), // project, until v3
     ("COMMAND-5M0cs", Meaning::Unchanged), // project role, until v3
     ("COMMAND-mki55", Meaning::Unchanged), // project is inactive
@@ -56,6 +58,7 @@ const MEANINGS: [(&str, Meaning); 13] = [
     ("AUTHZ-cdgFk", Meaning::PermissionDenied), // a 404: no membership at all
     ("QUERY-1kIjX", Meaning::WrongHost),
     ("QUERY-IuGh1", Meaning::WrongHost),
+    ("QUERY-d3fas", Meaning::Outage), // a 404: the database did not say which instance this is
 ];
 
 /// ZITADEL's error body; every part may be missing.
@@ -72,6 +75,8 @@ struct Refusal {
     status: u16,
     code: Option<i64>,
     id: Option<String>,
+    /// Whether it was the instance that was not found, so that nothing is said of the object.
+    of_instance: bool,
     message: String,
     retry_after: Option<Duration>,
 }
@@ -96,7 +101,8 @@ pub(crate) fn classify(response: &Response<Bytes>, asked: Asked<'_>) -> Error {
             message: refusal.message,
         },
         Some(Meaning::PermissionDenied) => refusal.denied(asked),
-        Some(Meaning::WrongHost) => Error::UnknownEndpoint { message: refusal.message },
+        Some(Meaning::WrongHost) => refusal.unknown_endpoint(),
+        Some(Meaning::Outage) => refusal.unavailable(),
         None => refusal.by_code(asked),
     }
 }
@@ -107,6 +113,7 @@ fn meaning(refusal: &Refusal) -> Option<Meaning> {
     let known = MEANINGS.iter().find(|(known, _)| *known == id).map(|(_, meaning)| *meaning);
     match known {
         Some(Meaning::Unchanged) if refusal.code != Some(9) => None,
+        known if refusal.of_instance => known.or(Some(Meaning::Outage)),
         // A 404 of the authorization layer is never about the object.
         None if refusal.status == 404 && id.starts_with("AUTH") => Some(Meaning::PermissionDenied),
         known => known,
@@ -142,21 +149,33 @@ fn values(sent: &Value, found: &mut Vec<String>) {
 
 impl Refusal {
     fn read(response: &Response<Bytes>, secrets: &[String]) -> Self {
-        let status = response.status().as_u16();
         let small = Some(response.body()).filter(|body| body.len() <= BODY_LIMIT);
-        let body: Body = small.and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
-        let quote = |text: &str, limit| quote(text, secrets, limit);
-        let message = match body.message.as_str() {
-            Some(text) if !text.is_empty() => quote(text, MESSAGE_LIMIT),
-            _ => format!("HTTP {status} without a ZITADEL error"),
+        let raw = small.and_then(|body| std::str::from_utf8(body).ok()).unwrap_or_default();
+        let body: Option<Body> = serde_json::from_str(raw).ok();
+        let (code, details, text) = match &body {
+            Some(Body { code, details, message }) => {
+                (grpc_code(code), details, message.as_str().unwrap_or_default())
+            }
+            // The token endpoint says in plain text what others say in JSON.
+            None => (None, &Value::Null, raw),
         };
-        let id = error_id(&body.details).map(|id| quote(id, ID_LIMIT)).filter(|id| !id.is_empty());
-        let repeated = id.as_ref().and_then(|id| message.strip_suffix(&format!(" ({id})")));
+        let (status, code, id, text) = match unwrapped(code, text) {
+            // What another error wraps proves nothing by an id.
+            Some((code, text)) => (http_status(code), Some(code), None, text),
+            None => (response.status().as_u16(), code, error_id(details), text),
+        };
+        let quote = |text: &str, limit| quote(text, secrets, limit);
+        let own = id.map(|id| quote(id, ID_LIMIT)).filter(|id| !id.is_empty());
+        let instance = instance_id(text).filter(|_| own.is_none() && status == 404);
         Self {
             status,
-            code: grpc_code(&body.code),
-            message: repeated.unwrap_or(&message).to_owned(),
-            id,
+            code,
+            of_instance: instance.is_some(),
+            message: match quotable(status, code, own.as_deref(), text) {
+                Some(text) => quote(text, MESSAGE_LIMIT),
+                None => described(status, code),
+            },
+            id: own.or(instance.map(|id| quote(id, ID_LIMIT))),
             retry_after: retry_after(response.headers()),
         }
     }
@@ -169,21 +188,26 @@ impl Refusal {
             (404, Some(5)) if self.id.is_some() => {
                 Error::NotFound { id: self.id.unwrap_or_default(), message: self.message }
             }
-            (404 | 405, _) => Error::UnknownEndpoint { message: self.message },
+            (404, _) if asked.answered => self.unavailable(),
+            (404 | 405, _) => self.unknown_endpoint(),
             (_, Some(6)) => Error::AlreadyExists { id: self.id, message: self.message },
             (413, _) => Error::TooLarge,
             (_, Some(8)) if self.id.is_none() && self.retry_after.is_none() => Error::TooLarge,
             (429, _) | (_, Some(8)) => Error::RateLimited { retry_after: self.retry_after, id: self.id },
             (_, Some(12)) => Error::Unsupported { message: self.message },
-            (_, Some(2)) if unimplemented_feature(asked.path, &self.message) => {
-                Error::Unsupported { message: self.message }
-            }
-            (500.. | 408 | 425 | 499, _) | (_, Some(1 | 2 | 4 | 10 | 13 | 14 | 15)) => {
-                Error::Unavailable { status, code, id: self.id, message: self.message }
-            }
+            (500.. | 408 | 425 | 499, _) | (_, Some(1 | 2 | 4 | 10 | 13 | 14 | 15)) => self.unavailable(),
             (400..500, Some(_)) => Error::Invalid { id: self.id, message: self.message },
             _ => Error::malformed(status, "it holds no ZITADEL error"),
         }
+    }
+
+    fn unavailable(self) -> Error {
+        Error::Unavailable { status: self.status, code: self.code, id: self.id }
+    }
+
+    fn unknown_endpoint(self) -> Error {
+        let Self { status, code, id, .. } = self;
+        Error::UnknownEndpoint { message: described(status, code), id }
     }
 
     fn denied(self, asked: Asked<'_>) -> Error {
@@ -196,37 +220,84 @@ impl Refusal {
     }
 }
 
-/// The sole reading of a text: v4 reports organization features under code 2, in untranslated English.
-fn unimplemented_feature(path: &str, message: &str) -> bool {
-    (path.starts_with("/v2/features/") || path.starts_with("/v2beta/features/"))
-        && message.contains("not implemented")
+/// Code and text of the error within: newer servers put one of the request under code 2, as
+/// `rpc error: code = InvalidArgument desc = … ()`.
+fn unwrapped(code: Option<i64>, text: &str) -> Option<(i64, &str)> {
+    let error = text.strip_prefix("rpc error: code = ").filter(|_| code == Some(2))?;
+    let (name, text) = error.split_once(" desc = ")?;
+    let (code, text) = (named_code(name)?, text.strip_suffix(" ()").unwrap_or(text));
+    Some(unwrapped(Some(code), text).unwrap_or((code, text)))
+}
+
+/// The status that the gateway gives a gRPC code, but for `NotFound`: nothing that is wrapped is an absence.
+fn http_status(code: i64) -> u16 {
+    match code {
+        1 => 499,
+        3 | 9 | 11 => 400,
+        4 => 504,
+        6 | 10 => 409,
+        7 => 403,
+        8 => 429,
+        12 => 501,
+        14 => 503,
+        16 => 401,
+        _ => 500,
+    }
+}
+
+/// `QUERY-d3fas` of `unable to set instance using origin … (ExternalDomain is …): ID=QUERY-d3fas Message=…`: what kept
+/// the server from finding an instance to answer for. It has no details.
+fn instance_id(text: &str) -> Option<&str> {
+    let (_, error) = text.split_once("): ID=")?;
+    error.split_once(" Message=").map(|(id, _)| id).filter(|id| !id.is_empty() && !id.contains(' '))
+}
+
+/// The text, where ZITADEL wrote it for whoever asks: under an id, or about a value in the request. Any other may be its
+/// database's or its network's.
+fn quotable<'a>(status: u16, code: Option<i64>, id: Option<&str>, text: &'a str) -> Option<&'a str> {
+    let meant = (400..500).contains(&status) && (id.is_some() || code == Some(3));
+    let text = id.and_then(|id| text.strip_suffix(&format!(" ({id})"))).unwrap_or(text);
+    Some(text).filter(|text| meant && !text.is_empty() && !is_of_inside(text))
+}
+
+fn described(status: u16, code: Option<i64>) -> String {
+    match code {
+        Some(code) => format!("HTTP {status}, gRPC code {code}"),
+        None => format!("HTTP {status} without a ZITADEL error"),
+    }
 }
 
 /// The gRPC code: a number from the gateway, a name from Connect.
 fn grpc_code(code: &Value) -> Option<i64> {
-    const NAMES: [&str; 16] = [
-        "canceled",
-        "unknown",
-        "invalid_argument",
-        "deadline_exceeded",
-        "not_found",
-        "already_exists",
-        "permission_denied",
-        "resource_exhausted",
-        "failed_precondition",
-        "aborted",
-        "out_of_range",
-        "unimplemented",
-        "internal",
-        "unavailable",
-        "data_loss",
-        "unauthenticated",
-    ];
     match code {
         Value::Number(number) => number.as_i64().filter(|code| (1..=16).contains(code)),
-        Value::String(name) => (1..).zip(NAMES).find(|(_, known)| known == name).map(|(code, _)| code),
+        Value::String(name) => named_code(name),
         _ => None,
     }
+}
+
+/// `InvalidArgument`, or `invalid_argument` as Connect writes it.
+fn named_code(name: &str) -> Option<i64> {
+    const NAMES: [&str; 16] = [
+        "Canceled",
+        "Unknown",
+        "InvalidArgument",
+        "DeadlineExceeded",
+        "NotFound",
+        "AlreadyExists",
+        "PermissionDenied",
+        "ResourceExhausted",
+        "FailedPrecondition",
+        "Aborted",
+        "OutOfRange",
+        "Unimplemented",
+        "Internal",
+        "Unavailable",
+        "DataLoss",
+        "Unauthenticated",
+    ];
+    let name = name.replace('_', "");
+    (1..).zip(NAMES).find(|(_, known)| known.eq_ignore_ascii_case(&name)).map(|(code, _)| code)
 }
 
 /// `id` of `zitadel.v1.ErrorDetail`, or `slug` of later versions, in the first detail that has one.

@@ -229,7 +229,7 @@ impl Renewer {
 
     async fn issue(&self, credential: Credential) -> Outcome {
         let minted = self.mint(&credential).await;
-        self.minter.purse.budget().metrics().renewed(&minted);
+        self.minter.budget.metrics().renewed(&minted);
         let Grant { token, lifetime } = minted?;
         Ok(Issued::new(token, credential, lifetime))
     }

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use super::memory::Reservation;
 use super::proxy::Proxy;
 use super::resolve::{DENIED, PublicResolver, names_local_address};
 
@@ -20,7 +21,7 @@ const IDLE_CONNECTIONS: usize = 8;
 /// Carries one request to ZITADEL and its answer back.
 ///
 /// Guarantees asked of an implementation: it answers in bounded time, follows no redirect and returns any
-/// HTTP status as `Ok`.
+/// HTTP status as `Ok`. It grows the [`Reservation`] among the request's extensions by what it reads, before it holds it.
 pub trait Transport: Send + Sync + 'static {
     /// Sends `request`, whose URI is absolute, and returns the whole answer.
     fn send(
@@ -93,6 +94,7 @@ impl HttpTransport {
     }
 
     async fn exchange(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, TransportError> {
+        let memory = request.extensions().get::<Arc<Reservation>>().cloned();
         let request = reqwest::Request::try_from(request).map_err(|error| self.failure(&error))?;
         // Addresses are never resolved; only this URL has them in one way of writing.
         if self.deny_local && names_local_address(request.url()) {
@@ -102,11 +104,15 @@ impl HttpTransport {
         let mut head = http::Response::new(());
         *head.status_mut() = response.status();
         head.headers_mut().clone_from(response.headers());
-        let body = self.bounded_body(response).await?;
+        let body = self.bounded_body(response, memory.as_deref()).await?;
         Ok(head.map(|()| body))
     }
 
-    async fn bounded_body(&self, mut response: reqwest::Response) -> Result<Bytes, TransportError> {
+    async fn bounded_body(
+        &self,
+        mut response: reqwest::Response,
+        memory: Option<&Reservation>,
+    ) -> Result<Bytes, TransportError> {
         let too_large = TransportError::TooLarge { status: response.status().as_u16(), limit: BODY_LIMIT };
         if response.content_length().is_some_and(|length| length > BODY_LIMIT as u64) {
             return Err(too_large);
@@ -115,6 +121,9 @@ impl HttpTransport {
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(&error))? {
             if body.len() + chunk.len() > BODY_LIMIT {
                 return Err(too_large);
+            }
+            if let Some(memory) = memory {
+                memory.grow(chunk.len()).await;
             }
             body.extend_from_slice(&chunk);
         }
@@ -175,5 +184,9 @@ fn last_cause(error: &dyn StdError) -> String {
     while let Some(next) = cause.source() {
         cause = next;
     }
-    cause.to_string()
+    match cause.to_string() {
+        // What TLS makes of the first bytes of an answer in plain http.
+        text if text.contains("InvalidContentType") => "this port speaks plain http, not https".to_owned(),
+        text => text,
+    }
 }

@@ -14,6 +14,7 @@ mod scene;
 use std::path::{Path, PathBuf};
 
 use zitadel_operator::api::crd;
+use zitadel_operator::engine::access::Right;
 use zitadel_operator::kinds::registry;
 
 fn repository() -> &'static Path {
@@ -235,7 +236,7 @@ fn every_mutant_still_applies() {
 fn every_fault_has_its_row_and_the_tests_it_names_are_there() {
     let text = read("docs/reliability.md");
     let rows = table(&text, "## Fault matrix");
-    let faults: Vec<String> = (1..=20).map(|number| format!("F{number}")).collect();
+    let faults: Vec<String> = (1..=20).chain([23, 24]).map(|number| format!("F{number}")).collect();
     assert_eq!(rows.iter().map(|row| row[0].clone()).collect::<Vec<_>>(), faults);
     let code = code(&repository().join("src")) + &code(&repository().join("tests"));
     let section = text.split("## Fault matrix").nth(1).unwrap().split("\n## ").next().unwrap();
@@ -292,6 +293,26 @@ fn the_rights_in_kubernetes_are_those_of_the_manifest() {
         rules.into_iter().map(move |rule| right(&name, &rule)).collect::<Vec<_>>()
     });
     assert_eq!(sorted(rows), sorted(given));
+}
+
+/// One row a kind, and one an action for organizations themselves.
+#[test]
+fn what_a_grant_gives_is_what_the_kinds_need() {
+    let rows = table(&read("docs/security.md"), "### What a grant gives").into_iter();
+    let needs = registry().into_iter().flat_map(|entry| {
+        let row = |action: &str, needs: &str| format!("{} | {action} | {needs}", entry.kind);
+        match entry.right {
+            Right::Organization => vec![row("everything", "nothing")],
+            Right::Kind => vec![row("everything", "kinds with this kind")],
+            Right::Instance => vec![row("everything", "kinds with this kind, and instance")],
+            Right::OrganizationItself => vec![
+                row("look at it, change it", "nothing"),
+                row("create one", "createOrganizations"),
+                row("take over one that the namespace did not create, remove it", "deleteOrganizations"),
+            ],
+        }
+    });
+    assert_eq!(sorted(rows.map(|row| row.join(" | "))), sorted(needs));
 }
 
 #[test]

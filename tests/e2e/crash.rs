@@ -13,7 +13,6 @@ use crate::waits::{condition, until_answered};
 use crate::world::{PATIENCE, World};
 
 const PROJECTS: &str = "/management/v1/projects";
-pub const PENDING: &str = "zitadel-operator.dev/create-pending";
 
 /// Worlds that crash at the same time.
 const AT_ONCE: usize = 4;
@@ -60,7 +59,7 @@ fn is_settled(project: &Value) -> bool {
     ready["reason"] == "Available"
         && ready["observedGeneration"] == project["metadata"]["generation"]
         && annotations["zitadel-operator.dev/id"] == project["status"]["id"]
-        && annotations[PENDING].is_null()
+        && project["status"]["pendingCreate"].is_null()
 }
 
 /// How many projects were ever created.

@@ -180,7 +180,7 @@ async fn who_says_it_lives_in_the_organization_of_others_neither_blocks_it_nor_l
     resident.until_gone().await;
     globex.until_gone().await;
     assert_eq!(names(&world), [""; 0]);
-    assert_eq!(world.zitadel.ledger().count(&Method::DELETE, "/management/v1/orgs/me"), 1);
+    assert_eq!(world.zitadel.ledger().count(&Method::DELETE, "/admin/v1/orgs/"), 1);
     unshare(&world).await;
 }
 

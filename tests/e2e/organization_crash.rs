@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::{Value, json};
 use support::zitadel::{Behaviour, Fault};
 
-use crate::crash::{PENDING, Scenario, crash_around_kubernetes, crash_around_zitadel};
+use crate::crash::{Scenario, crash_around_kubernetes, crash_around_zitadel};
 use crate::needs_double;
 use crate::organization::{ORGANIZATION, RECREATE, creations, id_of, names, world_of};
 use crate::waits::condition;
@@ -80,7 +80,7 @@ fn is_settled(organization: &Value) -> bool {
     ready["reason"] == "Available"
         && ready["observedGeneration"] == organization["metadata"]["generation"]
         && annotations["zitadel-operator.dev/id"] == organization["status"]["id"]
-        && annotations[PENDING].is_null()
+        && organization["status"]["pendingCreate"].is_null()
         && annotations[RECREATE].is_null()
 }
 
@@ -167,34 +167,5 @@ async fn one_whose_answer_is_lost_and_that_is_then_deleted_leaves_nothing() {
         world.resident(ORGANIZATION, "globex").delete().await;
         world.start_operator().await;
         gone_on_both_sides(&world).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn one_that_somebody_removes_before_its_create_was_tidied_up_is_not_made_again() {
-    needs_double!("its own way into the data or the ledger");
-    for line in LINES {
-        let mut world = world_of(line()).await;
-        let create = |r: &support::zitadel::Request| r.path == "/v2/organizations";
-        let held = world.zitadel.inject(Fault::hold().when(create).times(1));
-        applied(&world, "globex").await;
-        held.reached(1).await;
-        let intent =
-            world.resident(ORGANIZATION, "globex").now().await["metadata"]["annotations"][PENDING].clone();
-        assert!(intent.is_string(), "{intent}");
-        held.release();
-        made_once(&world, "globex").await;
-
-        world.crash_operator().await;
-        let globex = world.resident(ORGANIZATION, "globex");
-        globex.annotate(PENDING, intent).await;
-        world.zitadel.remove_organization(&id_of(&globex.now().await));
-        world.start_operator().await;
-        let globex = world.resident(ORGANIZATION, "globex");
-        globex.until_reason("NotFound").await;
-        globex.until("forgot the intent", |o| o["metadata"]["annotations"][PENDING].is_null()).await;
-        assert_eq!((names(&world), creations(&world)), (vec![], 1));
-        globex.delete().await;
-        globex.until_gone().await;
     }
 }

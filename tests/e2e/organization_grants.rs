@@ -37,11 +37,12 @@ pub async fn share_from(world: &World, home: &str, access: Value) {
     world.apply("ClusterConnection", name, spec).await;
 }
 
-/// One grant to the namespace of this world.
+/// One grant to the namespace of this world, of everything in these organizations.
 pub fn grant(world: &World, organizations: &Value, create: bool) -> Value {
     let labels = json!({ "kubernetes.io/metadata.name": world.namespace });
     json!({
         "namespaceSelector": { "matchLabels": labels }, "organizations": organizations, "createOrganizations": create,
+        "kinds": ["OrgDomainPolicy"], "deleteOrganizations": true,
     })
 }
 

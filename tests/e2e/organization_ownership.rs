@@ -198,7 +198,7 @@ async fn its_deletion_waits_for_who_lives_in_it_names_the_near_and_counts_the_fa
     }
     globex.until_gone().await;
     assert_eq!(names(&world), [""; 0]);
-    assert_eq!(world.zitadel.ledger().count(&Method::DELETE, "/management/v1/orgs/me"), 1);
+    assert_eq!(world.zitadel.ledger().count(&Method::DELETE, "/admin/v1/orgs/"), 1);
     unshare(&world).await;
 }
 

@@ -154,6 +154,12 @@ async fn a_503_is_retried_at_a_measured_pace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_zitadel_whose_database_is_gone_is_waited_for() {
+    needs_double!("faults");
+    is_unavailable_under(Fault::database_gone(), &["HTTP 404", "QUERY-d3fas"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_is_cut_is_retried_at_a_measured_pace() {
     needs_double!("faults");
     is_unavailable_under(Fault::drop_before(), &["ZITADEL cannot be reached"]).await;
@@ -177,9 +183,9 @@ async fn an_outage_is_no_absence_and_recreates_nothing() {
     let bare_404 = Fault::answer(404).header("content-type", "application/json");
     let fault = world.zitadel.inject(bare_404.body("{\"code\":5,\"message\":\"Not Found\"}"));
     world.request_reconcile("web").await;
-    assert_kstatus(&world.until_ready_reason("web", "NotFound").await, Kstatus::Failed);
+    assert_outlived(&world.until_synced_reason("web", "Unavailable").await, &["HTTP 404"]);
     world.assert_calm().await;
     fault.remove();
-    assert_eq!(world.until_ready("web").await["status"]["id"], id);
+    assert_eq!(world.until_synced_reason("web", "Available").await["status"]["id"], id);
     assert_eq!(world.history().await, ["project.added"], "it stayed the only one");
 }

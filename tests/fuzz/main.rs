@@ -10,7 +10,6 @@ mod answers;
 mod calls;
 mod conditions;
 mod foreign;
-mod intents;
 mod intervals;
 mod keys;
 mod leases;
@@ -52,8 +51,6 @@ targets! {
     entries_of_metadata: paths::entries, paths::arrive;
     base_urls: urls::inputs, urls::lead_where_they_say;
     intervals: intervals::texts, intervals::come_back;
-    intents_in_annotations: intents::annotations, intents::are_its_own;
-    intents_written: intents::intents, intents::come_back;
     resources_in_the_cluster: resources::objects, resources::come_back;
     values_of_metadata: resources::secrets, resources::stay_hidden;
     conditions_in_the_cluster: conditions::inputs, conditions::settle;

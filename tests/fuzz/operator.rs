@@ -51,7 +51,6 @@ pub fn resources() -> impl Strategy<Value = Stored> {
         annotation::ID,
         annotation::PAUSED,
         annotation::RECONCILE_REQUESTED_AT,
-        annotation::CREATE_PENDING,
         annotation::CONFIRM_USERNAME_REWRITE,
         annotation::RECREATE,
     ];

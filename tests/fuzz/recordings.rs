@@ -9,12 +9,15 @@ pub struct Recorded {
     pub body: Value,
 }
 
-/// Every answer of both server lines that differs from the others by more than its values.
+/// Every answer of the server lines that differs from the others by more than its values.
 pub fn all() -> Vec<Recorded> {
     let mut shapes = std::collections::BTreeSet::new();
-    let steps = [include_str!("../contract/v3.json"), include_str!("../contract/v4.json")]
-        .into_iter()
-        .flat_map(steps);
+    let lines = [
+        include_str!("../contract/v3.json"),
+        include_str!("../contract/v4.json"),
+        include_str!("../contract/v4-2026-03.json"),
+    ];
+    let steps = lines.into_iter().flat_map(steps);
     let answers = steps.filter_map(|step| {
         let status = u16::try_from(step["status"].as_u64()?).ok()?;
         Some(Recorded { status, body: plain(step.get("response")?) })

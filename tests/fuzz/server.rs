@@ -8,8 +8,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use zitadel_operator::zitadel::{
-    Budget, Client, ClientConfig, Credential, CredentialError, CredentialSource, Rate, Transport,
-    TransportError, parse_base_url,
+    Budget, Client, ClientConfig, Credential, CredentialError, CredentialSource, MemoryBudget, Rate,
+    Transport, TransportError, parse_base_url,
 };
 
 use crate::foreign::CANARY;
@@ -68,6 +68,8 @@ pub fn client_at(
         base_url: parse_base_url(url)?,
         external_domain: external_domain.map(str::to_owned),
         deadline: DEADLINE,
+        memory: MemoryBudget::default().share(None),
+        answered: false,
     };
     let budget =
         Arc::new(Budget::new(Rate { requests_per_second: 1000, burst: 1000 }, 8, Default::default()));

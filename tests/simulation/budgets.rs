@@ -233,6 +233,33 @@ fn two_connections_to_one_instance_share_its_budget_and_the_stricter_rate_counts
 }
 
 #[test]
+fn the_broken_way_of_one_connection_stops_no_other_to_the_same_instance() {
+    let run = |state: State| {
+        estate(11, async move |mut estate: Estate| {
+            let zitadel = estate.instance("inside.example");
+            let (start, outside) = (zitadel.double.now(), estate.alias(&zitadel));
+            estate.cluster_connection("inside", &zitadel, RATE).await;
+            estate.cluster_connection_with("outside", &outside, RATE, "30s").await;
+            estate.projects("far", shared("outside"), 100).await;
+            estate.projects("near", shared("inside"), 1).await;
+            estate.start();
+            estate.converge(minutes(2)).await;
+            outside.set(state);
+            sleep(minutes(2)).await;
+            let since = now_at(&zitadel, start);
+            estate.projects("late", shared("inside"), 50).await;
+            sleep(minutes(1)).await;
+            let unready = estate.unready("late").await.len();
+            (unready, longest(&zitadel.creations(start), "late", since))
+        })
+    };
+    let (well, broken) = (run(WELL), run(State::BlackHole));
+    say(&format!("50 resources beside another way that is well: {:.2} s, broken: {:.2} s", well.1, broken.1));
+    assert_eq!((well.0, broken.0), (0, 0));
+    assert!(broken.1 <= well.1 + 1.0, "{broken:?}, well {well:?}");
+}
+
+#[test]
 fn a_tenants_connection_to_the_same_instance_neither_shares_nor_narrows_its_budget() {
     let run = |tenant: bool| {
         estate(9, async move |mut estate: Estate| {

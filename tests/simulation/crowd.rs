@@ -3,11 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_client::encoding::text::encode;
-use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
-use zitadel_operator::engine::metrics::Metrics;
 
 use crate::estate::{Estate, Instance, estate, shared};
 use crate::world::say;
@@ -29,8 +26,6 @@ const HOUR: Duration = Duration::from_secs(3600);
 struct Crowd {
     estate: Estate,
     zitadel: Arc<Instance>,
-    registry: Registry,
-    metrics: Metrics,
 }
 
 /// Each of the namespaces has so many, and so many more that are paused.
@@ -45,10 +40,8 @@ fn crowd((each, paused): (usize, usize), resync: &'static str, run: impl AsyncFn
             estate.paused_projects(&namespace, shared("main"), paused).await;
         }
         estate.projects("late", shared("main"), LATE).await;
-        let mut registry = Registry::default();
-        let metrics = Metrics::registered(&mut registry);
-        estate.start_counted(metrics.clone());
-        let crowd = Crowd { estate, zitadel, registry, metrics };
+        estate.start();
+        let crowd = Crowd { estate, zitadel };
         crowd.settle(NAMESPACES * each).await;
         run(&crowd).await;
     });
@@ -73,11 +66,7 @@ impl Crowd {
 
     /// The reconciles of projects so far.
     fn reconciles(&self) -> u64 {
-        let mut shown = String::new();
-        encode(&mut shown, &self.registry).unwrap();
-        let projects = r#"zitadel_operator_reconcile_total{controller="Project""#;
-        let counts = shown.lines().filter(|line| line.starts_with(projects));
-        counts.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+        self.estate.metric("zitadel_operator_reconcile_total", "controller=\"Project\"") as u64
     }
 
     /// One grant more; answers the reconciles, visits and calls of the minute after.
@@ -86,10 +75,10 @@ impl Crowd {
             "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": "late" } },
             "organizations": [{ "all": true }],
         });
-        let (edited, before) = (Instant::now(), (self.reconciles(), self.metrics.visits.get()));
+        let (edited, before) = (Instant::now(), (self.reconciles(), self.estate.visits()));
         self.estate.grant("main", &self.zitadel, RATE, FOR_EVER, json!([all_but_late(), late])).await;
         sleep(Duration::from_secs(60)).await;
-        let (reconciles, visits) = (self.reconciles() - before.0, self.metrics.visits.get() - before.1);
+        let (reconciles, visits) = (self.reconciles() - before.0, self.estate.visits() - before.1);
         (reconciles, visits, self.zitadel.sent_since(edited))
     }
 }
@@ -97,7 +86,7 @@ impl Crowd {
 #[test]
 fn a_reconcile_visits_a_few_of_ten_thousand_and_a_grant_for_one_namespace_more_wakes_those_of_that_one() {
     crowd((10, 90), FOR_EVER, async |crowd| {
-        let (visits, reconciles) = (crowd.metrics.visits.get(), crowd.reconciles());
+        let (visits, reconciles) = (crowd.estate.visits(), crowd.reconciles());
         say(&format!("10,000 seen, 1,000 of them made: {visits} visits in {reconciles} reconciles"));
         assert!(reconciles >= 10_000);
         assert!(visits <= 5 * reconciles, "{visits} visits in {reconciles} reconciles");

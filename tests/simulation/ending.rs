@@ -80,7 +80,7 @@ fn resource(object: &Value) -> Value {
         "deleting": !metadata["deletionTimestamp"].is_null(),
         "finalizers": metadata["finalizers"],
         "annotated": annotations[annotation::ID] == status["id"],
-        "pending": !annotations[annotation::CREATE_PENDING].is_null(),
+        "pending": !status["pendingCreate"].is_null(),
         "current": status["observedGeneration"] == metadata["generation"],
         "bound": !status["organizationId"].is_null(),
         "identified": !status["id"].is_null(),

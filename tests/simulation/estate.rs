@@ -10,6 +10,8 @@ use futures::future::BoxFuture;
 use http::{Request, Response};
 use jiff::Timestamp;
 use kube::api::{Api, DynamicObject, Patch};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use support::kubernetes::Cluster;
 use support::zitadel::Double;
@@ -17,8 +19,10 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use zitadel_operator::api::annotation::PAUSED;
-use zitadel_operator::engine::metrics::Metrics;
+use zitadel_operator::engine::Config;
+use zitadel_operator::engine::metrics::{Metrics, Visits};
 use zitadel_operator::operator::{self, Options};
+use zitadel_operator::runtime::admin::Readiness;
 use zitadel_operator::runtime::ambient;
 use zitadel_operator::zitadel::{Transport, TransportError};
 
@@ -94,8 +98,16 @@ pub struct Estate {
     pub cluster: Cluster,
     client: kube::Client,
     instances: Vec<Arc<Instance>>,
-    pub stop: CancellationToken,
-    operator: Option<JoinHandle<()>>,
+    operator: Option<Operator>,
+}
+
+/// One that runs.
+struct Operator {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+    metrics: Registry,
+    visits: Visits,
+    readiness: Readiness,
 }
 
 /// Runs a simulation on time of its own.
@@ -107,8 +119,7 @@ pub fn estate<T>(seed: u64, run: impl AsyncFnOnce(Estate) -> T) -> T {
         let cluster = Cluster::new(&DEFINITIONS);
         cluster.add_namespace(HOME);
         let client = cluster.client();
-        let stop = CancellationToken::new();
-        run(Estate { cluster, client, instances: Vec::new(), stop, operator: None }).await
+        run(Estate { cluster, client, instances: Vec::new(), operator: None }).await
     })
 }
 
@@ -128,10 +139,10 @@ impl Estate {
         instance
     }
 
-    /// The second way to an instance.
+    /// The second way to an instance, which may be broken where the first is well.
     pub fn alias(&mut self, of: &Instance) -> Arc<Instance> {
         let (double, acme) = (of.double.clone(), of.acme.clone());
-        let (state, sent) = (of.state.clone(), of.sent.clone());
+        let (state, sent) = (Arc::new(Mutex::new(WELL)), of.sent.clone());
         let instance = Arc::new(Instance { double, acme, host: ALIAS, state, sent });
         self.instances.push(instance.clone());
         instance
@@ -153,6 +164,13 @@ impl Estate {
     pub async fn grant(&self, name: &str, to: &Instance, rate: (u32, u32), resync: &str, access: Value) {
         let mut spec = connection(name, to, rate);
         (spec["resyncInterval"], spec["access"]) = (json!(resync), access);
+        self.apply("ClusterConnection", "", name, spec).await;
+    }
+
+    /// Sets the grants of a `ClusterConnection`.
+    pub async fn share(&self, name: &str, to: &Instance, access: Value) {
+        let mut spec = connection(name, to, (1000, 1000));
+        spec["access"] = access;
         self.apply("ClusterConnection", "", name, spec).await;
     }
 
@@ -217,17 +235,65 @@ impl Estate {
 
     /// Starts the operator of production, with its own delays.
     pub fn start(&mut self) {
-        self.start_counted(Metrics::default());
+        self.start_with(Config::default());
     }
 
-    /// The same, with what is counted.
-    pub fn start_counted(&mut self, metrics: Metrics) {
+    /// The same with these settings.
+    pub fn start_with(&mut self, config: Config) {
         let transport: Arc<dyn Transport> = Arc::new(Net { instances: self.instances.clone() });
-        let transport = Arc::new(move |_: &_| Ok(transport.clone()));
-        let options = Options { transport, metrics, ..Options::new(HOME) };
-        let running = operator::run(self.client.clone(), options, self.stop.clone());
-        self.operator =
-            Some(tokio::spawn(async move { running.await.expect("no controller ends by itself") }));
+        let (mut metrics, readiness, stop) =
+            (Registry::default(), Readiness::default(), CancellationToken::new());
+        let counted = Metrics::registered(&mut metrics);
+        let visits = counted.visits.clone();
+        let options = Options {
+            transport: Arc::new(move |_| Ok(transport.clone())),
+            config,
+            metrics: counted,
+            readiness: readiness.clone(),
+            ..Options::new(HOME)
+        };
+        let running = operator::run(self.client.clone(), options, stop.clone());
+        let task = tokio::spawn(async move { running.await.expect("no controller ends by itself") });
+        self.operator = Some(Operator { stop, task, metrics, visits, readiness });
+    }
+
+    /// Ends the operator as SIGTERM does.
+    pub async fn end(&mut self) {
+        let operator = self.operator.take().expect("a running operator");
+        operator.stop.cancel();
+        operator.task.await.expect("the operator ends in peace");
+    }
+
+    /// The names of the projects of the first instance.
+    pub fn project_names(&self) -> Vec<String> {
+        let instance = self.instances.first().expect("an instance");
+        let projects = instance.double.projects(&instance.acme).into_iter();
+        let mut names: Vec<String> = projects.map(|project| project.settings.name).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// What the running operator is not ready for.
+    pub fn waiting_for(&self) -> Vec<String> {
+        self.running().readiness.waiting_for()
+    }
+
+    /// The sum of a metric of the running operator over all series with this label.
+    pub fn metric(&self, name: &str, label: &str) -> f64 {
+        let mut shown = String::new();
+        encode(&mut shown, &self.running().metrics).expect("text");
+        let series =
+            shown.lines().filter(|line| line.starts_with(&format!("{name}{{")) && line.contains(label));
+        series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// How many entries of its indexes the running operator has looked at.
+    pub fn visits(&self) -> u64 {
+        self.running().visits.get()
+    }
+
+    fn running(&self) -> &Operator {
+        self.operator.as_ref().expect("a running operator")
     }
 
     /// The projects of a namespace (of all without one) that are not ready.

@@ -12,6 +12,7 @@ use support::zitadel::Behaviour;
 
 use crate::crash::{behaviour, differences};
 use crate::ending::ending;
+use crate::header::astray;
 use crate::schedule::{Epoch, Schedule, schedule};
 use crate::steady::unsteady;
 use crate::trouble::{Trouble, calm};
@@ -34,6 +35,9 @@ fn play(seed: u64, schedule: &Schedule, usual: &Behaviour, troubled: bool) -> Co
     simulate(seed, usual.clone(), async |world: World| {
         let endings = live(&world, schedule, usual, troubled).await;
         let mut broken = world.oracle.broken();
+        if astray(&world) > 0 {
+            broken.push("F22: a write went to the organization of the user".to_owned());
+        }
         // A name that is taken is asked for again.
         broken.extend(unsteady(&world, |call| call.status != Some(409)).await);
         (endings, broken)
@@ -94,9 +98,13 @@ async fn happen(world: &World, epoch: &Epoch, usual: &Behaviour, troubled: bool)
     futures::join!(join_all(people), troubles);
 }
 
-/// Every third server is of the older line.
+/// Servers of each line in turn.
 pub fn line(seed: u64) -> Behaviour {
-    if seed.is_multiple_of(3) { Behaviour::v3() } else { behaviour() }
+    match seed % 3 {
+        0 => Behaviour::v3(),
+        1 => behaviour(),
+        _ => Behaviour { organization_features: behaviour().organization_features, ..Behaviour::v4_newer() },
+    }
 }
 
 /// What is wrong with a schedule; nothing if all is well.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 use support::zitadel::{Behaviour, Failure, Fault, State};
-use zitadel_operator::api::annotation::{CREATE_PENDING, PAUSED};
+use zitadel_operator::api::annotation::PAUSED;
 
 use crate::crash::behaviour;
 use crate::deed::Deed::{self, *};
@@ -112,7 +112,7 @@ fn a_create_makes_one_project_whatever_was_lost() {
         assert_eq!(reason(world, "Project", "web").await, "Available");
         let web = world.get("Project", "web").await;
         assert_eq!(web["status"]["origin"], "Created");
-        assert_eq!(web["metadata"]["annotations"][CREATE_PENDING], Value::Null);
+        assert_eq!(web["status"]["pendingCreate"], Value::Null);
     });
 }
 

@@ -8,6 +8,7 @@ use zitadel_operator::api::annotation::PAUSED;
 
 use crate::deed::Deed::{self, *};
 use crate::deed::Spec;
+use crate::header::Loss;
 use crate::line::{Ill, Side};
 use crate::trouble::{Answer, Trouble};
 
@@ -247,7 +248,7 @@ fn entries(rng: &mut Rng) -> Vec<Value> {
 
 fn trouble(rng: &mut Rng) -> Trouble {
     let side = if rng.bool() { Side::Before } else { Side::After };
-    match rng.usize(0..16) {
+    match rng.usize(0..17) {
         0..=3 => {
             Trouble::Crash(side, rng.usize(0..if side == Side::Before { 40 } else { 8 }), rng.u64(0..30))
         }
@@ -266,6 +267,11 @@ fn trouble(rng: &mut Rng) -> Trouble {
         13 => {
             let ill = rng.choice(Ill::ALL).expect("an illness");
             Trouble::Kubernetes(ill, rng.usize(0..20), rng.usize(1..6))
+        }
+        14 => {
+            // The rest lets one write go astray, and so has another end.
+            let loss = if rng.bool() { Loss::Always } else { Loss::Reads };
+            Trouble::Header(loss, rng.u64(1..60))
         }
         _ => {
             let answer = rng.choice(Answer::ALL).expect("an answer");

@@ -9,6 +9,7 @@ use support::zitadel::{Behaviour, Failure, Fault};
 use zitadel_operator::runtime::ambient;
 
 use crate::ending::{KINDS, SOMEBODYS};
+use crate::header::{Loss, repaired};
 use crate::line::{Ill, Side};
 use crate::world::World;
 
@@ -33,6 +34,8 @@ pub enum Trouble {
     Pages(usize),
     /// F7: writes take so many milliseconds, so that they meet.
     Slow(u64),
+    /// F22: for so many seconds ZITADEL does not see which organization is meant; then a person says that it is repaired.
+    Header(Loss, u64),
     /// F12, F14, F15: the next requests to Kubernetes, after so many good ones.
     Kubernetes(Ill, usize, usize),
     /// F11, F12: every watch ends; with `true` the past is forgotten as well.
@@ -78,10 +81,12 @@ pub enum Answer {
     Slow,
     /// Two writers met on one aggregate.
     Contended,
+    /// The server's database is gone, and so, it says, is the instance.
+    Databaseless,
 }
 
 impl Answer {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Lost,
         Self::Broken,
         Self::Unavailable,
@@ -98,6 +103,7 @@ impl Answer {
         Self::Withheld,
         Self::Slow,
         Self::Contended,
+        Self::Databaseless,
     ];
 
     fn fault(self) -> Fault {
@@ -118,6 +124,7 @@ impl Answer {
             Self::Withheld => Fault::hold_after_commit(),
             Self::Slow => Fault::delay(Duration::from_secs(12)),
             Self::Contended => Fault::failure(&Failure::bare(2, "ERROR: duplicate key (SQLSTATE 23505)")),
+            Self::Databaseless => Fault::database_gone(),
         }
     }
 }
@@ -150,6 +157,12 @@ impl Trouble {
             }
             Self::Zitadel(answer, skipped, times) => {
                 world.zitadel.inject(answer.fault().after(skipped).times(times));
+            }
+            Self::Header(loss, seconds) => {
+                let lost = world.zitadel.inject(loss.fault());
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+                lost.remove();
+                repaired(world).await;
             }
             Self::Lag(seconds) => {
                 let lag = Duration::from_secs(seconds);

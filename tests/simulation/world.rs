@@ -87,12 +87,15 @@ pub fn simulate<T>(seed: u64, behaviour: Behaviour, run: impl AsyncFnOnce(World)
 fn logged(canaries: &Canaries) -> Option<DefaultGuard> {
     static WORLDS: AtomicUsize = AtomicUsize::new(0);
     let chosen = WORLDS.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOGGED);
-    (chosen || std::env::var_os("SEED").is_some()).then(|| {
-        canary::log_panics();
-        let lookout = Lookout::new(canaries.watch().clone());
-        let subscriber = tracing_subscriber::registry().with(lookout).with(filter_fn(may_be_logged));
-        tracing::subscriber::set_default(subscriber)
-    })
+    (chosen || std::env::var_os("SEED").is_some()).then(|| overheard(canaries))
+}
+
+/// The same for as long as the guard lives.
+pub fn overheard(canaries: &Canaries) -> DefaultGuard {
+    canary::log_panics();
+    let lookout = Lookout::new(canaries.watch().clone());
+    let subscriber = tracing_subscriber::registry().with(lookout).with(filter_fn(may_be_logged));
+    tracing::subscriber::set_default(subscriber)
 }
 
 impl World {

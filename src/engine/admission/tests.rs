@@ -193,13 +193,79 @@ async fn of_tenants_with_as_many_seats_the_one_that_waited_longest_is_next() {
 }
 
 #[test]
-fn connections_to_one_instance_share_a_gate_and_one_that_moves_leaves_it_to_the_others() {
+fn connections_to_one_instance_share_a_rate_and_one_that_moves_leaves_it_to_the_others() {
     let admissions = Admissions::new(Arc::default(), 8, Default::default());
-    let [one, two] = [admissions.gate(&key(""), RATE), admissions.gate(&key(""), RATE)];
-    let shared = admissions.of_instance("i", &key(""), RATE, one.clone());
-    assert!(Arc::ptr_eq(&shared, &one));
-    assert!(Arc::ptr_eq(&admissions.of_instance("i", &key(""), RATE, two), &one));
-    let moved = admissions.of_instance("j", &key(""), RATE, one.clone());
-    assert!(!Arc::ptr_eq(&moved, &one));
-    assert!(Arc::ptr_eq(&admissions.of_instance("i", &key(""), RATE, moved), &one));
+    let [one, two, three] = [(); 3].map(|()| admissions.gate(&key(""), RATE));
+    let reaches = |gate: &Arc<Gate>, instance| admissions.share_rate(instance, &key(""), RATE, gate);
+    let share = |one: &Arc<Gate>, other: &Arc<Gate>| {
+        Arc::ptr_eq(&one.budget.limiter(), &other.budget.limiter()) && Arc::ptr_eq(&one.rate(), &other.rate())
+    };
+    reaches(&one, "i");
+    reaches(&two, "i");
+    assert!(share(&one, &two));
+    reaches(&one, "j");
+    assert!(!share(&one, &two));
+    reaches(&three, "i");
+    assert!(share(&three, &two) && !share(&three, &one));
+}
+
+#[tokio::test(start_paused = true)]
+async fn gates_of_cluster_connections_take_turns() {
+    let (admissions, mut woken) = admissions(8);
+    let gates = ["a", "b"].map(|namespace| (namespace, admissions.gate(&key(""), RATE)));
+    for (namespace, gate) in &gates {
+        admissions.share_rate("i", &key(""), RATE, gate);
+        gate.budget().limiter().pause_for(Duration::from_secs(1));
+        for number in 0..4 {
+            assert!(admit(gate, &project(namespace, number)).is_none());
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let given: Vec<Address> = std::iter::from_fn(|| woken.next().now_or_never().flatten()).collect();
+    let first: BTreeSet<&str> = given[2..4].iter().map(|who| who.namespace.as_str()).collect();
+    assert_eq!((given.len(), first.len()), (8, 2), "{given:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_remembered_of_who_does_not_come_and_of_tenants_without_a_gate() {
+    let (admissions, mut woken) = admissions(1);
+    let gate = admissions.gate(&key("a"), RATE);
+    let first = admit(&gate, &project("a", 0)).expect("room");
+    assert!(admit(&gate, &project("a", 1)).is_none());
+    drop(first);
+    assert_eq!(woken.next().await, Some(project("a", 1)));
+    tokio::time::sleep(2 * KEPT).await;
+    assert!(lock(&admissions.shared.places).is_empty());
+    drop(gate);
+    settle().await;
+    assert!(lock(&admissions.shared.seats).last.is_empty());
+}
+
+/// A gate whose server does not answer, where a probe is due, and whoever is woken.
+async fn broken() -> (Arc<Admissions>, Arc<Gate>, UnboundedReceiver<Address>) {
+    let (admissions, woken) = admissions(8);
+    let gate = admissions.gate(&key(""), RATE);
+    for _ in 0..5 {
+        assert!(!gate.budget().ask(async { false }).await);
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    (admissions, gate, woken)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_probe_that_outlives_its_caller_lets_the_next_in() {
+    for is_answered in [true, false] {
+        let (_admissions, gate, mut woken) = broken().await;
+        let caller = admit(&gate, &project("a", 0)).expect("a probe");
+        let (budget, slow) = (gate.budget(), Duration::from_secs(10));
+        let probe = async move {
+            tokio::time::sleep(slow).await;
+            is_answered
+        };
+        tokio::spawn(async move { budget.ask(probe).await });
+        settle().await;
+        drop(caller);
+        assert!(admit(&gate, &project("a", 1)).is_none());
+        assert_eq!(timeout(2 * slow, woken.next()).await, Ok(Some(project("a", 1))));
+    }
 }

@@ -15,7 +15,7 @@ fn rows() -> Vec<(Error, Reason, Severity, Pace)> {
         (Error::Timeout { after: soon }, Reason::Unavailable, Transient, Pace::Transient),
         (Error::Malformed { status: 200, what: text() }, Reason::Unavailable, Transient, Pace::Transient),
         (
-            Error::Unavailable { status: 503, code: Some(14), id: None, message: text() },
+            Error::Unavailable { status: 503, code: Some(14), id: None },
             Reason::Unavailable,
             Transient,
             Pace::Transient,
@@ -54,7 +54,7 @@ fn rows() -> Vec<(Error, Reason, Severity, Pace)> {
             Pace::Slow,
         ),
         (Error::NotFound { id: id(), message: text() }, Reason::NotFound, Stalled, Pace::Slow),
-        (Error::UnknownEndpoint { message: text() }, Reason::NotFound, Stalled, Pace::Slow),
+        (Error::UnknownEndpoint { message: text(), id: None }, Reason::NotFound, Stalled, Pace::Slow),
         (Error::AlreadyExists { id: None, message: text() }, Reason::Conflict, Stalled, Pace::Slow),
         (Error::Unchanged { id: id() }, Reason::Conflict, Transient, Pace::Transient),
         (Error::Invalid { id: None, message: text() }, Reason::InvalidSpec, Stalled, Pace::Resync),
@@ -96,4 +96,39 @@ fn a_deletion_on_another_instance_keeps_that_reason_and_says_how_to_free_it() {
 fn nothing_is_told_of_what_says_nothing_about_the_resource() {
     assert_eq!(Verdict::of(&Fault::Stale), None);
     assert_eq!(Verdict::of(&Fault::NotAdmitted(Duration::ZERO)), None);
+}
+
+/// A 422 whose causes are these fields.
+fn invalid(fields: &[&str]) -> Fault {
+    let cause = |field: &&str| serde_json::json!({ "reason": "FieldValueInvalid", "field": field });
+    let causes: Vec<_> = fields.iter().map(cause).collect();
+    let details = serde_json::from_value(serde_json::json!({ "causes": causes })).unwrap();
+    refused(kube::core::Status { details: Some(details), ..of_code(422) })
+}
+
+fn of_code(code: u16) -> kube::core::Status {
+    kube::core::Status::failure("no", "no").with_code(code)
+}
+
+fn refused(status: kube::core::Status) -> Fault {
+    kube::Error::Api(status.boxed()).into()
+}
+
+#[test]
+fn a_422_is_stale_only_where_it_is_about_what_guards_the_write() {
+    for fields in
+        [&["metadata.uid"][..], &["metadata.resourceVersion"], &["metadata.uid", "metadata.resourceVersion"]]
+    {
+        assert!(matches!(invalid(fields), Fault::Stale), "{fields:?}");
+    }
+    for fields in [&[][..], &["metadata.finalizers"], &["metadata.uid", "spec.name"]] {
+        assert!(invalid(fields).definite_refusal().is_some(), "{fields:?}");
+    }
+}
+
+#[test]
+fn a_refusal_that_another_attempt_may_change_is_none_for_good() {
+    let is_definite = |code| refused(of_code(code)).definite_refusal().is_some();
+    assert_eq!([400, 403, 405, 413, 422].map(is_definite), [true; 5]);
+    assert_eq!([401, 404, 408, 409, 429, 500, 503].map(is_definite), [false; 7]);
 }

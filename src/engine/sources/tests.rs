@@ -133,3 +133,14 @@ fn a_moment_of_refusals_closes_no_namespace() {
     assert!(!is_closed(503, false));
     assert!(is_closed(403, false));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_place_that_refused_is_forgotten_when_it_may_be_asked_again() {
+    let (sources, _wanted) = Sources::new();
+    read(&sources, "a", Some("1"));
+    sources.refused(&place());
+    assert!(sources.followed().contains_key(&place()));
+    tokio::time::advance(2 * PAUSE).await;
+    sources.read(SourceKind::Secret, "other", false, ("b", None));
+    assert!(!sources.followed().contains_key(&place()));
+}

@@ -131,3 +131,23 @@ fn long_messages_are_cut_on_a_character() {
     assert_eq!(cut(&"é".repeat(2000), MESSAGE_LIMIT).chars().count(), MESSAGE_LIMIT);
     assert_eq!(cut("short", MESSAGE_LIMIT), "short");
 }
+
+#[test]
+fn a_clock_that_is_set_back_makes_no_outage_a_long_one() {
+    let mut subject = Subject::new().after(7200).ready().after(60).fails(1);
+    subject.now -= Duration::from_secs(3600);
+    subject.fails(1).shows(&["Ready=True/Available", "Synced=False/Unavailable"], Some(1));
+}
+
+#[test]
+fn it_is_known_when_an_outage_will_show() {
+    let shows = |subject: &Subject, generation| {
+        shows_in(&subject.conditions, Some(generation), GRACE, subject.now).map(|left| left.as_secs())
+    };
+    let subject = Subject::new().ready().after(60);
+    assert_eq!((shows(&subject, 1), shows(&subject, 2)), (Some(301), None));
+    let subject = subject.fails(1).after(100);
+    assert_eq!(shows(&subject, 1), Some(201));
+    let subject = subject.after(200).fails(1);
+    assert_eq!(shows(&subject, 1), None);
+}

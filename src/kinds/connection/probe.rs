@@ -27,6 +27,12 @@ use crate::zitadel::{Credential, CredentialError, Error};
 
 /// The last of its users to go wakes a connection that is being deleted; this is the net under that.
 const STILL_USED: Duration = Duration::from_secs(30);
+/// Places whose roles a status shows,
+const MOST_MEMBERSHIPS: usize = 50;
+/// roles of each,
+const MOST_ROLES: usize = 20;
+/// and characters of a role.
+const LONGEST_ROLE: usize = 100;
 
 /// One reconcile of one connection.
 struct Probe<'a, K> {
@@ -35,6 +41,8 @@ struct Probe<'a, K> {
     handle: Handle,
     key: ConnectionKey,
     learned: ConnectionStatus,
+    /// All of them; the status shows some.
+    memberships: Vec<ConnectionMembership>,
 }
 
 /// Looks at it, and tells what was found.
@@ -45,7 +53,7 @@ pub(super) async fn probe<K: AnyConnection>(
 ) -> Conclusion {
     let handle = Handle::new::<K>(engine.clients.calls.clone(), K::NAME, connection.meta());
     let learned = connection.status().cloned().unwrap_or_default();
-    let mut probe = Probe { engine, connection, handle, key, learned };
+    let mut probe = Probe { engine, connection, handle, key, learned, memberships: Vec::new() };
     let result = probe.run().await;
     probe.finish(result).await
 }
@@ -54,7 +62,7 @@ impl<K: AnyConnection> Probe<'_, K> {
     async fn run(&mut self) -> Result<(), Fault> {
         let deleting = self.connection.meta().deletion_timestamp.is_some();
         if deleting {
-            self.engine.complete(&self.handle.address).await?;
+            self.engine.complete(&self.key, &self.handle.address).await?;
         }
         match self.engine.users(&self.key) {
             // Not all kinds are known yet; one user is enough.
@@ -80,19 +88,27 @@ impl<K: AnyConnection> Probe<'_, K> {
         let _admission = self.admit(&session)?;
         self.check_credential(&session).await?;
         self.learn(&session).await?;
+        session.confirm_header(self.is_requested()).await?;
         self.learn_missing(&session).await
     }
 
-    /// Those who still use it do so while it is being deleted: a credential that came back is told to them.
+    /// Those who still use it do so while it is being deleted: a credential or a header that came back is told to them.
     async fn serve_on(&mut self) -> Result<(), Fault> {
         let session = self.session().await?;
-        let missed = session.check_credential().is_err();
+        let missed = session.check_credential().and(session.check_header()).is_err();
         let _admission = self.admit(&session)?;
         self.check_credential(&session).await?;
+        session.confirm_header(self.is_requested()).await?;
         if missed {
             self.engine.wakes.wake(self.engine.resources(Having::Connection(&self.key)));
         }
         Ok(())
+    }
+
+    /// Does a person ask for another look?
+    fn is_requested(&self) -> bool {
+        let asked = self.connection.annotations().get(annotation::RECONCILE_REQUESTED_AT);
+        asked.is_some() && asked != self.learned.last_handled_reconcile_at.as_ref()
     }
 
     async fn protect(&mut self, in_use: bool, deleting: bool) -> Result<(), Fault> {
@@ -168,8 +184,9 @@ impl<K: AnyConnection> Probe<'_, K> {
         });
         self.learned.instance = Some(instance);
         self.learned.version = version;
-        self.learned.memberships = memberships.into_iter().map(membership).collect();
-        self.learned.memberships.sort_by(|a, b| a.organization_id.cmp(&b.organization_id));
+        self.memberships = memberships.into_iter().map(membership).collect();
+        self.memberships.sort_by(|a, b| a.organization_id.cmp(&b.organization_id));
+        (self.learned.memberships, self.learned.more_memberships) = shown(&self.memberships);
         Ok(())
     }
 
@@ -177,7 +194,7 @@ impl<K: AnyConnection> Probe<'_, K> {
     async fn learn_missing(&mut self, session: &Session) -> Result<(), Fault> {
         let needs = self.engine.needs(&self.key).filter(|_| self.engine.config.sees_all_users(K::KIND));
         if let (Some(needs), Some(user)) = (needs, &self.learned.user) {
-            let permissions = Permissions::new(session, &user.organization_id, &self.learned.memberships);
+            let permissions = Permissions::new(session, &user.organization_id, &self.memberships);
             self.learned.missing_permissions = permissions.missing(needs).await?;
         }
         Ok(())
@@ -208,12 +225,11 @@ impl<K: AnyConnection> Probe<'_, K> {
                 Ok(()) => verdict.pace,
                 Err(fault) => {
                     how = How::of(&fault);
-                    Pace::Transient
+                    self.engine.pace_of(&self.handle, &fault).await
                 }
             },
-            // It is woken for its turn.
-            (None, Err(Fault::NotAdmitted(after))) => Pace::After(*after),
-            (None, _) => Pace::Transient,
+            (None, Err(fault)) => self.engine.pace_of(&self.handle, fault).await,
+            (None, Ok(())) => Pace::Transient,
         };
         if let (Err(fault), Some(_)) = (&result, &verdict) {
             tracing::info!(resource = %self.handle.address, %fault, "connection not usable");
@@ -267,6 +283,18 @@ impl<K: AnyConnection> Probe<'_, K> {
     }
 }
 
+/// What a status has room for of what a server says, and how many more there are.
+fn shown(memberships: &[ConnectionMembership]) -> (Vec<ConnectionMembership>, Option<i64>) {
+    let cut = |role: &String| role.chars().take(LONGEST_ROLE).collect();
+    let membership = |m: &ConnectionMembership| ConnectionMembership {
+        organization_id: m.organization_id.clone(),
+        roles: m.roles.iter().take(MOST_ROLES).map(cut).collect(),
+    };
+    let more = i64::try_from(memberships.len().saturating_sub(MOST_MEMBERSHIPS)).unwrap_or(i64::MAX);
+    let shown = memberships.iter().take(MOST_MEMBERSHIPS).map(membership).collect();
+    (shown, Some(more).filter(|more| *more > 0))
+}
+
 fn told(credential: &Credential) -> ConnectionCredential {
     let r#type = match credential {
         Credential::PersonalAccessToken(_) => CredentialType::PersonalAccessToken,
@@ -285,4 +313,24 @@ fn usability(status: &ConnectionStatus) -> (Option<String>, Option<(String, Stri
     let synced = ConditionType::Synced.find(&status.conditions);
     let synced = synced.map(|condition| (condition.status.clone(), condition.reason.clone()));
     (status.instance.clone(), synced)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_shows_some_memberships_and_counts_the_rest() {
+        let membership = |n: usize| ConnectionMembership {
+            organization_id: Some(format!("{n}")),
+            roles: vec!["R".repeat(1000); 100],
+        };
+        let of = |count: usize| shown(&(0..count).map(membership).collect::<Vec<_>>());
+        assert_eq!(of(MOST_MEMBERSHIPS).1, None);
+        let (memberships, more) = of(10_000);
+        assert_eq!((memberships.len(), more), (MOST_MEMBERSHIPS, Some(9950)));
+        let status = ConnectionStatus { memberships, more_memberships: more, ..Default::default() };
+        let size = serde_json::to_vec(&status).unwrap().len();
+        assert!(size < 128 * 1024, "{size} bytes");
+    }
 }

@@ -1,9 +1,16 @@
 //! What a server cannot make the client do: read without an end, or fill its memory.
 
-use http::Request;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http::{Request, Response};
 use serde_json::{Value, json};
 
-use super::{Client, Error, Fake, Reply, Secret, TestResult, client};
+use super::{
+    Client, Error, Fake, Reply, Reservation, Secret, TestResult, Transport, TransportError, client, client_at,
+};
 
 /// A client of a server that answers so to the request of this number, and how many it was asked.
 async fn reading<T>(
@@ -34,16 +41,46 @@ async fn a_list_of_metadata_without_an_end_is_left() -> TestResult {
         move |number: usize| page(&[number - 1, number].map(|n| json!({"key": format!("{n}{long}")})));
     let (what, requests) = reading(entries, async |client| client.metadata("org", |_| false).await).await?;
     assert_eq!(what.as_deref(), Some("its list is too large"));
-    assert!(requests <= 16, "{requests}");
+    assert!(requests <= 9, "{requests}");
+    let short = |number: usize| {
+        let first = (number - 1) * 999;
+        page(&(first..first + 1000).map(|n| json!({"key": format!("{n}")})).collect::<Vec<_>>())
+    };
+    let (what, requests) = reading(short, async |client| client.metadata("org", |_| false).await).await?;
+    assert_eq!(what.as_deref(), Some("its list is too large"));
+    assert!(requests <= 280, "{requests}");
     Ok(())
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_search_for_large_objects_without_an_end_is_left() -> TestResult {
-    let name = "n".repeat(1 << 22);
-    let projects = move |number: usize| page(&[json!({"id": format!("{number}"), "name": name})]);
+    let padding = "n".repeat(1 << 22);
+    let projects = move |number: usize| page(&[json!({"id": format!("{number}"), "padding": padding})]);
     let (what, requests) = reading(projects, async |client| client.projects_named("org", "n").await).await?;
-    assert_eq!((what.as_deref(), requests), (Some("its list is too large"), 8));
+    assert_eq!((what.as_deref(), requests), (Some("its list is too large"), 2));
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_search_for_small_objects_without_an_end_is_left() -> TestResult {
+    let id = |page: usize, n: usize| json!({"id": format!("{}", page * 1000 + n)});
+    let projects = move |number: usize| page(&(0..1000).map(|n| id(number, n)).collect::<Vec<_>>());
+    let (what, requests) = reading(projects, async |client| client.projects_named("org", "n").await).await?;
+    assert_eq!((what.as_deref(), requests), (Some("its list is too large"), 11));
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_or_an_id_that_is_longer_than_any_is_not_held() -> TestResult {
+    let long = "n".repeat(2000);
+    let reply = page(&[json!({"id": "1", "name": long})]);
+    let (what, _) =
+        reading(move |_| reply.clone(), async |client| client.organizations_named("n").await).await?;
+    assert_eq!(what.as_deref(), Some("its JSON has another shape"));
+    let long = "n".repeat(2000);
+    let reply = Reply::json(200, &json!({"org": {"id": "1", "name": long, "state": "ORG_STATE_ACTIVE"}}));
+    let (what, _) = reading(move |_| reply.clone(), async |client| client.organization("1").await).await?;
+    assert_eq!(what.as_deref(), Some("its JSON has another shape"));
     Ok(())
 }
 
@@ -71,6 +108,37 @@ async fn an_object_and_a_refusal_are_small() -> TestResult {
         let (what, _) =
             reading(move |_| refusal.clone(), async |client| client.project("org", "1").await).await?;
         assert_eq!(what, expected, "{length}");
+    }
+    Ok(())
+}
+
+/// Keeps the reservations that requests bring, and answers with a page of metadata that is never the last.
+#[derive(Default)]
+struct Reserved(Mutex<Vec<Arc<Reservation>>>);
+
+impl Transport for Reserved {
+    fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
+        let mut seen = self.0.lock().unwrap();
+        seen.extend(request.extensions().get::<Arc<Reservation>>().cloned());
+        let entry = json!({"key": format!("{}", seen.len())});
+        let page = json!({"details": {"totalResult": "3"}, "result": [entry]});
+        async move { Ok(Response::new(page.to_string().into())) }.boxed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pages_of_a_list_share_a_reservation_and_calls_of_one_holder_do() -> TestResult {
+    let server = Arc::new(Reserved::default());
+    let client = client_at("https://zitadel.example", None, server.clone(), Secret::pat("t"))?;
+    let seen = || std::mem::take(&mut *server.0.lock().unwrap());
+    let same = |seen: &[Arc<Reservation>]| seen.windows(2).all(|two| Arc::ptr_eq(&two[0], &two[1]));
+    let _memberships = client.memberships().await;
+    let list = seen();
+    assert!(list.len() > 1 && same(&list));
+    for (client, shared) in [(client.clone(), false), (client.holding(), true)] {
+        let _answers = (client.memberships().await, client.organization("1").await);
+        let calls = seen();
+        assert_eq!((calls.len() > 2, same(&calls)), (true, shared));
     }
     Ok(())
 }

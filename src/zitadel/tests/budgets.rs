@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use http::{Method, Response, StatusCode};
+use support::zitadel::lookup_failed;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::super::circuit::Health;
@@ -176,9 +177,9 @@ async fn a_new_rate_keeps_what_was_taken() {
     for _ in 0..10 {
         answer(&budget, ms(0)).await;
     }
-    budget.set_rate(Rate { requests_per_second: 1, burst: 4 });
+    budget.limiter().set_rate(Rate { requests_per_second: 1, burst: 4 });
     assert_eq!(budget.delay(), ms(1000));
-    budget.set_rate(Rate { requests_per_second: 100, burst: 100 });
+    budget.limiter().set_rate(Rate { requests_per_second: 100, burst: 100 });
     assert!(budget.delay() <= ms(1000), "{:?}", budget.delay());
 }
 
@@ -220,6 +221,25 @@ async fn what_keeps_everybody_from_asking_is_told_and_in_the_words_it_began_with
 }
 
 #[tokio::test(start_paused = true)]
+async fn two_ways_to_one_instance_share_the_rate_and_its_pauses_and_neither_circuit_nor_load() {
+    let (one, two) = (of(10, 6, 8), of(1000, 1000, 8));
+    two.keep(one.limiter());
+    for _ in 0..6 {
+        answer(&one, ms(0)).await;
+    }
+    assert_eq!(two.opening(0), Opening::At(Instant::now() + ms(100)));
+    sleep(Duration::from_secs(1)).await;
+    for _ in 0..5 {
+        fail(&one).await;
+    }
+    sleep(ms(600)).await;
+    assert!(broken(&one).is_some() && one.trouble().is_some());
+    assert_eq!((two.opening(0), two.trouble()), (Opening::Now, None));
+    two.heed(&Error::RateLimited { retry_after: Some(ms(30_000)), id: None });
+    assert!(one.delay() >= ms(30_000));
+}
+
+#[tokio::test(start_paused = true)]
 async fn how_quick_failures_are_says_nothing_of_how_quick_answers_should_be() {
     let budget = of(1000, 1000, 8);
     for _ in 0..3 {
@@ -229,4 +249,23 @@ async fn how_quick_failures_are_says_nothing_of_how_quick_answers_should_be() {
         answer(&budget, ms(600)).await;
     }
     assert_eq!(budget.opening(7), Opening::Now);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_whose_database_is_gone_opens_the_circuit_and_one_that_lacks_a_path_does_not() -> TestResult
+{
+    let not_found = |text: &str| Reply::json(404, &json!({"code": 5, "message": text}));
+    for (reply, opens) in [
+        (not_found(&lookup_failed("zitadel.example")), true),
+        (Reply::raw(404, &[], "404 page not found"), true),
+        (not_found("Not Found"), false),
+    ] {
+        let client = client(Fake::always(reply), Secret::pat("t"))?;
+        client.remember_answer();
+        for _ in 0..5 {
+            assert!(matches!(client.me().await, Err(Error::Unavailable { status: 404, .. })));
+        }
+        assert_eq!(client.budget().trouble().is_some(), opens);
+    }
+    Ok(())
 }

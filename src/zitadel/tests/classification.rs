@@ -3,20 +3,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
+use serde_json::{Value, json};
+use support::zitadel::{DATABASE, driver_error, lookup_failed};
 
 use super::super::refusal::{Asked, classify};
-use super::{Error, Reply, TestResult, recorded};
+use super::{Error, Reply, TestResult, recordings};
 
 const ASKED: Asked<'_> = Asked {
     permission: "project.write",
     organization: Some("123"),
-    path: "/management/v1/projects/1",
+    answered: false,
     secret: "s3cret",
     confidential: None,
 };
 
-/// Every refusal in the recordings: status, gRPC code, error id, variant.
-const RECORDED: [(u16, i64, &str, &str); 39] = [
+/// Every refusal in the recordings: status, gRPC code, error id or what stands in its place, variant.
+const RECORDED: [(u16, i64, &str, &str); 43] = [
     (400, 3, "", "Invalid"),
     (400, 9, "COMMAND-2M0fs", "Unchanged"),
     (400, 9, "COMMAND-5M0cs", "Unchanged"),
@@ -40,10 +42,12 @@ const RECORDED: [(u16, i64, &str, &str); 39] = [
     (404, 5, "COMMAND-112M9", "NotFound"),
     (404, 5, "COMMAND-3M9sd", "NotFound"),
     (404, 5, "COMMAND-m9vMf", "NotFound"),
+    (404, 5, "MANAG-SFf2a", "NotFound"),
     (404, 5, "META-2npds", "NotFound"),
     (404, 5, "META-mcnw3", "NotFound"),
     (404, 5, "ORG-2N9sd", "NotFound"),
     (404, 5, "ORG-Dvsh3", "NotFound"),
+    (404, 5, "QUERY-1kIjX", "UnknownEndpoint"),
     (404, 5, "QUERY-Rph32", "NotFound"),
     (404, 5, "QUERY-fk2fs", "NotFound"),
     (404, 5, "QUERY-iTTGJ", "NotFound"),
@@ -54,7 +58,9 @@ const RECORDED: [(u16, i64, &str, &str); 39] = [
     (409, 6, "V3-DKcYh", "AlreadyExists"),
     (429, 8, "", "TooLarge"),
     (500, 13, "", "Unavailable"),
-    (500, 2, "", "Unsupported"),
+    (500, 2, "InvalidArgument", "Invalid"),
+    (500, 2, "Unauthenticated", "Unauthorized"),
+    (500, 2, "Unimplemented", "Unsupported"),
     (501, 12, "", "Unsupported"),
 ];
 
@@ -66,21 +72,33 @@ fn response(reply: Reply) -> Result<Response<Bytes>, Box<dyn std::error::Error>>
     Ok(reply.result?)
 }
 
+/// The error id of a recorded body, that of the instance it did not find, or the name of the status within.
+fn named(body: &Value) -> &str {
+    let text = body["message"].as_str().unwrap_or_default();
+    let after = |mark| text.split_once(mark).and_then(|(_, rest)| rest.split(' ').next());
+    let own = body["details"][0]["id"].as_str();
+    own.or(after(": ID=")).or(after("rpc error: code = ")).unwrap_or_default()
+}
+
 #[test]
 fn every_recorded_refusal_has_the_expected_class() -> TestResult {
     let mut met = BTreeSet::new();
-    for step in [recorded("v3")?, recorded("v4")?].concat() {
+    for step in recordings()? {
         let status = u16::try_from(step["status"].as_u64().ok_or("no status")?)?;
         if status < 400 {
             continue;
         }
-        let (body, path) = (&step["response"], step["path"].as_str().ok_or("no path")?);
-        let id = body["details"][0]["id"].as_str().unwrap_or_default();
+        let (body, id) = (&step["response"], named(&step["response"]));
         let row =
             RECORDED.iter().find(|row| (row.0, Some(row.1), row.2) == (status, body["code"].as_i64(), id));
         let (.., expected) = row.ok_or(format!("no row for {status} {body}"))?;
-        let error = classify(&response(Reply::json(status, body))?, Asked { path, ..ASKED });
-        assert_eq!(variant(&error), *expected, "{status} {body}");
+        for answered in [false, true] {
+            let error = classify(&response(Reply::json(status, body))?, Asked { answered, ..ASKED });
+            // The gateway's own 404, of a path that it does not know.
+            let expected = if answered && (status, id) == (404, "") { "Unavailable" } else { *expected };
+            assert_eq!(variant(&error), expected, "{status} {body}");
+            assert!(!error.is_outage(), "{status} {body}");
+        }
         met.insert((status, body["code"].as_i64(), id.to_owned()));
     }
     assert_eq!(met.len(), RECORDED.len(), "rows without a recording");
@@ -150,12 +168,107 @@ fn an_absence_is_believed_with_an_id_only() -> TestResult {
 }
 
 #[test]
-fn not_implemented_under_code_2_counts_on_feature_paths_only() -> TestResult {
-    let body = r#"{"code":2,"message":"method X not implemented"}"#;
-    let response = response(Reply::raw(500, &[], body))?;
-    assert_eq!(variant(&classify(&response, ASKED)), "Unavailable");
-    let features = Asked { path: "/v2beta/features/organization/1", ..ASKED };
-    assert_eq!(variant(&classify(&response, features)), "Unsupported");
+fn the_error_within_another_counts() -> TestResult {
+    let wrapped =
+        |text: &str| json!({"code": 2, "message": text, "details": [{"@type": "x", "message": "m"}]});
+    let under = |name: &str| wrapped(&format!("rpc error: code = {name} desc = text ()"));
+    let identified = |name: &str, id: &str| {
+        let mut body = wrapped(&format!("rpc error: code = {name} desc = text ({id})"));
+        body["details"][0]["id"] = json!(id);
+        body
+    };
+    let mut internal = under("InvalidArgument");
+    internal["code"] = json!(13);
+    for (body, expected) in [
+        (under("InvalidArgument"), "Invalid"),
+        (under("FailedPrecondition"), "Invalid"),
+        (under("Unauthenticated"), "Unauthorized"),
+        (under("PermissionDenied"), "PermissionDenied"),
+        (under("AlreadyExists"), "AlreadyExists"),
+        (under("Unimplemented"), "Unsupported"),
+        (under("DeadlineExceeded"), "Unavailable"),
+        (under("Unavailable"), "Unavailable"),
+        (under("Internal"), "Unavailable"),
+        (under("Unknown"), "Unavailable"),
+        (under("Code(17)"), "Unavailable"),
+        // An absence is never wrapped.
+        (under("NotFound"), "Unavailable"),
+        (identified("NotFound", "QUERY-fk2fs"), "Unavailable"),
+        (identified("PermissionDenied", "AUTH-Bs7Ds"), "PermissionDenied"),
+        (identified("FailedPrecondition", "COMMAND-QXPGs"), "Invalid"),
+        (
+            wrapped("rpc error: code = Unknown desc = rpc error: code = InvalidArgument desc = text ()"),
+            "Invalid",
+        ),
+        (wrapped("while asking: rpc error: code = InvalidArgument desc = text"), "Unavailable"),
+        (wrapped("method X not implemented"), "Unavailable"),
+        (internal, "Unavailable"),
+    ] {
+        let error = classify(&response(Reply::json(500, &body))?, ASKED);
+        assert_eq!(variant(&error), expected, "{body}");
+    }
+    let error = classify(&response(Reply::json(500, &under("InvalidArgument")))?, ASKED);
+    assert_eq!(error, Error::invalid("text"));
+    Ok(())
+}
+
+#[test]
+fn an_instance_that_answered_before_and_is_not_found_now_is_in_an_outage() -> TestResult {
+    let lookup =
+        |id: &str| format!("unable to set instance using origin x (ExternalDomain is y): ID={id} Message=m");
+    let json = |text: &str| Reply::json(404, &json!({"code": 5, "message": text}));
+    for (reply, at_first, later, whole) in [
+        (json(&lookup_failed("zitadel.example")), "Unavailable", "Unavailable", true),
+        (Reply::raw(404, &[], &lookup_failed("zitadel.example")), "Unavailable", "Unavailable", true),
+        (json(&lookup("QUERY-other")), "Unavailable", "Unavailable", true),
+        (Reply::error(404, 5, "QUERY-d3fas"), "Unavailable", "Unavailable", true),
+        (Reply::raw(404, &[], "404 page not found"), "UnknownEndpoint", "Unavailable", true),
+        (json("unable to set instance using origin x"), "UnknownEndpoint", "Unavailable", false),
+        (json("Not Found"), "UnknownEndpoint", "Unavailable", false),
+        (json(&lookup("QUERY-1kIjX")), "UnknownEndpoint", "UnknownEndpoint", false),
+        (Reply::raw(404, &[], &lookup("QUERY-1kIjX")), "UnknownEndpoint", "UnknownEndpoint", false),
+        (json(&lookup("QUERY-IuGh1")), "UnknownEndpoint", "UnknownEndpoint", false),
+        (Reply::error(404, 5, "QUERY-fk2fs"), "NotFound", "NotFound", false),
+        (Reply::raw(405, &[], ""), "UnknownEndpoint", "UnknownEndpoint", false),
+    ] {
+        let answer = response(reply)?;
+        let [first, second] = [false, true].map(|answered| classify(&answer, Asked { answered, ..ASKED }));
+        assert_eq!((variant(&first).as_str(), variant(&second).as_str()), (at_first, later), "{answer:?}");
+        assert_eq!(second.is_outage(), whole, "{answer:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn nothing_of_the_inside_of_a_server_is_quoted() -> TestResult {
+    let inside = driver_error();
+    let body = |code: i64, id: &str| {
+        let detail = json!({"id": id, "message": inside});
+        json!({"code": code, "message": format!("{inside} ({id})"), "details": [detail]})
+    };
+    let bare = |code: i64| json!({"code": code, "message": inside});
+    let wrapped = json!({"code": 2, "message": format!("rpc error: code = Internal desc = {inside}")});
+    for (status, body) in [
+        (404, json!({"code": 5, "message": lookup_failed("zitadel.example")})),
+        (404, bare(5)),
+        (500, wrapped),
+        (503, bare(14)),
+        (409, bare(6)),
+        (401, bare(16)),
+        (403, bare(7)),
+        (501, bare(12)),
+        (400, bare(3)),
+        (400, body(9, "COMMAND-x1")),
+        (404, body(5, "QUERY-x1")),
+        (500, body(13, "QUERY-x1")),
+    ] {
+        for answered in [false, true] {
+            let error = classify(&response(Reply::json(status, &body))?, Asked { answered, ..ASKED });
+            for (what, name) in DATABASE {
+                assert!(!format!("{error} {error:?}").contains(name), "{what} in {error}");
+            }
+        }
+    }
     Ok(())
 }
 
@@ -202,7 +315,7 @@ fn retry_after_is_seconds_or_a_date_by_the_servers_clock() -> TestResult {
 fn of_a_confidential_body_no_value_is_quoted() -> TestResult {
     let sent = br#"{"metadata": [{"key": "billing", "value": "Y3VzXzQy"}, {"key": "k", "value": "eA=="}]}"#;
     let text = r#"billing: cus_42 ("Y3VzXzQy") is not valid, k: x"#;
-    let body = serde_json::json!({"code": 3, "message": text});
+    let body = json!({"code": 3, "message": text});
     let asked = Asked { confidential: Some(sent), ..ASKED };
     let Error::Invalid { message, .. } = classify(&response(Reply::json(400, &body))?, asked) else {
         return Err("another class".into());
@@ -214,7 +327,7 @@ fn of_a_confidential_body_no_value_is_quoted() -> TestResult {
 #[test]
 fn quoted_texts_are_short_printable_and_without_the_token() -> TestResult {
     let text = format!("s3\u{0}cret é\n{}", "ü".repeat(400));
-    let body = serde_json::json!({"code": 3, "message": text});
+    let body = json!({"code": 3, "message": text});
     let error = classify(&response(Reply::json(400, &body))?, ASKED);
     let Error::Invalid { id: None, message } = error else {
         return Err(format!("{error:?}").into());

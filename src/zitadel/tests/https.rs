@@ -45,6 +45,16 @@ async fn only_a_certificate_of_an_authority_that_is_trusted_is_accepted() -> Tes
 }
 
 #[tokio::test]
+async fn a_port_that_speaks_plain_http_is_told() -> TestResult {
+    let server = serve(Router::new().fallback(|| async { "{}" })).await?;
+    let transport = HttpTransport::new(&HttpTransportConfig::default())?;
+    let refused = transport.send(request(&server.url.replace("http:", "https:"))?).await.err();
+    let told = "this port speaks plain http, not https".to_owned();
+    assert_eq!(refused, Some(TransportError::Unreachable(told)));
+    Ok(())
+}
+
+#[tokio::test]
 async fn two_authorities_in_one_bundle_are_both_trusted() -> TestResult {
     let (old, new) = (Authority::new("old"), Authority::new("new"));
     let bundle = format!("{}\n{}", old.pem(), new.pem());

@@ -71,7 +71,7 @@ fn reader(fake: &Arc<Fake>) -> Result<Client, String> {
 async fn recorded_lists_of_metadata_are_read() -> TestResult {
     for body in answers(&Method::POST, "/management/v1/metadata/_search")? {
         let sent = body["result"].as_array().ok_or("no result")?;
-        let read = answered(&body)?.metadata("org", |_| true).await;
+        let read = answered(&body)?.metadata("{acme}", |_| true).await;
         if body["details"]["totalResult"].as_str() != Some(sent.len().to_string().as_str()) {
             assert!(matches!(read, Err(Error::Malformed { .. })), "one page of many, repeated: {read:?}");
             continue;
@@ -85,13 +85,13 @@ async fn recorded_lists_of_metadata_are_read() -> TestResult {
         }
     }
     for body in answers(&Method::DELETE, "/management/v1/metadata/_bulk")? {
-        answered(&body)?.remove_metadata("org", &["one", "two"]).await?;
+        answered(&body)?.remove_metadata("{acme}", &["one", "two"]).await?;
     }
     for body in answers(&Method::POST, "/management/v1/metadata/_bulk")? {
-        assert_eq!(answered(&body)?.set_metadata("org", &[("one", b"1"), ("two", b"2")]).await?, None);
+        assert_eq!(answered(&body)?.set_metadata("{acme}", &[("one", b"1"), ("two", b"2")]).await?, None);
     }
     for body in answers(&Method::POST, "/management/v1/metadata/tier")? {
-        let details = answered(&body)?.set_metadata("org", &[("tier", b"gold")]).await?;
+        let details = answered(&body)?.set_metadata("{acme}", &[("tier", b"gold")]).await?;
         assert!(details.ok_or("no details")?.creation_date.is_some());
     }
     Ok(())

@@ -16,7 +16,8 @@ use tokio::task::AbortHandle;
 
 use super::super::transport::BODY_LIMIT;
 use super::{
-    Error, HttpTransport, HttpTransportConfig, Secret, TestResult, Transport, TransportError, client_at,
+    Error, HttpTransport, HttpTransportConfig, MemoryBudget, Reservation, Secret, TestResult, Transport,
+    TransportError, client_at,
 };
 
 /// A loopback server that ends with the test.
@@ -98,6 +99,24 @@ async fn bodies_are_bounded_whether_declared_or_streamed() -> TestResult {
         let refused = transport.send(request(&format!("{}/{path}", server.url))?).await.err();
         assert_eq!(refused, Some(TransportError::TooLarge { status: 200, limit: BODY_LIMIT }), "{path}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_large_answer_is_read_once_there_is_room_for_it() -> TestResult {
+    let server = serve(Router::new().fallback(|| async { vec![b' '; BODY_LIMIT] })).await?;
+    let (transport, share) = (transport(PATIENT)?, MemoryBudget::default().share(Some("team")));
+    let get = |memory: &Arc<Reservation>| {
+        let mut get = request(&server.url)?;
+        get.extensions_mut().insert(memory.clone());
+        http::Result::Ok(get)
+    };
+    let held = share.reserve();
+    held.grow(BODY_LIMIT).await;
+    let mut reading = transport.send(get(&share.reserve())?);
+    assert!(tokio::time::timeout(IMPATIENT, &mut reading).await.is_err());
+    drop(held);
+    assert_eq!(reading.await?.body().len(), BODY_LIMIT);
     Ok(())
 }
 

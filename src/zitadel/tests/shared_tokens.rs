@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::advance;
 
 use super::{
-    Client, ClientConfig, Credential, DEADLINE, Fake, Reply, Secret, TestResult, Tokens, budget,
-    parse_base_url,
+    Client, ClientConfig, Credential, DEADLINE, Fake, MemoryBudget, Reply, Secret, TestResult, Tokens,
+    budget, parse_base_url,
 };
 
 fn machine(secret: &str) -> Arc<Secret> {
@@ -36,6 +36,8 @@ fn among(
         base_url: parse_base_url("https://zitadel.example")?,
         external_domain: Some(domain.to_owned()),
         deadline: DEADLINE,
+        memory: MemoryBudget::default().share(None),
+        answered: false,
     };
     Client::new(config, fake.clone(), secret.clone(), budget(), Arc::default(), tokens.clone())
 }

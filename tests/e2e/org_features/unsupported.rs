@@ -17,7 +17,7 @@ use crate::world::{World, config};
 /// What a person reads: that it is no fault of theirs, what happens now and what happens next.
 const WORDS: [&str; 4] = [
     "no released ZITADEL implements the feature flags of organizations",
-    "not implemented",
+    "does not implement the call",
     "nothing is written",
     "asked again every few hours",
 ];
@@ -59,6 +59,7 @@ async fn flags_that_v3_does_not_implement_are_told_once_with_what_happens_next_a
 async fn flags_that_v4_does_not_implement_are_told_once_with_what_happens_next_and_not_polled() {
     needs_double!("its own way into the data or the ledger");
     is_told_once(Behaviour::v4()).await;
+    is_told_once(Behaviour::v4_newer()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

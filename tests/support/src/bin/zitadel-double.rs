@@ -1,11 +1,11 @@
-//! Runs the ZITADEL double until interrupted: `zitadel-double [--port N] [--line v3|v4] [--lag SECONDS]`.
+//! Runs the ZITADEL double until interrupted: `zitadel-double [--port N] [--line v3|v4|v4-2026-03] [--lag SECONDS]`.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use zitadel_operator_support::zitadel::{Behaviour, Double, Line};
 
-const USAGE: &str = "usage: zitadel-double [--port N] [--line v3|v4] [--lag SECONDS]";
+const USAGE: &str = "usage: zitadel-double [--port N] [--line v3|v4|v4-2026-03] [--lag SECONDS]";
 
 struct Options {
     port: u16,
@@ -21,6 +21,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
             "--port" => options.port = value.parse().ok()?,
             "--line" if value == "v3" => options.line = Line::V3,
             "--line" if value == "v4" => options.line = Line::V4,
+            "--line" if value == "v4-2026-03" => options.line = Line::V4Newer,
             "--lag" => options.lag = Duration::try_from_secs_f64(value.parse().ok()?).ok()?,
             _ => return None,
         }

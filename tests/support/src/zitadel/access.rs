@@ -24,14 +24,22 @@ pub(super) fn resolve_instance(store: &Store, host: &str) -> Outcome<()> {
     if store.domains.iter().any(|domain| domain == without_port(host)) {
         return Ok(());
     }
+    let asked = without_port(host);
+    let (looked, known_as) = match store.behaviour.line {
+        Line::V4Newer => {
+            (format!("domain: instanceDomain {asked}, publicHostname {asked}"), "Errors.Instance.NotFound")
+        }
+        _ => (format!("host: instanceHost {host}, publicHost "), "Errors.IAM.NotFound"),
+    };
     let help = "Instance not found. Make sure you got the domain right. Check out https://zitadel.com/docs/apis/introduction#domains";
-    let parent = format!(
-        "unable to get instance by host: instanceHost {host}, publicHost : ID=QUERY-1kIjX Message=Errors.IAM.NotFound"
-    );
-    let origin = format!("&{{{host}  {}}}", store.scheme);
-    let found =
-        format!("unable to set instance using origin {origin} (ExternalDomain is {})", store.domains[0]);
+    let parent = format!("unable to get instance by {looked}: ID=QUERY-1kIjX Message={known_as}");
+    let found = no_instance(host, store.scheme, &store.domains[0]);
     Err(Failure::bare(5, format!("{found}: ID=QUERY-1kIjX Message={help} Parent=({parent})")))
+}
+
+/// How every refusal to answer for a host begins.
+pub(super) fn no_instance(host: &str, scheme: &str, domain: &str) -> String {
+    format!("unable to set instance using origin &{{{host}  {scheme}}} (ExternalDomain is {domain})")
 }
 
 fn without_port(host: &str) -> &str {
@@ -68,6 +76,8 @@ pub(super) fn context(store: &Store, user: &str, asked: Option<&str>) -> Outcome
 
 /// Checks a permission as the interceptor does: no membership is 404, a missing permission 403.
 pub(super) fn permit(store: &Store, user: &str, organization: &str, needed: &str) -> Outcome<()> {
+    let of_instance = needed == "org.create" && store.behaviour.creates_organizations_in_instance;
+    let organization = if of_instance { "" } else { organization };
     let granted = granted(store, user, organization);
     if granted.is_empty() {
         return Err(Failure::of("AUTHZ-cdgFk"));
@@ -86,5 +96,11 @@ pub(super) fn granted(store: &Store, user: &str, organization: &str) -> Vec<&'st
     let mut seen = BTreeSet::new();
     let lists = memberships.flat_map(|member| &member.roles).flat_map(|role| permissions(role));
     let all = lists.filter(|permission| seen.insert(*permission));
-    all.filter(|permission| store.behaviour.line == Line::V4 || *permission != "session.read").collect()
+    let line = store.behaviour.line;
+    let known = |permission: &&str| match *permission {
+        "session.read" => line != Line::V3,
+        permission if permission.starts_with("group.") => line == Line::V4Newer,
+        _ => true,
+    };
+    all.filter(known).collect()
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 /// A server line of which recordings exist; decides texts and error ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line {
@@ -9,6 +11,8 @@ pub enum Line {
     V3,
     /// Upstream of 2025-10-02.
     V4,
+    /// Upstream of 2026-03-30.
+    V4Newer,
 }
 
 /// What the organization feature endpoints do.
@@ -16,7 +20,7 @@ pub enum Line {
 pub enum OrganizationFeatures {
     /// 501 with code 12, as the v3 line answers.
     Unimplemented,
-    /// 500 with code 2, as the v4 line answers.
+    /// 500 with code 2, as the v4 lines answer.
     UnimplementedAsUnknown,
     /// They work, as no released server does.
     Implemented,
@@ -33,7 +37,7 @@ pub enum OwnIds {
     OrganizationId,
 }
 
-/// Every knob of the double. Start from [`Behaviour::v3`] or [`Behaviour::v4`].
+/// Every knob of the double. Start from [`Behaviour::v3`], [`Behaviour::v4`] or [`Behaviour::v4_newer`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Behaviour {
     /// Decides texts and error ids.
@@ -45,6 +49,13 @@ pub struct Behaviour {
     pub organization_features: OrganizationFeatures,
     /// A bulk set of metadata leaves out what is already so (v4.13).
     pub bulk_skips_unchanged: bool,
+    /// What v1 services refuse in a request without an error id, and what is not implemented, is 500 with code 2 around
+    /// the gRPC status (v4 of 2026-03).
+    pub wraps_statuses: bool,
+    /// The permission to create organizations through v2 counts in the instance only (v4 of 2026-03).
+    pub creates_organizations_in_instance: bool,
+    /// Lists of projects begin with the newest (v4 of 2026-03).
+    pub newest_first: bool,
     /// `GET /management/v1/projects/{id}` answers for other organizations too (before v3.4.8 and v4.12.2);
     /// else 404 `MANAG-SFf2a`.
     pub reads_foreign_projects: bool,
@@ -68,6 +79,8 @@ pub struct Behaviour {
     /// How long a write takes between its read of the aggregate and its commit. Two writes to one aggregate
     /// that overlap are a 500 with SQLSTATE 23505 for the later one.
     pub write_duration: Duration,
+    /// How far the `Date` of answers is ahead of the clock that dates objects, which is the database's.
+    pub date_skew: SignedDuration,
     /// How long a token minted at `/oauth/v2/token` is good; 43,199 s as recorded.
     pub token_lifetime: Duration,
 }
@@ -92,6 +105,9 @@ impl Behaviour {
             accepts_unchanged: true,
             organization_features: OrganizationFeatures::UnimplementedAsUnknown,
             bulk_skips_unchanged: false,
+            wraps_statuses: false,
+            creates_organizations_in_instance: false,
+            newest_first: false,
             reads_foreign_projects: true,
             removed_organizations_linger: true,
             own_ids: OwnIds::OrgId,
@@ -102,7 +118,20 @@ impl Behaviour {
             lag_most: Duration::ZERO,
             stale_reads: false,
             write_duration: Duration::ZERO,
+            date_skew: SignedDuration::ZERO,
             token_lifetime: Duration::from_secs(43_199),
+        }
+    }
+
+    /// The v4 line as recorded half a year later.
+    pub fn v4_newer() -> Self {
+        Self {
+            line: Line::V4Newer,
+            wraps_statuses: true,
+            creates_organizations_in_instance: true,
+            newest_first: true,
+            reads_foreign_projects: false,
+            ..Self::v4()
         }
     }
 
@@ -115,6 +144,7 @@ impl Behaviour {
         match self.line {
             Line::V3 => "v3-60ce32ca4",
             Line::V4 => "v4-ee3654fe6",
+            Line::V4Newer => "v4-main-20260330",
         }
     }
 }
@@ -124,6 +154,7 @@ impl From<Line> for Behaviour {
         match line {
             Line::V3 => Self::v3(),
             Line::V4 => Self::v4(),
+            Line::V4Newer => Self::v4_newer(),
         }
     }
 }

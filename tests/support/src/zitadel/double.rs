@@ -189,14 +189,19 @@ impl Double {
     }
 
     pub(super) async fn answer(&self, request: HttpRequest<Body>) -> Response {
-        let Some(seen) = read(request).await.filter(|_| !self.inner.server.is_stopped()) else {
+        let Some(mut seen) = read(request).await.filter(|_| !self.inner.server.is_stopped()) else {
             return dropped();
         };
         let request = self.record(&seen);
         let rules = self.inner.faults.matching(&request);
+        for rule in &rules {
+            if rule.strip(&mut seen.headers) {
+                self.inner.ledger.amend(request.index, |request| request.strayed = true);
+            }
+        }
         let mut answer = None;
         for rule in &rules {
-            answer = rule.before().await;
+            answer = rule.before(&request).await;
             if answer.is_some() {
                 break;
             }
@@ -240,7 +245,8 @@ impl Double {
                 (request.committed, request.touched) = (written.len(), written);
             });
         }
-        let date = HeaderValue::from_str(&imf_fixdate(store.clock.now())).expect("a date is a header value");
+        let sent = store.clock.now() + store.behaviour.date_skew;
+        let date = HeaderValue::from_str(&imf_fixdate(sent)).expect("a date is a header value");
         response.headers_mut().insert(DATE, date);
         response
     }

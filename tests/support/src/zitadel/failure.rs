@@ -2,13 +2,15 @@
 
 use serde_json::{Value, json};
 
+use super::json::message;
+
 /// A gRPC status as the gateway renders it: `{code, message, details}`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("code {code}: {message} ({})", id.unwrap_or("no id"))]
 pub struct Failure {
     /// gRPC code.
     pub code: u8,
-    /// ZITADEL's error id; without one the answer has no `details`.
+    /// ZITADEL's error id; without one the answer has no `details`, and with an empty one they hold none.
     pub id: Option<&'static str>,
     /// Text without the id.
     pub message: String,
@@ -86,6 +88,21 @@ impl Failure {
         Self { code, id: None, message: message.into() }
     }
 
+    /// What a server that wraps statuses makes of this one, where a call of this path met it.
+    pub(super) fn wrapped(self, path: &str) -> Self {
+        let name = match self.code {
+            2 if self.message.starts_with("rpc error: ") => return Self { id: Some(""), ..self },
+            3 if self.message.starts_with("invalid ") => "InvalidArgument",
+            16 => "Unauthenticated",
+            _ => return self,
+        };
+        if self.id.is_some() || path.starts_with("/v2") {
+            return self;
+        }
+        let message = format!("rpc error: code = {name} desc = {}", self.message);
+        Self { code: 2, id: Some(""), message }
+    }
+
     pub(super) fn too_large(size: usize) -> Self {
         Self::bare(8, format!("grpc: received message larger than max ({size} vs. 4194304)"))
     }
@@ -122,8 +139,9 @@ impl Failure {
             (true, "QUERY-fk2fs") => "Project konnte nicht gefunden werden",
             _ => &self.message,
         };
-        let detail =
-            json!({"@type": "type.googleapis.com/zitadel.v1.ErrorDetail", "id": id, "message": text});
+        let detail = message(
+            json!({"@type": "type.googleapis.com/zitadel.v1.ErrorDetail", "id": id, "message": text}),
+        );
         json!({"code": self.code, "message": format!("{text} ({id})"), "details": [detail]})
     }
 }

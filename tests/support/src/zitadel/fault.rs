@@ -12,7 +12,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tokio::sync::watch;
 
 use super::failure::Failure;
@@ -29,13 +29,19 @@ pub(super) fn dropped() -> Response {
     response
 }
 
+/// Names the organization of a request.
+const ORGANIZATION: &str = "x-zitadel-orgid";
+
 type Condition = Box<dyn Fn(&Request) -> bool + Send + Sync>;
+type Responder = Box<dyn Fn(&Request) -> (StatusCode, String) + Send + Sync>;
 
 enum Effect {
     Answer(StatusCode, Vec<(HeaderName, HeaderValue)>, Bytes),
+    Respond(Responder),
     Oversized(usize),
     Delay(Duration),
     Hold,
+    Forget(&'static str),
     DropBefore,
     HoldAfterCommit,
     DropAfterCommit,
@@ -49,6 +55,7 @@ pub struct Fault {
     conditions: Vec<Condition>,
     times: usize,
     skipped: usize,
+    every: usize,
 }
 
 impl fmt::Debug for Fault {
@@ -59,7 +66,7 @@ impl fmt::Debug for Fault {
 
 impl Fault {
     fn new(effect: Effect) -> Self {
-        Self { effect, conditions: Vec::new(), times: usize::MAX, skipped: 0 }
+        Self { effect, conditions: Vec::new(), times: usize::MAX, skipped: 0, every: 1 }
     }
 
     /// This status and an empty body instead of handling; see [`Self::header`] and [`Self::body`].
@@ -72,6 +79,13 @@ impl Fault {
             Vec::new(),
             Bytes::new(),
         ))
+    }
+
+    /// This status and body instead of handling, by the request.
+    pub(super) fn respond(
+        respond: impl Fn(&Request) -> (StatusCode, String) + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(Effect::Respond(Box::new(respond)))
     }
 
     /// A ZITADEL error instead of handling.
@@ -121,6 +135,12 @@ impl Fault {
     /// Waits between commit and answer until [`Injected::release`].
     pub fn hold_after_commit() -> Self {
         Self::new(Effect::HoldAfterCommit)
+    }
+
+    /// Handled as if the request did not name its organization, as behind a proxy that drops the header. Only of requests
+    /// that do.
+    pub fn lose_organization() -> Self {
+        Self::new(Effect::Forget(ORGANIZATION)).when(|request| request.organization.is_some())
     }
 
     /// Ends the connection without handling.
@@ -184,6 +204,11 @@ impl Fault {
         Self { times, ..self }
     }
 
+    /// Only one in so many matching requests, the first included.
+    pub fn every(self, every: usize) -> Self {
+        Self { every, ..self }
+    }
+
     /// Only after so many matching requests went through.
     pub fn after(self, skipped: usize) -> Self {
         Self { skipped, ..self }
@@ -205,7 +230,15 @@ impl Rule {
             return false;
         }
         let earlier = self.matched.fetch_add(1, Ordering::SeqCst);
-        earlier >= self.fault.skipped && earlier - self.fault.skipped < self.fault.times
+        let Some(counted) = earlier.checked_sub(self.fault.skipped) else { return false };
+        counted.is_multiple_of(self.fault.every) && counted / self.fault.every < self.fault.times
+    }
+
+    /// What the request lacks on its way; the ledger keeps what was sent.
+    pub(super) fn strip(&self, headers: &mut HeaderMap) -> bool {
+        let Effect::Forget(name) = &self.fault.effect else { return false };
+        self.reached.send_modify(|reached| *reached += 1);
+        headers.remove(*name).is_some()
     }
 
     async fn wait(&self) {
@@ -214,8 +247,12 @@ impl Rule {
     }
 
     /// What happens before handling; an answer replaces it.
-    pub(super) async fn before(&self) -> Option<Response> {
+    pub(super) async fn before(&self, request: &Request) -> Option<Response> {
         let answer = match &self.fault.effect {
+            Effect::Respond(respond) => {
+                let (status, body) = respond(request);
+                Some(canned(status, &[], body.into()))
+            }
             Effect::Answer(status, headers, body) => Some(canned(*status, headers, body.clone())),
             Effect::Oversized(bytes) => Some(oversized(*bytes)),
             Effect::DropBefore => Some(dropped()),

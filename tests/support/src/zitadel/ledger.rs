@@ -42,6 +42,8 @@ pub struct Request {
     pub query: String,
     /// `x-zitadel-orgid`.
     pub organization: Option<String>,
+    /// Whether a fault took that header off on the way.
+    pub strayed: bool,
     /// `x-zitadel-instance-host`, or else the host.
     pub host: String,
     /// Name of the user that the token belongs to.
@@ -71,6 +73,7 @@ impl Request {
             path: seen.path.clone(),
             query: seen.query.clone(),
             organization: seen.header("x-zitadel-orgid").map(str::to_owned),
+            strayed: false,
             host: seen.host.clone(),
             actor,
             credential: seen.header("authorization").map(Fingerprint::of_header),

@@ -1,7 +1,7 @@
 //! A stateful double of the ZITADEL HTTP API, held to recordings of the real server.
 //!
 //! It answers organizations, projects and their roles, organization metadata, domain policies, organization
-//! features, machine users, the change feed and the token endpoint as the recorded v3 and v4 lines do. What it
+//! features, machine users, the change feed and the token endpoint as the recorded lines do. What it
 //! does beyond the recordings follows the server's published source. Not covered: human users, grants,
 //! applications, other policies, TLS.
 
@@ -10,6 +10,7 @@ mod api;
 mod behaviour;
 mod clock;
 mod credentials;
+mod database;
 mod double;
 mod failure;
 mod fault;
@@ -25,6 +26,7 @@ mod store;
 mod world;
 
 pub use behaviour::{Behaviour, Line, OrganizationFeatures, OwnIds};
+pub use database::{DATABASE, driver_error, lookup_failed};
 pub use double::{Builder, Double};
 pub use failure::Failure;
 pub use fault::{Dropped, Fault, Injected};

@@ -11,13 +11,14 @@ const ORGANIZATION_OWNER: &str = "\
     project.member.delete project.role.read project.role.write project.role.delete project.app.read \
     project.app.write project.grant.read project.grant.write project.grant.delete \
     project.grant.member.read project.grant.member.write project.grant.member.delete session.read \
-    session.delete";
+    session.delete group.create group.write group.read group.delete group.user.write group.user.read \
+    group.user.delete";
 
 const ORGANIZATION_VIEWER: &str = "\
     org.read org.member.read org.idp.read org.action.read org.flow.read org.feature.read user.read \
     user.global.read user.grant.read user.membership.read user.feature.read policy.read project.read \
     project.member.read project.role.read project.app.read project.grant.read project.grant.member.read \
-    project.grant.user.grant.read";
+    project.grant.user.grant.read group.read group.user.read";
 
 const PROJECT_CREATOR: &str = "\
     user.global.read policy.read project.read:self project.create";

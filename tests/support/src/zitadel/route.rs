@@ -104,6 +104,11 @@ pub(super) const fn route(
 
 /// Handles a request to one of the JSON APIs.
 pub(super) fn dispatch(store: &mut Store, seen: &Seen) -> Outcome<Reply> {
+    let wraps = store.behaviour.wraps_statuses;
+    handled(store, seen).map_err(|failure| if wraps { failure.wrapped(&seen.path) } else { failure })
+}
+
+fn handled(store: &mut Store, seen: &Seen) -> Outcome<Reply> {
     let path = seen.decoded_path();
     let (route, parameters) = find(&seen.method, &path)?;
     let body = Body::parse(&seen.body)?;

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::zitadel::access::Access::Needs;
+use crate::zitadel::behaviour::Line;
 use crate::zitadel::clock::rfc3339;
 use crate::zitadel::failure::{Failure, Outcome};
 use crate::zitadel::json::message;
@@ -44,9 +45,12 @@ const TYPES: &[(&str, &str)] = &[
     ("project.role.removed", "Project role removed"),
 ];
 
-fn type_message(kind: &str) -> Value {
+fn type_message(kind: &str, line: Line) -> Value {
     let key = format!("EventTypes.{kind}");
-    let text = TYPES.iter().find(|(known, _)| *known == kind).map_or(key.as_str(), |(_, text)| *text);
+    let text = match (kind, line) {
+        ("org.domain.primary.set", Line::V4Newer) => "Organization Domain set",
+        _ => TYPES.iter().find(|(known, _)| *known == kind).map_or(key.as_str(), |(_, text)| *text),
+    };
     json!({"type": kind, "localized": {"key": key, "localizedMessage": text}})
 }
 
@@ -63,14 +67,14 @@ fn aggregate_message(event: &Event) -> Value {
     json!({"id": event.aggregate.id, "type": kind, "resourceOwner": event.aggregate.owner})
 }
 
-fn event_message(event: &Event) -> Value {
+fn event_message(event: &Event, line: Line) -> Value {
     message(json!({
         "editor": {"userId": event.editor.id, "displayName": event.editor.name, "service": "zitadel"},
         "aggregate": aggregate_message(event),
         "sequence": event.moment.sequence.to_string(),
         "creationDate": rfc3339(event.moment.at),
         "payload": event.payload,
-        "type": type_message(event.kind),
+        "type": type_message(event.kind, line),
     }))
 }
 
@@ -105,14 +109,16 @@ fn search(call: &mut Call<'_>) -> Outcome<Reply> {
             && from.is_none_or(|from| event.moment.at >= from)
     };
     let passing = call.store.instance.events.iter().filter(passes);
+    let shown = |event| event_message(event, call.store.behaviour.line);
     let events: Vec<Value> = match body.flag("asc")? {
-        true => passing.take(limit).map(event_message).collect(),
-        false => passing.rev().take(limit).map(event_message).collect(),
+        true => passing.take(limit).map(shown).collect(),
+        false => passing.rev().take(limit).map(shown).collect(),
     };
     Reply::ok(message(json!({"events": events})))
 }
 
-fn types(_: &mut Call<'_>) -> Outcome<Reply> {
-    let known: Vec<Value> = TYPES.iter().map(|(kind, _)| type_message(kind)).collect();
+fn types(call: &mut Call<'_>) -> Outcome<Reply> {
+    let line = call.store.behaviour.line;
+    let known: Vec<Value> = TYPES.iter().map(|(kind, _)| type_message(kind, line)).collect();
     Reply::ok(json!({"eventTypes": known}))
 }

@@ -46,16 +46,23 @@ fn domain_of(name: &str) -> String {
     format!("{kept}.localhost")
 }
 
+/// The name, and the domain that is made of it: two names may make the same one.
 fn require_free(store: &Store, name: &str, except: &str) -> Outcome<()> {
     let mut others = store.current().organizations.values().filter(|other| other.state != State::Removed);
     if others.any(|other| other.id != except && same_name(&other.name, name)) {
         let text = match store.behaviour.line {
             Line::V3 => "Organisation's name already taken",
-            Line::V4 => "Organisation's name or id already taken",
+            Line::V4 | Line::V4Newer => "Organisation's name or id already taken",
         };
         return Err(Failure::taken(text));
     }
-    Ok(())
+    let domain = domain_of(name);
+    let mut others = store.current().organizations.values().filter(|other| other.state != State::Removed);
+    match others.any(|other| other.id != except && other.primary_domain == domain && domain != domain_of(""))
+    {
+        true => Err(Failure::taken("Domain already exists")),
+        false => Ok(()),
+    }
 }
 
 fn live(store: &Store, id: &str, missing: &'static str) -> Outcome<Organization> {
@@ -183,7 +190,7 @@ fn get(call: &mut Call<'_>, id: &str) -> Outcome<Reply> {
         |found: &&Arc<Organization>| found.state != State::Removed || behaviour.removed_organizations_linger;
     let missing = match behaviour.line {
         Line::V3 => "QUERY-iTTGJ",
-        Line::V4 => "QUERY-leq5Q",
+        Line::V4 | Line::V4Newer => "QUERY-leq5Q",
     };
     let found = tables.organizations.get(id).filter(visible);
     let organization = found.ok_or_else(|| Failure::of(missing))?;

@@ -192,6 +192,9 @@ fn search(call: &mut Call<'_>) -> Outcome<Reply> {
             rows.push(project_message(project));
         }
     }
+    if call.store.behaviour.newest_first {
+        rows.reverse();
+    }
     page(call, Style::V1, rows, 0)
 }
 

@@ -1,0 +1,246 @@
+//! What the stores keep of an object: what is decided upon before it is reconciled, and nothing that may be large.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Resource;
+use kube::api::ObjectMeta;
+use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::runtime::watcher::Event;
+use serde::{Deserialize, Deserializer};
+
+use super::kind::Kind;
+use crate::api::{ClusterConnection, Connection, GROUP, annotation};
+
+/// More bytes of an annotation, or of the error of an object that does not parse, tell nothing.
+const LONGEST_TEXT: usize = 4096;
+
+/// An object of which a store keeps a part.
+pub trait Stripped: Resource<DynamicType = ()> {
+    /// Takes out what is not kept; a second time changes nothing.
+    fn strip(&mut self);
+    /// Puts in again what the rest of it tells.
+    fn unpack(&mut self) {}
+}
+
+impl<K: Kind> Stripped for DeserializeGuard<K> {
+    fn strip(&mut self) {
+        strip_guarded(self);
+        let Ok(object) = &mut self.0 else { return };
+        object.strip();
+        let id = object.status().and_then(|status| status.common.id.clone());
+        let meta = object.meta_mut();
+        let only = |annotations: &BTreeMap<String, String>| {
+            annotations.len() == 1 && id.is_some() && annotations.get(annotation::ID) == id.as_ref()
+        };
+        if meta.annotations.as_ref().is_some_and(only) {
+            // The id that the status has too: a map of one takes as much as the rest of an object.
+            meta.annotations = Some(BTreeMap::new());
+        }
+    }
+
+    fn unpack(&mut self) {
+        let Ok(object) = &mut self.0 else { return };
+        let id = object.status().and_then(|status| status.common.id.clone());
+        let empty = object.meta_mut().annotations.as_mut().filter(|annotations| annotations.is_empty());
+        if let (Some(annotations), Some(id)) = (empty, id) {
+            annotations.insert(annotation::ID.to_owned(), id);
+        }
+    }
+}
+
+impl Stripped for DeserializeGuard<Connection> {
+    fn strip(&mut self) {
+        strip_guarded(self);
+    }
+}
+
+impl Stripped for DeserializeGuard<ClusterConnection> {
+    fn strip(&mut self) {
+        strip_guarded(self);
+    }
+}
+
+impl Stripped for PartialObjectMeta<Namespace> {
+    fn strip(&mut self) {
+        // Grants select by labels.
+        let labels = self.metadata.labels.take();
+        strip_metadata(&mut self.metadata);
+        self.metadata.labels = labels;
+    }
+}
+
+fn strip_guarded<K: Resource<DynamicType = ()>>(object: &mut DeserializeGuard<K>) {
+    strip_metadata(object.meta_mut());
+    if let Err(invalid) = &mut object.0 {
+        cut(&mut invalid.error);
+    }
+}
+
+/// Our own annotations stay, finalizers too: a patch names all of them.
+fn strip_metadata(meta: &mut ObjectMeta) {
+    (meta.managed_fields, meta.labels, meta.owner_references) = (None, None, None);
+    if let Some(annotations) = meta.annotations.as_mut().filter(|annotations| !annotations.is_empty()) {
+        annotations.retain(|name, _| name.split('/').next() == Some(GROUP));
+        annotations.values_mut().for_each(cut);
+        meta.annotations.take_if(|annotations| annotations.is_empty());
+    }
+    if let Some(finalizers) = &mut meta.finalizers {
+        finalizers.shrink_to_fit();
+    }
+}
+
+fn cut(text: &mut String) {
+    text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+    text.shrink_to_fit();
+}
+
+/// An object that is stripped as soon as it is read: of a page of a list only one is whole at a time.
+#[derive(Clone, Debug)]
+pub struct Slim<K>(pub K);
+
+impl<'de, K: Stripped + Deserialize<'de>> Deserialize<'de> for Slim<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut object = K::deserialize(deserializer)?;
+        object.strip();
+        Ok(Self(object))
+    }
+}
+
+impl<K: Stripped> Resource for Slim<K> {
+    type DynamicType = ();
+    type Scope = K::Scope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        K::kind(&())
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        K::group(&())
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        K::version(&())
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        K::plural(&())
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        self.0.meta()
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        self.0.meta_mut()
+    }
+}
+
+/// The event of the object itself.
+pub fn unwrapped<K>(event: Event<Slim<K>>) -> Event<K> {
+    match event {
+        Event::Apply(Slim(object)) => Event::Apply(object),
+        Event::Delete(Slim(object)) => Event::Delete(object),
+        Event::InitApply(Slim(object)) => Event::InitApply(object),
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::ResourceExt;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::api::{OrgFeatures, OrgMetadata, Project};
+
+    fn read<K: Kind>(object: Value) -> DeserializeGuard<K> {
+        serde_json::from_value::<Slim<DeserializeGuard<K>>>(object).unwrap().0
+    }
+
+    fn ballast() -> String {
+        "x".repeat(200_000)
+    }
+
+    #[test]
+    fn a_store_keeps_no_value_and_no_metadata_of_others() {
+        let object: DeserializeGuard<OrgMetadata> = read(json!({
+            "metadata": {
+                "name": "acme", "namespace": "team", "uid": "1", "generation": 3,
+                "finalizers": ["zitadel-operator.dev/finalizer", "other/finalizer"],
+                "labels": { "app": "x" },
+                "annotations": { "zitadel-operator.dev/paused": "true", "example.com/ballast": ballast() },
+                "managedFields": [{ "manager": "kubectl", "fieldsV1": { "f:spec": {} } }],
+                "ownerReferences": [{ "apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "2" }],
+            },
+            "spec": { "deletionPolicy": "Retain", "entries": [
+                { "key": "large", "value": ballast() },
+                { "key": "encoded", "base64": "aHVzaA==" },
+                { "key": "elsewhere", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } },
+            ]},
+            "status": { "entries": [{ "key": "large" }] },
+        }));
+        let kept = serde_json::to_value(object.0.unwrap()).unwrap();
+        assert_eq!(
+            kept["spec"]["entries"],
+            json!([{ "key": "elsewhere", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } }])
+        );
+        assert_eq!(kept["spec"]["deletionPolicy"], "Retain");
+        assert_eq!(kept["status"]["entries"], json!([{ "key": "large" }]));
+        assert_eq!(
+            kept["metadata"],
+            json!({
+                "name": "acme", "namespace": "team", "uid": "1", "generation": 3,
+                "finalizers": ["zitadel-operator.dev/finalizer", "other/finalizer"],
+                "annotations": { "zitadel-operator.dev/paused": "true" },
+            })
+        );
+    }
+
+    #[test]
+    fn a_restored_object_has_the_whole_spec_again() {
+        let whole =
+            json!({ "metadata": { "name": "acme" }, "spec": { "entries": [{ "key": "a", "value": "v" }] } });
+        let (mut kept, restored) = (read::<OrgMetadata>(whole.clone()).0.unwrap(), whole.clone());
+        kept.restore(serde_json::from_value(restored).unwrap());
+        assert_eq!(kept.spec, serde_json::from_value::<OrgMetadata>(whole).unwrap().spec);
+        let whole = json!({ "metadata": { "name": "acme" }, "spec": { "features": { "new": [[], []] } } });
+        let mut kept = read::<OrgFeatures>(whole.clone()).0.unwrap();
+        assert!(kept.spec.features.flags().is_empty());
+        kept.restore(serde_json::from_value(whole.clone()).unwrap());
+        assert_eq!(kept.spec, serde_json::from_value::<OrgFeatures>(whole).unwrap().spec);
+    }
+
+    #[test]
+    fn an_id_that_the_status_repeats_is_kept_once_and_shown_again() {
+        for (annotations, kept) in [
+            (json!({ "zitadel-operator.dev/id": "7" }), Some(0)),
+            (json!({ "zitadel-operator.dev/id": "8" }), Some(1)),
+            (json!({ "zitadel-operator.dev/id": "7", "zitadel-operator.dev/paused": "true" }), Some(2)),
+            (json!({ "example.com/other": "7" }), None),
+        ] {
+            let object = json!({
+                "metadata": { "name": "web", "annotations": annotations }, "spec": {},
+                "status": { "id": "7", "conditions": [] },
+            });
+            let mut object = read::<Project>(object);
+            assert_eq!(object.meta().annotations.as_ref().map(BTreeMap::len), kept, "{annotations}");
+            object.strip();
+            object.unpack();
+            let ours = |(name, _): &(&String, &Value)| name.starts_with(GROUP);
+            let expected = annotations.as_object().unwrap().iter().filter(ours).count();
+            assert_eq!(object.annotations().len(), expected, "{annotations}");
+        }
+    }
+
+    #[test]
+    fn texts_that_anybody_may_write_are_cut() {
+        let annotations = json!({ "zitadel-operator.dev/id": ballast() });
+        let object = json!({ "metadata": { "name": "web", "annotations": annotations }, "spec": { "name": [ballast()] } });
+        let object = read::<Project>(object);
+        assert_eq!(object.annotations()["zitadel-operator.dev/id"].len(), LONGEST_TEXT);
+        assert!(object.0.unwrap_err().error.len() <= LONGEST_TEXT);
+    }
+}

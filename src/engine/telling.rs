@@ -1,0 +1,127 @@
+//! How fast the operator tells what it learned without asking ZITADEL: an outage, or a lost connection, changes
+//! thousands of statuses at once. What comes of calls to ZITADEL is as slow as their budget.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Statuses, each with its event, a second: of one namespace, and of all.
+const OF_NAMESPACE: u32 = 20;
+const OF_ALL: u32 = 50;
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Gives out the times at which statuses are written, so many a second.
+///
+/// Guarantees: whoever must wait has a time of its own, however often it asks; a namespace with many waits for itself.
+pub struct Telling {
+    began: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// By UID, when it may write: in which second.
+    due: HashMap<String, u64>,
+    /// By second from now on, how many were given out.
+    given: BTreeMap<u64, Second>,
+}
+
+#[derive(Default)]
+struct Second {
+    all: u32,
+    of: HashMap<String, u32>,
+}
+
+impl Second {
+    fn has_room(&self, namespace: &str) -> bool {
+        self.all < OF_ALL && self.of.get(namespace).is_none_or(|count| *count < OF_NAMESPACE)
+    }
+}
+
+impl Default for Telling {
+    fn default() -> Self {
+        Self { began: Instant::now(), state: Mutex::default() }
+    }
+}
+
+impl Telling {
+    /// How long the resource waits before its status is written; `None`: it is written now.
+    pub fn wait(&self, namespace: &str, uid: &str) -> Option<Duration> {
+        let elapsed = self.began.elapsed();
+        let now = elapsed.as_secs();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.forget_before(now);
+        let due = match state.due.get(uid) {
+            Some(due) => *due,
+            None => state.give(now, namespace),
+        };
+        if due <= now {
+            state.due.remove(uid);
+            return None;
+        }
+        state.due.insert(uid.into(), due);
+        Some((SECOND * u32::try_from(due).unwrap_or(u32::MAX)).saturating_sub(elapsed))
+    }
+
+    /// The resource has nothing to tell any more.
+    pub fn forget(&self, uid: &str) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).due.remove(uid);
+    }
+}
+
+impl State {
+    fn give(&mut self, now: u64, namespace: &str) -> u64 {
+        let is_free = |at: &u64| self.given.get(at).is_none_or(|second| second.has_room(namespace));
+        let at = (now..).find(is_free).unwrap_or(now);
+        let second = self.given.entry(at).or_default();
+        second.all += 1;
+        *second.of.entry(namespace.into()).or_default() += 1;
+        at
+    }
+
+    fn forget_before(&mut self, now: u64) {
+        self.given = self.given.split_off(&now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In which second each of so many writes who all ask again when they may.
+    fn seconds(telling: &Telling, namespace: &str, count: u32) -> Vec<u64> {
+        let wait = |number| telling.wait(namespace, &format!("{namespace}{number}"));
+        (0..count).map(|number| wait(number).map_or(0, |wait| wait.as_secs())).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn so_many_a_second_of_a_namespace_and_of_all() {
+        let telling = Telling::default();
+        let many = seconds(&telling, "many", 1000);
+        for second in 0..50 {
+            assert_eq!(many.iter().filter(|at| **at == second).count(), 20);
+        }
+        assert_eq!(seconds(&telling, "one", 1), [0], "who has one waits for nobody who has many");
+        for namespace in ["b", "c", "d", "e"] {
+            seconds(&telling, namespace, 20);
+        }
+        assert!(telling.wait("late", "late").is_some(), "no more than so many of all");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_keeps_its_time_and_has_it_once() {
+        let telling = Telling::default();
+        let first = seconds(&telling, "a", 60);
+        tokio::time::advance(SECOND / 2).await;
+        let wait = telling.wait("a", "a59").expect("not yet");
+        assert_eq!(wait + SECOND / 2, Duration::from_secs(first[59]));
+        tokio::time::advance(wait).await;
+        assert_eq!(telling.wait("a", "a59"), None);
+        telling.forget("a58");
+        let state = telling.state.lock().unwrap();
+        assert!(!state.due.contains_key("a59") && !state.due.contains_key("a58"));
+        assert!(state.given.keys().all(|second| *second >= 2), "what is over is forgotten");
+    }
+}
