@@ -248,7 +248,7 @@ fn entries(rng: &mut Rng) -> Vec<Value> {
 
 fn trouble(rng: &mut Rng) -> Trouble {
     let side = if rng.bool() { Side::Before } else { Side::After };
-    match rng.usize(0..17) {
+    match rng.usize(0..18) {
         0..=3 => {
             Trouble::Crash(side, rng.usize(0..if side == Side::Before { 40 } else { 8 }), rng.u64(0..30))
         }
@@ -273,6 +273,7 @@ fn trouble(rng: &mut Rng) -> Trouble {
             let loss = if rng.bool() { Loss::Always } else { Loss::Reads };
             Trouble::Header(loss, rng.u64(1..60))
         }
+        15 => Trouble::Forge,
         _ => {
             let answer = rng.choice(Answer::ALL).expect("an answer");
             Trouble::Zitadel(answer, rng.usize(0..10), rng.usize(1..6))

@@ -44,6 +44,8 @@ pub enum Trouble {
     WatchLag(u64),
     /// F15: somebody else writes into the status of every resource, and labels it.
     Meddle,
+    /// A tenant forges the annotations and the finalizer of every resource.
+    Forge,
 }
 
 /// What comes instead of a good answer.
@@ -184,6 +186,7 @@ impl Trouble {
             }
             Self::WatchLag(seconds) => world.cluster.set_watch_lag(Duration::from_secs(seconds)),
             Self::Meddle => meddle(world).await,
+            Self::Forge => forge(world).await,
         }
     }
 }
@@ -205,6 +208,25 @@ async fn meddle(world: &World) {
             // It may be gone by now.
             let _ = world.api(kind).patch_status(&name, &params, &Patch::Apply(body)).await;
             let _ = world.api(kind).patch(&name, &PatchParams::default(), &Patch::Merge(label)).await;
+        }
+    }
+}
+
+/// An intent to create what is there and nobody's, as if the operator had begun it long ago.
+async fn forge(world: &World) {
+    for kind in KINDS {
+        for object in world.api(kind).list(&Default::default()).await.expect("a list") {
+            let (name, uid) = (object.metadata.name.unwrap_or_default(), object.metadata.uid);
+            let intent = json!({
+                "uid": uid, "name": if kind == "Organization" { "other" } else { "legacy" },
+                "after": "2020-01-01T00:00:00Z", "instance": world.zitadel.instance_identity(),
+                "organization": world.acme, "parent": world.acme,
+            });
+            let annotations = json!({ "zitadel-operator.dev/create-pending": intent.to_string() });
+            let finalizers = ["zitadel-operator.dev/finalizer"];
+            let patch = json!({ "metadata": { "annotations": annotations, "finalizers": finalizers } });
+            // It may be gone, or going, by now.
+            let _ = world.api(kind).patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
         }
     }
 }
