@@ -46,8 +46,9 @@ const CROWD: usize = 300;
 /// Organizations of the hostile server that are sought by name.
 const SOUGHT: usize = 20;
 
-/// The most bytes that the operator keeps for each `Project`: the object, and the queues, claims and caches around it.
-const MOST: usize = 3840;
+/// The most bytes that the operator keeps for each of so many `Project`s: the object, and the queues, claims and caches
+/// around it.
+const MOST: usize = 3072;
 
 /// `RESOURCES=1000` for fewer.
 fn resources() -> usize {
