@@ -1,6 +1,8 @@
 //! Who owns what in ZITADEL, rebuilt from the statuses and kept in memory.
 
+use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube::ResourceExt;
@@ -69,17 +71,38 @@ impl Claimant {
 #[derive(Default)]
 struct Index {
     holders: HashMap<Arc<Claim>, Vec<Arc<Claimant>>>,
+    held: HashSet<Held>,
     waiting: HashMap<Arc<Claim>, HashSet<Arc<Claimant>>>,
-    /// By UID.
-    parties: HashMap<String, Party>,
+    /// By UID what is waited for.
+    awaited: HashMap<String, HashSet<Arc<Claim>>>,
 }
 
-/// One that holds claims or waits for some.
-struct Party {
+/// What one holds, found by its UID.
+struct Held {
     who: Arc<Claimant>,
-    holds: HashSet<Arc<Claim>>,
-    awaits: HashSet<Arc<Claim>>,
+    /// In order.
+    claims: Vec<Arc<Claim>>,
 }
+
+impl Borrow<str> for Held {
+    fn borrow(&self) -> &str {
+        &self.who.uid
+    }
+}
+
+impl Hash for Held {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.who.uid.hash(state);
+    }
+}
+
+impl PartialEq for Held {
+    fn eq(&self, other: &Self) -> bool {
+        self.who.uid == other.who.uid
+    }
+}
+
+impl Eq for Held {}
 
 impl Index {
     fn holder(&self, claim: &Claim, claimant: &Claimant) -> Option<Claimant> {
@@ -87,31 +110,25 @@ impl Index {
         holders.find(|holder| holder.uid != claimant.uid && holder.binds(claimant)).map(|h| (**h).clone())
     }
 
-    /// What is known of it; it may come through another connection than before.
-    fn party(&mut self, claimant: &Claimant) -> &mut Party {
-        let new = || Party { who: Arc::new(claimant.clone()), holds: HashSet::new(), awaits: HashSet::new() };
-        let party = self.parties.entry(claimant.uid.clone()).or_insert_with(new);
-        if *party.who != *claimant {
-            party.who = Arc::new(claimant.clone());
+    fn hold(&mut self, claim: &Claim, claimant: &Arc<Claimant>) {
+        let known = self.holders.get_key_value(claim).map(|(known, _)| known.clone());
+        let claim = known.unwrap_or_else(|| Arc::new(claim.clone()));
+        // Almost always each has one of the other.
+        let before = self.held.take(claimant.uid.as_str()).map(|held| held.claims);
+        let claims = before.unwrap_or_else(|| Vec::with_capacity(1));
+        let mut held = Held { who: claimant.clone(), claims };
+        if let Err(place) = held.claims.binary_search(&claim) {
+            held.claims.insert(place, claim.clone());
         }
-        party
-    }
-
-    fn hold(&mut self, claim: &Arc<Claim>, claimant: &Claimant) {
-        let party = self.party(claimant);
-        party.holds.insert(claim.clone());
-        let who = party.who.clone();
-        // Almost always there is one.
-        let holders = self.holders.entry(claim.clone()).or_insert_with(|| Vec::with_capacity(1));
+        let holders = self.holders.entry(claim).or_insert_with(|| Vec::with_capacity(1));
         holders.retain(|holder| holder.uid != claimant.uid);
-        holders.push(who);
+        holders.push(claimant.clone());
+        self.held.insert(held);
     }
 
     fn wait(&mut self, claim: Arc<Claim>, claimant: &Claimant) {
-        let party = self.party(claimant);
-        party.awaits.insert(claim.clone());
-        let who = party.who.clone();
-        self.waiting.entry(claim).or_default().insert(who);
+        self.awaited.entry(claimant.uid.clone()).or_default().insert(claim.clone());
+        self.waiting.entry(claim).or_default().insert(Arc::new(claimant.clone()));
     }
 
     fn take_waiting(&mut self, claim: &Claim, freed_by: &Claimant) -> HashSet<Address> {
@@ -121,18 +138,19 @@ impl Index {
             self.waiting.remove(claim);
         }
         for one in &told {
-            if let Some(party) = self.parties.get_mut(&one.uid) {
-                party.awaits.remove(claim);
+            if let Some(awaited) = self.awaited.get_mut(&one.uid) {
+                awaited.remove(claim);
+                if awaited.is_empty() {
+                    self.awaited.remove(&one.uid);
+                }
             }
-            self.dismiss(&one.uid);
         }
         told.into_iter().map(|one| one.address.clone()).collect()
     }
 
     /// Waits for nothing any more.
     fn leave(&mut self, uid: &str) {
-        let awaited = self.parties.get_mut(uid).map(|party| std::mem::take(&mut party.awaits));
-        for claim in awaited.into_iter().flatten() {
+        for claim in self.awaited.remove(uid).into_iter().flatten() {
             if let Some(waiting) = self.waiting.get_mut(&claim) {
                 waiting.retain(|claimant| claimant.uid != uid);
                 if waiting.is_empty() {
@@ -144,8 +162,11 @@ impl Index {
 
     /// Gives up what it holds and is so; answers each with the holder that it had.
     fn give_up(&mut self, uid: &str, is_so: impl Fn(&Claim) -> bool) -> Vec<(Arc<Claim>, Arc<Claimant>)> {
-        let Some(party) = self.parties.get_mut(uid) else { return Vec::new() };
-        let given: Vec<_> = party.holds.extract_if(|claim| is_so(claim)).collect();
+        let Some(mut held) = self.held.take(uid) else { return Vec::new() };
+        let given: Vec<_> = held.claims.extract_if(.., |claim| is_so(claim)).collect();
+        if !held.claims.is_empty() {
+            self.held.insert(held);
+        }
         let mut freed = Vec::new();
         for claim in given {
             let Some(holders) = self.holders.get_mut(&claim) else { continue };
@@ -155,13 +176,6 @@ impl Index {
             }
         }
         freed
-    }
-
-    /// Forgets one that neither holds nor awaits anything.
-    fn dismiss(&mut self, uid: &str) {
-        if self.parties.get(uid).is_some_and(|party| party.holds.is_empty() && party.awaits.is_empty()) {
-            self.parties.remove(uid);
-        }
     }
 }
 
@@ -183,14 +197,13 @@ impl Claims {
     }
 
     /// Takes the claim, or says who holds it. Taking one's own claim again is fine.
-    pub fn acquire(&self, claim: &Claim, claimant: &Claimant) -> Result<(), Claimant> {
+    pub fn acquire(&self, claim: &Claim, claimant: &Arc<Claimant>) -> Result<(), Claimant> {
         let mut index = self.index();
         self.visits.inc();
         if let Some(holder) = index.holder(claim, claimant) {
             return Err(holder);
         }
-        let known = index.holders.get_key_value(claim).map(|(known, _)| known.clone());
-        index.hold(&known.unwrap_or_else(|| Arc::new(claim.clone())), claimant);
+        index.hold(claim, claimant);
         Ok(())
     }
 
@@ -236,7 +249,6 @@ impl Claims {
             self.visits.inc();
             is_so(claim)
         });
-        index.dismiss(uid);
         freed.iter().flat_map(|(claim, by)| index.take_waiting(claim, by)).collect()
     }
 

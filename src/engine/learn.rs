@@ -169,6 +169,7 @@ impl<K: Kind> Followed<K> {
             // It went while another could not be read.
             return Ok(());
         }
+        let claimant = self.engine.index.kept(claimant);
         for claim in status.iter().flat_map(Run::<K>::recorded_claims) {
             let _ = self.engine.claims.acquire(&claim, &claimant);
         }

@@ -239,7 +239,7 @@ impl<'a, K: Kind> Run<'a, K> {
             }
             return;
         }
-        let (claims, claimant) = (&self.engine.claims, self.claimant());
+        let (claims, claimant) = (&self.engine.claims, self.engine.index.kept(self.claimant()));
         let holder = |claim| match self.target {
             Target::Bound => claims.acquire(&claim, &claimant).err(),
             _ => claims.held_by_other(&claim, &claimant),

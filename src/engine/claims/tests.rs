@@ -18,26 +18,30 @@ fn claim(target: &str) -> Claim {
     Claim { instance: "i".into(), target: target.into() }
 }
 
+fn acquire(claims: &Claims, claim: &Claim, claimant: &Claimant) -> Result<(), Claimant> {
+    claims.acquire(claim, &Arc::new(claimant.clone()))
+}
+
 #[test]
 fn a_claim_stays_with_its_holder_until_released() {
     for (a, b) in [(shared("a"), shared("b")), (tenant("ns", "a"), tenant("ns", "b"))] {
         let claims = Claims::default();
-        claims.acquire(&claim("p"), &a).unwrap();
-        claims.acquire(&claim("p"), &a).unwrap();
-        assert_eq!(claims.acquire(&claim("p"), &b).unwrap_err(), a);
+        acquire(&claims, &claim("p"), &a).unwrap();
+        acquire(&claims, &claim("p"), &a).unwrap();
+        assert_eq!(acquire(&claims, &claim("p"), &b).unwrap_err(), a);
         assert_eq!(claims.held_by_other(&claim("p"), &b), Some(a.clone()));
         assert_eq!(claims.held_by_other(&claim("p"), &a), None);
         claims.release("a");
-        claims.acquire(&claim("p"), &b).unwrap();
+        acquire(&claims, &claim("p"), &b).unwrap();
     }
 }
 
 #[test]
 fn the_same_target_in_another_instance_is_another_claim() {
     let claims = Claims::default();
-    claims.acquire(&claim("p"), &shared("a")).unwrap();
+    acquire(&claims, &claim("p"), &shared("a")).unwrap();
     let elsewhere = Claim { instance: "j".into(), ..claim("p") };
-    claims.acquire(&elsewhere, &shared("b")).unwrap();
+    acquire(&claims, &elsewhere, &shared("b")).unwrap();
 }
 
 #[test]
@@ -46,10 +50,10 @@ fn who_holds_a_claim_in_the_end_does_not_depend_on_who_came_first() {
     for order in [[&cluster, &tenant], [&tenant, &cluster]] {
         let claims = Claims::default();
         for claimant in order {
-            let _ = claims.acquire(&claim("p"), claimant);
+            let _ = acquire(&claims, &claim("p"), claimant);
         }
-        assert_eq!(claims.acquire(&claim("p"), &cluster), Ok(()));
-        assert_eq!(claims.acquire(&claim("p"), &tenant), Err(cluster.clone()));
+        assert_eq!(acquire(&claims, &claim("p"), &cluster), Ok(()));
+        assert_eq!(acquire(&claims, &claim("p"), &tenant), Err(cluster.clone()));
     }
 }
 
@@ -65,8 +69,8 @@ fn what_the_server_of_a_tenant_says_binds_its_own_namespace_only() {
     ];
     for (holder, other, binds) in rows {
         let claims = Claims::default();
-        claims.acquire(&claim("p"), &holder).unwrap();
-        assert_eq!(claims.acquire(&claim("p"), &other).is_err(), binds, "{holder:?} {other:?}");
+        acquire(&claims, &claim("p"), &holder).unwrap();
+        assert_eq!(acquire(&claims, &claim("p"), &other).is_err(), binds, "{holder:?} {other:?}");
     }
 }
 
@@ -94,7 +98,7 @@ fn strangers_live_together_through_cluster_connections_only() {
 #[test]
 fn those_who_wait_are_told_once() {
     let claims = Claims::default();
-    claims.acquire(&claim("p"), &shared("a")).unwrap();
+    acquire(&claims, &claim("p"), &shared("a")).unwrap();
     claims.wait(&claim("p"), &shared("b"));
     claims.wait(&claim("p"), &shared("b"));
     assert_eq!(claims.release("a").len(), 1);
@@ -105,7 +109,7 @@ fn those_who_wait_are_told_once() {
 #[test]
 fn who_is_gone_waits_no_more() {
     let claims = Claims::default();
-    claims.acquire(&claim("p"), &shared("a")).unwrap();
+    acquire(&claims, &claim("p"), &shared("a")).unwrap();
     claims.wait(&claim("p"), &shared("b"));
     claims.wait(&claim("q"), &shared("b"));
     claims.release("b");

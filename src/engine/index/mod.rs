@@ -7,7 +7,8 @@ mod facts;
 mod relation;
 
 use std::borrow::Borrow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Having;
@@ -28,20 +29,40 @@ pub struct Index {
 
 #[derive(Default)]
 struct State {
-    /// By UID.
-    entries: HashMap<String, Entry>,
+    entries: HashSet<Entry>,
     related: HashMap<Arc<Relation>, BTreeSet<Arc<Claimant>>>,
     /// What the users of each connection need, and how many need the very same.
     uses: HashMap<ConnectionKey, Tally<Arc<Use>>>,
-    readiness: Tally<(&'static str, Readiness)>,
+    readiness: Tally<Arc<(&'static str, Readiness)>>,
 }
 
+/// What is kept of a resource, found by its UID; what others have too is kept once.
 struct Entry {
     who: Arc<Claimant>,
     relations: Box<[Arc<Relation>]>,
     uses: Option<Arc<Use>>,
-    readiness: Readiness,
+    readiness: Arc<(&'static str, Readiness)>,
 }
+
+impl Borrow<str> for Entry {
+    fn borrow(&self) -> &str {
+        &self.who.uid
+    }
+}
+
+impl Hash for Entry {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.who.uid.hash(state);
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.who.uid == other.who.uid
+    }
+}
+
+impl Eq for Entry {}
 
 impl Entry {
     fn connection(&self) -> Option<&ConnectionKey> {
@@ -61,14 +82,22 @@ impl Index {
     /// A resource as it is now; answers the connection that it used before and uses no more.
     pub fn put(&self, facts: Facts) -> Option<ConnectionKey> {
         let mut state = self.state();
+        let known = state.known(&facts.who);
         let before = state.take(&facts.who.uid);
-        let now = state.enter(facts);
+        let now = state.enter(facts, known);
         before.filter(|before| now.as_ref() != Some(before))
     }
 
     /// The resource with this UID is gone; answers the connection that it used.
     pub fn remove(&self, uid: &str) -> Option<ConnectionKey> {
         self.state().take(uid)
+    }
+
+    /// The same as it is kept here, so that it is kept once.
+    pub fn kept(&self, claimant: Claimant) -> Arc<Claimant> {
+        self.visits.inc();
+        let known = self.state().known(&claimant);
+        known.unwrap_or_else(|| Arc::new(claimant))
     }
 
     /// Those that have this in common.
@@ -108,7 +137,7 @@ impl Index {
 
     /// Kind and readiness, and how many of a kind are so.
     pub fn readiness(&self) -> Vec<((&'static str, Readiness), usize)> {
-        self.state().readiness.0.iter().map(|(so, many)| (*so, *many)).collect()
+        self.state().readiness.0.iter().map(|(so, many)| (**so, *many)).collect()
     }
 
     fn having<'a>(&self, state: &'a State, having: Having<'a>) -> impl Iterator<Item = &'a Arc<Claimant>> {
@@ -134,26 +163,31 @@ impl Index {
 }
 
 impl State {
-    fn enter(&mut self, facts: Facts) -> Option<ConnectionKey> {
+    fn known(&self, who: &Claimant) -> Option<Arc<Claimant>> {
+        let known = &self.entries.get(who.uid.as_str())?.who;
+        (**known == *who).then(|| known.clone())
+    }
+
+    fn enter(&mut self, facts: Facts, known: Option<Arc<Claimant>>) -> Option<ConnectionKey> {
         let Facts { who, relations, uses, readiness } = facts;
-        let who = Arc::new(who);
+        let who = known.unwrap_or_else(|| Arc::new(who));
         let relations: Box<[_]> =
             relations.into_iter().map(|relation| shared(&self.related, relation)).collect();
         for relation in &relations {
             self.related.entry(relation.clone()).or_default().insert(who.clone());
         }
-        let mut entry = Entry { who: who.clone(), relations, uses: None, readiness };
+        let readiness = self.readiness.add(Arc::new((who.address.kind, readiness)));
+        let mut entry = Entry { who, relations, uses: None, readiness };
         let connection = entry.connection().cloned();
         if let (Some(key), Some(uses)) = (&connection, uses) {
             entry.uses = Some(self.uses.entry(key.clone()).or_default().add(Arc::new(uses)));
         }
-        self.readiness.add((who.address.kind, readiness));
-        self.entries.insert(who.uid.clone(), entry);
+        self.entries.replace(entry);
         connection
     }
 
     fn take(&mut self, uid: &str) -> Option<ConnectionKey> {
-        let entry = self.entries.remove(uid)?;
+        let entry = self.entries.take(uid)?;
         for relation in &entry.relations {
             if let Some(related) = self.related.get_mut(relation) {
                 related.remove(&entry.who);
@@ -162,7 +196,7 @@ impl State {
                 }
             }
         }
-        self.readiness.subtract(&(entry.who.address.kind, entry.readiness));
+        self.readiness.subtract(&entry.readiness);
         let key = entry.connection()?;
         if let (Some(uses), Some(tally)) = (&entry.uses, self.uses.get_mut(key)) {
             tally.subtract(uses);

@@ -162,7 +162,7 @@ fn crowd(visits: &Visits) -> (Index, Claims) {
     for n in 0..10_000 {
         let facts =
             project(&format!("ns{}", n % 100), &n.to_string(), json!({}), bound(&(n % 100).to_string()));
-        claims.acquire(&claim(n), &facts.who).unwrap();
+        claims.acquire(&claim(n), &Arc::new(facts.who.clone())).unwrap();
         index.put(facts);
     }
     (index, claims)
