@@ -42,8 +42,12 @@ impl<K: Kind> Run<'_, K> {
             instance: reach.instance.clone(),
             after,
         });
-        self.pending = Pending::Begun;
-        self.record().await
+        let recorded = self.record().await;
+        match recorded {
+            Ok(()) => self.pending = Pending::Begun,
+            Err(_) => self.intent = None,
+        }
+        recorded
     }
 
     /// The server's time, if nothing forbids to create here; `None`: this is another instance.

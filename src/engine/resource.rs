@@ -135,8 +135,8 @@ impl Handle {
     where
         S: Serialize + DeserializeOwned,
     {
-        let known = match self.proof.take() {
-            Some(known) => known,
+        let known = match &self.proof {
+            Some(known) => known.clone(),
             None => proof(before)?,
         };
         let status = serde_json::to_value(status).map_err(kube::Error::SerdeError)?;
@@ -155,9 +155,13 @@ impl Handle {
                 }
                 // Somebody wrote meanwhile: the status is ours all the same, if the resource is still the same.
                 Err(kube::Error::Api(status)) if status.code == 409 => {
-                    if proof_of::<S>(&self.refresh().await?.data)? != known {
+                    let present = self.read().await?.filter(|object| object.metadata.uid == self.meta.uid);
+                    let present = present.ok_or(Fault::Stale)?;
+                    if proof_of::<S>(&present.data)? != known {
+                        // With the metadata of before a later write meets the same refusal.
                         return Err(Fault::Stale);
                     }
+                    self.meta = present.metadata;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -215,17 +219,6 @@ impl Handle {
         format!(
             "kubectl patch {plural}.{group} -n {namespace} {name} --type merge -p '{{\"spec\":{{\"deletionPolicy\":\"Retain\"}}}}'"
         )
-    }
-
-    /// Takes over the metadata as they are now; answers the resource.
-    ///
-    /// # Errors
-    /// [`Fault::Stale`] if the resource is gone, or another took its name.
-    pub async fn refresh(&mut self) -> Result<DynamicObject, Fault> {
-        let present = self.read().await?.filter(|object| object.metadata.uid == self.meta.uid);
-        let present = present.ok_or(Fault::Stale)?;
-        self.meta = present.metadata.clone();
-        Ok(present)
     }
 
     /// Reads the resource as it is now, parsed; `None` if it is gone or does not parse.

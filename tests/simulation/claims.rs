@@ -172,8 +172,10 @@ fn a_status_made_from_an_old_view_takes_no_proof_away() {
         world.apply("Project", "web", json!({})).await;
         let mut old = handle(world).await;
         apply_status(world, "web", json!({ "id": "1234567890", "organizationId": world.acme })).await;
-        let outcome = old.apply_status(&ProjectStatus::default(), &status()).await;
-        assert!(matches!(outcome, Err(Fault::Stale)), "{outcome:?}");
+        for _ in 0..2 {
+            let outcome = old.apply_status(&ProjectStatus::default(), &status()).await;
+            assert!(matches!(outcome, Err(Fault::Stale)), "{outcome:?}");
+        }
         assert_eq!(world.get("Project", "web").await["status"]["id"], "1234567890");
     });
 }
