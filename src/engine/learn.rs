@@ -127,7 +127,8 @@ impl<K: Kind> Followed<K> {
         let mut there = Vec::new();
         loop {
             let page = bounded(api.list(&params)).await?;
-            let here = page.items.into_iter().filter(|object| object.namespace().as_deref() == Some(namespace));
+            let here =
+                page.items.into_iter().filter(|object| object.namespace().as_deref() == Some(namespace));
             there.extend(here.map(Arc::new));
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params = params.continue_token(&token),
