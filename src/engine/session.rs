@@ -19,9 +19,8 @@ use crate::zitadel::{Answer, Client, CredentialError, Error, Organization, Rate,
 const OLD_ENOUGH: Duration = Duration::from_secs(10);
 /// Organizations of one name that are looked at: servers keep names unique.
 const MOST_CANDIDATES: usize = 10;
-/// Organizations of which a session remembers the name: those of a cluster connection,
+/// Organizations whose names a session remembers: of a cluster connection, and of a tenant's own server.
 const KNOWN_SHARED: usize = 10_000;
-/// and those of a tenant's own server, which may have as many as it likes.
 const KNOWN_OF_TENANT: usize = 100;
 
 /// A connection in use, under what its spec says now.
@@ -124,6 +123,7 @@ impl Session {
         let Parts { key, uid, terms, certificates, admissions, gate } = parts;
         let Terms { endpoint, access, freshness, rate } = terms;
         gate.set_rate(&key, Some(rate));
+        let (known, asking) = (Arc::default(), Arc::default());
         Self {
             key,
             uid,
@@ -135,8 +135,8 @@ impl Session {
             rate,
             admissions,
             gate,
-            known: Arc::default(),
-            asking: Arc::default(),
+            known,
+            asking,
         }
     }
 
@@ -399,18 +399,4 @@ fn way(endpoint: &Endpoint) -> Endpoint {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_session_remembers_a_bounded_number_of_names() {
-        let (mut names, freshness) = (Remembered::default(), Duration::from_secs(60));
-        for n in 0..1000 {
-            names.learn(format!("{n}"), "acme".into(), (freshness, KNOWN_OF_TENANT));
-            assert!(names.0.len() <= KNOWN_OF_TENANT);
-        }
-        assert_eq!(names.fresh("999", freshness).as_deref(), Some("acme"));
-        tokio::time::advance(freshness).await;
-        assert_eq!(names.fresh("999", freshness), None);
-    }
-}
+mod tests;
