@@ -61,7 +61,7 @@ fn a_plain_grant_gives_what_an_org_owner_may_and_each_field_gives_the_one_thing_
             let about = format!("{grant} {action:?} created={created}");
             assert_eq!(given("Project", Right::Organization), holds, "{about}");
             assert_eq!(given("OrgDomainPolicy", Right::Kind), holds && kinds, "{about}");
-            assert_eq!(given("OrgLabelPolicy", Right::Kind), false, "{about}");
+            assert!(!given("OrgLabelPolicy", Right::Kind), "{about}");
             assert_eq!(given("OrgDomainPolicy", Right::Instance), kinds && instance, "{about}");
             assert_eq!(given("Organization", Right::OrganizationItself), itself, "{about}");
         }
