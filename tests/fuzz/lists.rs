@@ -73,7 +73,11 @@ fn read(
     list: List,
     answer: impl Fn(&Request<Bytes>) -> Response<Bytes> + Send + Sync + 'static,
 ) -> Result<Vec<String>, Error> {
-    let server = Server::new(answer);
+    // What asks for no list asks whether the header arrives.
+    let server = Server::new(move |request: &Request<Bytes>| match request.body().is_empty() {
+        true => response(200, &[], b"{}".to_vec()),
+        false => answer(request),
+    });
     let outcome = on_paused_time(async {
         let client = client(server.clone() as Arc<_>);
         let began = Instant::now();
@@ -94,7 +98,9 @@ pub struct Honest {
 }
 
 pub fn honest() -> impl Strategy<Value = Honest> {
-    let awkward = prop::collection::btree_set(text(), 0..12);
+    // No id and no name of ZITADEL is longer.
+    let key = text().prop_map(|key| key[..key.floor_char_boundary(1024)].to_owned());
+    let awkward = prop::collection::btree_set(key, 0..12);
     let many = (0..1500_usize).prop_map(|n| (0..n).map(|i| format!("key-{i}")).collect());
     (select(&LISTS[..]), prop_oneof![awkward, many], 20..200_usize)
         .prop_map(|(list, keys, shortest)| Honest { list, keys, shortest })
