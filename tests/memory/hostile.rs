@@ -19,31 +19,31 @@ const NAME: usize = 255 * 1024;
 
 pub struct Hostile {
     port: u16,
-    confirmed: Arc<AtomicUsize>,
+    asked: Arc<AtomicUsize>,
 }
 
 impl Hostile {
     pub async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let confirmed = Arc::new(AtomicUsize::new(0));
-        let router = Router::new().fallback(answer).with_state(confirmed.clone());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let router = Router::new().fallback(answer).with_state(asked.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { port, confirmed }
+        Self { port, asked }
     }
 
     pub fn url(&self) -> String {
         format!("http://localhost:{}", self.port)
     }
 
-    /// How many candidates were read by their id.
-    pub fn confirmed(&self) -> usize {
-        self.confirmed.load(Ordering::Relaxed)
+    /// How often it was asked for organizations, by name or by id.
+    pub fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
     }
 }
 
 async fn answer(
-    State(confirmed): State<Arc<AtomicUsize>>,
+    State(asked): State<Arc<AtomicUsize>>,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
@@ -54,9 +54,12 @@ async fn answer(
             json!({ "user": { "id": "1", "preferredLoginName": "x", "details": { "resourceOwner": "1" } } })
         }
         "/management/v1/iam" => json!({ "iamProjectId": "666", "defaultOrgId": "1" }),
-        "/v2/organizations/_search" => candidates(&serde_json::from_slice(&body).unwrap()),
+        "/v2/organizations/_search" => {
+            asked.fetch_add(1, Ordering::Relaxed);
+            candidates(&serde_json::from_slice(&body).unwrap())
+        }
         "/management/v1/orgs/me" => {
-            confirmed.fetch_add(1, Ordering::Relaxed);
+            asked.fetch_add(1, Ordering::Relaxed);
             let name = "n".repeat(NAME);
             json!({ "org": { "id": organization, "name": name, "state": "ORG_STATE_ACTIVE" } })
         }
