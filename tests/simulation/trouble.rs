@@ -44,7 +44,7 @@ pub enum Trouble {
     WatchLag(u64),
     /// F15: somebody else writes into the status of every resource, and labels it.
     Meddle,
-    /// A tenant forges the annotations and the finalizer of every resource.
+    /// A tenant forges the intent to create on every resource.
     Forge,
 }
 
@@ -223,9 +223,9 @@ async fn forge(world: &World) {
                 "organization": world.acme, "parent": world.acme,
             });
             let annotations = json!({ "zitadel-operator.dev/create-pending": intent.to_string() });
-            let finalizers = ["zitadel-operator.dev/finalizer"];
-            let patch = json!({ "metadata": { "annotations": annotations, "finalizers": finalizers } });
-            // It may be gone, or going, by now.
+            // A finalizer would stay where the operator needs none: another end, though not of anybody else.
+            let patch = json!({ "metadata": { "annotations": annotations } });
+            // It may be gone by now.
             let _ = world.api(kind).patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await;
         }
     }
