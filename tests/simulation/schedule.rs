@@ -62,6 +62,8 @@ struct Present {
     resources: Vec<(&'static str, String)>,
     /// Those that only look: whoever waits for one that differs has two ends.
     observers: Vec<(&'static str, String)>,
+    /// Those that were deleted once: what `Retain` left has one of their names.
+    departed: Vec<(&'static str, String)>,
 }
 
 impl Present {
@@ -75,8 +77,9 @@ impl Present {
         }
     }
 
-    fn gone(&mut self, kind: &str, name: &str) {
+    fn gone(&mut self, kind: &'static str, name: &str) {
         self.resources.retain(|(k, n)| *k != kind || n != name);
+        self.departed.push((kind, name.to_owned()));
     }
 }
 
@@ -162,6 +165,8 @@ fn of_resource(rng: &mut Rng, present: &mut Present, kind: &'static str, name: &
     let contested =
         RIVALS.iter().any(|(first, rival)| *rival == name || *first == name && present.has(kind, rival));
     let chosen = if there { rng.usize(0..8) } else { 0 };
+    // Of several names, one taken and one free, it depends on who is quicker whether anything is made.
+    let once = contested || present.departed.iter().any(|(k, n)| *k == kind && n == name);
     present.made(kind, name);
     present.observers.retain(|(k, n)| *k != kind || n != name);
     if chosen == 5 {
@@ -169,7 +174,7 @@ fn of_resource(rng: &mut Rng, present: &mut Present, kind: &'static str, name: &
     }
     match chosen {
         0..=2 => {
-            for _ in 0..if contested { 1 } else { rng.usize(1..=3) } {
+            for _ in 0..if once { 1 } else { rng.usize(1..=3) } {
                 deeds.push(Apply(kind, name.into(), spec(rng, kind, name).into()));
             }
         }
@@ -194,6 +199,7 @@ fn of_resource(rng: &mut Rng, present: &mut Present, kind: &'static str, name: &
         )),
         6 if kind != "Organization" && !contested => {
             deeds.push(Replace(kind, name.into(), spec(rng, kind, name).into()));
+            present.departed.push((kind, name.to_owned()));
         }
         _ => {
             deeds.push(Delete(kind, name.into()));
