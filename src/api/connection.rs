@@ -140,11 +140,11 @@ impl Default for RateLimit {
 #[serde(rename_all = "camelCase")]
 pub struct Endpoint {
     /// Where ZITADEL answers, without path: `https://zitadel.example.com`, or an in-cluster Service.
-    #[schemars(length(min = 8, max = 2048), regex(pattern = r"^https?://[A-Za-z0-9._:\[\]-]+/?$"))]
+    #[schemars(length(min = 8, max = 2048))]
     pub url: String,
     /// The instance's external domain (and port, if not the default one), when `url` is not under it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[A-Za-z0-9.:\[\]-]+$"))]
+    #[schemars(length(min = 1, max = 253))]
     pub external_domain: Option<String>,
     /// Log in with a personal access token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -235,6 +235,15 @@ const SECURE_URL: (&str, &str) = (
     "plain http sends the credential in the clear: use https, or say insecure: true",
 );
 
+const PLAIN_URL: (&str, &str) = (
+    r"self.url.matches('^https?://[A-Za-z0-9._:\\[\\]-]+/?$')",
+    "url is https:// (or http://), a host and, if need be, a port, without user, path or query: https://zitadel.example.com",
+);
+const BARE_DOMAIN: (&str, &str) = (
+    r"!has(self.externalDomain) || self.externalDomain.matches('^[A-Za-z0-9.:\\[\\]-]+$')",
+    "externalDomain is a host and, if need be, a port, without https:// and path: zitadel.example.com",
+);
+
 /// How a namespace reaches ZITADEL with a credential of its own.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
@@ -255,7 +264,7 @@ const SECURE_URL: (&str, &str) = (
         priority = 1
     )
 )]
-#[x_kube(validation = ONE_CREDENTIAL, validation = SECURE_URL)]
+#[x_kube(validation = ONE_CREDENTIAL, validation = PLAIN_URL, validation = BARE_DOMAIN, validation = SECURE_URL)]
 pub struct ConnectionSpec {
     /// The instance and credential.
     #[serde(flatten)]
@@ -281,7 +290,7 @@ pub struct ConnectionSpec {
         priority = 1
     )
 )]
-#[x_kube(validation = ONE_CREDENTIAL, validation = SECURE_URL)]
+#[x_kube(validation = ONE_CREDENTIAL, validation = PLAIN_URL, validation = BARE_DOMAIN, validation = SECURE_URL)]
 pub struct ClusterConnectionSpec {
     /// The instance and credential.
     #[serde(flatten)]

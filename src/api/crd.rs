@@ -45,6 +45,12 @@ pub fn all() -> Vec<CustomResourceDefinition> {
     ]
 }
 
+/// The name of the definition of a kind; `None` for one that is none of ours.
+pub fn name_of(kind: &str) -> Option<String> {
+    let of_kind = |crd: &CustomResourceDefinition| crd.spec.names.kind == kind;
+    all().into_iter().find(of_kind).and_then(|crd| crd.metadata.name)
+}
+
 fn connection(crd: CustomResourceDefinition) -> CustomResourceDefinition {
     shared(crd, &[], &[])
 }

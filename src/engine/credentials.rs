@@ -136,7 +136,12 @@ impl Vault {
     }
 
     fn missing(&self, kind: &str, name: &str) -> Unreadable {
-        Unreadable::Missing(format!("{kind} {}/{name} does not exist", self.namespace))
+        // Without the label nobody would notice that it was created.
+        let label = match kind {
+            "Secret" if !self.trusted => format!(" with the label {ALLOW_LABEL}=true"),
+            _ => String::new(),
+        };
+        Unreadable::Missing(format!("{kind} {}/{name} does not exist: create it{label}", self.namespace))
     }
 
     fn unreadable(&self, kind: &str, name: &str, error: kube::Error) -> Unreadable {

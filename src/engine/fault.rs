@@ -70,6 +70,11 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Does it pass by itself?
+    pub fn is_transient(&self) -> bool {
+        Verdict::of(self).is_some_and(|verdict| verdict.severity == Severity::Transient)
+    }
+
     /// Did the Kubernetes API answer that it will not do this? Where it did not answer it may have done it.
     pub fn is_refused(&self) -> bool {
         self.refusal().is_some_and(|status| status.code < 500)

@@ -48,6 +48,7 @@ mod steps;
 pub mod stores;
 pub mod stripped;
 pub mod telling;
+mod unwatched;
 pub mod values;
 pub mod wake;
 pub mod watched;
@@ -61,7 +62,6 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::Resource;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::watcher;
 
 use address::{Address, ConnectionKey};
 use backoff::{Backoff, Delays};
@@ -356,12 +356,6 @@ impl Engine {
         Some(namespace.metadata.labels.clone().unwrap_or_default())
     }
 
-    /// Tells that what is new of a kind cannot be seen now. Its pauses keep this rare.
-    pub fn watch_failed(&self, kind: &'static str, error: &watcher::Error) {
-        self.metrics.watch_failed(kind);
-        tracing::warn!(kind, error = cause(error), "cannot be watched");
-    }
-
     fn release_claims(&self, uid: &str) {
         self.wakes.wake(self.claims.release(uid));
     }
@@ -373,14 +367,4 @@ impl Engine {
         self.memo.forget(uid);
         self.telling.forget(uid);
     }
-}
-
-/// An error with the first of its causes, which not every error tells by itself.
-fn cause(error: &dyn std::error::Error) -> String {
-    let (told, mut first) = (error.to_string(), error);
-    while let Some(source) = first.source() {
-        first = source;
-    }
-    let first = first.to_string();
-    if told.contains(&first) { told } else { format!("{told}: {first}") }
 }

@@ -311,7 +311,11 @@ impl<K: Kind> Run<'_, K> {
         };
         if reason(before, ConditionType::Synced) != reason(next, ConditionType::Synced) {
             let note = Note::normal(verdict.reason.as_str(), &verdict.message);
-            let warning = matches!(verdict.severity, Severity::Stalled | Severity::Transient);
+            let ready = |status: &Status<K::Own>| {
+                ConditionType::Ready.find(&status.common.conditions).is_some_and(|c| c.status == "True")
+            };
+            let lost = ready(before) && !ready(next) && !self.is_deleting();
+            let warning = lost || matches!(verdict.severity, Severity::Stalled | Severity::Transient);
             self.notes.push(Note { warning, ..note });
         }
         self.publish().await;

@@ -328,7 +328,11 @@ impl<K: Kind> Run<'_, K> {
         }
         let name = K::report(&remote).name;
         let id = self.target_id.as_deref().unwrap_or_default();
-        self.notes.push(Note::normal("Removed", format!("removed {} {id}", K::KIND)));
+        let what = match K::IDENTITY {
+            Identity::Assigned => format!("{} {id}", K::KIND),
+            Identity::Setting => format!("the {} of organization {id}", K::KIND),
+        };
+        self.notes.push(Note::normal("Removed", format!("removed {what}")));
         self.wake_who_wants(&name);
         Ok(())
     }

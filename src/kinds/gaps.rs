@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::connection::{ConnectionMembership, ConnectionStatus, MissingPermissions};
-use crate::engine::fault::{Fault, Severity, Verdict};
+use crate::engine::fault::Fault;
 use crate::engine::needs::{Need, Place};
 use crate::engine::session::Session;
 
@@ -73,10 +73,9 @@ impl<'a> Permissions<'a> {
 }
 
 fn seen<T>(outcome: Result<T, Fault>) -> Result<Option<T>, Fault> {
-    let passes = |fault: &Fault| Verdict::of(fault).is_some_and(|v| v.severity == Severity::Transient);
     match outcome {
         Ok(value) => Ok(Some(value)),
-        Err(fault) if passes(&fault) => Err(fault),
+        Err(fault) if fault.is_transient() => Err(fault),
         Err(_) => Ok(None),
     }
 }

@@ -110,7 +110,8 @@ async fn a_url_is_scheme_and_host_only() {
         " https://zitadel.example.com",
         "https://zitadel.example.com\n",
     ];
-    refused(wrong.map(|url| json!({ "url": url })), "spec.url").await;
+    refused(wrong.map(|url| json!({ "url": url })), "url is https:// (or http://), a host and").await;
+    refused([json!({ "url": "" })], "spec.url").await;
 }
 
 #[tokio::test]
@@ -166,8 +167,9 @@ async fn the_call_budget_has_bounds() {
 async fn the_external_domain_is_a_host() {
     let domain = |domain: &str| json!({ "externalDomain": domain });
     accepted(["login.example.com", "localhost:8080", "[::1]:8080"].map(domain)).await;
-    refused(["", "https://login.example.com", "a b", "a/b", "a\r\nx: y"].map(domain), "spec.externalDomain")
-        .await;
+    let wrong = ["https://login.example.com", "a b", "a/b", "a\r\nx: y"];
+    refused(wrong.map(domain), "externalDomain is a host and").await;
+    refused([domain("")], "spec.externalDomain").await;
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ fn assert_leaked(world: &World, place: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_in_a_log_a_panic_or_a_metric_is_found() {
     let world = World::without_operator().await;
-    let token = world.good_token();
+    let token = world.token.clone();
     tracing::trace!(target: "hyper::proto", "authorization: Bearer {token}");
     assert_leaked(&world, "the log (TRACE hyper::proto)");
     tracing::trace!(target: "h2", bytes = ?token.as_bytes());
@@ -52,7 +52,7 @@ async fn a_secret_in_a_log_a_panic_or_a_metric_is_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_is_written_to_kubernetes_is_found() {
     let world = World::without_operator().await;
-    let token = world.good_token();
+    let token = world.token.clone();
     let client = world.canaries.watching(client(world.control_plane).await);
     let event = json!({
         "metadata": { "generateName": "leak-", "namespace": world.namespace }, "reason": "Leaked",
@@ -81,7 +81,7 @@ async fn a_secret_that_is_written_to_kubernetes_is_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_where_none_belongs_in_a_request_to_zitadel_is_found() {
     let world = World::without_operator().await;
-    let token = world.good_token();
+    let token = world.token.clone();
     let request = |uri: String| Request::post(uri).header("x-zitadel-orgid", "1");
     let in_path = request(format!("http://localhost/users/{token}")).body(Bytes::new()).unwrap();
     world.canaries.sent(&in_path);

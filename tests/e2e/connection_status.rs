@@ -1,7 +1,9 @@
 //! What the status of a connection tells of its credential and of what its user may not do.
 
+use kube::api::Patch;
 use serde_json::{Value, json};
 
+use crate::faults::process::Process;
 use crate::needs_double;
 use crate::waits::{assert_message, condition, until_answered};
 use crate::world::{CONNECTION, World};
@@ -107,4 +109,41 @@ async fn what_a_resource_never_does_is_no_gap() {
     until_looked_again(&world).await;
     let told = until(&world, "was ready", |_| true).await;
     assert_eq!(told["status"]["missingPermissions"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_default_organization_that_does_not_exist_is_told_by_the_connection() {
+    let mut world = World::without_operator().await;
+    let missing = format!("{}-late", world.namespace);
+    world.patch_connection(json!({ "defaultOrganization": { "id": null, "name": missing } })).await;
+    world.start_operator().await;
+    let words = format!("spec.defaultOrganization: no organization named \"{missing}\" is visible");
+    let told = |c: &Value| condition(c, "Ready")["message"].as_str().unwrap_or_default().contains(&words);
+    until(&world, "missed it", told).await;
+    let event = world.until_published(CONNECTION, "Available").await;
+    assert_eq!(event.type_.as_deref(), Some("Warning"), "{event:?}");
+    often(&world).await;
+    world.person.create_organization(&missing).await;
+    until(&world, "found it", |c| condition(c, "Ready")["message"] == "the credential works").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_waits_for_its_last_user_says_so_once() {
+    let world = World::without_operator().await;
+    let process = Process::start(&world, &[]).await;
+    world.apply_project("web", json!({})).await;
+    world.until_ready("web").await;
+    world.api("Connection").delete(CONNECTION, &Default::default()).await.unwrap();
+    let waits = |c: &Value| condition(c, "Ready")["message"] == "1 resource still uses this connection";
+    world.until("Connection", CONNECTION, "waited for its last user", waits).await;
+    for asked in ["1", "2", "3"] {
+        let annotations = json!({ "zitadel-operator.dev/reconcile-requested-at": asked });
+        let patch = Patch::Merge(json!({ "metadata": { "annotations": annotations } }));
+        world.api("Connection").patch(CONNECTION, &Default::default(), &patch).await.unwrap();
+        let looked = |c: &Value| c["status"]["lastHandledReconcileAt"] == asked;
+        world.until("Connection", CONNECTION, "was looked at again", looked).await;
+    }
+    let lines = process.log().into_iter().filter(|line| line["message"] == "connection not usable");
+    assert_eq!(lines.count(), 1);
+    process.terminate().await;
 }

@@ -60,7 +60,7 @@ async fn a_token_that_zitadel_refuses_is_unauthorized_until_the_secret_has_a_goo
     assert_kstatus(&connection.await, Kstatus::Failed);
     world.assert_calm().await;
     world.assert_nothing_written().await;
-    world.store_token(&world.good_token()).await;
+    world.store_token(&world.token).await;
     assert_kstatus(&world.until_ready("web").await, Kstatus::Current);
 }
 
@@ -123,7 +123,7 @@ async fn without_the_secret_nothing_is_called_and_it_is_picked_up_when_it_comes(
     if let Some(ledger) = world.ledger() {
         assert!(ledger.requests().is_empty());
     }
-    world.store_token(&world.good_token()).await;
+    world.store_token(&world.token).await;
     assert_kstatus(&world.until_ready("web").await, Kstatus::Current);
 }
 

@@ -232,7 +232,7 @@ async fn without_its_secret_a_new_operator_says_that_the_deletion_is_blocked() {
     world.start_operator().await;
     let message = until_blocked(&world).await;
     assert!(message.contains(&format!("Secret {}/{CONNECTION}", world.namespace)), "{message}");
-    world.store_token(&world.good_token()).await;
+    world.store_token(&world.token).await;
     world.until_gone("web").await;
     assert_eq!(world.project_names().await, [""; 0]);
 }

@@ -25,6 +25,7 @@ async fn neighbour(world: &World) -> World {
         client: world.client.clone(),
         person: world.person.clone(),
         canaries: Watch::shared().begin(),
+        token: world.token.clone(),
         organization: world.organization.clone(),
         zitadel: world.zitadel.clone(),
         operator: None,

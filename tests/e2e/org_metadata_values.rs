@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, DeleteParams, ListParams, Patch};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use crate::kstatus::Kstatus;
 use crate::needs_double;
 use crate::org_metadata::{METADATA, assert_stored, org_metadata, stored, watchful_world};
 use crate::resident::Resident;
-use crate::waits::{assert_kstatus, assert_message, condition};
+use crate::waits::{assert_kstatus, assert_message, condition, until_answered};
 use crate::world::World;
 
 /// The most that ZITADEL takes, in bytes.
@@ -242,4 +242,26 @@ async fn values_show_in_no_status_event_metric_or_line_of_the_log() {
     assert!(reasons(&world, "aviary").await.contains(&"DriftReverted".to_owned()));
     let there = stored(&world).await;
     assert!(there.values().any(|value| value.contains("canary-of")), "it was there all the time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_loses_its_readiness_is_warned_of_and_what_never_had_any_is_not() {
+    let world = watchful_world().await;
+    let acme = apply_entry(&world, kept("ConfigMap", "region")).await;
+    acme.until_reason("ReferenceNotFound").await;
+    let event = world.until_published("acme", "ReferenceNotFound").await;
+    assert_eq!(event.type_.as_deref(), Some("Normal"), "{event:?}");
+    world.store_value("ConfigMap", "values", "k", b"eu").await;
+    acme.until_ready().await;
+    let maps: Api<ConfigMap> = Api::namespaced(world.client.clone(), &world.namespace);
+    maps.delete("values", &Default::default()).await.unwrap();
+    acme.until_reason("ReferenceNotFound").await;
+    until_answered("warned of", async || {
+        let events: Api<Event> = Api::namespaced(world.client.clone(), &world.namespace);
+        let events = events.list(&Default::default()).await.unwrap().items;
+        let told = events.iter().filter(|event| event.reason.as_deref() == Some("ReferenceNotFound"));
+        let types: Vec<_> = told.filter_map(|event| event.type_.clone()).collect();
+        (types.iter().any(|kind| kind == "Warning"), types)
+    })
+    .await;
 }

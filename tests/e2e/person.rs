@@ -8,6 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::waits::until_answered;
+
 const PROJECTS: &str = "/management/v1/projects";
 
 /// The settings that an update of a project replaces.
@@ -22,6 +24,8 @@ pub struct Person {
     token: String,
     /// Those made and not yet removed.
     organizations: Arc<Mutex<BTreeSet<String>>>,
+    /// Those made of this person's own organization.
+    users: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Person {
@@ -31,6 +35,7 @@ impl Person {
             url: url.trim_end_matches('/').into(),
             token: token.into(),
             organizations: Arc::default(),
+            users: Arc::default(),
         }
     }
 
@@ -90,6 +95,46 @@ impl Person {
     }
 }
 
+/// Users.
+impl Person {
+    /// The token of a new IAM_OWNER, who lives where this person does and goes with all that this person made.
+    pub async fn hire_owner(&self, name: &str) -> String {
+        let user = json!({ "userName": name, "name": name });
+        let made = self.done(Method::POST, "/management/v1/users/machine", "", user).await;
+        let id = text(&made, "userId");
+        self.users.lock().unwrap().insert(id.clone());
+        let member = json!({ "userId": id, "roles": ["IAM_OWNER"] });
+        self.done(Method::POST, "/admin/v1/members", "", member).await;
+        let (_, token) = self.add_token("", &id).await;
+        let owner = self.with_token(&token);
+        until_answered("an owner of the instance", async || {
+            let (status, answer) = owner.call(Method::POST, "/admin/v1/orgs/_search", "", json!({})).await;
+            (status == 200, (status, answer))
+        })
+        .await;
+        token
+    }
+
+    /// A further token of a user, once it is accepted: its id and itself.
+    pub async fn add_token(&self, organization: &str, user: &str) -> (String, String) {
+        let path = format!("/management/v1/users/{user}/pats");
+        let added = self.done(Method::POST, &path, organization, json!({})).await;
+        let (id, token) = (text(&added, "tokenId"), text(&added, "token"));
+        let user = self.with_token(&token);
+        until_answered("accepted", async || {
+            let (status, _) = user.call(Method::GET, "/auth/v1/users/me", "", Value::Null).await;
+            (status == 200, status)
+        })
+        .await;
+        (id, token)
+    }
+}
+
+/// A text in an answer.
+pub fn text(answer: &Value, field: &str) -> String {
+    answer[field].as_str().unwrap_or_else(|| panic!("no {field} in {answer}")).into()
+}
+
 /// Organizations.
 impl Person {
     /// A new organization; its id.
@@ -117,13 +162,16 @@ impl Person {
         self.organizations.lock().unwrap().remove(id);
     }
 
-    /// Removes every organization that this person made; says which one stays.
+    /// Removes every organization and user that this person made; says which one stays.
     pub async fn clean_up(&self) {
-        let made = std::mem::take(&mut *self.organizations.lock().unwrap());
-        for id in made {
-            let (status, answer) = self.call(Method::DELETE, "/management/v1/orgs/me", &id, json!({})).await;
+        let organizations = std::mem::take(&mut *self.organizations.lock().unwrap());
+        let users = std::mem::take(&mut *self.users.lock().unwrap());
+        let organizations = organizations.into_iter().map(|id| ("/management/v1/orgs/me".to_owned(), id));
+        let users = users.into_iter().map(|id| (format!("/management/v1/users/{id}"), String::new()));
+        for (path, organization) in organizations.chain(users) {
+            let (status, answer) = self.call(Method::DELETE, &path, &organization, json!({})).await;
             if status != 200 {
-                eprintln!("the organization {id} was left behind: {answer}");
+                eprintln!("{path} {organization} was left behind: {answer}");
             }
         }
     }

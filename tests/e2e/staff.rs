@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::person::Person;
+use crate::person::{Person, text};
 use crate::waits::until_answered;
 use crate::world::World;
 
@@ -143,18 +143,6 @@ impl User {
 }
 
 async fn add_token(person: &Person, organization: &str, user: &str) -> Token {
-    let path = format!("/management/v1/users/{user}/pats");
-    let added = person.done(Method::POST, &path, organization, json!({})).await;
-    let token = Token { id: text(&added, "tokenId"), secret: text(&added, "token") };
-    let user = person.with_token(&token.secret);
-    until_answered("accepted", async || {
-        let (status, _) = user.call(Method::GET, "/auth/v1/users/me", "", Value::Null).await;
-        (status == 200, status)
-    })
-    .await;
-    token
-}
-
-fn text(answer: &Value, field: &str) -> String {
-    answer[field].as_str().unwrap_or_else(|| panic!("no {field} in {answer}")).into()
+    let (id, secret) = person.add_token(organization, user).await;
+    Token { id, secret }
 }

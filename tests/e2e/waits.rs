@@ -82,6 +82,11 @@ impl World {
 
     /// Waits until an event about this resource has the reason; answers its note.
     pub async fn until_event(&self, name: &str, reason: &str) -> String {
+        self.until_published(name, reason).await.note.unwrap_or_default()
+    }
+
+    /// The event itself.
+    pub async fn until_published(&self, name: &str, reason: &str) -> Event {
         let api: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
         let watch = watcher(api, watcher::Config::default()).default_backoff().applied_objects();
         let about = |event: &Event| {
@@ -91,7 +96,7 @@ impl World {
         let mut found = std::pin::pin!(watch.try_filter(|event| std::future::ready(about(event))));
         let next = tokio::time::timeout(PATIENCE, found.next()).await;
         let event = next.unwrap_or_else(|_| panic!("no event {reason} about {name}"));
-        event.unwrap().unwrap().note.unwrap_or_default()
+        event.unwrap().unwrap()
     }
 
     /// Waits until the `Project` has this reason in `Synced`.

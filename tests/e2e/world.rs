@@ -57,6 +57,8 @@ pub struct World {
     pub client: kube::Client,
     /// Whoever edits ZITADEL behind the operator's back, on the double or on a real server.
     pub person: Person,
+    /// A token of an IAM_OWNER that the connection may use: the one it has at first.
+    pub token: String,
     /// The organization the connection defaults to: acme of the double, or a fresh one of the real server.
     pub organization: String,
     pub zitadel: Double,
@@ -152,18 +154,26 @@ impl World {
         let client = canaries.marking(client(control_plane).await);
         let zitadel = Double::start().await;
         let namespace = format!("e2e-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let (url, token) = real_zitadel().unwrap_or_else(|| (zitadel.url(), zitadel.admin_token()));
-        // The ledger tells a person's calls from the operator's by the credential.
-        let another = || zitadel.issue_token(&zitadel.admin().user, None);
-        let person = Person::new(&url, &real_zitadel().map_or_else(another, |(_, token)| token));
-        let organization = match real_zitadel() {
-            Some(_) => person.create_organization(&namespace).await,
-            None => zitadel.add_organization("acme"),
+        let (url, person, token, organization) = match real_zitadel() {
+            Some((url, token)) => {
+                let person = Person::new(&url, &token);
+                // A secret of one test that all share would be found where another lets it out on purpose.
+                let token = person.hire_owner(&namespace).await;
+                let organization = person.create_organization(&namespace).await;
+                (url, person, token, organization)
+            }
+            None => {
+                let url = zitadel.url();
+                // The ledger tells a person's calls from the operator's by the credential.
+                let person = Person::new(&url, &zitadel.issue_token(&zitadel.admin().user, None));
+                (url, person, zitadel.admin_token(), zitadel.add_organization("acme"))
+            }
         };
         let world = Self {
             control_plane,
             client,
             person,
+            token,
             organization,
             zitadel,
             namespace,
@@ -174,7 +184,7 @@ impl World {
             forbidden: Forbidden::default(),
         };
         world.create_namespace().await;
-        world.store_token(&token).await;
+        world.store_token(&world.token).await;
         let spec = json!({
             "url": url,
             "insecure": true,
@@ -282,11 +292,6 @@ impl World {
     /// Asks for the deletion of a `Project` and returns at once.
     pub async fn delete_project(&self, name: &str) {
         self.api("Project").delete(name, &Default::default()).await.unwrap();
-    }
-
-    /// A token of an IAM_OWNER that the connection may use: the one it has at first.
-    pub fn good_token(&self) -> String {
-        real_zitadel().map_or_else(|| self.zitadel.admin_token(), |(_, token)| token)
     }
 }
 

@@ -43,6 +43,8 @@ struct Probe<'a, K> {
     learned: ConnectionStatus,
     /// All of them; the status shows some.
     memberships: Vec<ConnectionMembership>,
+    /// Why resources that name no organization have none.
+    no_default: Option<String>,
 }
 
 /// Looks at it, and tells what was found.
@@ -53,7 +55,8 @@ pub(super) async fn probe<K: AnyConnection>(
 ) -> Conclusion {
     let handle = Handle::new::<K>(engine.clients.calls.clone(), K::NAME, connection.meta());
     let learned = connection.status().cloned().unwrap_or_default();
-    let mut probe = Probe { engine, connection, handle, key, learned, memberships: Vec::new() };
+    let (memberships, no_default) = (Vec::new(), None);
+    let mut probe = Probe { engine, connection, handle, key, learned, memberships, no_default };
     let result = probe.run().await;
     probe.finish(result).await
 }
@@ -74,7 +77,7 @@ impl<K: AnyConnection> Probe<'_, K> {
                 }
                 return Err(Fault::Soon {
                     reason: Reason::Deleting,
-                    message: format!("{users} resources still use this connection"),
+                    message: still_used(users),
                     after: STILL_USED,
                 });
             }
@@ -89,6 +92,7 @@ impl<K: AnyConnection> Probe<'_, K> {
         self.check_credential(&session).await?;
         self.learn(&session).await?;
         session.confirm_header(self.is_requested()).await?;
+        self.learn_default(&session).await?;
         self.learn_missing(&session).await
     }
 
@@ -190,6 +194,19 @@ impl<K: AnyConnection> Probe<'_, K> {
         Ok(())
     }
 
+    /// Is the organization there that resources get which name none?
+    async fn learn_default(&mut self, session: &Session) -> Result<(), Fault> {
+        if session.endpoint.default_organization.is_none() {
+            return Ok(());
+        }
+        let found = async { session.organization_name(&session.default_organization().await?).await };
+        self.no_default = match found.await {
+            Err(fault) if fault.is_transient() => return Err(fault),
+            found => found.err().map(|fault| format!("spec.defaultOrganization: {fault}")),
+        };
+        Ok(())
+    }
+
     /// What was found before stays while it cannot be said what uses the connection.
     async fn learn_missing(&mut self, session: &Session) -> Result<(), Fault> {
         let needs = self.engine.needs(&self.key).filter(|_| self.engine.config.sees_all_users(K::KIND));
@@ -202,7 +219,8 @@ impl<K: AnyConnection> Probe<'_, K> {
 
     /// A gap or an end that is near keeps nothing from working.
     fn available(&self) -> Verdict {
-        let remedies = remedies(&self.learned, ambient::now());
+        let remedies =
+            self.no_default.iter().cloned().chain(remedies(&self.learned, ambient::now())).collect();
         let withheld = caps::withheld(self.connection.endpoint(), &self.engine.config);
         let works = format!("the credential works{withheld}");
         Verdict::available([vec![works], remedies].concat().join("; "))
@@ -231,9 +249,6 @@ impl<K: AnyConnection> Probe<'_, K> {
             (None, Err(fault)) => self.engine.pace_of(&self.handle, fault).await,
             (None, Ok(())) => Pace::Transient,
         };
-        if let (Err(fault), Some(_)) = (&result, &verdict) {
-            tracing::info!(resource = %self.handle.address, %fault, "connection not usable");
-        }
         if pace == Pace::Resync {
             self.engine.backoff.reset(&uid);
         }
@@ -266,6 +281,9 @@ impl<K: AnyConnection> Probe<'_, K> {
         if before == next {
             return Ok(());
         }
+        if verdict.severity != Severity::Fine && message(&before) != message(&next) {
+            tracing::info!(resource = %self.handle.address, reason = %verdict.message, "connection not usable");
+        }
         let written = self.handle.apply_status(&before, &next).await;
         self.remember_write();
         let same = usability(&before) == usability(&next);
@@ -274,12 +292,21 @@ impl<K: AnyConnection> Probe<'_, K> {
             self.engine.wakes.wake(self.engine.resources(Having::Connection(&self.key)));
         }
         written?;
-        let warning = verdict.severity != Severity::Fine || !remedies(&next, ambient::now()).is_empty();
+        let warning = verdict.severity != Severity::Fine
+            || self.no_default.is_some()
+            || !remedies(&next, ambient::now()).is_empty();
         if !same || warning && message(&before) != message(&next) {
             let note = Note::normal(verdict.reason.as_str(), &verdict.message);
             self.engine.events.publish(&self.connection.object_ref(&()), Note { warning, ..note }).await;
         }
         Ok(())
+    }
+}
+
+fn still_used(users: usize) -> String {
+    match users {
+        1 => "1 resource still uses this connection".into(),
+        users => format!("{users} resources still use this connection"),
     }
 }
 

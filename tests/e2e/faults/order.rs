@@ -52,7 +52,7 @@ async fn applied_in_the_wrong_order_everything_is_made_once_and_nothing_spins_me
     let writes: Vec<_> = writes.map(|entry| (entry.verb, entry.object_ref)).collect();
     assert!(writes.len() <= 3, "writes to Kubernetes while nothing happens: {writes:?}");
 
-    world.store_token(&world.good_token()).await;
+    world.store_token(&world.token).await;
     for resident in residents(&world) {
         resident.until_ready().await;
     }

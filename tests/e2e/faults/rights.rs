@@ -71,7 +71,7 @@ async fn a_secret_that_is_removed_is_told_and_its_return_is_noticed_without_a_re
     assert_message(&connection, &["Secret", CONNECTION]);
     world.assert_calm().await;
 
-    world.store_token(&world.good_token()).await;
+    world.store_token(&world.token).await;
     let label = Patch::Merge(json!({ "metadata": { "labels": { "example.com/by": "hand" } } }));
     secrets.patch(CONNECTION, &PatchParams::default(), &label).await.unwrap();
     let usable = |object: &Value| condition(object, "Ready")["reason"] == "Available";

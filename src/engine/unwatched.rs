@@ -1,0 +1,56 @@
+//! What is said where the resources of a kind cannot be followed.
+
+use kube::runtime::watcher;
+
+use super::Engine;
+use crate::api::crd;
+
+impl Engine {
+    /// Tells that what is new of a kind cannot be seen now. Its pauses keep this rare.
+    pub fn watch_failed(&self, kind: &'static str, error: &watcher::Error) {
+        self.metrics.watch_failed(kind);
+        let error = absent(kind, error).unwrap_or_else(|| cause(error));
+        tracing::warn!(kind, error, "cannot be watched");
+    }
+}
+
+/// What helps where the API server does not know the kind.
+fn absent(kind: &str, error: &watcher::Error) -> Option<String> {
+    use watcher::Error::{InitialListFailed, WatchStartFailed};
+    let (InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status))) = error
+    else {
+        return None;
+    };
+    let definition = crd::name_of(kind).filter(|_| status.code == 404)?;
+    Some(format!(
+        "the CustomResourceDefinition {definition} is not installed, or is an older one: zitadel-operator crds | kubectl apply --server-side -f -"
+    ))
+}
+
+/// An error with the first of its causes, which not every error tells by itself.
+fn cause(error: &dyn std::error::Error) -> String {
+    let (told, mut first) = (error.to_string(), error);
+    while let Some(source) = first.source() {
+        first = source;
+    }
+    let first = first.to_string();
+    if told.contains(&first) { told } else { format!("{told}: {first}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn a_definition_that_is_missing_is_named_with_what_installs_it() {
+        let failed = |code| {
+            let status = Status { code, message: "404 page not found".into(), ..Status::default() };
+            watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
+        };
+        let told = absent("OrgMetadata", &failed(404)).unwrap();
+        assert!(told.contains("orgmetadata.zitadel-operator.dev is not installed"), "{told}");
+        assert_eq!((absent("OrgMetadata", &failed(403)), absent("Namespace", &failed(404))), (None, None));
+    }
+}
