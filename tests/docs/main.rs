@@ -6,6 +6,7 @@ mod commands;
 mod console;
 mod links;
 mod manifests;
+mod messages;
 mod procedures;
 mod reasons;
 mod reference;

@@ -1,9 +1,8 @@
 //! Conditions and troubleshooting speak of every reason there is, and of no other.
 
-use regex::Regex;
 use zitadel_operator::api::{ConditionType, Reason};
 
-use crate::{code, read, repository, sorted, table};
+use crate::{read, sorted, table};
 
 fn reasons() -> Vec<String> {
     sorted(Reason::ALL.iter().map(|reason| reason.as_str().to_owned()))
@@ -47,22 +46,4 @@ fn the_annotations_are_those_of_the_code() {
     let names = names.map(|rest| rest.split('"').next().unwrap().to_owned());
     let rows = table(&read("docs/concepts.md"), "## Annotations").into_iter().map(|row| row[0].clone());
     assert_eq!(sorted(rows), sorted(names));
-}
-
-/// What the sections quote of messages, but for what stands for a name in them, is in the code.
-#[test]
-fn the_messages_that_troubleshooting_quotes_are_those_of_the_code() {
-    let code = code(&repository().join("src"));
-    let continued = Regex::new(r"\\\n\s*").unwrap();
-    let code = continued.replace_all(&code, "").replace("\\\"", "\"");
-    let text = read("docs/troubleshooting.md");
-    let tables = text
-        .split("\n| The message says |")
-        .skip(1)
-        .flat_map(|table| table.lines().skip(2).take_while(|line| line.starts_with('|')));
-    let quoted: Vec<&str> = tables.filter_map(|row| row.split('`').nth(1)).collect();
-    assert!(quoted.len() > 10, "{quoted:?}");
-    let parts = quoted.iter().flat_map(|message| message.split('…')).map(str::trim);
-    let unknown: Vec<&str> = parts.filter(|part| part.len() > 3 && !code.contains(part)).collect();
-    assert_eq!(unknown, [""; 0]);
 }
