@@ -20,10 +20,9 @@ const CONFIRM: &str = "zitadel-operator.dev/confirm-username-rewrite";
 const MINE: &str = "/management/v1/orgs/me";
 const USERS: &str = "/management/v1/users/_search";
 
-/// A world that looks at ZITADEL again every 500 ms, and in which four users of acme log in with its domain or without.
+/// A world in which four users of acme log in with its domain or without.
 async fn crowded(suffix: bool) -> World {
     let world = World::new().await;
-    world.patch_connection(json!({ "resyncInterval": "500ms" })).await;
     world.zitadel.add_staff(&world.organization);
     let settings = DomainSettings { user_login_must_be_domain: suffix, ..DomainSettings::default() };
     world.zitadel.set_domain_policy(&world.organization, Some(settings));
@@ -108,11 +107,13 @@ async fn a_name_that_somebody_changed_is_brought_back_only_with_the_annotation_w
     let acme = acme(&world, json!({ "name": "acme", "confirmAboveUsers": 3 })).await;
     acme.until_ready().await;
     world.zitadel.rename_organization(&world.organization, "Theirs");
+    acme.reconciled().await;
     until_blocked(&acme, "Theirs", "acme").await;
     acme.annotate(CONFIRM, "acme").await;
     acme.until_ready().await;
     assert_eq!(name(&world), "acme");
-    world.until_event("acme", "DriftReverted").await;
+    let told = world.until_event("acme", "LoginNamesChanged").await;
+    assert!(told.contains("\"Theirs\" becomes \"acme\""), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
