@@ -219,6 +219,11 @@ pub struct Status<Own> {
     pub own: Own,
 }
 
+/// With more users than this a change of their login names waits for a person's word.
+pub(super) fn default_confirm_above() -> i32 {
+    100
+}
+
 /// The own part of a status that has none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Nothing {}

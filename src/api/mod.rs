@@ -38,8 +38,14 @@ pub mod annotation {
     pub const PAUSED: &str = "zitadel-operator.dev/paused";
     /// Any new value asks for a reconcile now; echoed in `status.lastHandledReconcileAt`.
     pub const RECONCILE_REQUESTED_AT: &str = "zitadel-operator.dev/reconcile-requested-at";
-    /// `"true"` or `"false"`: the value of `userLoginMustBeDomain` that may be put into effect although it renames many users.
+    /// The value of `userLoginMustBeDomain`, or the new name of an organization, that may be put into effect although it changes the login names of many users.
     pub const CONFIRM_USERNAME_REWRITE: &str = "zitadel-operator.dev/confirm-username-rewrite";
+    /// The same value, where it changes the client id of the connection.
+    pub const CONFIRM_OWN_RENAME: &str = "zitadel-operator.dev/confirm-own-rename";
+    /// The id of an organization that may be deactivated although the connection's own user lives in it.
+    pub const CONFIRM_DEACTIVATION: &str = "zitadel-operator.dev/confirm-deactivation";
+    /// The id of an organization that may be deleted although the connection's own user lives in it.
+    pub const CONFIRM_DELETION: &str = "zitadel-operator.dev/confirm-deletion";
     /// Asks for an organization that somebody removed in ZITADEL to be created again.
     pub const RECREATE: &str = "zitadel-operator.dev/recreate";
 }

@@ -4,13 +4,13 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::{CommonSpec, Status};
+use super::common::{CommonSpec, Status, default_confirm_above};
 
 /// The three settings of a domain policy. ZITADEL replaces all of them at once, so none may be left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DomainPolicySettings {
-    /// Users log in with the organization's domain behind their name. Where this flips what is in effect, ZITADEL renames every user of the organization.
+    /// Users log in with the organization's domain behind their name. Where this flips what is in effect, ZITADEL renames every user of the organization, machine users included.
     pub user_login_must_be_domain: bool,
     /// A domain must be proved by DNS or HTTP before the organization may use it.
     pub validate_org_domains: bool,
@@ -39,14 +39,10 @@ pub struct OrgDomainPolicySpec {
     /// The policy.
     #[serde(flatten)]
     pub settings: DomainPolicySettings,
-    /// A write that renames every user waits for the annotation `zitadel-operator.dev/confirm-username-rewrite` in an organization with more users than this. The default is 100; 0 always waits where there is a user.
+    /// A write that renames every user waits for the annotation `zitadel-operator.dev/confirm-username-rewrite` in an organization with more users than this, machine users included. The default is 100; 0 always waits where there is a user.
     #[serde(default = "default_confirm_above")]
     #[schemars(range(min = 0, max = 1_000_000_000))]
     pub confirm_above_users: i32,
-}
-
-fn default_confirm_above() -> i32 {
-    100
 }
 
 /// What a domain policy adds to the status.

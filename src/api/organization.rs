@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::{AdoptionPolicy, ManagementSpec, Nothing, Status};
+use super::common::{AdoptionPolicy, ManagementSpec, Nothing, Status, default_confirm_above};
 
 /// Whether an organization is usable: an `Inactive` one keeps everything, its users cannot log in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -17,7 +17,7 @@ pub enum OrganizationState {
 }
 
 /// What an organization should be in ZITADEL.
-#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "zitadel-operator.dev",
     version = "v1alpha1",
@@ -35,19 +35,23 @@ pub struct OrganizationSpec {
     /// How the resource is managed.
     #[serde(flatten)]
     pub management: ManagementSpec,
-    /// The organization's name, unique in the instance without regard to case; ZITADEL would cut blanks around it. Unset: `metadata.name`. A change renames the organization and its generated domain.
+    /// The organization's name, unique in the instance without regard to case; ZITADEL would cut blanks around it. Unset: `metadata.name`. A change renames the organization and its generated domain, and with that the login names that carry it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 200),
         regex(pattern = r"^[^\x00-\x1F\x7F-\x9F\p{Z}]([^\x00-\x1F\x7F-\x9F]*[^\x00-\x1F\x7F-\x9F\p{Z}])?$")
     )]
     pub name: Option<String>,
-    /// `Active` (default), or `Inactive`: it keeps everything, and its users cannot log in.
+    /// `Active` (default), or `Inactive`: it keeps everything, and its users cannot log in. Where the connection's own user is one of them, this waits for the annotation `zitadel-operator.dev/confirm-deactivation` with the organization's id.
     #[serde(default)]
     pub state: OrganizationState,
     /// What to do when the name is taken in ZITADEL: `Never` (default) reports a conflict, `ByName` takes over the organization of that name.
     #[serde(default)]
     pub adoption_policy: AdoptionPolicy,
+    /// A rename that changes login names waits for the annotation `zitadel-operator.dev/confirm-username-rewrite` with the new name in an organization with more users than this, machine users included. The default is 100; 0 always waits where there is a user.
+    #[serde(default = "default_confirm_above")]
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    pub confirm_above_users: i32,
 }
 
 /// What the operator last saw and did of an organization.

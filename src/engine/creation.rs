@@ -69,8 +69,10 @@ impl<K: Kind> Run<'_, K> {
     }
 
     pub(super) async fn create(&mut self) -> Result<(), Fault> {
-        self.permit().await?;
-        match self.post().await {
+        let warning = self.permit().await?;
+        let outcome = self.post().await;
+        self.warn(warning, &outcome);
+        match outcome {
             Ok(remote) if K::IDENTITY == Identity::Setting => self.made(remote),
             Ok(remote) => self.bind(remote, Origin::Created).await?,
             Err(Fault::Zitadel(Error::AlreadyExists { .. })) if K::IDENTITY == Identity::Assigned => {

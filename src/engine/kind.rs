@@ -10,8 +10,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::access::Right;
+use super::events::Note;
 use super::fault::Fault;
 use super::plan::Identity;
+use super::session::Session;
 use super::sources::SourceKind;
 use super::values::Values;
 use crate::api::common::{AdoptionPolicy, ManagementSpec, Status};
@@ -30,6 +32,8 @@ pub enum Scope {
 /// What a kind needs to talk about one object.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
+    /// The connection.
+    pub session: &'a Session,
     /// The API.
     pub client: &'a Client,
     /// The id of the organization; empty for an object of the instance.
@@ -240,14 +244,15 @@ pub trait Kind:
     fn is_default(_remote: &Self::Remote) -> bool {
         false
     }
-    /// Refuses a write that a person must confirm first: to `desired`, or the removal.
+    /// Refuses a write that a person must confirm first: to `desired`, or the removal. Answers what to warn of where it
+    /// is done.
     fn permit(
         &self,
         _cx: Context<'_>,
         _remote: &Self::Remote,
         _desired: Option<&Self::Desired>,
-    ) -> impl Future<Output = Result<(), Fault>> + Send {
-        std::future::ready(Ok(()))
+    ) -> impl Future<Output = Result<Option<Note>, Fault>> + Send {
+        std::future::ready(Ok(None))
     }
     /// Creates the object (`remote` is `None`) or brings it to the spec; answers what it is then.
     fn apply(

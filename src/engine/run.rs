@@ -292,8 +292,8 @@ impl<'a, K: Kind> Run<'a, K> {
     }
 
     pub(super) fn context(&self) -> Result<Context<'_>, Fault> {
-        let Reach { client, organization, .. } = self.reach.as_ref().ok_or(Fault::Stale)?;
-        Ok(Context { client, organization, uid: self.handle.uid(), parts: &self.parts })
+        let Reach { session, client, organization, .. } = self.reach.as_ref().ok_or(Fault::Stale)?;
+        Ok(Context { session, client, organization, uid: self.handle.uid(), parts: &self.parts })
     }
 
     pub(super) fn session(&self) -> Result<&Arc<Session>, Fault> {

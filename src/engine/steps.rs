@@ -201,12 +201,22 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// Asks the kind whether a person must confirm the write first: to the spec, or under deletion the removal.
-    pub(super) async fn permit(&mut self) -> Result<(), Fault> {
-        let Some(remote) = &self.remote else { return Ok(()) };
+    pub(super) async fn permit(&mut self) -> Result<Option<Note>, Fault> {
+        let Some(remote) = &self.remote else { return Ok(None) };
         match self.object.permit(self.context()?, remote, self.desired.as_ref()).await {
             Err(Fault::Zitadel(error)) => Err(self.explain(error).await),
             permitted => permitted,
         }
+    }
+
+    /// Warns of a write that was permitted, unless it is sure that nothing was done.
+    pub(super) fn warn<T>(&mut self, warning: Option<Note>, outcome: &Result<T, Fault>) {
+        let may_be_done = match outcome {
+            Ok(_) => true,
+            Err(Fault::Zitadel(error)) => error.outcome_unknown(),
+            Err(_) => false,
+        };
+        self.notes.extend(warning.filter(|_| may_be_done));
     }
 
     pub(super) async fn update(&mut self) -> Result<(), Fault> {
@@ -217,12 +227,14 @@ impl<K: Kind> Run<'_, K> {
         }
         self.check_fight(&fields)?;
         self.check_taken(&fields)?;
-        self.permit().await?;
+        let warning = self.permit().await?;
         let Some(remote) = self.remote.take() else {
             return Err(Fault::Stale);
         };
         let old_name = K::report(&remote).name;
-        match self.send(self.desired()?, Some(remote)).await {
+        let outcome = self.send(self.desired()?, Some(remote)).await;
+        self.warn(warning, &outcome);
+        match outcome {
             Ok(remote) => self.updated(remote, fields, &old_name, drifted),
             Err(Fault::Zitadel(Error::NotFound { .. })) => self.observed = Observed::Unknown,
             Err(Fault::Zitadel(Error::OrganizationNotFound { .. })) if K::SCOPE == Scope::Instance => {
@@ -315,11 +327,13 @@ impl<K: Kind> Run<'_, K> {
                 after: Duration::from_secs(2),
             });
         }
-        self.permit().await?;
+        let warning = self.permit().await?;
         let Some(remote) = self.remote.take() else {
             return Err(Fault::Stale);
         };
-        match self.send_removal(&remote).await {
+        let outcome = self.send_removal(&remote).await;
+        self.warn(warning, &outcome);
+        match outcome {
             Ok(()) => self.observed = Observed::Unknown,
             // Nobody can remove it there: no reason to hold on to the resource.
             Err(Fault::Zitadel(Error::Unsupported { .. })) => return self.confirm_absence().await,

@@ -2,6 +2,7 @@
 
 pub mod connection;
 mod gaps;
+mod guard;
 mod org_domain_policy;
 mod org_features;
 mod org_metadata;

@@ -1,10 +1,10 @@
 //! `OrgDomainPolicy`: an organization's own domain policy, through admin v1 `orgs/{id}/policies/domain`.
 
-use kube::{CustomResourceExt, ResourceExt};
-
+use super::guard::{self, Rewrite};
 use super::{differing, written};
 use crate::api::org_domain_policy::{self, DomainPolicyStatus, OrgDomainPolicyStatus};
-use crate::api::{ManagementSpec, OrgDomainPolicy, OrganizationSelector, Reason, annotation};
+use crate::api::{ManagementSpec, OrgDomainPolicy, OrganizationSelector};
+use crate::engine::events::Note;
 use crate::engine::fault::Fault;
 use crate::engine::kind::{Context, Kind, Permission, Report, Verb};
 use crate::engine::plan::Identity;
@@ -81,22 +81,23 @@ impl Kind for OrgDomainPolicy {
         cx: Context<'_>,
         remote: &DomainPolicy,
         desired: Option<&DomainPolicySettings>,
-    ) -> Result<(), Fault> {
+    ) -> Result<Option<Note>, Fault> {
         let wanted = match desired {
             Some(desired) => *desired,
             None => cx.client.default_domain_policy().await?.settings,
         };
-        let flipped = wanted.user_login_must_be_domain;
-        let confirmation = self.annotations().get(annotation::CONFIRM_USERNAME_REWRITE);
-        if !renames(wanted, remote) || confirmation == Some(&flipped.to_string()) {
-            return Ok(());
+        if !renames(wanted, remote) {
+            return Ok(None);
         }
-        match cx.client.user_count(cx.organization).await? {
-            users if users > u64::from(self.spec.confirm_above_users.unsigned_abs()) => {
-                Err(self.unconfirmed(flipped, users))
-            }
-            _ => Ok(()),
-        }
+        let value = &wanted.user_login_must_be_domain.to_string();
+        let rewrite = Rewrite {
+            organization: cx.organization,
+            what: "userLoginMustBeDomain".into(),
+            shown: value.clone(),
+            value,
+            above: self.spec.confirm_above_users,
+        };
+        guard::rewrite(self, cx, rewrite).await
     }
 
     async fn apply(
@@ -139,23 +140,6 @@ impl Kind for OrgDomainPolicy {
             smtp_sender_address_matches_instance_domain,
         };
         DomainPolicyStatus { is_default: Some(remote.is_default), effective: Some(effective) }
-    }
-}
-
-impl OrgDomainPolicy {
-    fn unconfirmed(&self, flipped: bool, users: u64) -> Fault {
-        Fault::Blocked {
-            reason: Reason::InvalidSpec,
-            message: format!(
-                "userLoginMustBeDomain would become {flipped}, which renames all {users} users of the organization (confirmAboveUsers is {}): \
-                 to confirm it, kubectl annotate {} -n {} {} --overwrite {}={flipped}",
-                self.spec.confirm_above_users,
-                Self::crd_name(),
-                self.namespace().unwrap_or_default(),
-                self.name_any(),
-                annotation::CONFIRM_USERNAME_REWRITE
-            ),
-        }
     }
 }
 

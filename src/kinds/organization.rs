@@ -2,10 +2,12 @@
 
 use kube::ResourceExt;
 
+use super::guard::{self, Rewrite};
 use super::{differing, valid_name, written};
 use crate::api::common::AdoptionPolicy;
 use crate::api::organization::{OrganizationState, OrganizationStatus};
 use crate::api::{DeletionPolicy, ManagementSpec, Nothing, Organization, Origin, Reason, annotation};
+use crate::engine::events::Note;
 use crate::engine::fault::Fault;
 use crate::engine::kind::{Clash, Context, Kind, Permission, Report, Scope, Verb};
 use crate::engine::plan::Identity;
@@ -30,6 +32,7 @@ impl Kind for Organization {
     const SCOPE: Scope = Scope::Instance;
     const PERMISSIONS: &'static [Permission] = &[
         Permission::new(permission::ORG_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
+        Permission::new(permission::USER_READ, Verb::Update, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
         Permission::new(permission::ORG_WRITE, Verb::Update, "ORG_OWNER or IAM_OWNER"),
         Permission::new(permission::ORG_DELETE, Verb::Delete, "ORG_OWNER or IAM_OWNER"),
         Permission::new(permission::ORG_CREATE, Verb::Create, "IAM_OWNER or IAM_ORG_MANAGER"),
@@ -121,17 +124,27 @@ impl Kind for Organization {
         cx: Context<'_>,
         remote: &zitadel::Organization,
         desired: Option<&Desired>,
-    ) -> Result<(), Fault> {
-        if desired.is_some() || cx.client.instance().await?.value.default_org_id != remote.id {
-            return Ok(());
+    ) -> Result<Option<Note>, Fault> {
+        let Some(desired) = desired else {
+            check_not_default(cx, &remote.id).await?;
+            let deleted = (annotation::CONFIRM_DELETION, Reason::DeletionBlocked, "deleted");
+            return guard::lockout(self, cx, &remote.id, deleted).await.map(|()| None);
+        };
+        if desired.state == zitadel::OrganizationState::Inactive && remote.state != desired.state {
+            let inactive = (annotation::CONFIRM_DEACTIVATION, Reason::InvalidSpec, "deactivated");
+            guard::lockout(self, cx, &remote.id, inactive).await?;
         }
-        Err(Fault::Blocked {
-            reason: Reason::DeletionBlocked,
-            message: format!(
-                "{} is the default organization of the instance, which ZITADEL never deletes: make another one the default first",
-                remote.id
-            ),
-        })
+        if !moves_login_names(cx, desired, remote).await? {
+            return Ok(None);
+        }
+        let rewrite = Rewrite {
+            organization: &remote.id,
+            what: format!("the organization's name {:?}", remote.name),
+            shown: format!("{:?}", desired.name),
+            value: &desired.name,
+            above: self.spec.confirm_above_users,
+        };
+        guard::rewrite(self, cx, rewrite).await
     }
 
     async fn apply(
@@ -177,6 +190,28 @@ impl Kind for Organization {
             ..Report::of(&remote.details)
         }
     }
+}
+
+async fn check_not_default(cx: Context<'_>, id: &str) -> Result<(), Fault> {
+    if cx.client.instance().await?.value.default_org_id != id {
+        return Ok(());
+    }
+    Err(Fault::Blocked {
+        reason: Reason::DeletionBlocked,
+        message: format!(
+            "{id} is the default organization of the instance, which ZITADEL never deletes: make another one the default first"
+        ),
+    })
+}
+
+/// The generated domain follows the name, and login names carry it where the policy in force says so.
+async fn moves_login_names(
+    cx: Context<'_>,
+    desired: &Desired,
+    remote: &zitadel::Organization,
+) -> Result<bool, Error> {
+    let stays = zitadel::domain_label(&desired.name) == zitadel::domain_label(&remote.name);
+    Ok(!stays && cx.client.domain_policy(&remote.id).await?.settings.user_login_must_be_domain)
 }
 
 /// What is "so already" was changed by somebody else meanwhile.

@@ -16,8 +16,18 @@ async fn everything_has_a_default() {
         "managementPolicy": "Manage",
         "state": "Active",
         "adoptionPolicy": "Never",
+        "confirmAboveUsers": 100,
     });
     assert_eq!(stored["spec"], expected);
+}
+
+#[tokio::test]
+async fn a_number_of_users_is_not_negative() {
+    let above = |users: Value| json!({ "confirmAboveUsers": users });
+    let cluster = shared().await;
+    cluster.accepts("Organization", [json!(0), json!(1_000_000_000)].map(above)).await;
+    let wrong = [json!(-1), json!(1_000_000_001), json!("many")].map(above);
+    cluster.refuses("Organization", wrong, "spec.confirmAboveUsers").await;
 }
 
 #[tokio::test]

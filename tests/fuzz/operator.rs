@@ -52,6 +52,9 @@ pub fn resources() -> impl Strategy<Value = Stored> {
         annotation::PAUSED,
         annotation::RECONCILE_REQUESTED_AT,
         annotation::CONFIRM_USERNAME_REWRITE,
+        annotation::CONFIRM_OWN_RENAME,
+        annotation::CONFIRM_DEACTIVATION,
+        annotation::CONFIRM_DELETION,
         annotation::RECREATE,
     ];
     let annotations = btree_map(select(names.to_vec()).prop_map(str::to_owned), text(), 0..4);

@@ -14,6 +14,7 @@ mod ending;
 mod estate;
 mod forged;
 mod gone;
+mod guards;
 mod handover;
 mod header;
 mod left_out;

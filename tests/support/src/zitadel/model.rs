@@ -163,7 +163,7 @@ pub struct User {
     pub id: String,
     /// Id of the home organization.
     pub organization: String,
-    /// Also the client id of its client credentials.
+    /// In the login name, which is the client id of its client credentials.
     pub user_name: String,
     /// Display name.
     pub name: String,

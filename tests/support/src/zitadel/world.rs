@@ -233,7 +233,9 @@ impl Double {
     /// A new client secret of the user: client id and secret. The one before becomes invalid.
     pub fn create_client_secret(&self, user: &str) -> (String, String) {
         let mut store = self.store();
-        let client = store.current().users[user].user_name.clone();
+        let tables = store.current();
+        let known = &tables.users[user];
+        let client = user::login_name(tables, &known.organization, &known.user_name);
         let secret = store.ids.token(64);
         store.credentials.secrets.insert(user.to_owned(), (secret.clone(), Instant::now()));
         (client, secret)

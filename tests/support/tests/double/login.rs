@@ -7,7 +7,7 @@ use http::{Method, Request};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use tokio::time::sleep;
-use zitadel_operator_support::zitadel::{Behaviour, Double};
+use zitadel_operator_support::zitadel::{Behaviour, DomainSettings, Double};
 
 use crate::{Bench, parsed, request};
 
@@ -129,6 +129,26 @@ async fn client_credentials_work_once_the_secret_is_projected() {
     assert_eq!((status, status_with(&bench, &answer["access_token"]).await), (200, 200));
     assert_eq!(exchange(&bench.double, &form(&id, "wrong")).await.1["error"], "invalid_client");
     assert_eq!(exchange(&bench.double, &form("nobody at all", &secret)).await.1["error"], "invalid_client");
+}
+
+/// Contract §6.2 of the kinds to come: under `userLoginMustBeDomain` the client id has the suffix.
+#[tokio::test(start_paused = true)]
+async fn the_client_id_is_the_login_name_and_moves_with_the_policy_and_the_name_of_the_organization() {
+    let bench = Bench::new(Behaviour::v4());
+    let (acme, double) = (&bench.acme, &bench.double);
+    let (id, secret) = double.create_client_secret(&acme.owner.user);
+    let logs_in = async |id: &str| {
+        let client = [("grant_type", "client_credentials"), ("client_id", id), ("client_secret", &secret)];
+        exchange(double, &client).await.0 == 200
+    };
+    assert!(logs_in(&id).await);
+    let scoped = DomainSettings { user_login_must_be_domain: true, ..Default::default() };
+    double.set_domain_policy(&acme.id, Some(scoped));
+    assert!(!logs_in(&id).await);
+    assert!(logs_in(&format!("{id}@acme.localhost")).await);
+    double.rename_organization(&acme.id, "Other");
+    assert!(!logs_in(&format!("{id}@acme.localhost")).await);
+    assert!(logs_in(&format!("{id}@other.localhost")).await);
 }
 
 #[tokio::test(start_paused = true)]

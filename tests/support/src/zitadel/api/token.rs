@@ -10,6 +10,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::user::login_name;
 use crate::zitadel::access::resolve_instance;
 use crate::zitadel::credentials::Token;
 use crate::zitadel::route::Seen;
@@ -79,7 +80,9 @@ fn client_user(
     let (id, secret) = basic(request)
         .or_else(|| Some((form.get("client_id")?.clone(), form.get("client_secret")?.clone())))
         .ok_or((400, "invalid_client", "client not found"))?;
-    let user = store.current().users.values().find(|user| user.user_name == id);
+    let tables = store.current();
+    let user =
+        tables.users.values().find(|user| login_name(tables, &user.organization, &user.user_name) == id);
     let user = user.ok_or((400, "invalid_client", "client not found"))?;
     let seen = |(_, made): &&(String, Instant)| *made + store.behaviour.lag_least <= Instant::now();
     match store.credentials.secrets.get(&user.id).filter(seen) {

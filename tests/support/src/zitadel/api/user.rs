@@ -21,7 +21,8 @@ pub(super) const ROUTES: &[Route] = &[
     route(Method::DELETE, "/management/v1/users/{}", Needs("user.delete"), delete),
 ];
 
-fn login_name(tables: &Tables, organization: &str, user_name: &str) -> String {
+/// What a user logs in with, also with client credentials.
+pub(in crate::zitadel) fn login_name(tables: &Tables, organization: &str, user_name: &str) -> String {
     let scoped =
         effective(tables, organization).is_some_and(|policy| policy.settings.user_login_must_be_domain);
     match tables.organizations.get(organization).filter(|_| scoped) {

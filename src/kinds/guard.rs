@@ -1,0 +1,122 @@
+//! What ZITADEL would do and a person may regret: refused until annotations name it, and told where it is done.
+
+use kube::ResourceExt;
+
+use crate::api::{Reason, annotation};
+use crate::engine::events::Note;
+use crate::engine::fault::Fault;
+use crate::engine::kind::{Context, Kind};
+use crate::zitadel::User;
+
+/// A write that changes the login names of an organization.
+pub(super) struct Rewrite<'a> {
+    pub(super) organization: &'a str,
+    /// What gets another value, and that value as a person reads it.
+    pub(super) what: String,
+    pub(super) shown: String,
+    /// The value as an annotation confirms it.
+    pub(super) value: &'a str,
+    /// With more users a person has to.
+    pub(super) above: i32,
+}
+
+/// Refuses a rewrite that is not confirmed and has many users, or would change the client id of the connection; else
+/// answers what to tell of it.
+pub(super) async fn rewrite<K: Kind>(
+    object: &K,
+    cx: Context<'_>,
+    rewrite: Rewrite<'_>,
+) -> Result<Option<Note>, Fault> {
+    let Rewrite { organization, what, shown, value, above } = rewrite;
+    let users = cx.client.user_count(organization).await?;
+    if users == 0 {
+        return Ok(None);
+    }
+    let own = own_user_in(cx, organization).await?;
+    let mut effect = format!("changes the login names of all {users} users, machine users included");
+    let mut needed = Vec::new();
+    if users > u64::from(above.unsigned_abs()) {
+        effect += &format!(" (confirmAboveUsers is {above})");
+        needed.push((annotation::CONFIRM_USERNAME_REWRITE, value));
+    }
+    if let Some(User { id, .. }) = own {
+        effect += &format!(". The connection's own user {id} is among them");
+        if cx.session.endpoint.client_credentials.is_some() {
+            effect += ": its client id is its login name, and once that is another one the connection works only with the new one in its Secret";
+            needed.push((annotation::CONFIRM_OWN_RENAME, value));
+        }
+    }
+    confirmed(object, &needed, Reason::InvalidSpec, &format!("{what} would become {shown}, which {effect}"))?;
+    Ok(Some(Note::warning("LoginNamesChanged", format!("{what} becomes {shown}, which {effect}"))))
+}
+
+/// Refuses what ends the connection's own user, where that lives in this organization, unless its id confirms it.
+pub(super) async fn lockout<K: Kind>(
+    object: &K,
+    cx: Context<'_>,
+    organization: &str,
+    (annotation, reason, what): (&str, Reason, &str),
+) -> Result<(), Fault> {
+    let Some(User { id, .. }) = own_user_in(cx, organization).await? else { return Ok(()) };
+    let message = format!(
+        "organization {organization} would be {what}, and the connection's own user {id} lives in it: the operator may be locked out of ZITADEL"
+    );
+    confirmed(object, &[(annotation, organization)], reason, &message)
+}
+
+/// Asked anew: the credential may be another user's by now.
+async fn own_user_in(cx: Context<'_>, organization: &str) -> Result<Option<User>, Fault> {
+    Ok(Some(cx.session.confirm_user().await?).filter(|user| user.resource_owner == organization))
+}
+
+/// Refuses unless each of these annotations has its value; the message gives the command that confirms the rest.
+fn confirmed<K: Kind>(
+    object: &K,
+    needed: &[(&str, &str)],
+    reason: Reason,
+    message: &str,
+) -> Result<(), Fault> {
+    let given = object.annotations();
+    let lacks = |(name, value): &&(&str, &str)| given.get(*name).map(String::as_str) != Some(*value);
+    let lacking = needed.iter().filter(lacks).map(|(name, value)| format!("{name}={}", quoted(value)));
+    let lacking: Vec<String> = lacking.collect();
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    Err(Fault::Blocked {
+        reason,
+        message: format!(
+            "{message}: to confirm it, kubectl annotate {} -n {} {} --overwrite {}",
+            K::crd_name(),
+            object.namespace().unwrap_or_default(),
+            object.name_any(),
+            lacking.join(" ")
+        ),
+    })
+}
+
+/// As one word of a shell, whatever a tenant wrote.
+fn quoted(value: &str) -> String {
+    match value.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
+        true => value.into(),
+        false => format!("'{}'", value.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_value_is_one_word_of_the_shell_and_nothing_else() {
+        for (value, word) in [
+            ("true", "true"),
+            ("312909075211944344", "312909075211944344"),
+            ("Acme Inc", "'Acme Inc'"),
+            ("a; rm -rf $HOME", "'a; rm -rf $HOME'"),
+            ("O'Brien `id`", r"'O'\''Brien `id`'"),
+        ] {
+            assert_eq!(quoted(value), word);
+        }
+    }
+}
