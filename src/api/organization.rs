@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::{AdoptionPolicy, ManagementSpec, Nothing, Status};
+use super::common::{AdoptionPolicy, ManagementSpec, Status};
 
 /// Whether an organization is usable: an `Inactive` one keeps everything, its users cannot log in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -50,5 +50,13 @@ pub struct OrganizationSpec {
     pub adoption_policy: AdoptionPolicy,
 }
 
+/// What an organization adds to the status.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OrganizationMark {
+    /// Which mark the operator wrote into the organization that it made, as metadata `zitadel-operator.dev/created-by`: by it the resource has the organization back after a restore without status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
+}
+
 /// What the operator last saw and did of an organization.
-pub type OrganizationStatus = Status<Nothing>;
+pub type OrganizationStatus = Status<OrganizationMark>;

@@ -341,6 +341,11 @@ impl Connections {
         }
     }
 
+    /// The operator's own namespace.
+    pub fn own_namespace(&self) -> &str {
+        &self.site.namespace
+    }
+
     /// The Secrets with the label and the ConfigMaps of a namespace.
     pub fn vault_of(&self, namespace: &str) -> Vault {
         let (client, sources) = (self.client.clone(), self.sources.clone());

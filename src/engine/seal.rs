@@ -1,0 +1,194 @@
+//! The operator's own key, by which it knows again what it wrote into ZITADEL.
+//!
+//! # Guarantees
+//! The key lies in one Secret of the operator's namespace. It is made once, with the first need, never overwritten,
+//! and shown nowhere; operators of one namespace share it. Where it may not be read or made nothing fails: nothing is
+//! sealed, which is told once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::{hmac, rand};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, ObjectMeta, PostParams};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::resource::bounded;
+
+/// The Secret with the key.
+pub const SECRET: &str = "zitadel-operator-mark-key";
+
+/// Where in the Secret it is.
+const ENTRY: &str = "key";
+
+/// Its length, in bytes: that of the digest.
+const LENGTH: usize = 32;
+
+/// What may not be read is not asked for again sooner.
+const REFUSED: Duration = Duration::from_secs(600);
+
+/// What is said with the key.
+pub struct Seal(hmac::Key);
+
+impl Seal {
+    fn of(secret: &Secret) -> Option<Self> {
+        let bytes = secret.data.as_ref()?.get(ENTRY)?;
+        (bytes.0.len() >= LENGTH).then(|| Self(hmac::Key::new(hmac::HMAC_SHA256, &bytes.0)))
+    }
+
+    /// The digest of these words, which no other words have: each is told from the next by its length.
+    pub fn digest(&self, words: &[&str]) -> String {
+        STANDARD_NO_PAD.encode(hmac::sign(&self.0, &encoded(words)))
+    }
+
+    /// Is this the digest of these words?
+    pub fn verifies(&self, words: &[&str], digest: &str) -> bool {
+        let digest = STANDARD_NO_PAD.decode(digest);
+        digest.is_ok_and(|digest| hmac::verify(&self.0, &encoded(words), &digest).is_ok())
+    }
+}
+
+impl fmt::Debug for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seal")
+    }
+}
+
+fn encoded(words: &[&str]) -> Vec<u8> {
+    let word = |word: &&str| [&(word.len() as u64).to_be_bytes(), word.as_bytes()].concat();
+    words.iter().flat_map(word).collect()
+}
+
+/// The way to the key.
+pub struct Seals {
+    secrets: Api<Secret>,
+    namespace: String,
+    known: Mutex<Known>,
+}
+
+enum Known {
+    Nothing,
+    Key(Arc<Seal>),
+    /// It was refused then, or is no key.
+    Refused(Instant),
+}
+
+impl Seals {
+    /// The key of the operators in this namespace.
+    pub fn new(client: kube::Client, namespace: &str) -> Self {
+        let secrets = Api::namespaced(client, namespace);
+        Self { secrets, namespace: namespace.into(), known: Mutex::new(Known::Nothing) }
+    }
+
+    /// The key, made where there is none; `None` where it may not be read or made.
+    ///
+    /// # Errors
+    /// The Kubernetes API does not answer.
+    pub async fn get(&self) -> Result<Option<Arc<Seal>>, kube::Error> {
+        let mut known = self.known.lock().await;
+        match &*known {
+            Known::Key(seal) => return Ok(Some(seal.clone())),
+            Known::Refused(at) if at.elapsed() < REFUSED => return Ok(None),
+            _ => {}
+        }
+        let refused = match self.read_or_create().await {
+            Ok(secret) => match Seal::of(&secret).map(Arc::new) {
+                Some(seal) => {
+                    *known = Known::Key(seal.clone());
+                    return Ok(Some(seal));
+                }
+                None => format!("it has no {ENTRY:?} of {LENGTH} bytes or more"),
+            },
+            Err(kube::Error::Api(status)) if is_definite(status.code) => status.message.clone(),
+            Err(error) => return Err(error),
+        };
+        if matches!(*known, Known::Nothing) {
+            self.warn(&refused);
+        }
+        *known = Known::Refused(Instant::now());
+        Ok(None)
+    }
+
+    async fn read_or_create(&self) -> Result<Secret, kube::Error> {
+        if let Some(secret) = bounded(self.secrets.get_opt(SECRET)).await? {
+            return Ok(secret);
+        }
+        match bounded(self.secrets.create(&PostParams::default(), &fresh()?)).await {
+            // Another one was faster: its key counts.
+            Err(kube::Error::Api(status)) if status.code == 409 => bounded(self.secrets.get(SECRET)).await,
+            created => created,
+        }
+    }
+
+    fn warn(&self, refused: &str) {
+        let namespace = &self.namespace;
+        tracing::warn!(
+            "Secret {namespace}/{SECRET} cannot be used: {refused}. No organization is marked, and none that comes back \
+             without its status is known again; all else works. The Role of the operator in {namespace} needs get and create on secrets"
+        );
+    }
+}
+
+/// Neither the operator's own token, which is renewed, nor the wish for another attempt.
+fn is_definite(code: u16) -> bool {
+    matches!(code, 400..500) && ![401, 408, 429].contains(&code)
+}
+
+/// A Secret with a new key.
+fn fresh() -> Result<Secret, kube::Error> {
+    let mut bytes = vec![0; LENGTH];
+    rand::fill(&mut bytes).map_err(|error| kube::Error::Service(error.into()))?;
+    Ok(Secret {
+        metadata: ObjectMeta { name: Some(SECRET.into()), ..Default::default() },
+        data: Some(BTreeMap::from([(ENTRY.into(), ByteString(bytes))])),
+        ..Default::default()
+    })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// One whose key is this byte over and over.
+    pub fn seal(byte: u8) -> Seal {
+        let data = BTreeMap::from([(ENTRY.to_owned(), ByteString(vec![byte; LENGTH]))]);
+        Seal::of(&Secret { data: Some(data), ..Default::default() }).unwrap()
+    }
+
+    #[test]
+    fn a_digest_is_that_of_these_words_and_this_key_alone() {
+        let (seal, other, words) = (seal(1), seal(2), ["team-a", "acme"]);
+        let digest = seal.digest(&words);
+        assert!(seal.verifies(&words, &digest));
+        assert!(!other.verifies(&words, &digest));
+        for words in
+            [&["team-a", "acm"][..], &["team-", "aacme"], &["team-aacme"], &["team-a", "acme", ""], &[]]
+        {
+            assert!(!seal.verifies(words, &digest), "{words:?}");
+        }
+        for forged in ["", "AAAA", "no base64", &digest[1..], &format!("{digest}A"), &digest.to_lowercase()] {
+            assert!(!seal.verifies(&words, forged), "{forged:?}");
+        }
+    }
+
+    /// HMAC-SHA256 of the length (eight bytes, the largest first) and the bytes of each word.
+    #[test]
+    fn the_digest_stays_what_it_is_from_version_to_version() {
+        assert_eq!(seal(0x0b).digest(&["a", "bc"]), "Ck/lfcd98P+EanUXPbNsaAqSugRCS6tllXpZ30e5I4c");
+    }
+
+    #[test]
+    fn what_is_too_short_is_no_key_and_a_key_is_not_shown() {
+        let short = BTreeMap::from([(ENTRY.to_owned(), ByteString(vec![7; LENGTH - 1]))]);
+        assert!(Seal::of(&Secret { data: Some(short), ..Default::default() }).is_none());
+        assert!(Seal::of(&Secret::default()).is_none());
+        assert_eq!(format!("{:?}", seal(7)), "Seal");
+        assert_ne!(fresh().unwrap().data, fresh().unwrap().data);
+    }
+}
