@@ -153,6 +153,12 @@ fn fresh() -> Result<Secret, kube::Error> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+
     use super::*;
 
     /// One whose key is this byte over and over.
@@ -181,6 +187,52 @@ pub(crate) mod tests {
     #[test]
     fn the_digest_stays_what_it_is_from_version_to_version() {
         assert_eq!(seal(0x0b).digest(&["a", "bc"]), "Ck/lfcd98P+EanUXPbNsaAqSugRCS6tllXpZ30e5I4c");
+    }
+
+    /// A Kubernetes API that answers so to one request after the other.
+    fn answering(answers: Vec<(u16, serde_json::Value)>) -> (kube::Client, Arc<AtomicUsize>) {
+        let asked = Arc::<AtomicUsize>::default();
+        let counted = asked.clone();
+        let service = tower::service_fn(move |_: Request<Body>| {
+            let (code, body) = answers[counted.fetch_add(1, Ordering::Relaxed)].clone();
+            let answer = Response::builder().status(code).body(Body::from(body.to_string().into_bytes()));
+            async move { Ok::<_, std::convert::Infallible>(answer.unwrap()) }
+        });
+        (kube::Client::new(service, "default"), asked)
+    }
+
+    fn failed(code: u16, reason: &str) -> (u16, serde_json::Value) {
+        (
+            code,
+            json!({ "kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": "no" }),
+        )
+    }
+
+    #[tokio::test]
+    async fn who_makes_the_key_too_late_takes_the_one_that_is_there_and_asks_once() {
+        let there = json!({ "metadata": { "name": SECRET }, "data": { ENTRY: ByteString(vec![9; LENGTH]) } });
+        let answers = vec![failed(404, "NotFound"), failed(409, "AlreadyExists"), (200, there)];
+        let (client, asked) = answering(answers);
+        let seals = Seals::new(client, "home");
+        for _ in 0..2 {
+            let known = seals.get().await.unwrap().unwrap();
+            assert!(known.verifies(&["a"], &seal(9).digest(&["a"])));
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_refused_is_asked_for_again_later_and_what_fails_at_once() {
+        let refused = || [failed(404, "NotFound"), failed(403, "Forbidden")];
+        let answers = [vec![failed(503, "ServiceUnavailable")], refused().into(), refused().into()].concat();
+        let (client, asked) = answering(answers);
+        let seals = Seals::new(client, "home");
+        assert!(seals.get().await.is_err());
+        assert!(seals.get().await.unwrap().is_none() && seals.get().await.unwrap().is_none());
+        assert_eq!(asked.load(Ordering::Relaxed), 3);
+        tokio::time::advance(REFUSED).await;
+        assert!(seals.get().await.unwrap().is_none());
+        assert_eq!(asked.load(Ordering::Relaxed), 5);
     }
 
     #[test]

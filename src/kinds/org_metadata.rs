@@ -232,6 +232,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_the_operators_own_is_reserved_and_what_was_recorded_of_it_is_left_alone() {
+        let key = crate::engine::mark::KEY;
+        let own = OrgMetadata::own(&remote(&[("a", "3"), (key, "7")]));
+        assert_eq!(OrgMetadata::recorded(&own), BTreeSet::from(["a".to_owned()]));
+        for (key, reserved) in
+            [(key, true), ("zitadel-operator.dev", false), ("zitadel-operator.development", false)]
+        {
+            assert_eq!(is_reserved(key), reserved, "{key}");
+        }
+    }
+
+    #[test]
     fn somebody_wrote_where_an_entry_is_not_as_it_was_seen() {
         let own = OrgMetadata::own(&remote(&[("a", "3"), ("b", "7")]));
         let mut status = OrgMetadataStatus { own, ..Default::default() };

@@ -5,6 +5,9 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use support::zitadel::Fault;
+use zitadel_operator::engine::Config;
+use zitadel_operator::engine::mark::KEY;
+use zitadel_operator::engine::seal::SECRET;
 
 use crate::needs_double;
 use crate::organization::{ORGANIZATION, id_of, names};
@@ -13,9 +16,6 @@ use crate::resident::Resident;
 use crate::waits::{condition, until_answered};
 use crate::world::{CONNECTION, World, config};
 
-/// The metadata key of the mark, and the Secret with the operator's key.
-const KEY: &str = "zitadel-operator.dev/created-by";
-const SECRET: &str = "zitadel-operator-mark-key";
 const ID: &str = "zitadel-operator.dev/id";
 
 /// One grant to the namespace of this world: it may create organizations, and nothing else.
@@ -165,7 +165,7 @@ async fn the_annotation_of_another_namespace_or_resource_gets_nothing_and_tells_
     share_from(&world, &world.namespace, json!([may_create(&world), may_create(&other)])).await;
     let namespaces = vec![world.namespace.clone(), other.namespace.clone()];
     let (mut world, home) = (world, other.namespace.clone());
-    let both = zitadel_operator::engine::Config { namespaces, ..config() };
+    let both = Config { namespaces, ..config() };
     let own = world.namespace.clone();
     world.start_operator_of(both, &own).await;
     let id = make(&world, "globex").await;
@@ -316,7 +316,7 @@ async fn what_is_let_go_bears_no_mark_and_does_not_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_let_go_goes_at_once_where_zitadel_cannot_be_asked() {
+async fn what_is_let_go_goes_although_zitadel_cannot_be_asked() {
     needs_double!("faults");
     let (world, _) = made_alone().await;
     let globex = world.resident(ORGANIZATION, "globex");
@@ -382,7 +382,7 @@ async fn under_an_older_role_organizations_are_made_without_a_mark() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_operators_of_a_namespace_have_one_key_and_what_is_there_is_never_overwritten() {
+async fn a_key_that_is_there_is_used_and_never_overwritten() {
     needs_double!("its own way into the data or the ledger");
     let mut world = World::without_operator().await;
     let known = json!({ "data": { "key": "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=" } });
