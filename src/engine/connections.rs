@@ -79,7 +79,7 @@ impl Site {
 /// Every connection, and one session for each that is used.
 pub struct Connections {
     client: kube::Client,
-    site: Site,
+    pub(super) site: Site,
     config: Config,
     stores: Stores,
     transport: Arc<TransportFactory>,
@@ -339,11 +339,6 @@ impl Connections {
             ConnectionKind::Connection => &key.namespace,
             ConnectionKind::ClusterConnection => &self.site.namespace,
         }
-    }
-
-    /// The operator's own namespace.
-    pub fn own_namespace(&self) -> &str {
-        &self.site.namespace
     }
 
     /// The Secrets with the label and the ConfigMaps of a namespace.

@@ -249,7 +249,7 @@ impl Engine {
             events: Events::new(clients.calls.clone(), None),
             workers: Workers::new(config.concurrency),
             bulk: Arc::default(),
-            seals: Seals::new(clients.calls.clone(), connections.own_namespace()),
+            seals: Seals::new(clients.calls.clone(), &connections.site.namespace),
             backoff: Backoff::new(config.delays),
             clients,
             config,

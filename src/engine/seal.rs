@@ -6,7 +6,6 @@
 //! sealed, which is told once.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use kube::api::{Api, ObjectMeta, PostParams};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::fault::Fault;
 use super::resource::bounded;
 
 /// The Secret with the key.
@@ -54,12 +54,6 @@ impl Seal {
     }
 }
 
-impl fmt::Debug for Seal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Seal")
-    }
-}
-
 fn encoded(words: &[&str]) -> Vec<u8> {
     let word = |word: &&str| [&(word.len() as u64).to_be_bytes(), word.as_bytes()].concat();
     words.iter().flat_map(word).collect()
@@ -90,23 +84,25 @@ impl Seals {
     ///
     /// # Errors
     /// The Kubernetes API does not answer.
-    pub async fn get(&self) -> Result<Option<Arc<Seal>>, kube::Error> {
+    pub async fn get(&self) -> Result<Option<Arc<Seal>>, Fault> {
         let mut known = self.known.lock().await;
         match &*known {
             Known::Key(seal) => return Ok(Some(seal.clone())),
             Known::Refused(at) if at.elapsed() < REFUSED => return Ok(None),
             _ => {}
         }
-        let refused = match self.read_or_create().await {
-            Ok(secret) => match Seal::of(&secret).map(Arc::new) {
-                Some(seal) => {
-                    *known = Known::Key(seal.clone());
-                    return Ok(Some(seal));
-                }
-                None => format!("it has no {ENTRY:?} of {LENGTH} bytes or more"),
+        let found = self.read_or_create().await.map_err(|error| Fault::Kubernetes(Box::new(error)));
+        let refused = match found.as_ref().map(Seal::of) {
+            Ok(Some(seal)) => {
+                let seal = Arc::new(seal);
+                *known = Known::Key(seal.clone());
+                return Ok(Some(seal));
+            }
+            Ok(None) => format!("it has no {ENTRY:?} of {LENGTH} bytes or more"),
+            Err(fault) => match fault.definite_refusal() {
+                Some(refusal) => refusal.message.clone(),
+                None => return found.map(|_| None),
             },
-            Err(kube::Error::Api(status)) if is_definite(status.code) => status.message.clone(),
-            Err(error) => return Err(error),
         };
         if matches!(*known, Known::Nothing) {
             self.warn(&refused);
@@ -133,11 +129,6 @@ impl Seals {
              without its status is known again; all else works. The Role of the operator in {namespace} needs get and create on secrets"
         );
     }
-}
-
-/// Neither the operator's own token, which is renewed, nor the wish for another attempt.
-fn is_definite(code: u16) -> bool {
-    matches!(code, 400..500) && ![401, 408, 429].contains(&code)
 }
 
 /// A Secret with a new key.
@@ -236,11 +227,10 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_too_short_is_no_key_and_a_key_is_not_shown() {
+    fn what_is_too_short_is_no_key_and_no_two_keys_are_alike() {
         let short = BTreeMap::from([(ENTRY.to_owned(), ByteString(vec![7; LENGTH - 1]))]);
         assert!(Seal::of(&Secret { data: Some(short), ..Default::default() }).is_none());
         assert!(Seal::of(&Secret::default()).is_none());
-        assert_eq!(format!("{:?}", seal(7)), "Seal");
         assert_ne!(fresh().unwrap().data, fresh().unwrap().data);
     }
 }
