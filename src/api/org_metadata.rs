@@ -61,11 +61,13 @@ pub struct ValueSource {
 #[x_kube(
     validation = ("[has(self.value), has(self.base64), has(self.valueFrom)].filter(x, x).size() == 1",
         "set exactly one of value, base64 and valueFrom"),
+    validation = ("!self.key.startsWith('zitadel-operator.dev/')",
+        "keys that begin with zitadel-operator.dev/ are the operator's own"),
     validation = ("!has(self.base64) || self.base64.size() < 666668 || self.base64.endsWith('=')",
         "ZITADEL takes at most 500000 bytes")
 )]
 pub struct MetadataEntry {
-    /// The key, as ZITADEL compares it: letter by letter.
+    /// The key, as ZITADEL compares it: letter by letter. Those that begin with `zitadel-operator.dev/` are the operator's own.
     #[schemars(length(min = 1, max = 200), regex(pattern = r"^[^\x00-\x1F\x7F-\x9F]+$"))]
     pub key: String,
     /// The value as text, at most 500,000 bytes of UTF-8.

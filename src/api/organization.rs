@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::{AdoptionPolicy, ManagementSpec, Nothing, Status, default_confirm_above};
+use super::common::{AdoptionPolicy, ManagementSpec, Status, default_confirm_above};
 
 /// Whether an organization is usable: an `Inactive` one keeps everything, its users cannot log in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -54,5 +54,13 @@ pub struct OrganizationSpec {
     pub confirm_above_users: i32,
 }
 
+/// What an organization adds to the status.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OrganizationMark {
+    /// Which mark the operator wrote into the organization that it made, as metadata `zitadel-operator.dev/created-by`: by it the resource has the organization back after a restore without status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
+}
+
 /// What the operator last saw and did of an organization.
-pub type OrganizationStatus = Status<Nothing>;
+pub type OrganizationStatus = Status<OrganizationMark>;

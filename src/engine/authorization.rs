@@ -1,7 +1,7 @@
 //! The one gate: whether the namespace of a resource may do something in ZITADEL through its connection.
 //!
-//! Objects are bound in [`Run::bind`] and [`Run::bind_setting`], written and removed in [`Run::send`] and
-//! [`Run::send_removal`], and nowhere else; each asks here first, with what ZITADEL says of the object.
+//! Objects are bound in [`Run::bind`] and [`Run::bind_setting`], written and removed in [`Run::send`],
+//! [`Run::send_removal`] and [`Run::send_mark`], and nowhere else; each asks here first, with what ZITADEL says of the object.
 
 use std::collections::BTreeMap;
 
@@ -111,7 +111,8 @@ impl<K: Kind> Run<'_, K> {
         match K::right() {
             Right::OrganizationItself => {
                 let is_bound_to_it = self.bond.id.as_deref() == Some(organization);
-                Ok(is_bound_to_it && self.bond.origin == Some(Origin::Created))
+                let is_marked = self.recognized && self.target_id.as_deref() == Some(organization);
+                Ok(is_marked || is_bound_to_it && self.bond.origin == Some(Origin::Created))
             }
             _ if !access::creates(grants, labels) => Ok(false),
             _ => self.lives_with_its_own(instance, organization).await,
@@ -135,6 +136,15 @@ impl<K: Kind> Run<'_, K> {
         let through_this = self.engine.index.uses(&self.key, &owner);
         let created = |status: CommonStatus| status.origin == Some(Origin::Created);
         Ok(through_this && self.status_of(&owner.address).await?.is_some_and(created))
+    }
+
+    /// May the namespace create organizations through the connection, and so have back what it created? Connections of
+    /// its own have no grants: it needs no mark there, and their servers could say anything of it.
+    pub(super) fn may_be_marked(&self, session: &Session) -> Result<bool, Fault> {
+        let Some(grants) = &session.access else { return Ok(false) };
+        Ok(K::right() == Right::OrganizationItself
+            && self.is_managed()
+            && access::creates(grants, &self.namespace_labels()?))
     }
 
     fn namespace_labels(&self) -> Result<BTreeMap<String, String>, Fault> {

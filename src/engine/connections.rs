@@ -79,7 +79,7 @@ impl Site {
 /// Every connection, and one session for each that is used.
 pub struct Connections {
     client: kube::Client,
-    site: Site,
+    pub(super) site: Site,
     config: Config,
     stores: Stores,
     transport: Arc<TransportFactory>,

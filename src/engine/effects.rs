@@ -4,9 +4,11 @@ use super::access::Action;
 use super::events::Note;
 use super::fault::Fault;
 use super::kind::{Kind, Report};
+use super::mark::KEY;
 use super::plan::{Name, Pending, Target};
 use super::run::{Bond, Run};
 use crate::api::Origin;
+use crate::zitadel::Error;
 
 impl<K: Kind> Run<'_, K> {
     /// Takes ownership of the object that ZITADEL shows.
@@ -15,7 +17,11 @@ impl<K: Kind> Run<'_, K> {
         self.authorize(taking(origin), Some(&report)).await?;
         let Report { id, owner, .. } = report;
         if origin == Origin::Created && !self.is_deleting() {
-            self.notes.push(Note::normal("Created", format!("created {} {id}", K::KIND)));
+            let note = match self.recognized {
+                true => Note::normal("Restored", format!("has {} {id} back, by the mark there", K::KIND)),
+                false => Note::normal("Created", format!("created {} {id}", K::KIND)),
+            };
+            self.notes.push(note);
         }
         self.bind_to(Some(id), owner, origin);
         self.saw(remote);
@@ -56,6 +62,20 @@ impl<K: Kind> Run<'_, K> {
     pub(super) async fn send_removal(&self, remote: &K::Remote) -> Result<(), Fault> {
         self.authorize(Action::Remove, Some(&K::report(remote))).await?;
         Ok(K::remove(self.context()?, remote).await?)
+    }
+
+    /// Writes the mark into the organization that the resource made, or removes it with `None`; it may be gone already.
+    pub(super) async fn send_mark(&self, mark: Option<&[u8]>) -> Result<(), Fault> {
+        self.authorize(Action::Update, None).await?;
+        let (client, organization) = (self.context()?.client, self.target_id.as_deref().ok_or(Fault::Stale)?);
+        let Some(mark) = mark else {
+            return match client.remove_metadata(organization, &[KEY]).await {
+                Ok(()) | Err(Error::NotFound { .. } | Error::OrganizationNotFound { .. }) => Ok(()),
+                Err(error) => Err(error.into()),
+            };
+        };
+        client.set_metadata(organization, &[(KEY, mark)]).await?;
+        Ok(())
     }
 }
 

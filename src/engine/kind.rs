@@ -273,6 +273,15 @@ pub trait Kind:
         Self::Own::default()
     }
 
+    /// Which mark the status says is in the organization that the resource made; kinds that are no organization have none.
+    fn mark(_own: &Self::Own) -> Option<&str> {
+        None
+    }
+    /// The status with this mark.
+    fn marked(own: Self::Own, _mark: Option<String>) -> Self::Own {
+        own
+    }
+
     /// Does this status prove that the resource owns something?
     fn is_bound(status: &CommonStatus) -> bool {
         match Self::IDENTITY {

@@ -31,6 +31,7 @@ struct Memory {
     repairs: HashMap<String, Vec<Instant>>,
     recovering_since: Option<Instant>,
     sent: Option<Instant>,
+    mark_refused: Option<Instant>,
 }
 
 /// The memories of all resources, by UID.
@@ -105,6 +106,17 @@ impl Memo {
     /// How long ago the last create was sent; before this process did, counts from the first time this was asked.
     pub fn quiet_for(&self, uid: &str) -> Duration {
         self.with(uid, |memory| memory.sent.get_or_insert_with(Instant::now).elapsed())
+    }
+
+    /// Remembers that ZITADEL refuses the mark; answers whether that is new.
+    pub fn mark_refused(&self, uid: &str) -> bool {
+        self.with(uid, |memory| memory.mark_refused.replace(Instant::now()).is_none())
+    }
+
+    /// Was the mark refused less than `within` ago?
+    pub fn is_mark_refused(&self, uid: &str, within: Duration) -> bool {
+        let refused = self.memories().get(uid).and_then(|memory| memory.mark_refused);
+        refused.is_some_and(|at| at.elapsed() < within)
     }
 
     /// The recovery is over.

@@ -29,6 +29,8 @@ pub mod kind;
 mod learn;
 mod load;
 pub mod malformed;
+pub mod mark;
+mod marking;
 pub mod memo;
 pub mod metrics;
 pub mod needs;
@@ -41,6 +43,7 @@ mod refused;
 pub mod resource;
 mod run;
 mod scrape;
+pub mod seal;
 pub mod session;
 pub mod sources;
 pub mod status;
@@ -75,6 +78,7 @@ use index::Index;
 use memo::Memo;
 use metrics::Metrics;
 use needs::Need;
+use seal::Seals;
 use sources::Source;
 use status::Readiness;
 use telling::Telling;
@@ -217,6 +221,8 @@ pub struct Engine {
     pub telling: Telling,
     /// Where events go.
     pub events: Events,
+    /// The operator's own key.
+    pub seals: Seals,
     /// What is counted.
     pub metrics: Metrics,
     /// Whether this process may write.
@@ -243,6 +249,7 @@ impl Engine {
             events: Events::new(clients.calls.clone(), None),
             workers: Workers::new(config.concurrency),
             bulk: Arc::default(),
+            seals: Seals::new(clients.calls.clone(), &connections.site.namespace),
             backoff: Backoff::new(config.delays),
             clients,
             config,

@@ -75,7 +75,10 @@ impl<K: Kind> Run<'_, K> {
                 Step::Hold(Hold::NameInUse) => return Err(self.name_in_use().await),
                 Step::Hold(hold) => return Err(self.held(hold)),
                 Step::Done if self.is_deleting() => return Ok(Settled::Released),
-                Step::Done => return Ok(Settled::InSync),
+                Step::Done => {
+                    self.mark().await;
+                    return Ok(Settled::InSync);
+                }
             }
         }
         Err(Fault::Soon {
@@ -144,7 +147,7 @@ impl<K: Kind> Run<'_, K> {
         let pace = match (written, result, &verdict) {
             (Err(fault), _, _) => self.engine.pace_of(&self.handle, &fault).await,
             (Ok(()), Err(Fault::Queued(_)), Some(_)) => self.until_told(),
-            (Ok(()), _, Some(verdict)) => verdict.pace,
+            (Ok(()), _, Some(verdict)) => self.unmarked.unwrap_or(verdict.pace),
             (Ok(()), Err(fault), None) => self.engine.pace_of(&self.handle, &fault).await,
             (Ok(()), Ok(_), None) => Pace::Resync,
         };
@@ -182,7 +185,7 @@ impl<K: Kind> Run<'_, K> {
         Pace::After(shows.map_or(NET, |shows| shows.min(NET)))
     }
 
-    fn resync(&self) -> Duration {
+    pub(super) fn resync(&self) -> Duration {
         let wanted = self.reach.as_ref().map(|reach| reach.session.freshness());
         wanted.unwrap_or(self.engine.config.resync).max(self.engine.config.min_resync)
     }
@@ -269,8 +272,9 @@ impl<K: Kind> Run<'_, K> {
             ..status.common
         };
         // A part that was not written yet, or not removed yet, is still to be proved.
+        let mark = K::mark(&status.own).map(str::to_owned);
         let own = if self.is_settled() || !K::PARTED { K::own(remote) } else { status.own };
-        Status { common, own }
+        Status { common, own: K::marked(own, mark) }
     }
 
     /// Is ZITADEL as the spec wants it, or only looked at?

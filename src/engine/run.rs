@@ -12,7 +12,7 @@ use super::claims::{Claim, Claimant};
 use super::conclusion::Drifted;
 use super::events::Note;
 use super::explain::Rival;
-use super::fault::Fault;
+use super::fault::{Fault, Pace};
 use super::kind::{Context, Kind, Scope};
 use super::plan::{Facts, Identity, Name, Observed, Pending, Target};
 use super::queue::Urgency;
@@ -75,6 +75,10 @@ pub(super) struct Run<'a, K: Kind> {
     pub(super) searched: bool,
     /// What was found is not for this namespace to know.
     pub(super) veiled: bool,
+    /// The mark of the organization that is asked for proves that this resource made it.
+    pub(super) recognized: bool,
+    /// The mark is still to be written, at this pace.
+    pub(super) unmarked: Option<Pace>,
     /// What has the wanted name, or what ZITADEL makes of it.
     pub(super) rival: Option<Rival>,
     pub(super) removed: bool,
@@ -127,6 +131,8 @@ impl<'a, K: Kind> Run<'a, K> {
             name: if conflict { Name::Suspect } else { Name::Free },
             searched: false,
             veiled: false,
+            recognized: false,
+            unmarked: None,
             rival: None,
             removed: false,
             notes: Vec::new(),

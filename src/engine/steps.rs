@@ -26,6 +26,7 @@ impl<K: Kind> Run<'_, K> {
             return Ok(());
         }
         if K::SCOPE == Scope::Instance {
+            self.recognize().await?;
             self.authorize(Action::Read, None).await?;
         }
         self.yield_parts().await?;
@@ -169,8 +170,9 @@ impl<K: Kind> Run<'_, K> {
             (self.holder, self.remote) = (Some(holder), Some(remote));
             return Ok(());
         }
-        self.bind(remote, Origin::Adopted).await?;
-        if self.holder.is_none() {
+        let origin = if self.recognized { Origin::Created } else { Origin::Adopted };
+        self.bind(remote, origin).await?;
+        if self.holder.is_none() && !self.recognized {
             self.notes.push(Note::normal("Adopted", format!("took over {} {id}", K::KIND)));
         }
         Ok(())
@@ -352,6 +354,7 @@ impl<K: Kind> Run<'_, K> {
     }
 
     pub(super) async fn release(&mut self) -> Result<(), Fault> {
+        self.unmark().await?;
         self.change(MetadataChange { finalizer: Some(false), ..Default::default() }).await?;
         self.engine.release_claims(self.handle.uid());
         Ok(())

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::api::connection::KeyReference;
 use crate::api::org_metadata::{EntryStatus, MetadataEntry, MetadataStatus, OrgMetadataStatus, ValueSource};
-use crate::api::{ManagementSpec, OrgMetadata, OrganizationSelector, Reason};
+use crate::api::{GROUP, ManagementSpec, OrgMetadata, OrganizationSelector, Reason};
 use crate::engine::fault::Fault;
 use crate::engine::kind::{Context, Kind, Permission, Report, Verb};
 use crate::engine::plan::Identity;
@@ -64,6 +64,9 @@ impl Kind for OrgMetadata {
     }
 
     async fn desire(&self, values: &mut Values<'_>) -> Result<Desired, Fault> {
+        if let Some(entry) = self.spec.entries.iter().find(|entry| is_reserved(&entry.key)) {
+            return Err(invalid(&entry.key, "it is the operator's own: choose another key"));
+        }
         values.read(self.spec.entries.iter().filter_map(taken)).await?;
         self.spec.entries.iter().map(|entry| Ok((entry.key.clone(), value(entry, values)?))).collect()
     }
@@ -83,7 +86,7 @@ impl Kind for OrgMetadata {
     }
 
     fn recorded(own: &MetadataStatus) -> BTreeSet<String> {
-        own.entries.iter().map(|entry| entry.key.clone()).collect()
+        own.entries.iter().map(|entry| entry.key.clone()).filter(|key| !is_reserved(key)).collect()
     }
 
     fn record(mut own: MetadataStatus, parts: &BTreeSet<String>) -> MetadataStatus {
@@ -150,6 +153,11 @@ impl Kind for OrgMetadata {
         };
         MetadataStatus { entries: remote.values().map(status).collect() }
     }
+}
+
+/// Is the key one of the operator's, which no resource sets, takes over or removes? An older version may have recorded it.
+fn is_reserved(key: &str) -> bool {
+    key.strip_prefix(GROUP).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// What has another value in ZITADEL, or none.
@@ -221,6 +229,18 @@ mod tests {
             ((*key).into(), Metadata { key: (*key).into(), details, ..Default::default() })
         };
         entries.iter().map(entry).collect()
+    }
+
+    #[test]
+    fn what_is_the_operators_own_is_reserved_and_what_was_recorded_of_it_is_left_alone() {
+        let key = crate::engine::mark::KEY;
+        let own = OrgMetadata::own(&remote(&[("a", "3"), (key, "7")]));
+        assert_eq!(OrgMetadata::recorded(&own), BTreeSet::from(["a".to_owned()]));
+        for (key, reserved) in
+            [(key, true), ("zitadel-operator.dev", false), ("zitadel-operator.development", false)]
+        {
+            assert_eq!(is_reserved(key), reserved, "{key}");
+        }
     }
 
     #[test]

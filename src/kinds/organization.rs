@@ -5,8 +5,8 @@ use kube::ResourceExt;
 use super::guard::{self, Rewrite};
 use super::{differing, valid_name, written};
 use crate::api::common::AdoptionPolicy;
-use crate::api::organization::{OrganizationState, OrganizationStatus};
-use crate::api::{DeletionPolicy, ManagementSpec, Nothing, Organization, Origin, Reason, annotation};
+use crate::api::organization::{OrganizationMark, OrganizationState, OrganizationStatus};
+use crate::api::{DeletionPolicy, ManagementSpec, Organization, Origin, Reason, annotation};
 use crate::engine::events::Note;
 use crate::engine::fault::Fault;
 use crate::engine::kind::{Clash, Context, Kind, Permission, Report, Scope, Verb};
@@ -24,7 +24,7 @@ pub struct Desired {
 impl Kind for Organization {
     type Desired = Desired;
     type Remote = zitadel::Organization;
-    type Own = Nothing;
+    type Own = OrganizationMark;
 
     const KIND: &'static str = "Organization";
     /// Servers until v3 ignore the id that is asked for, so that the answer alone tells it.
@@ -189,6 +189,14 @@ impl Kind for Organization {
             name: remote.name.clone(),
             ..Report::of(&remote.details)
         }
+    }
+
+    fn mark(own: &OrganizationMark) -> Option<&str> {
+        own.mark.as_deref()
+    }
+
+    fn marked(_: OrganizationMark, mark: Option<String>) -> OrganizationMark {
+        OrganizationMark { mark }
     }
 }
 

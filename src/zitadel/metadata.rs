@@ -83,6 +83,22 @@ impl Client {
             .unwrap_or(Err(Error::Timeout { after: deadline }))
     }
 
+    /// The entry with this key, read after every write before; `None` where the organization has none
+    /// (`POST /management/v1/metadata/_search`: by path the server does not find every key).
+    ///
+    /// # Errors
+    /// [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`); [`Error::HeaderLost`] for the entry of another organization.
+    pub async fn metadata_entry(&self, organization: &str, key: &str) -> Result<Option<Metadata>, Error> {
+        let query = json!({"keyQuery": {"key": key, "method": "TEXT_QUERY_METHOD_EQUALS"}});
+        let body = json!({"query": {"limit": 1}, "queries": [query]});
+        let call = Call::search("/management/v1/metadata/_search", ORG_READ, &body)?;
+        let page = self.call::<Page<Metadata>>(&call.in_organization(organization)?).await?.value;
+        let found = page.result.into_iter().find(|entry| entry.key == key);
+        let owner = found.as_ref().map(|entry| &entry.details.resource_owner);
+        owner.map_or(Ok(()), |owner| self.compare_owner(organization, owner))?;
+        Ok(found)
+    }
+
     /// Sets entries, also to the values that they have (`POST /management/v1/metadata/{key}`, `_bulk`).
     ///
     /// One entry gives its own last write, several give none. Several go in chunks, each all or nothing: after

@@ -47,6 +47,16 @@ async fn a_key_has_no_control_characters() {
 }
 
 #[tokio::test]
+async fn a_key_is_none_of_the_operators_own() {
+    let cluster = shared().await;
+    let others =
+        ["zitadel-operator.dev", "zitadel-operator.dev.example/a", "a/zitadel-operator.dev/created-by"];
+    cluster.accepts(KIND, others.map(keyed)).await;
+    let own = ["zitadel-operator.dev/created-by", "zitadel-operator.dev/"].map(keyed);
+    cluster.refuses(KIND, own, "keys that begin with zitadel-operator.dev/ are the operator's own").await;
+}
+
+#[tokio::test]
 async fn a_key_is_listed_once() {
     let cluster = shared().await;
     let pair = |first: &str, second: &str| {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use support::zitadel::{Behaviour, OrganizationFeatures, ProjectSettings, State};
+use zitadel_operator::engine::mark::KEY;
 
 use crate::kstatus::Kstatus;
 use crate::needs_double;
@@ -47,12 +48,14 @@ async fn settle_in(world: &World) {
     }
 }
 
-/// How many things there are in the organization.
+/// How many things there are in the organization, besides the operator's mark.
 pub fn possessions(world: &World, id: &str) -> (usize, usize, bool, usize) {
+    let mut metadata = world.zitadel.metadata(id);
+    metadata.retain(|key, _| key != KEY);
     let flags = world.zitadel.features(id).map(|features| features.flags.len());
     (
         world.zitadel.projects(id).len(),
-        world.zitadel.metadata(id).len(),
+        metadata.len(),
         world.zitadel.domain_policy(id).is_some(),
         flags.unwrap_or_default(),
     )

@@ -40,6 +40,10 @@ pub enum Deed {
     Annotate(&'static str, String, &'static str, Option<String>),
     /// Has the object that was removed in ZITADEL made again.
     Recreate(&'static str, String),
+    /// A resource is lost with all that the operator would do about it, and comes back without status.
+    Restore(&'static str, String),
+    /// A `ClusterConnection` by which the namespace may create organizations.
+    Share,
     /// Sets a value of a ConfigMap that entries of metadata come from.
     Store(String),
     /// A new token, and the end of the one before.
@@ -82,6 +86,8 @@ impl Deed {
                 let id = world.get(kind, name).await["status"]["id"].clone();
                 world.annotate(kind, name, annotation::RECREATE, id).await;
             }
+            Self::Restore(kind, name) => world.restore(kind, name).await,
+            Self::Share => world.share().await,
             Self::Store(value) => {
                 let object = json!({ "data": { "region": value } });
                 world.store("ConfigMap", "site", object).await;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use support::zitadel::{Double, State};
 use zitadel_operator::api::annotation;
+use zitadel_operator::engine::mark::KEY;
 
 use crate::world::World;
 
@@ -30,10 +31,14 @@ pub fn projects(zitadel: &Double, organization: &str) -> Map<String, Value> {
     shown.collect()
 }
 
-/// An organization's metadata.
+/// An organization's metadata; of the operator's mark whose it is.
 pub fn metadata(zitadel: &Double, organization: &str) -> BTreeMap<String, String> {
     let shown = zitadel.metadata(organization).into_iter();
-    shown.map(|(key, entry)| (key, String::from_utf8_lossy(&entry.value).into_owned())).collect()
+    let text = |key: &str, value: &[u8]| match serde_json::from_slice::<Value>(value) {
+        Ok(mark) if key == KEY => format!("{}/{}", mark["namespace"], mark["name"]),
+        _ => String::from_utf8_lossy(value).into_owned(),
+    };
+    shown.map(|(key, entry)| (key.clone(), text(&key, &entry.value))).collect()
 }
 
 /// Everything in ZITADEL, by name.
@@ -88,6 +93,7 @@ fn resource(object: &Value) -> Value {
         "deletionPolicy": status["deletionPolicy"],
         "entries": keys,
         "isDefault": status["isDefault"],
+        "marked": !status["mark"].is_null(),
         "conditions": conditions,
     })
 }

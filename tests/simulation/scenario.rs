@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::deed::Deed::{self, *};
+use crate::world::SHARED;
 
 /// What happened before, and what is disturbed.
 #[derive(Clone, Debug)]
@@ -66,6 +67,11 @@ fn projects() -> Vec<Scenario> {
 fn organizations() -> Vec<Scenario> {
     let apply = |spec: Value| Apply("Organization", "shop".into(), spec.into());
     let made = || apply(json!({ "deletionPolicy": "Delete" }));
+    let shared = |policy: &str| {
+        let connection = json!({ "kind": "ClusterConnection", "name": SHARED });
+        apply(json!({ "deletionPolicy": policy, "connectionRef": connection }))
+    };
+    let restore = || Restore("Organization", "shop".into());
     let within =
         || Apply("Project", "web".into(), json!({ "organization": { "ref": { "name": "shop" } } }).into());
     let delete = || Delete("Organization", "shop".into());
@@ -93,6 +99,9 @@ fn organizations() -> Vec<Scenario> {
             vec![apply(json!({})), wait(), delete(), wait()],
             vec![apply(json!({ "adoptionPolicy": "ByName" }))],
         ),
+        s("create and mark", vec![Share], vec![shared("Delete")]),
+        s("retain the marked", vec![Share, shared("Retain")], vec![delete()]),
+        s("restore the marked", vec![Share, shared("Retain"), wait()], vec![restore()]),
         s("drift", vec![made()], vec![RenameOrganization("shop".into()), look("Organization", "shop")]),
         s(
             "removed outside",

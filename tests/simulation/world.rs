@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
-use zitadel_operator::api::crd;
+use zitadel_operator::api::{annotation, crd};
 use zitadel_operator::engine::Config;
 use zitadel_operator::engine::backoff::{Delays, Growth};
 use zitadel_operator::engine::metrics::Metrics;
@@ -38,6 +38,10 @@ pub const NAMESPACE: &str = "team";
 
 /// The connection of every resource, and its Secret.
 pub const CONNECTION: &str = "zitadel";
+
+/// The namespace of the operator, and a `ClusterConnection` for whoever shares it.
+const HOME: &str = "zitadel-operator";
+pub const SHARED: &str = "shared";
 
 /// A value of a Secret that may show nowhere else.
 pub const CANARY: &str = "canary-8d1f-72c3-e09b";
@@ -215,6 +219,39 @@ impl World {
     /// The token that the connection has, or had last.
     pub fn token(&self) -> String {
         self.token.borrow().clone()
+    }
+
+    /// Shares the instance with the namespace, which may create organizations.
+    pub async fn share(&self) {
+        self.cluster.add_namespace(HOME);
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": SHARED },
+            "stringData": { "token": self.zitadel.admin_token() },
+        });
+        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), HOME, &core("Secret"));
+        api.patch(SHARED, &person(), &Patch::Apply(secret)).await.expect("stored");
+        let body = json!({
+            "apiVersion": "zitadel-operator.dev/v1alpha1", "kind": "ClusterConnection",
+            "metadata": { "name": SHARED },
+            "spec": {
+                "url": self.zitadel.url(), "personalAccessToken": { "name": SHARED }, "resyncInterval": "1m",
+                "access": [{ "namespaceSelector": {}, "createOrganizations": true }],
+            },
+        });
+        let api = Api::<DynamicObject>::all_with(self.client.clone(), &ours("ClusterConnection"));
+        api.patch(SHARED, &person(), &Patch::Apply(body)).await.expect("applied");
+    }
+
+    /// Takes a resource away before the operator can do anything about it, and makes it anew without its status.
+    pub async fn restore(&self, kind: &str, name: &str) {
+        let kept = self.get(kind, name).await;
+        self.annotate(kind, name, annotation::PAUSED, json!("true")).await;
+        let bare = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+        let api = self.api(kind);
+        api.patch(name, &PatchParams::default(), &bare).await.expect("patched");
+        api.delete(name, &Default::default()).await.expect("deleted");
+        let annotations = kept["metadata"]["annotations"].clone();
+        self.apply_annotated(kind, name, annotations, kept["spec"].clone()).await;
     }
 
     /// Gives the connection another token, and ends the one before.

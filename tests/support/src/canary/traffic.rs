@@ -28,7 +28,7 @@ impl Canaries {
     }
 
     /// The same client; what is written through it is looked at: statuses, Events, annotations, Leases, and whatever
-    /// else a body, a path or a query holds.
+    /// else a body, a path or a query holds. What it puts into a Secret is marked.
     pub fn watching(&self, client: kube::Client) -> kube::Client {
         let canaries = self.clone();
         tapped(client, move |request, body| {
@@ -36,6 +36,9 @@ impl Canaries {
             let uri = request.uri().to_string();
             canaries.watch.look(format_args!("the URI of a {method}"), uri.as_bytes());
             canaries.watch.look(format_args!("{method} {path}"), body);
+            if path.ends_with("/secrets") {
+                canaries.mark_secret(path, &serde_json::from_slice(body).unwrap_or_default());
+            }
         })
     }
 
