@@ -123,7 +123,6 @@ impl Session {
         let Parts { key, uid, terms, certificates, admissions, gate } = parts;
         let Terms { endpoint, access, freshness, rate } = terms;
         gate.set_rate(&key, Some(rate));
-        let (known, asking) = (Arc::default(), Arc::default());
         Self {
             key,
             uid,
@@ -135,8 +134,8 @@ impl Session {
             rate,
             admissions,
             gate,
-            known,
-            asking,
+            known: Arc::default(),
+            asking: Arc::default(),
         }
     }
 
@@ -310,11 +309,12 @@ impl Session {
     }
 
     async fn find_organization(&self, name: &str, likely: &[String]) -> Result<String, Fault> {
+        let blocked = |reason, message| Err(Fault::Blocked { reason, message });
         let listed = self.client.organizations_named(name).await?.into_iter().map(|candidate| candidate.id);
         let candidates: BTreeSet<String> = listed.chain(likely.iter().cloned()).collect();
         if candidates.len() > MOST_CANDIDATES {
             let message = format!("{} organizations are named {name:?}: name one by id", candidates.len());
-            return Err(Fault::Blocked { reason: Reason::InvalidSpec, message });
+            return blocked(Reason::InvalidSpec, message);
         }
         let mut confirmed = Vec::new();
         for id in candidates {
@@ -324,7 +324,6 @@ impl Session {
                 Err(fault) => return Err(fault),
             }
         }
-        let blocked = |reason, message| Err(Fault::Blocked { reason, message });
         match confirmed.as_slice() {
             [id] => Ok(id.clone()),
             [] => blocked(
@@ -347,16 +346,14 @@ impl Session {
 
     /// The organization of resources that name none: the default of the connection, or for a namespaced connection its user's own.
     pub async fn default_organization(&self) -> Result<String, Fault> {
+        let key = &self.key;
         match &self.endpoint.default_organization {
             Some(DefaultOrganization { id: Some(id), .. }) => Ok(id.clone()),
             Some(DefaultOrganization { name: Some(name), .. }) => self.organization_named(name).await,
             _ if self.access.is_none() => self.home().await,
             _ => Err(Fault::Blocked {
                 reason: Reason::InvalidSpec,
-                message: format!(
-                    "no organization: set spec.organization, or defaultOrganization of {}",
-                    self.key
-                ),
+                message: format!("no organization: set spec.organization, or defaultOrganization of {key}"),
             }),
         }
     }

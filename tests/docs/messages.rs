@@ -33,7 +33,7 @@ const TELLING: usize = 12;
 
 fn sources(directory: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let named = |path: &PathBuf| !path.file_stem().is_some_and(|stem| stem == "tests");
+    let named = |path: &PathBuf| path.file_stem().is_none_or(|stem| stem != "tests");
     entries.filter(named).flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
 }
 
@@ -44,9 +44,11 @@ fn texts(stream: TokenStream, found: &mut Vec<String>) {
     while let Some(token) = tokens.next() {
         match token {
             TokenTree::Group(group)
-                if group.delimiter() == Delimiter::Bracket && is_documentation(group.stream()) => {}
-            TokenTree::Group(group) if group.delimiter() == Delimiter::Bracket && is_test(group.stream()) => {
-                in_test = true
+                if group.delimiter() == Delimiter::Bracket && is_documentation(&group.stream()) => {}
+            TokenTree::Group(group)
+                if group.delimiter() == Delimiter::Bracket && is_test(&group.stream()) =>
+            {
+                in_test = true;
             }
             TokenTree::Group(group) if in_test => in_test = group.delimiter() != Delimiter::Brace,
             TokenTree::Group(group) => texts(group.stream(), found),
@@ -64,11 +66,11 @@ fn texts(stream: TokenStream, found: &mut Vec<String>) {
     }
 }
 
-fn is_documentation(attribute: TokenStream) -> bool {
+fn is_documentation(attribute: &TokenStream) -> bool {
     attribute.to_string().starts_with("doc =")
 }
 
-fn is_test(attribute: TokenStream) -> bool {
+fn is_test(attribute: &TokenStream) -> bool {
     attribute.to_string().replace(' ', "") == "cfg(test)"
 }
 
