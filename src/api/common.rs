@@ -133,6 +133,8 @@ pub enum Origin {
 pub struct PendingCreate {
     /// The name sent to ZITADEL.
     pub name: String,
+    /// The connection it was sent through: through another one it proves nothing.
+    pub connection_ref: ConnectionRef,
     /// The id of the organization it was sent to; unset for an object of the instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,

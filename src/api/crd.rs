@@ -26,6 +26,12 @@ const IMMUTABLE_CONNECTION: (&str, &str) = (
     "connectionRef is immutable once the resource is bound to an organization; delete it (with deletionPolicy Retain to keep the organization in ZITADEL) and create another",
 );
 
+/// What was begun through a connection is settled through it.
+const IMMUTABLE_WHILE_CREATED: (&str, &str) = (
+    "!has(oldSelf.status) || !has(oldSelf.status.pendingCreate) || self.spec.connectionRef == oldSelf.spec.connectionRef",
+    "connectionRef is immutable while a create is pending in it (status.pendingCreate); wait until that is settled, or delete this resource (with deletionPolicy Retain if its ZITADEL is gone) and create another",
+);
+
 /// A Kubernetes name may be longer than ZITADEL's names.
 const NAME_FITS: (&str, &str) = (
     "has(self.spec.name) || self.metadata.name.size() <= 200",
@@ -37,8 +43,8 @@ pub fn all() -> Vec<CustomResourceDefinition> {
     vec![
         connection(Connection::crd()),
         connection(ClusterConnection::crd()),
-        workload(Organization::crd(), &[IMMUTABLE_CONNECTION, NAME_FITS]),
-        resident(Project::crd(), &[NAME_FITS]),
+        workload(Organization::crd(), &[IMMUTABLE_CONNECTION, IMMUTABLE_WHILE_CREATED, NAME_FITS]),
+        resident(Project::crd(), &[IMMUTABLE_WHILE_CREATED, NAME_FITS]),
         resident(OrgMetadata::crd(), &[]),
         resident(OrgDomainPolicy::crd(), &[]),
         resident(OrgFeatures::crd(), &[]),

@@ -38,6 +38,7 @@ impl<K: Kind> Run<'_, K> {
         let reach = self.reach.as_ref().ok_or(Fault::Stale)?;
         self.intent = Some(PendingCreate {
             name: K::name(self.desired()?).into(),
+            connection_ref: self.object.management().connection_ref.clone(),
             parent: Some(reach.organization.clone()).filter(|_| K::SCOPE == Scope::Organization),
             instance: reach.instance.clone(),
             after,
@@ -48,6 +49,12 @@ impl<K: Kind> Run<'_, K> {
             Err(_) => self.intent = None,
         }
         recorded
+    }
+
+    /// Was the unfinished create sent through another connection, whose server may state any instance?
+    pub(super) fn is_begun_elsewhere(&self) -> bool {
+        let connection = &self.object.management().connection_ref;
+        self.intent.as_ref().is_some_and(|intent| intent.connection_ref != *connection)
     }
 
     /// The server's time, if nothing forbids to create here; `None`: this is another instance.

@@ -1,6 +1,7 @@
 //! Turns refusals and holds into sentences a person can act on.
 
 use super::access::Action;
+use super::address::ConnectionKey;
 use super::claims::{Claim, Claimant};
 use super::fault::Fault;
 use super::kind::{Clash, Kind, Permission, Scope};
@@ -255,6 +256,13 @@ impl<K: Kind> Run<'_, K> {
     }
 
     fn instance_changed(&self) -> String {
+        if let Some(intent) = self.intent.as_ref().filter(|_| self.is_begun_elsewhere()) {
+            let before = ConnectionKey::of(&intent.connection_ref, &self.handle.address.namespace);
+            return format!(
+                "{before} was asked to create this, and it is not known whether it did; now spec.connectionRef names {}: set it back, or delete this resource with deletionPolicy Retain",
+                self.key
+            );
+        }
         let recorded = self.bond.instance.clone().or(self.intent.as_ref().map(|i| i.instance.clone()));
         let recorded = recorded.unwrap_or_default();
         format!(

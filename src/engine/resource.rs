@@ -8,13 +8,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::address::Address;
 use super::fault::Fault;
-use crate::api::{ConditionType, FINALIZER, annotation};
+use crate::api::{ConditionType, ConnectionRef, FINALIZER, OrganizationSelector, annotation};
 
 /// The field manager of everything the operator applies.
 pub const FIELD_MANAGER: &str = "zitadel-operator";
@@ -36,6 +36,25 @@ pub struct Handle {
     pub meta: ObjectMeta,
     /// What its status proved after the last apply.
     proof: Option<Value>,
+    /// Where its spec pointed when it was read; `None` where that is no matter of its status.
+    place: Option<Place>,
+}
+
+/// Where a spec points: what a status proves is true there only.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Place {
+    #[serde(default)]
+    connection_ref: ConnectionRef,
+    #[serde(default)]
+    organization: Option<OrganizationSelector>,
+}
+
+impl Place {
+    /// This connection, and this organization where the kind has one.
+    pub fn new(connection: &ConnectionRef, organization: Option<&OrganizationSelector>) -> Self {
+        Self { connection_ref: connection.clone(), organization: organization.cloned() }
+    }
 }
 
 /// What the metadata should become.
@@ -61,7 +80,19 @@ impl Handle {
             None => Api::all_with(client, &resource),
         };
         let address = Address { kind, namespace, name: meta.name.clone().unwrap_or_default() };
-        Self { api, resource, address, meta: meta.clone(), proof: None }
+        Self { api, resource, address, meta: meta.clone(), proof: None, place: None }
+    }
+
+    /// The same of a resource that points there.
+    pub fn at(self, place: Place) -> Self {
+        Self { place: Some(place), ..self }
+    }
+
+    /// Does the spec of `present` point elsewhere than when it was read?
+    fn is_moved(&self, present: &Value) -> bool {
+        self.place
+            .as_ref()
+            .is_some_and(|place| Place::deserialize(&present["spec"]).ok().as_ref() != Some(place))
     }
 
     /// The resource's UID.
@@ -129,8 +160,8 @@ impl Handle {
     /// it is taken out.
     ///
     /// # Errors
-    /// [`Fault::Stale`] if the resource went, if another of that name took its place, or if its status proves something
-    /// else by now: what was made from an old view would take the only proof of ownership away.
+    /// [`Fault::Stale`] if the resource went, if another of that name took its place, if its spec points elsewhere, or if
+    /// its status proves something else by now: what was made from an old view would take the only proof of ownership away.
     pub async fn apply_status<S>(&mut self, before: &S, status: &S) -> Result<(), Fault>
     where
         S: Serialize + DeserializeOwned,
@@ -157,7 +188,7 @@ impl Handle {
                 Err(kube::Error::Api(status)) if status.code == 409 => {
                     let present = self.read().await?.filter(|object| object.metadata.uid == self.meta.uid);
                     let present = present.ok_or(Fault::Stale)?;
-                    if proof_of::<S>(&present.data)? != known {
+                    if self.is_moved(&present.data) || proof_of::<S>(&present.data)? != known {
                         // With the metadata of before a later write meets the same refusal.
                         return Err(Fault::Stale);
                     }

@@ -16,7 +16,7 @@ use super::fault::{Fault, Pace};
 use super::kind::{Context, Kind, Scope};
 use super::plan::{Facts, Identity, Name, Observed, Pending, Target};
 use super::queue::Urgency;
-use super::resource::Handle;
+use super::resource::{Handle, Place};
 use super::session::Session;
 use super::values::Values;
 use crate::api::common::{AdoptionPolicy, Status};
@@ -87,7 +87,8 @@ pub(super) struct Run<'a, K: Kind> {
 
 impl<'a, K: Kind> Run<'a, K> {
     pub(super) fn new(engine: &'a Engine, object: Arc<K>) -> Self {
-        let handle = Handle::new::<K>(engine.clients.calls.clone(), K::KIND, object.meta());
+        let place = Place::new(&object.management().connection_ref, object.organization());
+        let handle = Handle::new::<K>(engine.clients.calls.clone(), K::KIND, object.meta()).at(place);
         let status = object.status().cloned().unwrap_or_default().common;
         let own = Self::proved(&object);
         let conflict = ConditionType::Synced
@@ -352,9 +353,8 @@ impl<'a, K: Kind> Run<'a, K> {
 
     /// Is this the instance that the resource, or its unfinished create, was written to?
     fn is_ours(&self, session: &Session, instance: &str) -> bool {
-        let recorded = self.bond.instance.as_deref().into_iter();
-        let intended = self.intent.as_ref().map(|intent| intent.instance.as_str());
-        recorded.chain(intended).all(|known| session.is_instance(known, instance))
+        let mut recorded = self.bond.instance.iter().chain(self.intent.iter().map(|intent| &intent.instance));
+        !self.is_begun_elsewhere() && recorded.all(|known| session.is_instance(known, instance))
     }
 
     /// An instance under a new identity keeps its bonds.

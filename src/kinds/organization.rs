@@ -218,7 +218,7 @@ async fn moves_login_names(
     desired: &Desired,
     remote: &zitadel::Organization,
 ) -> Result<bool, Error> {
-    let stays = zitadel::domain_label(&desired.name) == zitadel::domain_label(&remote.name);
+    let stays = zitadel::has_same_domain(&desired.name, &remote.name);
     Ok(!stays && cx.client.domain_policy(&remote.id).await?.settings.user_login_must_be_domain)
 }
 

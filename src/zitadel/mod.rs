@@ -51,7 +51,7 @@ pub use self::load::Load;
 pub use self::memory::{MemoryBudget, MemoryShare, Reservation};
 pub use self::metadata::Metadata;
 pub use self::metrics::{Metrics, Route};
-pub use self::organization::{Organization, OrganizationState, domain_label};
+pub use self::organization::{Organization, OrganizationState, domain_label, has_same_domain};
 pub use self::project::{Created, Details, PrivateLabelingSetting, Project, ProjectSettings, ProjectState};
 pub use self::proxy::Proxy;
 pub use self::token::TokenSource;

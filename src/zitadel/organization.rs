@@ -200,6 +200,21 @@ pub fn domain_label(name: &str) -> String {
     lower.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect()
 }
 
+/// Is the generated domain surely the same for both names? Which letters it keeps differs between versions of ZITADEL:
+/// until 2025 those of ASCII, then those of every script (`NewIAMDomainName`).
+pub fn has_same_domain(name: &str, other: &str) -> bool {
+    let label = |name: &str| {
+        let kept = name
+            .trim()
+            .replace(' ', "-")
+            .chars()
+            .filter(|c| c.is_alphanumeric() || *c == '-')
+            .collect::<String>();
+        kept.to_ascii_lowercase()
+    };
+    label(name) == label(other)
+}
+
 /// Management says `ORG_STATE_…`, v2 `ORGANIZATION_STATE_…`.
 fn state<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OrganizationState, D::Error> {
     let name = String::deserialize(deserializer)?;

@@ -104,3 +104,24 @@ async fn an_organization_stays_with_its_connection() {
         cluster.apply("Organization", &name, &renamed, true).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn while_a_create_is_pending_its_connection_cannot_change() {
+    let cluster = shared().await;
+    let connection = json!({ "kind": "Connection", "name": "own" });
+    for kind in ["Project", "Organization"] {
+        let name = fresh_name();
+        let through = |connection: &Value| with(kind, &json!({ "connectionRef": connection }));
+        cluster.apply(kind, &name, &through(&connection), false).await.unwrap();
+        let intent = json!({
+            "name": "acme", "connectionRef": connection, "instance": "1", "after": "2026-01-01T00:00:00Z",
+        });
+        bind(&cluster, kind, &name, json!({ "pendingCreate": intent })).await;
+        for other in [json!({ "name": "own" }), json!({ "kind": "Connection", "name": "other" })] {
+            let refused = cluster.apply(kind, &name, &through(&other), true).await.unwrap_err().to_string();
+            assert!(refused.contains("immutable while a create is pending"), "{kind}: {refused}");
+        }
+        let renamed = with(kind, &json!({ "connectionRef": connection, "name": "other" }));
+        cluster.apply(kind, &name, &renamed, true).await.unwrap();
+    }
+}

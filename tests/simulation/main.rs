@@ -20,6 +20,7 @@ mod header;
 mod left_out;
 mod line;
 mod mistakes;
+mod moved;
 mod oracle;
 mod person;
 mod proof;

@@ -201,6 +201,8 @@ impl<K: AnyConnection> Probe<'_, K> {
         }
         let found = async { session.organization_name(&session.default_organization().await?).await };
         self.no_default = match found.await {
+            // A header that is lost stops more than those who name no organization.
+            Err(fault @ Fault::Zitadel(Error::HeaderLost { .. })) => return Err(fault),
             Err(fault) if fault.is_transient() => return Err(fault),
             found => found.err().map(|fault| format!("spec.defaultOrganization: {fault}")),
         };
