@@ -133,6 +133,8 @@ async fn a_connection_that_waits_for_its_last_user_says_so_once() {
     let process = Process::start(&world, &[]).await;
     world.apply_project("web", json!({})).await;
     world.until_ready("web").await;
+    let is_kept = |c: &Value| !c["metadata"]["finalizers"].is_null();
+    world.until("Connection", CONNECTION, "was kept for its user", is_kept).await;
     world.api("Connection").delete(CONNECTION, &Default::default()).await.unwrap();
     let waits = |c: &Value| condition(c, "Ready")["message"] == "1 resource still uses this connection";
     world.until("Connection", CONNECTION, "waited for its last user", waits).await;
