@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::unwatched::refusal;
 use super::{Engine, Having};
 use crate::api::ALLOW_LABEL;
 use crate::api::connection::Endpoint;
@@ -241,7 +242,7 @@ impl Seen {
 
     /// Was it refused too often, since it was listed last?
     fn is_closed(&mut self, error: &watcher::Error) -> bool {
-        self.refusals += u32::from(is_refused(error));
+        self.refusals += u32::from(refusal(error) == Some(403));
         self.refusals >= REFUSALS
     }
 
@@ -256,12 +257,6 @@ impl Seen {
         let is_told = self.complete && before.as_ref() != Some(&version);
         is_told.then(|| object.name_any()).into_iter().collect()
     }
-}
-
-fn is_refused(error: &watcher::Error) -> bool {
-    use watcher::Error::{InitialListFailed, WatchStartFailed};
-    let (InitialListFailed(cause) | WatchStartFailed(cause)) = error else { return false };
-    matches!(cause, kube::Error::Api(status) if status.code == 403)
 }
 
 impl Engine {

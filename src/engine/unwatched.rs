@@ -14,14 +14,20 @@ impl Engine {
     }
 }
 
+/// The status with which the API server refused to list or to watch.
+pub(super) fn refusal(error: &watcher::Error) -> Option<u16> {
+    use watcher::Error::{InitialListFailed, WatchStartFailed};
+    match error {
+        InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status)) => {
+            Some(status.code)
+        }
+        _ => None,
+    }
+}
+
 /// What helps where the API server does not know the kind.
 fn absent(kind: &str, error: &watcher::Error) -> Option<String> {
-    use watcher::Error::{InitialListFailed, WatchStartFailed};
-    let (InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status))) = error
-    else {
-        return None;
-    };
-    let definition = crd::name_of(kind).filter(|_| status.code == 404)?;
+    let definition = crd::name_of(kind).filter(|_| refusal(error) == Some(404))?;
     Some(format!(
         "the CustomResourceDefinition {definition} is not installed, or is an older one: zitadel-operator crds | kubectl apply --server-side -f -"
     ))

@@ -219,10 +219,14 @@ impl<K: AnyConnection> Probe<'_, K> {
         Ok(())
     }
 
+    /// What a person should do about a connection that works.
+    fn remedies(&self, status: &ConnectionStatus) -> Vec<String> {
+        self.no_default.iter().cloned().chain(remedies(status, ambient::now())).collect()
+    }
+
     /// A gap or an end that is near keeps nothing from working.
     fn available(&self) -> Verdict {
-        let remedies =
-            self.no_default.iter().cloned().chain(remedies(&self.learned, ambient::now())).collect();
+        let remedies = self.remedies(&self.learned);
         let withheld = caps::withheld(self.connection.endpoint(), &self.engine.config);
         let works = format!("the credential works{withheld}");
         Verdict::available([vec![works], remedies].concat().join("; "))
@@ -294,9 +298,7 @@ impl<K: AnyConnection> Probe<'_, K> {
             self.engine.wakes.wake(self.engine.resources(Having::Connection(&self.key)));
         }
         written?;
-        let warning = verdict.severity != Severity::Fine
-            || self.no_default.is_some()
-            || !remedies(&next, ambient::now()).is_empty();
+        let warning = verdict.severity != Severity::Fine || !self.remedies(&next).is_empty();
         if !same || warning && message(&before) != message(&next) {
             let note = Note::normal(verdict.reason.as_str(), &verdict.message);
             self.engine.events.publish(&self.connection.object_ref(&()), Note { warning, ..note }).await;
