@@ -97,7 +97,12 @@ fn messages() -> Vec<String> {
 /// What stays the same of a message, whoever it is about.
 fn fixed(message: &str) -> Vec<String> {
     static PLACES: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\{\{|\}\}|\{[^{}]*\}").unwrap());
-    PLACES.split(message).map(|part| part.trim_matches([' ', ',', ';', ':']).to_owned()).collect()
+    PLACES.split(message).map(bare).collect()
+}
+
+/// Without what joins it to the rest of a sentence.
+fn bare(part: &str) -> String {
+    part.trim_matches([' ', ',', ';', ':']).to_owned()
 }
 
 /// What troubleshooting quotes in the first cells of its tables and in its quoted lines.
@@ -109,10 +114,7 @@ fn quoted() -> Vec<String> {
         .flat_map(|table| table.lines().skip(2).take_while(|line| line.starts_with('|')));
     let cells = tables.filter_map(|row| row.split(" | ").next());
     let in_tables = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
-    in_tables
-        .flat_map(|quote| quote.split('…'))
-        .map(|part| part.trim_matches([' ', ',', ';', ':']).to_owned())
-        .collect()
+    in_tables.flat_map(|quote| quote.split('…')).map(bare).collect()
 }
 
 #[test]
