@@ -185,6 +185,10 @@ pub struct CommonStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Origin")]
     pub origin: Option<Origin>,
+    /// `Created`: an `Organization` of this namespace created the organization it lives in, through the same connection. It counts where that one is deleted first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Origin")]
+    pub organization_origin: Option<Origin>,
     /// A create whose outcome is not recorded yet. The operator finds out what became of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PendingCreate")]

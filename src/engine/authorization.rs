@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::access::{self, Action, Request, Right};
+use super::claims::Claimant;
 use super::fault::Fault;
 use super::kind::{Kind, Report};
 use super::plan::Target;
@@ -121,21 +122,31 @@ impl<K: Kind> Run<'_, K> {
 
     /// An organization that an `Organization` of this namespace created through this connection counts as granted.
     ///
-    /// Where both are deleted at once it may be gone first; that the status was bound by the reference proves it.
+    /// Where both are deleted at once it may be gone first: then what the status says of it counts, until somebody else
+    /// takes the organization.
     async fn lives_with_its_own(&self, instance: &str, organization: &str) -> Result<bool, Fault> {
-        let by_reference = self.object.organization().is_some_and(|selector| selector.r#ref.is_some());
-        if self.is_deleting() && by_reference && self.target == Target::Bound {
-            return Ok(true);
-        }
         // Through a connection of its own a tenant can have a server that claims anything.
-        let mut owners = self.engine.owners(instance, organization).into_iter();
-        let Some(owner) = owners.find(|owner| owner.is_shared() && owner.is_neighbour(&self.claimant()))
-        else {
+        let owners = self.engine.owners(instance, organization).into_iter();
+        let owners: Vec<Claimant> = owners.filter(Claimant::is_shared).collect();
+        if owners.is_empty() && self.is_deleting() && self.target == Target::Bound {
+            return Ok(self.bond.organization_origin == Some(Origin::Created));
+        }
+        let Some(owner) = owners.into_iter().find(|owner| owner.is_neighbour(&self.claimant())) else {
             return Ok(false);
         };
         let through_this = self.engine.index.uses(&self.key, &owner);
         let created = |status: CommonStatus| status.origin == Some(Origin::Created);
         Ok(through_this && self.status_of(&owner.address).await?.is_some_and(created))
+    }
+
+    /// Remembers that the namespace created the organization that the resource lives in.
+    pub(super) async fn learn_home(&mut self, session: &Session, instance: &str, organization: &str) {
+        if self.is_managed()
+            && session.access.is_some()
+            && matches!(self.lives_with_its_own(instance, organization).await, Ok(true))
+        {
+            self.bond.organization_origin = Some(Origin::Created);
+        }
     }
 
     /// May the namespace create organizations through the connection, and so have back what it created? Connections of

@@ -15,6 +15,9 @@ impl<K: Kind> Run<'_, K> {
     pub(super) async fn bind(&mut self, remote: K::Remote, origin: Origin) -> Result<(), Fault> {
         let report = K::report(&remote);
         self.authorize(taking(origin), Some(&report)).await?;
+        if origin == Origin::Adopted {
+            self.unmark_for_itself().await?;
+        }
         let Report { id, owner, .. } = report;
         if origin == Origin::Created && !self.is_deleting() {
             let note = match self.recognized {
@@ -39,7 +42,14 @@ impl<K: Kind> Run<'_, K> {
     fn bind_to(&mut self, id: Option<String>, organization: String, origin: Origin) {
         self.target_id = Some(id.clone().unwrap_or_else(|| organization.clone()));
         let instance = self.reach.as_ref().map(|reach| reach.instance.clone());
-        self.bond = Bond { id, organization: Some(organization), instance, origin: Some(origin) };
+        let organization_origin = self.bond.organization_origin;
+        self.bond = Bond {
+            id,
+            organization: Some(organization),
+            instance,
+            origin: Some(origin),
+            organization_origin,
+        };
         self.target = Target::Bound;
         (self.recorded, self.intent, self.pending, self.name) = (false, None, Pending::No, Name::Free);
         self.engine.memo.recovered(self.handle.uid());

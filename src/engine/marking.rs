@@ -88,6 +88,29 @@ impl<K: Kind> Run<'_, K> {
         }
     }
 
+    /// Who takes an organization over has it alone: by a mark there its maker would have it back. Before the bond, so that
+    /// a crash in between does not leave it.
+    pub(super) async fn unmark_for_itself(&self) -> Result<(), Fault> {
+        if K::right() != Right::OrganizationItself || self.session()?.access.is_none() {
+            return Ok(());
+        }
+        match self.remove_any_mark().await {
+            Err(Fault::Zitadel(error @ Error::PermissionDenied { .. })) => {
+                tracing::warn!(resource = %self.handle.address, %error, "cannot look for a mark in the organization that it takes over: who made it could have it back");
+                Ok(())
+            }
+            removed => removed,
+        }
+    }
+
+    async fn remove_any_mark(&self) -> Result<(), Fault> {
+        let id = self.target_id.as_deref().ok_or(Fault::Stale)?;
+        match self.context()?.client.metadata_entry(id, KEY).await? {
+            Some(_) => self.send_mark(None).await,
+            None => Ok(()),
+        }
+    }
+
     async fn remove_mark(&mut self) -> Result<(), Fault> {
         match self.reach().await? {
             true => self.send_mark(None).await,

@@ -95,13 +95,14 @@ impl<K: Kind> Run<'_, K> {
 
     /// The status as it was, with the bond of now. Whoever lost the claim records no bond: it would win the next restart.
     fn bonded(&self) -> Status<K::Own> {
-        let Bond { id, organization, instance, origin } = match (&self.holder, K::IDENTITY) {
-            // Who only observes gives a setting up; its organization stays pinned.
-            (None, Identity::Setting) if !self.is_managed() => Bond { origin: None, ..self.bond.clone() },
-            (None, _) => self.bond.clone(),
-            (Some(_), Identity::Assigned) => Bond { id: None, origin: None, ..self.bond.clone() },
-            (Some(_), Identity::Setting) => Bond::default(),
-        };
+        let Bond { id, organization, instance, origin, organization_origin } =
+            match (&self.holder, K::IDENTITY) {
+                // Who only observes gives a setting up; its organization stays pinned.
+                (None, Identity::Setting) if !self.is_managed() => Bond { origin: None, ..self.bond.clone() },
+                (None, _) => self.bond.clone(),
+                (Some(_), Identity::Assigned) => Bond { id: None, origin: None, ..self.bond.clone() },
+                (Some(_), Identity::Setting) => Bond::default(),
+            };
         let (common, own) = (self.status().common, self.own.clone());
         let owns = self.target == Target::Bound && self.is_managed();
         Status {
@@ -111,6 +112,7 @@ impl<K: Kind> Run<'_, K> {
                 organization_id: organization,
                 instance,
                 origin,
+                organization_origin,
                 pending_create: self.intent.clone(),
                 ..common
             },

@@ -42,7 +42,11 @@ impl Engine {
 
 impl<K: Kind> Run<'_, K> {
     /// The organization of the resource, granted to its namespace.
-    pub(super) async fn organization_of(&self, session: &Session, instance: &str) -> Result<String, Fault> {
+    pub(super) async fn organization_of(
+        &mut self,
+        session: &Session,
+        instance: &str,
+    ) -> Result<String, Fault> {
         let intended = self.intent.as_ref().and_then(|intent| intent.parent.clone());
         let id = match self.bond.organization.clone().or(intended) {
             Some(id) => {
@@ -54,6 +58,7 @@ impl<K: Kind> Run<'_, K> {
         };
         if K::SCOPE == Scope::Organization {
             self.authorize_in(session, instance, &id, Action::Read).await?;
+            self.learn_home(session, instance, &id).await;
         }
         Ok(id)
     }

@@ -32,6 +32,7 @@ pub(super) struct Bond {
     pub(super) organization: Option<String>,
     pub(super) instance: Option<String>,
     pub(super) origin: Option<Origin>,
+    pub(super) organization_origin: Option<Origin>,
 }
 
 /// The way to ZITADEL, once it was taken.
@@ -101,6 +102,7 @@ impl<'a, K: Kind> Run<'a, K> {
             organization: status.organization_id.clone(),
             instance: status.instance.clone(),
             origin: status.origin,
+            organization_origin: status.organization_origin,
         };
         let turn = engine.connections.turn(&key, &handle.address);
         let (target, target_id) = target::<K>(&handle, &status);
@@ -359,9 +361,7 @@ impl<'a, K: Kind> Run<'a, K> {
 
     /// An instance under a new identity keeps its bonds.
     fn follow_instance(&mut self) {
-        let Some(Reach { instance, .. }) = &self.reach else {
-            return;
-        };
+        let Some(Reach { instance, .. }) = &self.reach else { return };
         if self.bond.instance.as_ref().is_some_and(|recorded| recorded != instance) {
             self.bond.instance = Some(instance.clone());
             self.claim_bond();

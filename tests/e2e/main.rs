@@ -38,6 +38,7 @@ mod org_metadata_values;
 mod organization;
 mod organization_crash;
 mod organization_grants;
+mod organization_home;
 mod organization_mark;
 mod organization_ownership;
 mod organization_ref;

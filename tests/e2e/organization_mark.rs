@@ -1,5 +1,6 @@
 //! `Organization` after a restore without status: what the namespace created is its own again, by the mark in ZITADEL.
 
+mod taken;
 mod written;
 
 use http::Method;
