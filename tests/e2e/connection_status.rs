@@ -2,6 +2,7 @@
 
 use kube::api::Patch;
 use serde_json::{Value, json};
+use support::zitadel::Fault;
 
 use crate::faults::process::Process;
 use crate::needs_double;
@@ -125,6 +126,21 @@ async fn a_default_organization_that_does_not_exist_is_told_by_the_connection() 
     often(&world).await;
     world.person.create_organization(&missing).await;
     until(&world, "found it", |c| condition(c, "Ready")["message"] == "the credential works").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_default_organization_in_a_state_that_is_not_known_stops_nothing_else() {
+    needs_double!("faults");
+    let mut world = World::without_operator().await;
+    let id = &world.organization;
+    let frozen = json!({ "org": { "id": id, "name": "acme", "state": "ORG_STATE_FROZEN" } });
+    let answer = Fault::answer(200).header("content-type", "application/json").body(frozen.to_string());
+    world.zitadel.inject(answer.path("/management/v1/orgs/me"));
+    world.start_operator().await;
+    let told = |c: &Value| {
+        condition(c, "Ready")["message"].as_str().unwrap_or_default().contains("spec.defaultOrganization: ")
+    };
+    until(&world, "missed it", told).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

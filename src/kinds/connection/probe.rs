@@ -203,7 +203,12 @@ impl<K: AnyConnection> Probe<'_, K> {
         self.no_default = match found.await {
             // A header that is lost stops more than those who name no organization.
             Err(fault @ Fault::Zitadel(Error::HeaderLost { .. })) => return Err(fault),
-            Err(fault) if fault.is_transient() => return Err(fault),
+            // What is said of one organization, however odd, keeps the others from nothing.
+            Err(fault)
+                if fault.is_transient() && !matches!(fault, Fault::Zitadel(Error::Malformed { .. })) =>
+            {
+                return Err(fault);
+            }
             found => found.err().map(|fault| format!("spec.defaultOrganization: {fault}")),
         };
         Ok(())
