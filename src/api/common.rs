@@ -185,7 +185,7 @@ pub struct CommonStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Origin")]
     pub origin: Option<Origin>,
-    /// `Created`: an `Organization` of this namespace created the organization it lives in, through the same connection. It counts where that one is deleted first.
+    /// `Created`: an `Organization` of this namespace created the organization it lives in, through the same `ClusterConnection`. It counts where that one is deleted first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Origin")]
     pub organization_origin: Option<Origin>,

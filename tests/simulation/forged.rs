@@ -130,7 +130,7 @@ impl Victim {
         };
         let intent = json!({
             "uid": "$uid", "name": name, "after": "2020-01-01T00:00:00Z", "organization": parent, "parent": parent,
-            "instance": instance.double.instance_identity(),
+            "instance": instance.double.instance_identity(), "connectionRef": shared("shared"),
         });
         json!({
             "zitadel-operator.dev/id": id,
