@@ -87,7 +87,6 @@ async fn what_lives_in_an_organization_that_another_namespace_has_by_now_is_kept
     theirs.until_ready().await;
     assert_kept(&world, &web, &id).await;
     ends(&theirs).await;
-    web.annotate("zitadel-operator.dev/reconcile-requested-at", "now").await;
     web.until_gone().await;
     unshare(&world).await;
 }
