@@ -40,11 +40,11 @@ pub mod annotation {
     pub const RECONCILE_REQUESTED_AT: &str = "zitadel-operator.dev/reconcile-requested-at";
     /// The value of `userLoginMustBeDomain`, or the new name of an organization, that may be put into effect although it changes the login names of many users.
     pub const CONFIRM_USERNAME_REWRITE: &str = "zitadel-operator.dev/confirm-username-rewrite";
-    /// The same value, where it changes the client id of the connection.
+    /// The same value, where it changes the client id of the connection; through a `ClusterConnection` on that connection.
     pub const CONFIRM_OWN_RENAME: &str = "zitadel-operator.dev/confirm-own-rename";
-    /// The id of an organization that may be deactivated although the connection's own user lives in it.
+    /// The id of an organization that may be deactivated although the connection's own user lives in it; through a `ClusterConnection` on that connection.
     pub const CONFIRM_DEACTIVATION: &str = "zitadel-operator.dev/confirm-deactivation";
-    /// The id of an organization that may be deleted although the connection's own user lives in it.
+    /// The id of an organization that may be deleted although the connection's own user lives in it; through a `ClusterConnection` on that connection.
     pub const CONFIRM_DELETION: &str = "zitadel-operator.dev/confirm-deletion";
     /// Asks for an organization that somebody removed in ZITADEL to be created again.
     pub const RECREATE: &str = "zitadel-operator.dev/recreate";

@@ -42,7 +42,7 @@ pub struct OrganizationSpec {
         regex(pattern = r"^[^\x00-\x1F\x7F-\x9F\p{Z}]([^\x00-\x1F\x7F-\x9F]*[^\x00-\x1F\x7F-\x9F\p{Z}])?$")
     )]
     pub name: Option<String>,
-    /// `Active` (default), or `Inactive`: it keeps everything, and its users cannot log in. Where the connection's own user is one of them, this waits for the annotation `zitadel-operator.dev/confirm-deactivation` with the organization's id.
+    /// `Active` (default), or `Inactive`: it keeps everything, and its users cannot log in. Where the connection's own user is one of them, this waits for the annotation `zitadel-operator.dev/confirm-deactivation` with the organization's id: on the `ClusterConnection`, or through a `Connection` on this resource.
     #[serde(default)]
     pub state: OrganizationState,
     /// What to do when the name is taken in ZITADEL: `Never` (default) reports a conflict, `ByName` takes over the organization of that name.

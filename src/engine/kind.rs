@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::access::Right;
+use super::confirmations::Confirmations;
 use super::events::Note;
 use super::fault::Fault;
 use super::plan::Identity;
@@ -42,6 +43,8 @@ pub struct Context<'a> {
     pub uid: &'a str,
     /// The parts of the setting that are this resource's: those of the spec, and those to be removed.
     pub parts: &'a BTreeSet<String>,
+    /// What is confirmed for all who use a connection.
+    pub confirmations: &'a Confirmations,
 }
 
 /// What the status says of an object in ZITADEL.

@@ -11,6 +11,7 @@ pub mod caps;
 pub mod changes;
 pub mod claims;
 pub mod conclusion;
+pub mod confirmations;
 pub mod connections;
 pub mod controller;
 mod creation;
@@ -70,6 +71,7 @@ use address::{Address, ConnectionKey};
 use backoff::{Backoff, Delays};
 use bulk::Bulk;
 use claims::{Claimant, Claims};
+use confirmations::Confirmations;
 use connections::Connections;
 use directories::Directories;
 use events::Events;
@@ -207,6 +209,8 @@ pub struct Engine {
     pub index: Index,
     /// Who owns what.
     pub claims: Claims,
+    /// What is confirmed for all who use a connection.
+    pub confirmations: Confirmations,
     /// The wake channel.
     pub wakes: Arc<Wakes>,
     /// Who reconciles.
@@ -257,6 +261,7 @@ impl Engine {
             connections,
             index: Index::new(metrics.visits.clone()),
             claims: Claims::new(metrics.visits.clone()),
+            confirmations: Confirmations::default(),
             memo: Memo::default(),
             telling: Telling::default(),
             metrics,
@@ -373,5 +378,6 @@ impl Engine {
         self.backoff.reset(uid);
         self.memo.forget(uid);
         self.telling.forget(uid);
+        self.confirmations.forget(uid);
     }
 }

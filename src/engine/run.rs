@@ -302,7 +302,8 @@ impl<'a, K: Kind> Run<'a, K> {
 
     pub(super) fn context(&self) -> Result<Context<'_>, Fault> {
         let Reach { session, client, organization, .. } = self.reach.as_ref().ok_or(Fault::Stale)?;
-        Ok(Context { session, client, organization, uid: self.handle.uid(), parts: &self.parts })
+        let (uid, confirmations) = (self.handle.uid(), &self.engine.confirmations);
+        Ok(Context { session, client, organization, uid, parts: &self.parts, confirmations })
     }
 
     pub(super) fn session(&self) -> Result<&Arc<Session>, Fault> {

@@ -2,6 +2,7 @@
 
 mod probe;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -154,12 +155,15 @@ fn heard<K: AnyConnection>(engine: &Engine, event: &watcher::Event<DeserializeGu
     };
     match event {
         Apply(object) | InitApply(object) => {
-            engine.index.put(facts(engine, &key(object), object));
+            let key = key(object);
+            engine.index.put(facts(engine, &key, object));
+            engine.wakes.wake(engine.confirmations.observe(&key, object.annotations()));
         }
         Delete(object) => {
             let (key, uid) = (key(object), object.meta().uid.as_deref().unwrap_or_default());
             engine.index.remove(uid);
             engine.forget(uid);
+            engine.wakes.wake(engine.confirmations.observe(&key, &BTreeMap::new()));
             engine.connections.admissions().forget(&key.address());
             engine.close_unused(&key);
         }

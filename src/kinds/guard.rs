@@ -1,8 +1,10 @@
 //! What ZITADEL would do and a person may regret: refused until annotations name it, and told where it is done.
 
-use kube::ResourceExt;
+use kube::{CustomResourceExt, ResourceExt};
 
-use crate::api::{Reason, annotation};
+use crate::api::{ClusterConnection, Reason, annotation};
+use crate::engine::address::Address;
+use crate::engine::confirmations::{Needed, is_of_own_user};
 use crate::engine::events::Note;
 use crate::engine::fault::Fault;
 use crate::engine::kind::{Context, Kind};
@@ -46,7 +48,13 @@ pub(super) async fn rewrite<K: Kind>(
             needed.push((annotation::CONFIRM_OWN_RENAME, value));
         }
     }
-    confirmed(object, &needed, Reason::InvalidSpec, &format!("{what} would become {shown}, which {effect}"))?;
+    confirmed(
+        object,
+        cx,
+        &needed,
+        Reason::InvalidSpec,
+        &format!("{what} would become {shown}, which {effect}"),
+    )?;
     Ok(Some(Note::warning("LoginNamesChanged", format!("{what} becomes {shown}, which {effect}"))))
 }
 
@@ -61,7 +69,7 @@ pub(super) async fn lockout<K: Kind>(
     let message = format!(
         "organization {organization} would be {what}, and the connection's own user {id} lives in it: the operator may be locked out of ZITADEL"
     );
-    confirmed(object, &[(annotation, organization)], reason, &message)
+    confirmed(object, cx, &[(annotation, organization)], reason, &message)
 }
 
 /// Asked anew: the credential may be another user's by now.
@@ -69,30 +77,51 @@ async fn own_user_in(cx: Context<'_>, organization: &str) -> Result<Option<User>
     Ok(Some(cx.session.confirm_user().await?).filter(|user| user.resource_owner == organization))
 }
 
-/// Refuses unless each of these annotations has its value; the message gives the command that confirms the rest.
+/// Refuses unless each of these annotations has its value: those of the own user of a `ClusterConnection` on that
+/// connection, the others on the resource. The message gives the commands that confirm the rest.
 fn confirmed<K: Kind>(
     object: &K,
-    needed: &[(&str, &str)],
+    cx: Context<'_>,
+    needed: &[Needed<'_>],
     reason: Reason,
     message: &str,
 ) -> Result<(), Fault> {
-    let given = object.annotations();
-    let lacks = |(name, value): &&(&str, &str)| given.get(*name).map(String::as_str) != Some(*value);
-    let lacking = needed.iter().filter(lacks).map(|(name, value)| format!("{name}={}", quoted(value)));
-    let lacking: Vec<String> = lacking.collect();
-    if lacking.is_empty() {
+    let is_shared = |needed: &Needed<'_>| cx.session.access.is_some() && is_of_own_user(needed);
+    let (of_connection, own): (Vec<_>, Vec<_>) = needed.iter().copied().partition(is_shared);
+    let (key, who) = (&cx.session.key, (cx.uid, Address::of::<K>(object)));
+    let of_connection = cx.confirmations.lacking(key, who, &of_connection);
+    let commands: Vec<String> = command_of_owner(object, &own)
+        .into_iter()
+        .chain(command_of_admin(&key.name, &of_connection))
+        .collect();
+    if commands.is_empty() {
         return Ok(());
     }
-    Err(Fault::Blocked {
-        reason,
-        message: format!(
-            "{message}: to confirm it, kubectl annotate {} -n {} {} --overwrite {}",
-            K::crd_name(),
-            object.namespace().unwrap_or_default(),
-            object.name_any(),
-            lacking.join(" ")
-        ),
-    })
+    Err(Fault::Blocked { reason, message: format!("{message}: to confirm it, {}", commands.join("; and ")) })
+}
+
+/// What confirms those that the resource itself lacks, if any.
+fn command_of_owner<K: Kind>(object: &K, needed: &[Needed<'_>]) -> Option<String> {
+    let given = object.annotations();
+    let lacks = |(name, value): &&Needed<'_>| given.get(*name).map(String::as_str) != Some(*value);
+    let lacking: Vec<Needed<'_>> = needed.iter().filter(lacks).copied().collect();
+    let (kind, namespace) = (K::crd_name(), object.namespace().unwrap_or_default());
+    let name = object.name_any();
+    annotations(&lacking)
+        .map(|all| format!("kubectl annotate {kind} -n {namespace} {name} --overwrite {all}"))
+}
+
+/// What confirms those that a `ClusterConnection` lacks, if any.
+fn command_of_admin(name: &str, lacking: &[Needed<'_>]) -> Option<String> {
+    let kind = ClusterConnection::crd_name();
+    annotations(lacking)
+        .map(|all| format!("a cluster admin runs kubectl annotate {kind} {name} --overwrite {all}"))
+}
+
+/// As arguments of `kubectl annotate`; `None` for none.
+fn annotations(needed: &[Needed<'_>]) -> Option<String> {
+    let all: Vec<String> = needed.iter().map(|(name, value)| format!("{name}={}", quoted(value))).collect();
+    (!all.is_empty()).then(|| all.join(" "))
 }
 
 /// As one word of a shell, whatever a tenant wrote.

@@ -2,6 +2,8 @@
 //!
 //! The connection's user is at home in the organization that is changed.
 
+mod shared;
+
 use http::Method;
 use serde_json::{Value, json};
 use support::zitadel::{DomainSettings, Request, State};

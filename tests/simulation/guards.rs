@@ -1,14 +1,21 @@
 //! What a person may regret waits for a word that names it; the messages and commands are in tests/e2e.
 
+use std::time::Duration;
+
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 use support::zitadel::{DomainSettings, State};
 use zitadel_operator::api::annotation::{
     CONFIRM_DEACTIVATION, CONFIRM_DELETION, CONFIRM_OWN_RENAME, CONFIRM_USERNAME_REWRITE, ID,
 };
+use zitadel_operator::engine::Config;
 
 use crate::crash::behaviour;
-use crate::rules::{LATER, in_a_world, reason};
-use crate::world::{CONNECTION, World};
+use crate::rules::{LATER, SOON, in_a_world, reason};
+use crate::world::{CONNECTION, HOME, SHARED, World, core, ours};
+
+/// Who fails for so long tries again every ten minutes.
+const LONG: Duration = Duration::from_secs(2 * 3600);
 
 /// A world whose connection logs in with client credentials, as a user of this organization.
 fn at_home(run: impl AsyncFnOnce(&World, &str)) {
@@ -109,4 +116,69 @@ fn the_organization_of_the_connections_own_user_is_neither_deactivated_nor_delet
         waits(world, "Organization", "home", (CONFIRM_DELETION, home), "DeletionBlocked").await;
         assert_eq!(state(), State::Removed);
     });
+}
+
+/// A world with the delays of production, whose `ClusterConnection` is a user of this organization, and grants everything.
+fn at_shared_home(run: impl AsyncFnOnce(&World, &str)) {
+    in_a_world(behaviour(), async |world| {
+        let home = world.zitadel.add_organization("home");
+        let own = world.zitadel.create_user(&home, "own", &["IAM_OWNER", "ORG_OWNER"]);
+        world.share().await;
+        let secret = Patch::Merge(json!({ "stringData": { "token": own.token } }));
+        let secrets = Api::<DynamicObject>::namespaced_with(world.client.clone(), HOME, &core("Secret"));
+        secrets.patch(SHARED, &PatchParams::default(), &secret).await.expect("stored");
+        let all = json!({
+            "namespaceSelector": {}, "organizations": [{ "all": true }], "deleteOrganizations": true,
+        });
+        shared(world, json!({ "spec": { "access": [all], "resyncInterval": "168h" } })).await;
+        world.start_with(Config::default());
+        run(world, &home).await;
+    });
+}
+
+/// Patches the `ClusterConnection`.
+async fn shared(world: &World, patch: Value) {
+    let api = Api::<DynamicObject>::all_with(world.client.clone(), &ours("ClusterConnection"));
+    api.patch(SHARED, &PatchParams::default(), &Patch::Merge(patch)).await.expect("patched");
+}
+
+/// The word of a cluster admin: who waits for it goes on at once, and nobody else is looked at.
+async fn admin_confirms(world: &World, annotation: &str, word: &str) {
+    let mark = world.zitadel.ledger().mark();
+    shared(world, json!({ "metadata": { "annotations": { annotation: word } } })).await;
+    tokio::time::sleep(SOON).await;
+    let calls = world.zitadel.ledger().since(mark);
+    let of_others: Vec<_> = calls.iter().filter(|call| call.path.contains("/projects")).collect();
+    assert!(of_others.is_empty(), "{of_others:?}");
+}
+
+#[test]
+fn what_locks_out_the_user_of_a_cluster_connection_is_confirmed_there_alone() {
+    at_shared_home(async |world, home| {
+        let state = || world.zitadel.organization(home).unwrap().state;
+        let through = |mut spec: Value| {
+            spec["connectionRef"] = json!({ "kind": "ClusterConnection", "name": SHARED });
+            spec
+        };
+        take_over(world, home, through(json!({ "state": "Inactive", "deletionPolicy": "Delete" }))).await;
+        world.apply("Project", "web", through(json!({ "organization": { "id": world.acme } }))).await;
+        tokio::time::sleep(LONG).await;
+        assert_eq!(reason(world, "Project", "web").await, "Available");
+        waits_for_admin(world, (CONFIRM_DEACTIVATION, home), "InvalidSpec").await;
+        assert_eq!(state(), State::Inactive);
+        world.delete("Organization", "home").await;
+        waits_for_admin(world, (CONFIRM_DELETION, home), "DeletionBlocked").await;
+        assert_eq!(state(), State::Removed);
+    });
+}
+
+/// Asserts that the word of the tenant does nothing, nor another one of the admin, whose right one does.
+async fn waits_for_admin(world: &World, (annotation, word): (&str, &str), blocked: &str) {
+    let before = world.zitadel.organizations();
+    world.annotate("Organization", "home", annotation, json!(word)).await;
+    tokio::time::sleep(LONG).await;
+    admin_confirms(world, annotation, "true").await;
+    assert_eq!(reason(world, "Organization", "home").await, blocked);
+    assert_eq!(world.zitadel.organizations(), before);
+    admin_confirms(world, annotation, word).await;
 }

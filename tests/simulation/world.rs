@@ -40,7 +40,7 @@ pub const NAMESPACE: &str = "team";
 pub const CONNECTION: &str = "zitadel";
 
 /// The namespace of the operator, and a `ClusterConnection` for whoever shares it.
-const HOME: &str = "zitadel-operator";
+pub const HOME: &str = "zitadel-operator";
 pub const SHARED: &str = "shared";
 
 /// A value of a Secret that may show nowhere else.
