@@ -3,28 +3,18 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use http::Method;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use support::kubernetes::{Call, Delivery, Faults, Verb, Verdict};
+use support::kubernetes::{Call, Delivery, Faults, Verb};
+use support::zitadel::Fault;
 use zitadel_operator::engine::Config;
 
 use crate::deed::Deed::*;
 use crate::rules::{SOON, does, metadata, project, reason, rule};
 use crate::world::{World, config};
 
-const MOMENT: Duration = Duration::from_secs(1);
-
-/// Whoever reads a ConfigMap waits.
-struct SlowConfigMaps;
-
-impl Faults for SlowConfigMaps {
-    fn before(&self, call: &Call) -> Verdict {
-        match call.resource == "configmaps" && call.verb == Verb::Get {
-            true => Verdict::Delay(MOMENT),
-            false => Verdict::Go,
-        }
-    }
-}
+const MOMENT: Duration = Duration::from_secs(5);
 
 /// The first change of a project itself is made, and the answer is lost.
 #[derive(Default)]
@@ -41,20 +31,22 @@ impl Faults for Unheard {
     }
 }
 
-fn region() -> Value {
-    json!([{ "key": "region", "valueFrom": { "configMapKeyRef": { "name": "site", "key": "region" } } }])
-}
-
 #[test]
-fn what_goes_in_the_middle_of_its_first_look_holds_nothing() {
+fn what_goes_in_the_middle_of_its_create_holds_nothing() {
     rule(async |world| {
-        does(world, [Store("eu".into())]).await;
-        world.cluster.set_faults(SlowConfigMaps);
-        let first = [metadata("keys", &region()), Wait(MOMENT / 2), Delete("OrgMetadata", "keys".into())];
-        does(world, first).await;
-        assert_eq!(world.get("OrgMetadata", "keys").await, Value::Null);
-        does(world, [metadata("keys", &region())]).await;
-        assert_eq!(reason(world, "OrgMetadata", "keys").await, "Available");
+        let slow = Fault::delay(MOMENT).on(Method::POST).path("/management/v1/projects");
+        let slow = world.zitadel.inject(slow);
+        world.apply("Project", "web", json!({})).await;
+        tokio::time::sleep(MOMENT / 2).await;
+        let free = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+        world.api("Project").patch("web", &PatchParams::default(), &free).await.unwrap();
+        world.delete("Project", "web").await;
+        assert_eq!(world.get("Project", "web").await, Value::Null);
+        tokio::time::sleep(SOON).await;
+        slow.remove();
+        let heir = json!({ "name": "web", "adoptionPolicy": "ByName" });
+        does(world, [project("heir", heir)]).await;
+        assert_eq!(reason(world, "Project", "heir").await, "Available");
     });
 }
 
