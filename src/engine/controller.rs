@@ -242,7 +242,9 @@ fn wants_attention<K: Kind>(object: &Guarded<K>) -> u64 {
     let meta = object.meta();
     let status = object.0.as_ref().ok().and_then(|o| o.status()).map(|status| &status.common);
     let (id, bound) = (status.and_then(|s| s.id.as_deref()), status.is_some_and(K::is_bound));
-    let protected = meta.finalizers.iter().flatten().any(|f| f == FINALIZER);
+    // Ours alone is kept as none.
+    let protected =
+        meta.finalizers.as_ref().is_some_and(|f| f.is_empty() || f.iter().any(|f| f == FINALIZER));
     let annotations = meta.annotations.iter().flatten().filter(|(name, value)| match name.as_str() {
         annotation::ID => Some(value.as_str()) != id,
         _ => true,
