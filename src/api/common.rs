@@ -115,7 +115,7 @@ pub struct CommonSpec {
     pub management: ManagementSpec,
     /// The organization it lives in. Unset: the connection's `defaultOrganization`. Immutable once bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub organization: Option<OrganizationSelector>,
+    pub organization: Option<Box<OrganizationSelector>>,
 }
 
 /// How a resource came to own its object in ZITADEL; decides the default deletion policy.
@@ -192,7 +192,7 @@ pub struct CommonStatus {
     /// A create whose outcome is not recorded yet. The operator finds out what became of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PendingCreate")]
-    pub pending_create: Option<PendingCreate>,
+    pub pending_create: Option<Box<PendingCreate>>,
     /// The deletion policy in effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "DeletionPolicy")]
@@ -211,7 +211,7 @@ pub struct CommonStatus {
     pub last_handled_reconcile_at: Option<String>,
     /// Under `Observe` the present difference, else what was last reverted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub drift: Option<Drift>,
+    pub drift: Option<Box<Drift>>,
 }
 
 /// What the operator last saw and did.

@@ -26,9 +26,11 @@ impl ConditionType {
         }
     }
 
-    /// The condition of this type, if it is there.
+    /// The condition of this type, if it is there. As the operator's memory keeps them, one without a type is `Ready` and
+    /// `Synced` in one.
     pub fn find(self, conditions: &[Condition]) -> Option<&Condition> {
-        conditions.iter().find(|c| c.type_ == self.as_str())
+        let is_both = |c: &Condition| c.type_.is_empty() && matches!(self, Self::Ready | Self::Synced);
+        conditions.iter().find(|c| c.type_ == self.as_str() || is_both(c))
     }
 }
 

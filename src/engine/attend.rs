@@ -8,7 +8,6 @@ use std::time::Duration;
 use futures::FutureExt;
 use kube::api::ObjectMeta;
 use kube::core::DeserializeGuard;
-use kube::runtime::controller::Action;
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -26,19 +25,20 @@ const LONGEST: Duration = Duration::from_secs(300);
 type Guarded<K> = DeserializeGuard<K>;
 
 /// One reconcile, once a worker is free, of what is there `now` then: it may have changed, or be gone, after a wait.
+/// Answers after which time the next one comes; `None`: when the resource changes.
 pub async fn attend<K>(
     engine: &Engine,
     kind: &'static str,
     now: impl Fn() -> Option<Arc<Guarded<K>>>,
     reconcile: impl AsyncFnOnce(Guarded<K>) -> Conclusion,
-) -> Action
+) -> Option<Duration>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned,
     Guarded<K>: Stripped,
 {
     let worker = engine.workers.take(kind).await;
     let Some(object) = now().filter(|_| worker.is_some()) else {
-        return Action::await_change();
+        return None;
     };
     let work = async {
         match fresh(engine, kind, &object).await {
@@ -53,12 +53,12 @@ where
             }
         }
     };
-    let action = guarded(engine, kind, object.meta(), work).await;
+    let next = guarded(engine, kind, object.meta(), work).await;
     if now().and_then(|now| now.uid()) != object.uid() {
         // It went meanwhile, and may have claimed something after all was given up.
         engine.forget(object.meta().uid.as_deref().unwrap_or_default());
     }
-    action
+    next
 }
 
 /// Asks for it where the watch has not shown our own last write yet; `None` if it is gone.
@@ -98,7 +98,7 @@ async fn guarded(
     kind: &'static str,
     meta: &ObjectMeta,
     work: impl Future<Output = Conclusion>,
-) -> Action {
+) -> Option<Duration> {
     let started = engine.metrics.started(kind);
     let uid = meta.uid.as_deref().unwrap_or_default();
     let failed = |how| {
@@ -125,5 +125,5 @@ async fn guarded(
     );
     let conclusion = conclude.instrument(span).await;
     started.ended(&conclusion);
-    conclusion.action()
+    conclusion.next
 }

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use kube::runtime::controller::Action;
-
 use super::fault::{Fault, Severity, Verdict};
 use crate::api::Reason;
 
@@ -88,10 +86,5 @@ impl Conclusion {
     /// Ended so, without anything to tell.
     pub fn silent(how: How, next: Option<Duration>) -> Self {
         Self { how, reason: None, drift: Drifted::No, next }
-    }
-
-    /// What kube's scheduler is to do.
-    pub fn action(self) -> Action {
-        self.next.map_or_else(Action::await_change, Action::requeue)
     }
 }

@@ -1,14 +1,12 @@
 //! The wiring of one kind: one watch, one store, one queue.
 
 use std::collections::{HashMap, HashSet};
-use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::{FutureExt, Stream, StreamExt, TryStreamExt, future};
+use futures::{FutureExt, Stream, TryStreamExt, future};
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
-use kube::runtime::controller::{Action, Config as ControllerConfig, Controller};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use kube::{Api, Resource, ResourceExt};
@@ -18,13 +16,13 @@ use tokio_util::sync::CancellationToken;
 use super::address::Address;
 use super::address::ConnectionKey;
 use super::attend::attend;
-use super::changes::changed;
 use super::claims::Claimant;
 use super::index::Facts;
 use super::kind::{Kind, Scope};
 use super::needs;
 use super::references::ORGANIZATION;
 use super::watched::{Feed, Watched, all_warm, watched};
+use super::work_queue::WorkQueue;
 use super::{Config, Engine, Having, malformed, reconcile};
 use crate::api::{ConditionType, FINALIZER, annotation};
 use crate::runtime::admin::Readiness;
@@ -48,18 +46,12 @@ pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: Ca
         let applied = watch::<K>(&kind.engine, scope.as_deref(), feed)
             .inspect_ok(move |event| followed.heard(event))
             .inspect_err(move |error| failing.watch_failed(K::KIND, error));
-        let applied = changed(applied, wants_attention::<K>);
-        let (kicks, began) = (kind.engine.wakes.listen(K::KIND, scope), reader.clone());
-        let controller = Controller::for_stream(applied, reader.store)
-            .with_config(ControllerConfig::default().concurrency(kind.engine.config.concurrency))
-            .reconcile_on(kicks.map(|address| ObjectRef::new(&address.name).within(&address.namespace)))
-            .graceful_shutdown_on(stop.clone().cancelled_owned())
-            .run(
-                |object, kind: Arc<Followed<K>>| kind.handle(object),
-                |_, error, _| match *error {},
-                kind.clone(),
-            );
-        controllers.push(until_idle(controller, began, stop.clone()).boxed());
+        let (queue, looking) = (WorkQueue::new(K::KIND, kind.engine.config.concurrency), kind.engine.clone());
+        let look = move |object: &_| (looking.index.kept(claimant::<K>(object)), wants_attention(object));
+        let requests = queue.requests(applied, kind.engine.wakes.listen(K::KIND, scope), look);
+        let reconciling = kind.clone();
+        let reconcile = move |object| reconciling.clone().handle(object);
+        controllers.push(queue.run(requests, reader, stop.clone(), reconcile).boxed());
     }
     let announce = async {
         if all_warm(&kind.readers).await.is_some() {
@@ -69,25 +61,6 @@ pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: Ca
     // Ends with the process, or once nothing is left out.
     let learn = stop.run_until_cancelled(kind.learn());
     future::join3(future::join_all(controllers), announce, learn).await;
-}
-
-/// Runs a controller to its end. One that is stopped before its first list is complete would wait for that for ever
-/// (kube 5.0.0); that, and what stands by, has nothing under way.
-pub async fn until_idle<K>(controller: impl Stream, began: Watched<K>, stop: CancellationToken)
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    let stillborn = async {
-        stop.cancelled().await;
-        if began.is_filled() {
-            future::pending::<()>().await;
-        }
-    };
-    tokio::select! {
-        biased;
-        () = controller.for_each(|_| future::ready(())) => {}
-        () = stillborn => {}
-    }
 }
 
 /// The namespaces that are followed, one by one; `None` is all of them.
@@ -141,20 +114,18 @@ type Home = (Option<String>, bool);
 type Title = Option<String>;
 
 impl<K: Kind> Followed<K> {
-    async fn handle(self: Arc<Self>, object: Arc<Guarded<K>>) -> Result<Action, Infallible> {
+    /// Reconciles it; answers after which time it is due again, if it is.
+    async fn handle(self: Arc<Self>, object: Arc<Guarded<K>>) -> Option<Duration> {
         let claims_known = self.claims_known.get(self.scope_of(&*object));
         if let Some(known) = claims_known.filter(|known| !known.initialized()) {
             // It may have changed in the meantime: it is looked up anew.
-            return Ok(match self.stop.run_until_cancelled(known.wait()).await {
-                Some(()) => Action::requeue(Duration::ZERO),
-                None => Action::await_change(),
-            });
+            return self.stop.run_until_cancelled(known.wait()).await.map(|()| Duration::ZERO);
         }
         let reconcile = async |fresh: Guarded<K>| match fresh.0 {
             Ok(resource) => reconcile::reconcile(&self.engine, Arc::new(resource)).await,
             Err(invalid) => malformed::reconcile::<K>(&self.engine, &invalid).await,
         };
-        Ok(attend(&self.engine, K::KIND, || self.now(&object), reconcile).await)
+        attend(&self.engine, K::KIND, || self.now(&object), reconcile).await
     }
 
     /// Which of the scopes it is in.
@@ -229,7 +200,7 @@ impl<K: Kind> Followed<K> {
         }
         drop(homes);
         if known != Some(home) {
-            let owner = parsed.map_or_else(|| malformed::claimant::<K>(object.meta(), None), Claimant::of);
+            let owner = claimant(object);
             let instance = status.and_then(|status| status.instance.as_deref());
             self.engine.wake_inhabitants(&owner, id.as_deref(), instance);
         }
@@ -238,6 +209,10 @@ impl<K: Kind> Followed<K> {
             self.engine.wakes.wake(self.engine.resources(named));
         }
     }
+}
+
+fn claimant<K: Kind>(object: &Guarded<K>) -> Claimant {
+    object.0.as_ref().map_or_else(|_| malformed::claimant::<K>(object.meta(), None), Claimant::of)
 }
 
 /// A resource that is gone holds nothing any more; its organization may have waited for that.
@@ -267,7 +242,9 @@ fn wants_attention<K: Kind>(object: &Guarded<K>) -> u64 {
     let meta = object.meta();
     let status = object.0.as_ref().ok().and_then(|o| o.status()).map(|status| &status.common);
     let (id, bound) = (status.and_then(|s| s.id.as_deref()), status.is_some_and(K::is_bound));
-    let protected = meta.finalizers.iter().flatten().any(|f| f == FINALIZER);
+    // Ours alone is kept as none.
+    let protected =
+        meta.finalizers.as_ref().is_some_and(|f| f.is_empty() || f.iter().any(|f| f == FINALIZER));
     let annotations = meta.annotations.iter().flatten().filter(|(name, value)| match name.as_str() {
         annotation::ID => Some(value.as_str()) != id,
         _ => true,

@@ -173,6 +173,8 @@ pub trait Kind:
     }
     /// The status.
     fn status(&self) -> Option<&Status<Self::Own>>;
+    /// The status, to be changed where it is kept.
+    fn status_mut(&mut self) -> Option<&mut Status<Self::Own>>;
     /// Whether an object may be taken over by its name.
     fn adoption(&self) -> AdoptionPolicy {
         AdoptionPolicy::Never

@@ -25,6 +25,12 @@ pub struct Left {
 #[derive(Default)]
 struct Memory {
     written: Option<u64>,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few resources have.
+#[derive(Default, PartialEq)]
+struct Rare {
     /// The code of the refusal that was told since the last write.
     refused: Option<u16>,
     left: Option<(Left, Instant)>,
@@ -34,7 +40,7 @@ struct Memory {
     mark_refused: Option<Instant>,
 }
 
-/// The memories of all resources, by UID.
+/// The memories of all resources, by UID. One that says nothing any more goes.
 #[derive(Default)]
 pub struct Memo {
     memories: Mutex<HashMap<String, Memory>>,
@@ -43,29 +49,40 @@ pub struct Memo {
 impl Memo {
     /// Remembers the resourceVersion that a write of ours gave the resource.
     pub fn wrote(&self, uid: &str, resource_version: Option<&str>) {
-        if let Some(version) = resource_version.and_then(|v| v.parse().ok()) {
-            self.with(uid, |memory| (memory.written, memory.refused) = (Some(version), None));
+        let Some(version) = resource_version.and_then(|v| v.parse().ok()) else { return };
+        let mut memories = self.memories();
+        let memory = memories.entry(uid.into()).or_default();
+        memory.written = Some(version);
+        if let Some(rare) = &mut memory.rare {
+            rare.refused = None;
         }
     }
 
     /// Remembers that the Kubernetes API refuses a write with this code; answers whether that is new since the last write.
     pub fn refused(&self, uid: &str, code: u16) -> bool {
-        self.with(uid, |memory| memory.refused.replace(code) != Some(code))
+        self.with(uid, |rare| rare.refused.replace(code) != Some(code))
     }
 
     /// Is this view older than our own last write? Resource versions of one object are ordered numbers.
     pub fn is_stale(&self, uid: &str, resource_version: Option<&str>) -> bool {
         let seen: Option<u64> = resource_version.and_then(|v| v.parse().ok());
-        let written = self.memories().get(uid).and_then(|memory| memory.written);
-        seen.zip(written).is_some_and(|(seen, written)| seen < written)
+        let mut memories = self.memories();
+        let Some(memory) = memories.get_mut(uid) else { return false };
+        memory.rare.take_if(|rare| **rare == Rare::default());
+        let is_shown = seen.zip(memory.written).is_none_or(|(seen, written)| seen >= written);
+        if is_shown && seen.is_some() && memory.rare.is_none() {
+            // The watch shows no older one after it.
+            memories.remove(uid);
+        }
+        !is_shown
     }
 
     /// Counts a repair of these fields.
     pub fn repaired(&self, uid: &str, fields: &[String]) {
         let now = Instant::now();
-        self.with(uid, |memory| {
+        self.with(uid, |rare| {
             for field in fields {
-                memory.repairs.entry(field.clone()).or_default().push(now);
+                rare.repairs.entry(field.clone()).or_default().push(now);
             }
         });
     }
@@ -73,56 +90,56 @@ impl Memo {
     /// The fields that were repaired too often of late: somebody else wants them otherwise.
     pub fn contested(&self, uid: &str, fields: &[String]) -> Vec<String> {
         let mut memories = self.memories();
-        let Some(memory) = memories.get_mut(uid) else { return Vec::new() };
-        memory.repairs.retain(|_, repairs| {
+        let Some(rare) = rare(&mut memories, uid) else { return Vec::new() };
+        rare.repairs.retain(|_, repairs| {
             repairs.retain(|at| at.elapsed() < FIGHT_WINDOW);
             !repairs.is_empty()
         });
-        let often = |field: &&String| memory.repairs.get(*field).is_some_and(|r| r.len() >= FIGHT_REPAIRS);
+        let often = |field: &&String| rare.repairs.get(*field).is_some_and(|r| r.len() >= FIGHT_REPAIRS);
         fields.iter().filter(often).cloned().collect()
     }
 
     /// Remembers what a write left as it was.
     pub fn left(&self, uid: &str, left: Left) {
-        self.with(uid, |memory| memory.left = Some((left, Instant::now())));
+        self.with(uid, |rare| rare.left = Some((left, Instant::now())));
     }
 
     /// Did the very same write change nothing less than `within` ago?
     pub fn was_left(&self, uid: &str, left: &Left, within: Duration) -> bool {
-        let known = self.memories().get(uid).and_then(|memory| memory.left.clone());
+        let known = rare(&mut self.memories(), uid).and_then(|rare| rare.left.clone());
         known.is_some_and(|(known, at)| known == *left && at.elapsed() < within)
     }
 
     /// How long the recovery of a create has been under way, from the first time this was asked.
     pub fn recovering_for(&self, uid: &str) -> Duration {
-        self.with(uid, |memory| memory.recovering_since.get_or_insert_with(Instant::now).elapsed())
+        self.with(uid, |rare| rare.recovering_since.get_or_insert_with(Instant::now).elapsed())
     }
 
     /// A create is about to be sent.
     pub fn sending(&self, uid: &str) {
-        self.with(uid, |memory| memory.sent = Some(Instant::now()));
+        self.with(uid, |rare| rare.sent = Some(Instant::now()));
     }
 
     /// How long ago the last create was sent; before this process did, counts from the first time this was asked.
     pub fn quiet_for(&self, uid: &str) -> Duration {
-        self.with(uid, |memory| memory.sent.get_or_insert_with(Instant::now).elapsed())
+        self.with(uid, |rare| rare.sent.get_or_insert_with(Instant::now).elapsed())
     }
 
     /// Remembers that ZITADEL refuses the mark; answers whether that is new.
     pub fn mark_refused(&self, uid: &str) -> bool {
-        self.with(uid, |memory| memory.mark_refused.replace(Instant::now()).is_none())
+        self.with(uid, |rare| rare.mark_refused.replace(Instant::now()).is_none())
     }
 
     /// Was the mark refused less than `within` ago?
     pub fn is_mark_refused(&self, uid: &str, within: Duration) -> bool {
-        let refused = self.memories().get(uid).and_then(|memory| memory.mark_refused);
+        let refused = rare(&mut self.memories(), uid).and_then(|rare| rare.mark_refused);
         refused.is_some_and(|at| at.elapsed() < within)
     }
 
-    /// The recovery is over.
+    /// What became of the create is known: its recovery is over.
     pub fn recovered(&self, uid: &str) {
-        if let Some(memory) = self.memories().get_mut(uid) {
-            memory.recovering_since = None;
+        if let Some(rare) = rare(&mut self.memories(), uid) {
+            (rare.recovering_since, rare.sent) = (None, None);
         }
     }
 
@@ -131,13 +148,17 @@ impl Memo {
         self.memories().remove(uid);
     }
 
-    fn with<T>(&self, uid: &str, act: impl FnOnce(&mut Memory) -> T) -> T {
-        act(self.memories().entry(uid.into()).or_default())
+    fn with<T>(&self, uid: &str, act: impl FnOnce(&mut Rare) -> T) -> T {
+        act(self.memories().entry(uid.into()).or_default().rare.get_or_insert_default())
     }
 
     fn memories(&self) -> MutexGuard<'_, HashMap<String, Memory>> {
         self.memories.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn rare<'a>(memories: &'a mut HashMap<String, Memory>, uid: &str) -> Option<&'a mut Rare> {
+    memories.get_mut(uid)?.rare.as_deref_mut()
 }
 
 #[cfg(test)]
@@ -152,6 +173,19 @@ mod tests {
         assert!(memo.is_stale("a", Some("9")));
         assert!(!memo.is_stale("a", Some("10")));
         assert!(!memo.is_stale("a", None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_kept_of_a_resource_whose_last_write_was_shown() {
+        let memo = Memo::default();
+        memo.sending("a");
+        memo.wrote("a", Some("10"));
+        assert!(memo.refused("b", 403) && memo.is_stale("a", Some("9")));
+        memo.recovered("a");
+        assert!(!memo.is_stale("a", Some("10")));
+        assert_eq!(memo.memories().keys().collect::<Vec<_>>(), ["b"]);
+        memo.wrote("b", Some("11"));
+        assert!(!memo.is_stale("b", Some("12")) && memo.memories().is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,7 +8,6 @@ mod authorization;
 pub mod backoff;
 pub mod bulk;
 pub mod caps;
-pub mod changes;
 pub mod claims;
 pub mod conclusion;
 pub mod confirmations;
@@ -56,6 +55,7 @@ mod unwatched;
 pub mod values;
 pub mod wake;
 pub mod watched;
+pub mod work_queue;
 pub mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};

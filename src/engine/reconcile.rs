@@ -113,7 +113,7 @@ impl<K: Kind> Run<'_, K> {
                 instance,
                 origin,
                 organization_origin,
-                pending_create: self.intent.clone(),
+                pending_create: self.intent.clone().map(Box::new),
                 ..common
             },
             own: if owns { K::record(own, &self.parts) } else { own },
@@ -285,12 +285,12 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// Under `Observe` the difference of now, else what was last reverted.
-    fn drift_of(&self, previous: Option<Drift>) -> Option<Drift> {
+    fn drift_of(&self, previous: Option<Box<Drift>>) -> Option<Box<Drift>> {
         let fields = if self.is_managed() { self.reverted.clone() } else { self.differing.clone() };
         match previous {
             previous if fields.is_empty() => previous.filter(|_| self.is_managed()),
             Some(previous) if previous.fields == fields && !self.is_managed() => Some(previous),
-            _ => Some(Drift { fields, observed_at: Time(now()) }),
+            _ => Some(Box::new(Drift { fields, observed_at: Time(now()) })),
         }
     }
 

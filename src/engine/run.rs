@@ -96,7 +96,7 @@ impl<'a, K: Kind> Run<'a, K> {
             .find(&status.conditions)
             .is_some_and(|c| c.reason == Reason::Conflict.as_str());
         let key = ConnectionKey::of(&object.management().connection_ref, &handle.address.namespace);
-        let intent = status.pending_create.clone();
+        let intent = status.pending_create.as_deref().cloned();
         let bond = Bond {
             id: status.id.clone(),
             organization: status.organization_id.clone(),

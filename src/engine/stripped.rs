@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource;
 use kube::api::ObjectMeta;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
@@ -11,10 +12,13 @@ use kube::runtime::watcher::Event;
 use serde::{Deserialize, Deserializer};
 
 use super::kind::Kind;
-use crate::api::{ClusterConnection, Connection, GROUP, annotation};
+use crate::api::{ClusterConnection, ConditionType, Connection, FINALIZER, GROUP, annotation};
 
 /// More bytes of an annotation, or of the error of an object that does not parse, tell nothing.
 const LONGEST_TEXT: usize = 4096;
+
+/// What a condition without a type is.
+const BOTH: [ConditionType; 2] = [ConditionType::Ready, ConditionType::Synced];
 
 /// An object of which a store keeps a part.
 pub trait Stripped: Resource<DynamicType = ()> {
@@ -29,8 +33,16 @@ impl<K: Kind> Stripped for DeserializeGuard<K> {
         strip_guarded(self);
         let Ok(object) = &mut self.0 else { return };
         object.strip();
+        if let Some(status) = object.status_mut() {
+            pack_conditions(&mut status.common.conditions);
+        }
         let id = object.status().and_then(|status| status.common.id.clone());
         let meta = object.meta_mut();
+        if let Some([ours]) = meta.finalizers.as_deref()
+            && ours == FINALIZER
+        {
+            meta.finalizers = Some(Vec::new());
+        }
         let only = |annotations: &BTreeMap<String, String>| {
             annotations.len() == 1 && id.is_some() && annotations.get(annotation::ID) == id.as_ref()
         };
@@ -42,11 +54,42 @@ impl<K: Kind> Stripped for DeserializeGuard<K> {
 
     fn unpack(&mut self) {
         let Ok(object) = &mut self.0 else { return };
+        if let Some(status) = object.status_mut() {
+            unpack_conditions(&mut status.common.conditions);
+        }
+        if let Some(finalizers) = object.meta_mut().finalizers.as_mut().filter(|known| known.is_empty()) {
+            finalizers.push(FINALIZER.to_owned());
+        }
         let id = object.status().and_then(|status| status.common.id.clone());
         let empty = object.meta_mut().annotations.as_mut().filter(|annotations| annotations.is_empty());
         if let (Some(annotations), Some(id)) = (empty, id) {
             annotations.insert(annotation::ID.to_owned(), id);
         }
+    }
+}
+
+/// The `Ready` and the `Synced` of a resource that has no others and says the same in both are kept once: without a type,
+/// which no object in the cluster has.
+fn pack_conditions(conditions: &mut Vec<Condition>) {
+    if let [ready, synced] = conditions.as_mut_slice()
+        && [&ready.type_, &synced.type_] == BOTH.map(ConditionType::as_str)
+    {
+        let types = [&mut ready.type_, &mut synced.type_].map(std::mem::take);
+        if ready == synced {
+            conditions.pop();
+            conditions.shrink_to_fit();
+        } else {
+            [ready.type_, synced.type_] = types;
+        }
+    }
+}
+
+fn unpack_conditions(conditions: &mut Vec<Condition>) {
+    if let [both] = conditions.as_slice()
+        && both.type_.is_empty()
+    {
+        let of = |kind: ConditionType| Condition { type_: kind.as_str().to_owned(), ..both.clone() };
+        *conditions = BOTH.map(of).into();
     }
 }
 
@@ -232,6 +275,40 @@ mod tests {
             let ours = |(name, _): &(&String, &Value)| name.starts_with(GROUP);
             let expected = annotations.as_object().unwrap().iter().filter(ours).count();
             assert_eq!(object.annotations().len(), expected, "{annotations}");
+        }
+    }
+
+    #[test]
+    fn conditions_that_say_the_same_and_a_finalizer_alone_are_kept_once_and_shown_again() {
+        let of = |kind: &str, message: &str| {
+            json!({ "type": kind, "status": "True", "reason": "Available", "message": message,
+                    "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 2 })
+        };
+        let ready = || of("Ready", "as specified");
+        for (conditions, kept) in [
+            (json!([ready(), of("Synced", "as specified")]), 1),
+            (json!([ready(), of("Synced", "paused")]), 2),
+            (json!([ready(), of("Stalled", "as specified")]), 2),
+            (json!([ready()]), 1),
+            (json!([ready(), of("Synced", "as specified"), of("Stalled", "")]), 3),
+        ] {
+            let whole = json!({
+                "apiVersion": "zitadel-operator.dev/v1alpha1", "kind": "Project",
+                "metadata": { "name": "web", "finalizers": [FINALIZER] }, "spec": {},
+                "status": { "conditions": conditions },
+            });
+            let mut object = read::<Project>(whole.clone());
+            object.strip();
+            let packed = object.0.as_ref().unwrap().status.as_ref().unwrap().common.conditions.clone();
+            assert_eq!(packed.len(), kept, "{conditions}");
+            for kind in BOTH {
+                let shown = conditions.as_array().unwrap().iter().find(|c| c["type"] == kind.as_str());
+                let message = kind.find(&packed).map(|condition| condition.message.as_str());
+                assert_eq!(message, shown.and_then(|c| c["message"].as_str()), "{conditions}");
+            }
+            object.unpack();
+            let shown = serde_json::to_value(object.0.unwrap()).unwrap();
+            assert_eq!((&shown["status"], &shown["metadata"]), (&whole["status"], &whole["metadata"]));
         }
     }
 

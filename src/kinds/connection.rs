@@ -3,15 +3,13 @@
 mod probe;
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt, future};
+use futures::{TryStreamExt, future};
 use kube::core::DeserializeGuard;
-use kube::runtime::controller::{Action, Config as ControllerConfig, Controller};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use kube::{Api, Resource, ResourceExt};
@@ -22,14 +20,14 @@ use crate::api::ConnectionKind;
 use crate::api::connection::{ClusterConnection, Connection, ConnectionStatus, Endpoint};
 use crate::engine::address::ConnectionKey;
 use crate::engine::attend::attend;
-use crate::engine::changes::changed;
+use crate::engine::claims::Claimant;
 use crate::engine::conclusion::{Conclusion, How};
-use crate::engine::controller::until_idle;
 use crate::engine::fault::Pace;
 use crate::engine::index::Facts;
 use crate::engine::status::Readiness as State;
 use crate::engine::stripped::{Slim, Stripped};
 use crate::engine::watched::{Feed, Watched};
+use crate::engine::work_queue::WorkQueue;
 use crate::engine::{Engine, Having, malformed};
 use crate::runtime::admin::Readiness;
 use crate::runtime::kubernetes::Watching;
@@ -109,25 +107,13 @@ pub async fn follow<K: AnyConnection>(
         .follow(api, Watching::Resources.config(), &engine)
         .inspect_ok(move |event| heard(&told, event))
         .inspect_err(move |error| failing.watch_failed(K::NAME, error));
-    let applied = changed(applied, wants_attention::<K>);
-    let kicks =
-        engine.wakes.listen(K::NAME, namespace.clone()).map(|address| match address.namespace.as_str() {
-            "" => ObjectRef::new(&address.name),
-            namespace => ObjectRef::new(&address.name).within(namespace),
-        });
-    let controller = Controller::for_stream(applied, reader.store.clone())
-        .with_config(ControllerConfig::default().concurrency(engine.config.concurrency))
-        .reconcile_on(kicks)
-        .graceful_shutdown_on(stop.clone().cancelled_owned())
-        .run(
-            {
-                let reader = reader.clone();
-                move |object, engine| handle(object, engine, reader.clone())
-            },
-            |_, error, _| match *error {},
-            engine.clone(),
-        );
-    let controller = until_idle(controller, reader.clone(), stop);
+    let queue = WorkQueue::new(K::NAME, engine.config.concurrency);
+    let looking = engine.clone();
+    let look = move |object: &_| (looking.index.kept(claimant(object)), wants_attention(object));
+    let requests = queue.requests(applied, engine.wakes.listen(K::NAME, namespace.clone()), look);
+    let (reconciling, shown) = (engine.clone(), reader.clone());
+    let reconcile = move |object| handle(object, reconciling.clone(), shown.clone());
+    let controller = queue.run(requests, reader.clone(), stop, reconcile);
     let announce = async {
         if engine.connections.warm().await {
             ready.ready();
@@ -149,10 +135,6 @@ pub async fn follow<K: AnyConnection>(
 /// nobody.
 fn heard<K: AnyConnection>(engine: &Engine, event: &watcher::Event<DeserializeGuard<K>>) {
     use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
-    let key = |object: &DeserializeGuard<K>| {
-        let namespace = object.namespace().unwrap_or_default();
-        ConnectionKey { kind: K::KIND, namespace, name: object.name_any() }
-    };
     match event {
         Apply(object) | InitApply(object) => {
             let key = key(object);
@@ -169,6 +151,17 @@ fn heard<K: AnyConnection>(engine: &Engine, event: &watcher::Event<DeserializeGu
         }
         Init | InitDone => {}
     }
+}
+
+fn key<K: AnyConnection>(object: &DeserializeGuard<K>) -> ConnectionKey {
+    let namespace = object.namespace().unwrap_or_default();
+    ConnectionKey { kind: K::KIND, namespace, name: object.name_any() }
+}
+
+/// As the index keeps it.
+fn claimant<K: AnyConnection>(object: &DeserializeGuard<K>) -> Claimant {
+    let (uid, address) = (object.uid().unwrap_or_default(), key(object).address());
+    Claimant { uid, address, connection: K::KIND }
 }
 
 fn facts<K: AnyConnection>(engine: &Engine, key: &ConnectionKey, object: &DeserializeGuard<K>) -> Facts {
@@ -190,16 +183,13 @@ async fn handle<K: AnyConnection>(
     object: Arc<DeserializeGuard<K>>,
     engine: Arc<Engine>,
     reader: Watched<DeserializeGuard<K>>,
-) -> Result<Action, Infallible>
+) -> Option<Duration>
 where
     DeserializeGuard<K>: Stripped,
 {
     if !reader.is_filled() {
         // It may have changed in the meantime: it is looked up anew.
-        return Ok(match reader.filled().await {
-            true => Action::requeue(Duration::ZERO),
-            false => Action::await_change(),
-        });
+        return reader.filled().await.then_some(Duration::ZERO);
     }
     let reference = ObjectRef::from_obj(&*object);
     let now = || reader.store.get(&reference);
@@ -211,8 +201,7 @@ where
             let next = engine.backoff.next(uid, Pace::Transient, Duration::ZERO);
             return Conclusion::silent(How::Requeue, Some(next));
         }
-        let namespace = fresh.namespace().unwrap_or_default();
-        let key = ConnectionKey { kind: K::KIND, namespace, name: fresh.name_any() };
+        let key = key(&fresh);
         match &fresh.0 {
             Ok(connection) => probe(&engine, key, connection).await,
             Err(invalid) => {
@@ -221,5 +210,5 @@ where
             }
         }
     };
-    Ok(attend(&engine, K::NAME, now, reconcile).await)
+    attend(&engine, K::NAME, now, reconcile).await
 }

@@ -31,11 +31,15 @@ impl Kind for OrgDomainPolicy {
     }
 
     fn organization(&self) -> Option<&OrganizationSelector> {
-        self.spec.common.organization.as_ref()
+        self.spec.common.organization.as_deref()
     }
 
     fn status(&self) -> Option<&OrgDomainPolicyStatus> {
         self.status.as_ref()
+    }
+
+    fn status_mut(&mut self) -> Option<&mut OrgDomainPolicyStatus> {
+        self.status.as_mut()
     }
 
     async fn desire(&self, _: &mut Values<'_>) -> Result<DomainPolicySettings, Fault> {

@@ -36,11 +36,15 @@ impl Kind for OrgFeatures {
     }
 
     fn organization(&self) -> Option<&OrganizationSelector> {
-        self.spec.common.organization.as_ref()
+        self.spec.common.organization.as_deref()
     }
 
     fn status(&self) -> Option<&OrgFeaturesStatus> {
         self.status.as_ref()
+    }
+
+    fn status_mut(&mut self) -> Option<&mut OrgFeaturesStatus> {
+        self.status.as_mut()
     }
 
     fn strip(&mut self) {

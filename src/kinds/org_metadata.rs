@@ -43,11 +43,15 @@ impl Kind for OrgMetadata {
     }
 
     fn organization(&self) -> Option<&OrganizationSelector> {
-        self.spec.common.organization.as_ref()
+        self.spec.common.organization.as_deref()
     }
 
     fn status(&self) -> Option<&OrgMetadataStatus> {
         self.status.as_ref()
+    }
+
+    fn status_mut(&mut self) -> Option<&mut OrgMetadataStatus> {
+        self.status.as_mut()
     }
 
     fn strip(&mut self) {

@@ -46,6 +46,10 @@ impl Kind for Organization {
         self.status.as_ref()
     }
 
+    fn status_mut(&mut self) -> Option<&mut OrganizationStatus> {
+        self.status.as_mut()
+    }
+
     fn adoption(&self) -> AdoptionPolicy {
         self.spec.adoption_policy
     }

@@ -40,11 +40,15 @@ impl Kind for Project {
     }
 
     fn organization(&self) -> Option<&OrganizationSelector> {
-        self.spec.common.organization.as_ref()
+        self.spec.common.organization.as_deref()
     }
 
     fn status(&self) -> Option<&ProjectStatus> {
         self.status.as_ref()
+    }
+
+    fn status_mut(&mut self) -> Option<&mut ProjectStatus> {
+        self.status.as_mut()
     }
 
     fn adoption(&self) -> AdoptionPolicy {

@@ -48,7 +48,7 @@ const SOUGHT: usize = 20;
 
 /// The most bytes that the operator keeps for each of so many `Project`s: the object, and the queues, claims and caches
 /// around it.
-const MOST: usize = 3584;
+const MOST: usize = 2560;
 
 /// `RESOURCES=1000` for fewer.
 fn resources() -> usize {
