@@ -37,9 +37,7 @@ where
     Guarded<K>: Stripped,
 {
     let worker = engine.workers.take(kind).await;
-    let Some(object) = now().filter(|_| worker.is_some()) else {
-        return None;
-    };
+    let object = now().filter(|_| worker.is_some())?;
     let work = async {
         match fresh(engine, kind, &object).await {
             Ok(Some(fresh)) => reconcile(fresh).await,

@@ -10,6 +10,7 @@ use super::claims::Claimant;
 use super::fault::Fault;
 use super::kind::{Kind, Report};
 use super::plan::Target;
+use super::references::ORGANIZATION;
 use super::run::Run;
 use super::session::Session;
 use crate::api::connection::AccessGrant;
@@ -48,8 +49,10 @@ impl<K: Kind> Run<'_, K> {
     ) -> Result<(), Fault> {
         let Some(grants) = &session.access else { return Ok(()) };
         let labels = self.namespace_labels()?;
-        let created = self.is_its_own(grants, &labels, instance, organization).await?;
-        let request = Request { created, ..Self::request(action, organization, None) };
+        let request = Self::request(action, organization, None);
+        let created = !access::granted(grants, &labels, request)
+            && self.is_its_own(grants, &labels, instance, organization).await?;
+        let request = Request { created, ..request };
         if access::granted(grants, &labels, request) {
             return Ok(());
         }
@@ -125,11 +128,14 @@ impl<K: Kind> Run<'_, K> {
     /// Where both are deleted at once it may be gone first: then what the status says of it counts, until somebody else
     /// takes the organization.
     async fn lives_with_its_own(&self, instance: &str, organization: &str) -> Result<bool, Fault> {
+        let here = Some(self.handle.address.namespace.as_str());
+        self.engine.directories.known(&[ORGANIZATION], here, &self.handle.address).await?;
         // Through a connection of its own a tenant can have a server that claims anything.
         let owners = self.engine.owners(instance, organization).into_iter();
         let owners: Vec<Claimant> = owners.filter(Claimant::is_shared).collect();
         if owners.is_empty() && self.is_deleting() && self.target == Target::Bound {
-            return Ok(self.bond.organization_origin == Some(Origin::Created));
+            let created = self.bond.organization_origin == Some(Origin::Created);
+            return Ok(created && !self.is_owned_elsewhere(instance, organization).await?);
         }
         let Some(owner) = owners.into_iter().find(|owner| owner.is_neighbour(&self.claimant())) else {
             return Ok(false);

@@ -106,9 +106,15 @@ impl<K: Kind> Run<'_, K> {
     async fn remove_any_mark(&self) -> Result<(), Fault> {
         let id = self.target_id.as_deref().ok_or(Fault::Stale)?;
         match self.context()?.client.metadata_entry(id, KEY).await? {
-            Some(_) => self.send_mark(None).await,
-            None => Ok(()),
+            Some(_) if !self.is_held_by_other(id) => self.send_mark(None).await,
+            _ => Ok(()),
         }
+    }
+
+    /// Who was faster owns it, and writes the mark.
+    fn is_held_by_other(&self, id: &str) -> bool {
+        let claim = self.reach.as_ref().map(|reach| Self::claim_on(&reach.instance, id));
+        claim.is_some_and(|claim| self.engine.claims.held_by_other(&claim, &self.claimant()).is_some())
     }
 
     async fn remove_mark(&mut self) -> Result<(), Fault> {

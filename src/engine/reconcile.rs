@@ -109,10 +109,10 @@ impl<K: Kind> Run<'_, K> {
             common: CommonStatus {
                 conditions: ours(&common.conditions),
                 id,
+                organization_origin: organization.as_ref().and(organization_origin),
                 organization_id: organization,
                 instance,
                 origin,
-                organization_origin,
                 pending_create: self.intent.clone().map(Box::new),
                 ..common
             },

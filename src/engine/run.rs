@@ -102,7 +102,7 @@ impl<'a, K: Kind> Run<'a, K> {
             organization: status.organization_id.clone(),
             instance: status.instance.clone(),
             origin: status.origin,
-            organization_origin: status.organization_origin,
+            organization_origin: status.organization_origin.filter(|_| status.organization_id.is_some()),
         };
         let turn = engine.connections.turn(&key, &handle.address);
         let (target, target_id) = target::<K>(&handle, &status);

@@ -76,7 +76,8 @@ async fn what_lives_in_an_organization_that_another_namespace_has_by_now_is_kept
     let creates = |world: &World| grant(world, &json!([]), true);
     share(&world, json!([creates(&world)])).await;
     let namespaces = vec![world.namespace.clone(), other.namespace.clone()];
-    world.start_operator_of(Config { namespaces, ..config() }, HOME).await;
+    let both = Config { namespaces, ..config() };
+    world.start_operator_of(both.clone(), HOME).await;
     let (id, web) = live_in(&world, &world, json!({})).await;
     ends(&world.resident(ORGANIZATION, "globex")).await;
     let granted = grant(&other, &json!([{ "id": id }]), false);
@@ -85,6 +86,12 @@ async fn what_lives_in_an_organization_that_another_namespace_has_by_now_is_kept
     other.try_apply_annotated(ORGANIZATION, "globex", json!({ ID: id }), spec).await.unwrap();
     let theirs = other.resident(ORGANIZATION, "globex");
     theirs.until_ready().await;
+    assert_kept(&world, &web, &id).await;
+    world.stop_operator().await;
+    world.start_operator_of(both, HOME).await;
+    let web = world.resident("Project", "web");
+    web.annotate("zitadel-operator.dev/reconcile-requested-at", "now").await;
+    web.until("was looked at", |web| web["status"]["lastHandledReconcileAt"] == "now").await;
     assert_kept(&world, &web, &id).await;
     ends(&theirs).await;
     web.until_gone().await;

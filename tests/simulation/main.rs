@@ -17,6 +17,7 @@ mod gone;
 mod guards;
 mod handover;
 mod header;
+mod homes;
 mod left_out;
 mod line;
 mod mistakes;
