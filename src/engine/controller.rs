@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::{FutureExt, Stream, TryStreamExt, future};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, future};
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
@@ -48,7 +48,8 @@ pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: Ca
             .inspect_err(move |error| failing.watch_failed(K::KIND, error));
         let (queue, looking) = (WorkQueue::new(K::KIND, kind.engine.config.concurrency), kind.engine.clone());
         let look = move |object: &_| (looking.index.kept(claimant::<K>(object)), wants_attention(object));
-        let requests = queue.requests(applied, kind.engine.wakes.listen(K::KIND, scope), look);
+        let requests =
+            queue.requests(applied.boxed(), kind.engine.wakes.listen(K::KIND, scope).boxed(), look);
         let reconciling = kind.clone();
         let reconcile = move |object| reconciling.clone().handle(object);
         controllers.push(queue.run(requests, reader, stop.clone(), reconcile).boxed());

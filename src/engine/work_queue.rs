@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, future, stream};
 use kube::Resource;
 use kube::runtime::controller::{self, Action, Config, Controller};
@@ -57,12 +58,12 @@ impl WorkQueue {
     ///
     /// Failures end here: they were told, and the watch pauses after each. Nothing is handed out before the first whole
     /// list, for kube begins with nothing before it either.
-    pub fn requests<K: Resource<DynamicType = ()>>(
+    pub fn requests<K: Resource<DynamicType = ()> + 'static>(
         self: &Arc<Self>,
-        events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
-        woken: impl Stream<Item = Address> + Send + 'static,
+        events: BoxStream<'static, watcher::Result<watcher::Event<K>>>,
+        woken: BoxStream<'static, Address>,
         look: impl Fn(&K) -> (Arc<Claimant>, u64) + Send + 'static,
-    ) -> impl Stream<Item = ObjectRef<K>> + Send + 'static {
+    ) -> BoxStream<'static, ObjectRef<K>> {
         let (queue, seeing, adding) = (self.clone(), self.clone(), self.clone());
         let events = events.map(move |event| event.map_or((), |event| seeing.heard(&event, &look)));
         let woken = woken.map(move |address| adding.add_after(&address, Duration::ZERO));
@@ -80,6 +81,7 @@ impl WorkQueue {
             }
             queue.poll_due(timer.as_mut(), cx).map(|who| Some(reference(&who.address)))
         })
+        .boxed()
     }
 
     fn heard<K: Resource<DynamicType = ()>>(
@@ -119,7 +121,7 @@ impl WorkQueue {
     /// resource is due again, if it is.
     pub async fn run<K, F>(
         self: Arc<Self>,
-        requests: impl Stream<Item = ObjectRef<K>> + Send + 'static,
+        requests: BoxStream<'static, ObjectRef<K>>,
         reader: Watched<K>,
         stop: CancellationToken,
         reconcile: impl Fn(Arc<K>) -> F + Send + Sync,

@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{TryStreamExt, future};
+use futures::{StreamExt, TryStreamExt, future};
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
@@ -110,7 +110,8 @@ pub async fn follow<K: AnyConnection>(
     let queue = WorkQueue::new(K::NAME, engine.config.concurrency);
     let looking = engine.clone();
     let look = move |object: &_| (looking.index.kept(claimant(object)), wants_attention(object));
-    let requests = queue.requests(applied, engine.wakes.listen(K::NAME, namespace.clone()), look);
+    let requests =
+        queue.requests(applied.boxed(), engine.wakes.listen(K::NAME, namespace.clone()).boxed(), look);
     let (reconciling, shown) = (engine.clone(), reader.clone());
     let reconcile = move |object| handle(object, reconciling.clone(), shown.clone());
     let controller = queue.run(requests, reader.clone(), stop, reconcile);

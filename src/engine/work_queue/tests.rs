@@ -44,7 +44,7 @@ impl Fixture {
     fn of(concurrency: u16, names: &[&str]) -> Self {
         let queue = WorkQueue::new(KIND, concurrency);
         let (watch, events) = mpsc::unbounded();
-        let requests = Box::pin(queue.requests(events, stream::pending(), look));
+        let requests = Box::pin(queue.requests(events.boxed(), stream::pending().boxed(), look));
         let mut fixture = Self { queue, watch, requests };
         let listed = names.iter().map(|name| InitApply(new(name, 1)));
         fixture.show([Init].into_iter().chain(listed).chain([InitDone]));
