@@ -63,7 +63,8 @@ fn put(world: &World, organization: &str, mark: &Value) {
 
 /// A resource as most tools keep it: without status, and what the API server gives it.
 async fn backup(resident: &Resident<'_>) -> DynamicObject {
-    let mut kept = resident.now().await;
+    // The annotation comes after the status.
+    let mut kept = resident.until("was annotated", |r| !r["metadata"]["annotations"][ID].is_null()).await;
     kept.as_object_mut().unwrap().remove("status");
     for field in ["uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"] {
         kept["metadata"].as_object_mut().unwrap().remove(field);
