@@ -147,7 +147,9 @@ impl<K: Kind> Run<'_, K> {
 
     /// Remembers that the namespace created the organization that the resource lives in.
     pub(super) async fn learn_home(&mut self, session: &Session, instance: &str, organization: &str) {
-        if self.is_managed()
+        let is_news = self.bond.organization_origin.is_none();
+        if is_news
+            && self.is_managed()
             && session.access.is_some()
             && matches!(self.lives_with_its_own(instance, organization).await, Ok(true))
         {

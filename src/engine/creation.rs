@@ -8,6 +8,7 @@ use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 use kube::core::DeserializeGuard;
 
+use super::Engine;
 use super::access::Action;
 use super::claims::Claimant;
 use super::conclusion::Drifted;
@@ -240,27 +241,39 @@ impl<K: Kind> Run<'_, K> {
         Ok(())
     }
 
-    /// The resources that no store of ours need have and whose status proves the same object in this instance.
+    /// Those who own the same object in this instance and whom no store of ours need have.
     async fn bound_elsewhere(&self, id: &str) -> Result<Vec<K>, Fault> {
-        if !self.engine.config.is_partial() {
-            return Ok(Vec::new());
-        }
-        let field = match K::IDENTITY {
-            Identity::Assigned => "status.id",
-            Identity::Setting => "status.organizationId",
-        };
-        let api = Api::<DeserializeGuard<K>>::all(self.engine.clients.calls.clone());
-        let bound = bounded(api.list(&ListParams::default().fields(&format!("{field}={id}")))).await?;
         let instance = self.reach.as_ref().map(|reach| reach.instance.as_str());
-        let is_here = |status: &Status<K::Own>| {
-            K::is_bound(&status.common) && status.common.instance.as_deref() == instance
-        };
-        let others = bound.items.into_iter().filter_map(|guard| guard.0.ok()).filter(|other| {
+        let listed = listed_elsewhere::<K>(self.engine, id).await?;
+        let others = listed.into_iter().filter_map(|guard| guard.0.ok()).filter(|other| {
             other.uid().as_deref() != Some(self.handle.uid())
-                && other.management().management_policy == ManagementPolicy::Manage
-                && other.status().is_some_and(is_here)
+                && owns_in(other, instance)
                 && Claimant::of(other).binds(&self.claimant())
         });
         Ok(others.collect())
     }
+}
+
+/// The resources of a kind whose status names this object, where no store of ours need have them all.
+pub(super) async fn listed_elsewhere<K: Kind>(
+    engine: &Engine,
+    id: &str,
+) -> Result<Vec<DeserializeGuard<K>>, Fault> {
+    if !engine.config.is_partial() {
+        return Ok(Vec::new());
+    }
+    let field = match K::IDENTITY {
+        Identity::Assigned => "status.id",
+        Identity::Setting => "status.organizationId",
+    };
+    let api = Api::<DeserializeGuard<K>>::all(engine.clients.calls.clone());
+    Ok(bounded(api.list(&ListParams::default().fields(&format!("{field}={id}")))).await?.items)
+}
+
+/// Does its status prove that it owns what it names in this instance?
+pub(super) fn owns_in<K: Kind>(object: &K, instance: Option<&str>) -> bool {
+    let is_here = |status: &Status<K::Own>| {
+        K::is_bound(&status.common) && status.common.instance.as_deref() == instance
+    };
+    object.management().management_policy == ManagementPolicy::Manage && object.status().is_some_and(is_here)
 }

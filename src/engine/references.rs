@@ -1,18 +1,15 @@
 //! Which organization a resource lives in, and who lives in an `Organization`.
 
-use kube::api::{Api, ListParams};
-use kube::core::DeserializeGuard;
-
 use super::access::Action;
 use super::address::Address;
 use super::claims::{Claim, Claimant};
+use super::creation::{listed_elsewhere, owns_in};
 use super::fault::Fault;
 use super::kind::{Kind, Scope};
-use super::resource::bounded;
 use super::run::Run;
 use super::session::Session;
 use super::{Engine, Having, Place};
-use crate::api::{CommonStatus, ConditionType, ManagementPolicy, Organization, OrganizationSelector, Reason};
+use crate::api::{CommonStatus, ConditionType, Organization, OrganizationSelector, Reason};
 
 /// The kind whose resources own organizations.
 pub const ORGANIZATION: &str = "Organization";
@@ -69,17 +66,9 @@ impl<K: Kind> Run<'_, K> {
 
     /// Does an `Organization` that another operator follows own it through a `ClusterConnection`? One that does not parse may.
     pub(super) async fn is_owned_elsewhere(&self, instance: &str, id: &str) -> Result<bool, Fault> {
-        if !self.engine.config.is_partial() {
-            return Ok(false);
-        }
-        let owns = |owner: &Organization| {
-            let here = owner.status.as_ref().is_some_and(|s| s.common.instance.as_deref() == Some(instance));
-            let manages = owner.management().management_policy == ManagementPolicy::Manage;
-            here && manages && Claimant::of(owner).is_shared()
-        };
-        let api = Api::<DeserializeGuard<Organization>>::all(self.engine.clients.calls.clone());
-        let listed = bounded(api.list(&ListParams::default().fields(&format!("status.id={id}")))).await?;
-        Ok(listed.items.iter().any(|guard| guard.0.as_ref().map_or(true, owns)))
+        let owns = |owner: &Organization| owns_in(owner, Some(instance)) && Claimant::of(owner).is_shared();
+        let listed = listed_elsewhere::<Organization>(self.engine, id).await?;
+        Ok(listed.iter().any(|guard| guard.0.as_ref().map_or(true, owns)))
     }
 
     async fn resolve_organization(&self, session: &Session) -> Result<String, Fault> {
