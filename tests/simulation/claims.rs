@@ -20,6 +20,7 @@ use crate::line::Side;
 use crate::rules::{
     LATER, SOON, crashing_after_every_write, does, in_a_world, metadata, project, projects, reason, rule,
 };
+use crate::trouble::Trouble;
 use crate::world::{DEFINITIONS, World};
 
 fn look(kind: &'static str, name: &str) -> Deed {
@@ -163,6 +164,21 @@ fn a_key_passes_on_when_it_is_given_up() {
         does(world, [metadata("labels", &json!(entries(&["zone"])))]).await;
         assert_eq!(reason(world, "OrgMetadata", "more").await, "Available");
         assert_eq!(reason(world, "OrgMetadata", "labels").await, "Available");
+    });
+}
+
+#[test]
+fn a_key_that_left_the_spec_before_it_was_recorded_is_free() {
+    rule(async |world| {
+        let entries =
+            |keys: &[&str]| keys.iter().map(|key| json!({ "key": key, "value": "1" })).collect::<Vec<_>>();
+        let labels = |keys| metadata("labels", &json!(entries(keys)));
+        let outage = Trouble::Outage(60);
+        does(world, [labels(&["zone"])]).await;
+        let edits = does(world, [labels(&["tier", "zone"]), Wait(SOON), labels(&["zone"])]);
+        futures::join!(outage.run(world), edits);
+        does(world, [metadata("more", &json!(entries(&["tier"]))), Wait(LATER)]).await;
+        assert_eq!(reason(world, "OrgMetadata", "more").await, "Available");
     });
 }
 

@@ -24,24 +24,6 @@ fn a_deposed_leader_writes_nothing_over_its_successor() {
     }
 }
 
-/// A key that was claimed in an outage and left the spec before the outage ended stayed claimed: given up was only what
-/// the status had proved.
-#[test]
-fn a_key_that_left_the_spec_unrecorded_is_free() {
-    let entries = |keys: &[&str]| {
-        let entries: Vec<_> = keys.iter().map(|key| json!({ "key": key, "value": "gold" })).collect();
-        json!({ "entries": entries }).into()
-    };
-    let labels = |at, keys: &[&str]| (at, Apply("OrgMetadata", "labels".into(), entries(keys)));
-    let first = Epoch {
-        deeds: vec![vec![labels(7249, &["tier", "a/b"]), labels(5882, &["a/b"])]],
-        troubles: vec![(2609, Trouble::Outage(38))],
-        ..Epoch::default()
-    };
-    let more = vec![vec![(3036, Apply("OrgMetadata", "more".into(), entries(&["tier"])))]];
-    holds(1042, vec![first, Epoch { deeds: more, ..Epoch::default() }]);
-}
-
 /// A project that was removed, and whose name another took meanwhile, was begun anew at every resync: two writes here and a
 /// refused call there, for nothing. It searches for the name first.
 #[test]
