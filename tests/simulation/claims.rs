@@ -20,7 +20,6 @@ use crate::line::Side;
 use crate::rules::{
     LATER, SOON, crashing_after_every_write, does, in_a_world, metadata, project, projects, reason, rule,
 };
-use crate::trouble::Trouble;
 use crate::world::{DEFINITIONS, World};
 
 fn look(kind: &'static str, name: &str) -> Deed {
@@ -167,17 +166,32 @@ fn a_key_passes_on_when_it_is_given_up() {
     });
 }
 
+/// No status of this name is written.
+struct Unwritten(&'static str);
+
+impl Faults for Unwritten {
+    fn before(&self, call: &Call) -> Verdict {
+        match call.verb == Verb::Patch && call.subresource == "status" && call.name == self.0 {
+            true => Verdict::Fail(Failure::new(500, "InternalError", "etcd is away")),
+            false => Verdict::Go,
+        }
+    }
+}
+
 #[test]
 fn a_key_that_left_the_spec_before_it_was_recorded_is_free() {
     rule(async |world| {
         let entries =
             |keys: &[&str]| keys.iter().map(|key| json!({ "key": key, "value": "1" })).collect::<Vec<_>>();
         let labels = |keys| metadata("labels", &json!(entries(keys)));
-        let outage = Trouble::Outage(60);
         does(world, [labels(&["zone"])]).await;
-        let edits = does(world, [labels(&["tier", "zone"]), Wait(SOON), labels(&["zone"])]);
-        futures::join!(outage.run(world), edits);
-        does(world, [metadata("more", &json!(entries(&["tier"]))), Wait(LATER)]).await;
+        world.cluster.set_faults(Unwritten("labels"));
+        let more = metadata("more", &json!(entries(&["tier"])));
+        does(world, [labels(&["tier", "zone"]), Wait(SOON), more]).await;
+        assert_eq!(reason(world, "OrgMetadata", "more").await, "Conflict");
+        does(world, [labels(&["zone"])]).await;
+        world.cluster.clear_faults();
+        tokio::time::sleep(LATER).await;
         assert_eq!(reason(world, "OrgMetadata", "more").await, "Available");
     });
 }
