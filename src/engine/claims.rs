@@ -224,10 +224,14 @@ impl Claims {
         holders.map(told).collect()
     }
 
-    /// Remembers to wake a resource when the claim's holder changes or goes.
-    pub fn wait(&self, claim: &Claim, claimant: &Claimant) {
-        self.visits.inc();
-        self.index().wait(Arc::new(claim.clone()), claimant);
+    /// Remembers to wake a resource when the holder of one of these changes or goes, and of what it waited for before no more.
+    pub fn wait(&self, claims: &[Claim], claimant: &Claimant) {
+        let mut index = self.index();
+        index.leave(&claimant.uid);
+        for claim in claims {
+            self.visits.inc();
+            index.wait(Arc::new(claim.clone()), claimant);
+        }
     }
 
     /// The resources waiting for the claim, to be woken now: this one was renamed or written to.

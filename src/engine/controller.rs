@@ -21,10 +21,11 @@ use super::index::Facts;
 use super::kind::{Kind, Scope};
 use super::needs;
 use super::references::ORGANIZATION;
+use super::resource::is_protected;
 use super::watched::{Feed, Watched, all_warm, watched};
 use super::work_queue::WorkQueue;
 use super::{Config, Engine, Having, malformed, reconcile};
-use crate::api::{ConditionType, FINALIZER, annotation};
+use crate::api::{ConditionType, annotation};
 use crate::runtime::admin::Readiness;
 use crate::runtime::kubernetes::Watching;
 
@@ -243,9 +244,6 @@ fn wants_attention<K: Kind>(object: &Guarded<K>) -> u64 {
     let meta = object.meta();
     let status = object.0.as_ref().ok().and_then(|o| o.status()).map(|status| &status.common);
     let (id, bound) = (status.and_then(|s| s.id.as_deref()), status.is_some_and(K::is_bound));
-    // Ours alone is kept as none.
-    let protected =
-        meta.finalizers.as_ref().is_some_and(|f| f.is_empty() || f.iter().any(|f| f == FINALIZER));
     let annotations = meta.annotations.iter().flatten().filter(|(name, value)| match name.as_str() {
         annotation::ID => Some(value.as_str()) != id,
         _ => true,
@@ -253,7 +251,7 @@ fn wants_attention<K: Kind>(object: &Guarded<K>) -> u64 {
     let mut hasher = DefaultHasher::new();
     meta.generation.hash(&mut hasher);
     meta.deletion_timestamp.is_some().hash(&mut hasher);
-    (bound && !protected).hash(&mut hasher);
+    (bound && !is_protected(meta)).hash(&mut hasher);
     object.0.is_err().hash(&mut hasher);
     for annotation in annotations {
         annotation.hash(&mut hasher);

@@ -18,7 +18,7 @@ use super::kind::{Kind, Scope};
 use super::plan::{Identity, Name, Pending};
 use super::resource::bounded;
 use super::run::{Reach, Run};
-use crate::api::{ManagementPolicy, Origin, PendingCreate, Reason, Status};
+use crate::api::{Origin, PendingCreate, Reason, Status};
 use crate::runtime::ambient;
 use crate::zitadel::{Answer, Error};
 
@@ -275,5 +275,5 @@ pub(super) fn owns_in<K: Kind>(object: &K, instance: Option<&str>) -> bool {
     let is_here = |status: &Status<K::Own>| {
         K::is_bound(&status.common) && status.common.instance.as_deref() == instance
     };
-    object.management().management_policy == ManagementPolicy::Manage && object.status().is_some_and(is_here)
+    !object.is_let_go() && object.status().is_some_and(is_here)
 }

@@ -143,7 +143,7 @@ impl<K: Kind> Run<'_, K> {
             false => self.parts_taken.keys().map(part).collect(),
         };
         let claimant = self.claimant();
-        claims.iter().for_each(|claim| self.engine.claims.wait(claim, &claimant));
+        self.engine.claims.wait(&claims, &claimant);
         let held = |claim: &Claim| self.engine.claims.held_by_other(claim, &claimant).is_some();
         claims.iter().all(held) || self.engine.config.is_partial()
     }
@@ -203,16 +203,14 @@ impl<K: Kind> Run<'_, K> {
 
     fn name_taken(&self) -> String {
         let name = self.desired.as_ref().map(K::name).unwrap_or_default();
-        if let Some(claim) = self.name_claim(name) {
-            self.engine.claims.wait(&claim, &self.claimant());
-        }
         let rival = self.rival.as_ref();
         let holder = self.holder.as_ref().or(rival.and_then(|rival| rival.holder.as_ref()));
-        if let (Some(_), Some(reach)) = (holder, &self.reach) {
-            // It may leave the object, name and all, to whoever adopts it.
-            let claim = Self::claim_on(&reach.instance, rival.map_or(self.id(), |rival| &rival.id));
-            self.engine.claims.wait(&claim, &self.claimant());
-        }
+        // Its holder may leave the object, name and all, to whoever adopts it.
+        let held = self.reach.as_ref().filter(|_| holder.is_some());
+        let held =
+            held.map(|reach| Self::claim_on(&reach.instance, rival.map_or(self.id(), |rival| &rival.id)));
+        let claims: Vec<Claim> = self.name_claim(name).into_iter().chain(held).collect();
+        self.engine.claims.wait(&claims, &self.claimant());
         let swap = match self.target {
             Target::Bound => " (two resources that swap names need a third name in between)",
             _ => "",

@@ -14,11 +14,12 @@ use super::confirmations::Confirmations;
 use super::events::Note;
 use super::fault::Fault;
 use super::plan::Identity;
+use super::resource::is_protected;
 use super::session::Session;
 use super::sources::SourceKind;
 use super::values::Values;
 use crate::api::common::{AdoptionPolicy, ManagementSpec, Status};
-use crate::api::{CommonStatus, DeletionPolicy, OrganizationSelector, Origin};
+use crate::api::{CommonStatus, DeletionPolicy, ManagementPolicy, OrganizationSelector, Origin};
 use crate::zitadel::{Client, Details, Error};
 
 /// Where a kind's objects live.
@@ -287,11 +288,20 @@ pub trait Kind:
         own
     }
 
-    /// Does this status prove that the resource owns something?
+    /// Does this status prove that the resource owns something? What was given up has no origin any more.
     fn is_bound(status: &CommonStatus) -> bool {
-        match Self::IDENTITY {
-            Identity::Assigned => status.id.is_some(),
-            Identity::Setting => status.organization_id.is_some() && status.origin.is_some(),
-        }
+        let target = match Self::IDENTITY {
+            Identity::Assigned => &status.id,
+            Identity::Setting => &status.organization_id,
+        };
+        target.is_some() && status.origin.is_some()
+    }
+
+    /// Can the resource own nothing, whatever its status says: it only observes, or was deleted and released? No finalizer
+    /// can be added to one under deletion, so that nobody makes it undone.
+    fn is_let_go(&self) -> bool {
+        let meta = self.meta();
+        let observes = self.management().management_policy == ManagementPolicy::Observe;
+        observes || meta.deletion_timestamp.is_some() && !is_protected(meta)
     }
 }

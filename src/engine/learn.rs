@@ -23,7 +23,6 @@ use super::malformed;
 use super::resource::bounded;
 use super::run::Run;
 use super::watched::{Watched, all_filled};
-use crate::api::ManagementPolicy;
 
 /// So long what could not be read is not asked for again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -164,7 +163,7 @@ impl<K: Kind> Followed<K> {
 
     async fn learn_claim(&self, object: &Guarded<K>) -> Result<(), Fault> {
         let (claimant, status) = match &object.0 {
-            Ok(object) if object.management().management_policy == ManagementPolicy::Observe => return Ok(()),
+            Ok(object) if object.is_let_go() => return Ok(()),
             Ok(object) => (Claimant::of(object), object.status().cloned()),
             Err(invalid) => malformed::recorded::<K>(&self.engine, invalid).await?,
         };

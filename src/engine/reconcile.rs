@@ -97,8 +97,12 @@ impl<K: Kind> Run<'_, K> {
     fn bonded(&self) -> Status<K::Own> {
         let Bond { id, organization, instance, origin, organization_origin } =
             match (&self.holder, K::IDENTITY) {
-                // Who only observes gives a setting up; its organization stays pinned.
+                // Who only observes gives up what it owned, and says so; its organization stays pinned.
                 (None, Identity::Setting) if !self.is_managed() => Bond { origin: None, ..self.bond.clone() },
+                (None, Identity::Assigned) if !self.is_managed() => {
+                    let id = self.bond.id.clone().filter(|id| Some(id) == self.target_id.as_ref());
+                    Bond { id, origin: None, ..self.bond.clone() }
+                }
                 (None, _) => self.bond.clone(),
                 (Some(_), Identity::Assigned) => Bond { id: None, origin: None, ..self.bond.clone() },
                 (Some(_), Identity::Setting) => Bond::default(),

@@ -66,6 +66,11 @@ pub struct MetadataChange {
     pub annotations: Vec<(&'static str, Option<String>)>,
 }
 
+/// Is our finalizer on it? A store keeps ours alone as an empty list.
+pub(super) fn is_protected(meta: &ObjectMeta) -> bool {
+    meta.finalizers.as_ref().is_some_and(|known| known.is_empty() || known.iter().any(|one| one == FINALIZER))
+}
+
 impl Handle {
     /// A handle on a resource of type `K`.
     pub fn new<K: Resource<DynamicType = ()>>(
@@ -102,7 +107,7 @@ impl Handle {
 
     /// Is our finalizer on it?
     pub fn has_finalizer(&self) -> bool {
-        self.meta.finalizers.iter().flatten().any(|f| f == FINALIZER)
+        is_protected(&self.meta)
     }
 
     /// Did a person pause it?

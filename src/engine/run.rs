@@ -241,7 +241,7 @@ impl<'a, K: Kind> Run<'a, K> {
     }
 
     fn claim(&mut self, instance: &str, id: &str) {
-        if !self.is_managed() {
+        if self.object.is_let_go() {
             if !self.handle.has_finalizer() {
                 // What it owned was given up, which may not have been heard.
                 self.engine.release_claims(self.handle.uid());
@@ -386,15 +386,16 @@ impl<'a, K: Kind> Run<'a, K> {
 
 /// What the resource points at: what its status proves, else what a person asks to import.
 fn target<K: Kind>(handle: &Handle, status: &CommonStatus) -> (Target, Option<String>) {
-    let bound = K::is_bound(status);
-    if K::IDENTITY == Identity::Setting {
-        let organization = status.organization_id.clone().filter(|_| bound);
-        return (if bound { Target::Bound } else { Target::None }, organization);
+    let proved = match K::IDENTITY {
+        Identity::Setting => &status.organization_id,
+        Identity::Assigned => &status.id,
+    };
+    if let Some(id) = proved.clone().filter(|_| K::is_bound(status)) {
+        return (Target::Bound, Some(id));
     }
     let requested = handle.annotation(annotation::ID).filter(|id| !id.is_empty());
-    match (&status.id, requested) {
-        (Some(id), _) => (Target::Bound, Some(id.clone())),
-        (None, Some(id)) => (Target::Requested, Some(id.into())),
-        (None, None) => (Target::None, None),
+    match requested.filter(|_| K::IDENTITY == Identity::Assigned) {
+        Some(id) => (Target::Requested, Some(id.into())),
+        None => (Target::None, None),
     }
 }

@@ -355,6 +355,10 @@ impl<K: Kind> Run<'_, K> {
 
     pub(super) async fn release(&mut self) -> Result<(), Fault> {
         self.unmark().await?;
+        if !self.is_deleting() {
+            // Before others may take it: after a restart the status alone says whose it is.
+            self.record().await?;
+        }
         self.change(MetadataChange { finalizer: Some(false), ..Default::default() }).await?;
         self.engine.release_claims(self.handle.uid());
         Ok(())

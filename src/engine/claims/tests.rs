@@ -99,8 +99,8 @@ fn strangers_live_together_through_cluster_connections_only() {
 fn those_who_wait_are_told_once() {
     let claims = Claims::default();
     acquire(&claims, &claim("p"), &shared("a")).unwrap();
-    claims.wait(&claim("p"), &shared("b"));
-    claims.wait(&claim("p"), &shared("b"));
+    claims.wait(&[claim("p")], &shared("b"));
+    claims.wait(&[claim("p")], &shared("b"));
     assert_eq!(claims.release("a").len(), 1);
     assert!(claims.release("a").is_empty());
     assert!(claims.take_waiting(&claim("p"), &shared("a")).is_empty());
@@ -110,11 +110,19 @@ fn those_who_wait_are_told_once() {
 fn who_is_gone_waits_no_more() {
     let claims = Claims::default();
     acquire(&claims, &claim("p"), &shared("a")).unwrap();
-    claims.wait(&claim("p"), &shared("b"));
-    claims.wait(&claim("q"), &shared("b"));
+    claims.wait(&[claim("p"), claim("q")], &shared("b"));
     claims.release("b");
     assert!(claims.index().waiting.is_empty());
     assert!(claims.release("a").is_empty());
+}
+
+#[test]
+fn who_waits_for_another_waits_for_what_was_before_no_more() {
+    let claims = Claims::default();
+    for name in ["p", "q"] {
+        claims.wait(&[claim(name)], &shared("b"));
+    }
+    assert_eq!(claims.index().waiting.keys().map(|claim| claim.target.as_str()).collect::<Vec<_>>(), ["q"]);
 }
 
 #[test]
@@ -123,7 +131,7 @@ fn a_tenant_wakes_nobody_but_its_own_namespace() {
     let strangers = [shared("cluster"), tenant("other", "other")];
     let claims = Claims::default();
     for waiting in strangers.iter().chain([&neighbour]) {
-        claims.wait(&claim("p"), waiting);
+        claims.wait(&[claim("p")], waiting);
     }
     assert_eq!(claims.take_waiting(&claim("p"), &liar), HashSet::from([neighbour.address]));
     assert_eq!(claims.take_waiting(&claim("p"), &shared("renamed")), strangers.map(|s| s.address).into());
