@@ -230,8 +230,11 @@ impl<K: Kind> Run<'_, K> {
             ),
             _ => format!("another {}: choose another name{swap}", K::KIND),
         };
-        let what = match rival.and_then(|rival| rival.what.as_ref()) {
-            Some(what) => format!("{what}, which ZITADEL makes of the name {name:?},"),
+        let made = rival.and_then(|rival| rival.what.as_ref().map(|what| (what, rival.known)));
+        let what = match made {
+            Some((what, true)) => format!("{what}, which ZITADEL makes of the name {name:?},"),
+            // It may be a domain of somebody whom the namespace does not know.
+            Some((_, false)) => format!("what ZITADEL makes of the name {name:?}"),
             None => format!("the name {name:?}"),
         };
         format!("{what} is in use in the {} by {by}", Self::place())

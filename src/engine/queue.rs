@@ -7,6 +7,9 @@ use super::address::Address;
 /// Of so many turns one goes to resyncs, so that edits never starve them.
 const TURNS: u32 = 4;
 
+/// So many who left may be listed beside as many as wait.
+const SPARE: usize = 32;
+
 /// Why a reconcile wants its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
@@ -58,7 +61,10 @@ impl Queue {
 
     /// Waits no more.
     pub fn remove(&mut self, address: &Address) {
-        self.waiting.remove(address);
+        if self.waiting.remove(address).is_some() {
+            let waiting = &self.waiting;
+            [&mut self.edits, &mut self.resyncs].into_iter().for_each(|lanes| lanes.forget_others(waiting));
+        }
     }
 
     /// Does nobody wait?
@@ -101,6 +107,19 @@ impl Lanes {
             self.turns.push_back(namespace);
         }
         lane.push_back(address);
+    }
+
+    /// Forgets who left, once these are more than those who wait.
+    fn forget_others(&mut self, waiting: &BTreeMap<Address, Urgency>) {
+        if self.listed.len() <= 2 * waiting.len() + SPARE {
+            return;
+        }
+        self.listed.retain(|address| waiting.contains_key(address));
+        self.lanes.retain(|_, lane| {
+            lane.retain(|address| waiting.contains_key(address));
+            !lane.is_empty()
+        });
+        self.turns.retain(|namespace| self.lanes.contains_key(namespace));
     }
 
     fn pop(&mut self) -> Option<Address> {
@@ -168,5 +187,19 @@ mod tests {
         assert!(listed(&queue.edits) + listed(&queue.resyncs) <= 4);
         queue.push(&address("a", 0), Urgency::Edit);
         assert_eq!(order(&mut queue), ["a0", "a1", "a2"]);
+    }
+
+    #[test]
+    fn who_left_is_forgotten_also_while_nobody_is_served() {
+        let mut queue = Queue::default();
+        queue.push(&address("a", 0), Urgency::Edit);
+        for n in 1..1000 {
+            queue.push(&address("a", n), Urgency::Edit);
+            queue.push(&address("b", n), Urgency::Resync);
+            ["a", "b"].iter().for_each(|namespace| queue.remove(&address(namespace, n)));
+        }
+        assert!(queue.edits.listed.len() + queue.resyncs.listed.len() <= 3 * SPARE);
+        assert!(queue.resyncs.turns.len() <= 1 && queue.resyncs.lanes.len() <= 1);
+        assert_eq!(order(&mut queue), ["a0"]);
     }
 }

@@ -10,11 +10,14 @@ use tokio::time::Instant;
 /// Statuses, each with its event, a second: of one namespace, and of all.
 const OF_NAMESPACE: u32 = 20;
 const OF_ALL: u32 = 50;
+/// Of these, for the first one of each namespace alone.
+const FIRST: u32 = 10;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Gives out the times at which statuses are written, so many a second.
 ///
-/// Guarantees: whoever must wait has a time of its own, however often it asks; a namespace with many waits for itself.
+/// Guarantees: whoever must wait has a time of its own, however often it asks; a namespace with many waits for itself,
+/// and some namespaces with many keep nobody who has one from telling it.
 pub struct Telling {
     began: Instant,
     state: Mutex<State>,
@@ -36,7 +39,10 @@ struct Second {
 
 impl Second {
     fn has_room(&self, namespace: &str) -> bool {
-        self.all < OF_ALL && self.of.get(namespace).is_none_or(|count| *count < OF_NAMESPACE)
+        match self.of.get(namespace) {
+            None => self.all < OF_ALL,
+            Some(count) => self.all < OF_ALL - FIRST && *count < OF_NAMESPACE,
+        }
     }
 }
 
@@ -107,7 +113,13 @@ mod tests {
         for namespace in ["b", "c", "d", "e"] {
             seconds(&telling, namespace, 20);
         }
-        assert!(telling.wait("late", "late").is_some(), "no more than so many of all");
+        assert_eq!(
+            seconds(&telling, "late", 2),
+            [0, 1],
+            "some with many leave room for the first one of another"
+        );
+        (0..FIRST).for_each(|number| drop(seconds(&telling, &format!("first{number}"), 1)));
+        assert!(telling.wait("last", "last").is_some(), "no more than so many of all");
     }
 
     #[tokio::test(start_paused = true)]
