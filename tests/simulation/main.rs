@@ -10,6 +10,7 @@ mod crash;
 mod crowd;
 mod database;
 mod deed;
+mod elsewhere;
 mod ending;
 mod estate;
 mod forged;
