@@ -13,6 +13,7 @@ mod deed;
 mod elsewhere;
 mod ending;
 mod estate;
+mod finalizers;
 mod forged;
 mod gone;
 mod guards;
