@@ -48,6 +48,17 @@ pub mod annotation {
     pub const CONFIRM_DELETION: &str = "zitadel-operator.dev/confirm-deletion";
     /// Asks for an organization that somebody removed in ZITADEL to be created again.
     pub const RECREATE: &str = "zitadel-operator.dev/recreate";
+    /// All of them.
+    pub const ALL: [&str; 8] = [
+        ID,
+        PAUSED,
+        RECONCILE_REQUESTED_AT,
+        CONFIRM_USERNAME_REWRITE,
+        CONFIRM_OWN_RENAME,
+        CONFIRM_DEACTIVATION,
+        CONFIRM_DELETION,
+        RECREATE,
+    ];
 }
 
 /// The label a Secret in a tenant's namespace carries so that the operator may read it.

@@ -2,15 +2,23 @@
 //! and of the API server's patience is for others.
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use kube::api::{Api, ListParams};
+use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::fault::Fault;
+use super::resource::bounded;
+use super::stripped::{Slim, Stripped};
+use crate::runtime::kubernetes::PAGE;
 
 /// Objects that are read by name at a time: one may have 1.5 MiB, and takes four times that while it is parsed.
 const READS: usize = 6;
 /// Of one namespace.
 pub const READS_OF_NAMESPACE: usize = 3;
-/// Kinds that are listed at a time, each a page.
+/// Lists whose pages are read at a time.
 const LISTS: usize = 2;
 
 /// Who may read now; whoever asked first is first.
@@ -44,6 +52,30 @@ impl Bulk {
     /// One list, from its first page to its last.
     pub async fn listing(&self) -> Option<OwnedSemaphorePermit> {
         self.lists.clone().acquire_owned().await.ok()
+    }
+
+    /// Shows each object of all namespaces that the list has, stripped, and holds no more than a page of them.
+    pub async fn each<K>(
+        &self,
+        client: kube::Client,
+        list: ListParams,
+        mut show: impl FnMut(K),
+    ) -> Result<(), Fault>
+    where
+        K: Stripped + Clone + Debug + DeserializeOwned,
+    {
+        let api = Api::<Slim<K>>::all(client);
+        let mut list = list.limit(PAGE);
+        loop {
+            let turn = self.listing().await;
+            let page = bounded(api.list(&list)).await?;
+            drop(turn);
+            page.items.into_iter().for_each(|Slim(object)| show(object));
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => list = list.continue_token(&token),
+                None => return Ok(()),
+            }
+        }
     }
 
     fn of(&self, namespace: &str) -> Arc<Semaphore> {

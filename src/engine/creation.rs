@@ -1,22 +1,21 @@
 //! Creating an object whose id the server assigns: at most one, whatever is lost on the way.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
-use kube::api::{Api, ListParams};
-use kube::core::DeserializeGuard;
+use kube::api::ListParams;
 
 use super::Engine;
 use super::access::Action;
 use super::claims::Claimant;
 use super::conclusion::Drifted;
+use super::controller::Guarded;
 use super::events::Note;
 use super::fault::Fault;
 use super::kind::{Kind, Scope};
 use super::plan::{Identity, Name, Pending};
-use super::resource::bounded;
 use super::run::{Reach, Run};
 use crate::api::{Origin, PendingCreate, Reason, Status};
 use crate::runtime::ambient;
@@ -218,7 +217,9 @@ impl<K: Kind> Run<'_, K> {
 
     /// An operator that follows a part of the cluster asks for the rest before it takes what it did not make.
     pub(super) async fn holder_elsewhere(&self, id: &str) -> Result<Option<Claimant>, Fault> {
-        Ok(self.bound_elsewhere(id).await?.first().map(Claimant::of))
+        let mut holder = None;
+        self.each_bound_elsewhere(id, |other| _ = holder.get_or_insert_with(|| Claimant::of(other))).await?;
+        Ok(holder)
     }
 
     /// Leaves new parts alone that resources of other operators own.
@@ -229,45 +230,50 @@ impl<K: Kind> Run<'_, K> {
         }
         let Reach { instance, organization, .. } = self.reach.as_ref().ok_or(Fault::Stale)?;
         let (instance, organization) = (instance.clone(), organization.clone());
-        for other in self.bound_elsewhere(&organization).await? {
+        let mut taken = BTreeMap::new();
+        let take = |other: &K| {
             let theirs = other.status().map(|status| K::recorded(&status.own)).unwrap_or_default();
-            for part in new.intersection(&theirs) {
-                self.parts_taken.insert(part.clone(), Claimant::of(&other));
-                let claim = Self::claim_on_part(&instance, &organization, part);
-                self.engine.claims.release_where(self.handle.uid(), |held| *held == claim);
-            }
+            taken.extend(new.intersection(&theirs).map(|part| (part.clone(), Claimant::of(other))));
+        };
+        self.each_bound_elsewhere(&organization, take).await?;
+        for part in taken.keys() {
+            let claim = Self::claim_on_part(&instance, &organization, part);
+            self.engine.claims.release_where(self.handle.uid(), |held| *held == claim);
         }
+        self.parts_taken.extend(taken);
         self.leave_taken();
         Ok(())
     }
 
-    /// Those who own the same object in this instance and whom no store of ours need have.
-    async fn bound_elsewhere(&self, id: &str) -> Result<Vec<K>, Fault> {
+    /// Shows those who own the same object in this instance and whom no store of ours need have.
+    async fn each_bound_elsewhere(&self, id: &str, mut show: impl FnMut(&K)) -> Result<(), Fault> {
         let instance = self.reach.as_ref().map(|reach| reach.instance.as_str());
-        let listed = listed_elsewhere::<K>(self.engine, id).await?;
-        let others = listed.into_iter().filter_map(|guard| guard.0.ok()).filter(|other| {
+        let binds = |other: &K| {
             other.uid().as_deref() != Some(self.handle.uid())
                 && owns_in(other, instance)
                 && Claimant::of(other).binds(&self.claimant())
-        });
-        Ok(others.collect())
+        };
+        let each = |guard: Guarded<K>| guard.0.iter().filter(|other| binds(other)).for_each(&mut show);
+        each_elsewhere(self.engine, id, each).await
     }
 }
 
-/// The resources of a kind whose status names this object, where no store of ours need have them all.
-pub(super) async fn listed_elsewhere<K: Kind>(
+/// Shows the resources of a kind whose status names this object, where no store of ours need have them all. Whoever wants
+/// memory makes many, and large ones: what is kept of each is no more than is asked.
+pub(super) async fn each_elsewhere<K: Kind>(
     engine: &Engine,
     id: &str,
-) -> Result<Vec<DeserializeGuard<K>>, Fault> {
+    show: impl FnMut(Guarded<K>),
+) -> Result<(), Fault> {
     if !engine.config.is_partial() {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let field = match K::IDENTITY {
         Identity::Assigned => "status.id",
         Identity::Setting => "status.organizationId",
     };
-    let api = Api::<DeserializeGuard<K>>::all(engine.clients.calls.clone());
-    Ok(bounded(api.list(&ListParams::default().fields(&format!("{field}={id}")))).await?.items)
+    let list = ListParams::default().fields(&format!("{field}={id}"));
+    engine.bulk.each(engine.clients.calls.clone(), list, show).await
 }
 
 /// Does its status prove that it owns what it names in this instance?

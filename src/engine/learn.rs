@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::future;
 use kube::ResourceExt;
-use kube::api::{Api, ListParams};
+use kube::api::ListParams;
 use kube::runtime::reflector::ObjectRef;
 use tokio::time::sleep;
 
@@ -20,7 +20,6 @@ use super::directory::Stores;
 use super::fault::Fault;
 use super::kind::Kind;
 use super::malformed;
-use super::resource::bounded;
 use super::run::Run;
 use super::watched::{Watched, all_filled};
 
@@ -29,9 +28,6 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// How old what is known of the namespaces left out may be.
 const REFRESH: Duration = Duration::from_secs(600);
-
-/// So many resources are asked for at once: some are large.
-const PAGE: u32 = 50;
 
 impl<K: Kind> Followed<K> {
     /// Learns the claims once this process leads, and has resources reconciled from then on; then those of the namespaces
@@ -119,21 +115,17 @@ impl<K: Kind> Followed<K> {
         if self.engine.namespaces.store.get(&ObjectRef::new(namespace)).is_none() {
             return Ok(Vec::new());
         }
-        let api = Api::<Guarded<K>>::all(self.engine.clients.calls.clone());
         // Not by a field selector: of a selection by namespace the API server (1.37) loses all pages but the first.
-        let mut params = ListParams::default().limit(PAGE);
-        params.label_selector.clone_from(&self.engine.config.label_selector);
+        let list =
+            ListParams { label_selector: self.engine.config.label_selector.clone(), ..ListParams::default() };
         let mut there = Vec::new();
-        loop {
-            let page = bounded(api.list(&params)).await?;
-            let here =
-                page.items.into_iter().filter(|object| object.namespace().as_deref() == Some(namespace));
-            there.extend(here.map(Arc::new));
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => params = params.continue_token(&token),
-                None => return Ok(there),
+        let keep = |object: Guarded<K>| {
+            if object.namespace().as_deref() == Some(namespace) {
+                there.push(Arc::new(object));
             }
-        }
+        };
+        self.engine.bulk.each(self.engine.clients.calls.clone(), list, keep).await?;
+        Ok(there)
     }
 
     /// These are all that is in a namespace: what was seen there before and is not among them holds nothing.

@@ -3,7 +3,7 @@
 use super::access::Action;
 use super::address::Address;
 use super::claims::{Claim, Claimant};
-use super::creation::{listed_elsewhere, owns_in};
+use super::creation::{each_elsewhere, owns_in};
 use super::fault::Fault;
 use super::kind::{Kind, Scope};
 use super::run::Run;
@@ -67,8 +67,9 @@ impl<K: Kind> Run<'_, K> {
     /// Does an `Organization` that another operator follows own it through a `ClusterConnection`? One that does not parse may.
     pub(super) async fn is_owned_elsewhere(&self, instance: &str, id: &str) -> Result<bool, Fault> {
         let owns = |owner: &Organization| owns_in(owner, Some(instance)) && Claimant::of(owner).is_shared();
-        let listed = listed_elsewhere::<Organization>(self.engine, id).await?;
-        Ok(listed.iter().any(|guard| guard.0.as_ref().map_or(true, owns)))
+        let mut owned = false;
+        each_elsewhere(self.engine, id, |guard| owned |= guard.0.as_ref().map_or(true, owns)).await?;
+        Ok(owned)
     }
 
     async fn resolve_organization(&self, session: &Session) -> Result<String, Fault> {

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::address::Address;
 use super::fault::Fault;
+use super::stripped::OTHERS;
 use crate::api::{ConditionType, ConnectionRef, FINALIZER, OrganizationSelector, annotation};
 
 /// The field manager of everything the operator applies.
@@ -127,6 +128,9 @@ impl Handle {
     /// # Errors
     /// [`Fault::Stale`] if the resource changed or went.
     pub async fn change(&mut self, change: &MetadataChange) -> Result<(), Fault> {
+        if change.finalizer.is_some_and(|wanted| wanted != self.has_finalizer()) {
+            self.complete_finalizers().await?;
+        }
         let mut metadata = self.difference(change);
         if metadata.is_empty() {
             return Ok(());
@@ -137,6 +141,16 @@ impl Handle {
         let patch = Patch::Merge(json!({ "metadata": metadata }));
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
         self.meta = bounded(self.api.patch(&self.address.name, &params, &patch)).await?.metadata;
+        Ok(())
+    }
+
+    /// A patch has to name the finalizers of others, which are read where the store has dropped them. One that was written
+    /// after the store saw the resource is not lost: the patch that names none of it is refused.
+    async fn complete_finalizers(&mut self) -> Result<(), Fault> {
+        if self.meta.finalizers.iter().flatten().any(|name| name == OTHERS) {
+            let present = bounded(self.api.get_metadata_opt(&self.address.name)).await?;
+            self.meta.finalizers = present.ok_or(Fault::Stale)?.metadata.finalizers;
+        }
         Ok(())
     }
 

@@ -12,10 +12,13 @@ use kube::runtime::watcher::Event;
 use serde::{Deserialize, Deserializer};
 
 use super::kind::Kind;
-use crate::api::{ClusterConnection, ConditionType, Connection, FINALIZER, GROUP, annotation};
+use crate::api::{ClusterConnection, ConditionType, Connection, FINALIZER, annotation};
 
 /// More bytes of an annotation, or of the error of an object that does not parse, tell nothing.
-const LONGEST_TEXT: usize = 4096;
+const LONGEST_TEXT: usize = 1024;
+
+/// Stands for the finalizers of others, of which there may be tens of thousands: no finalizer is empty.
+pub const OTHERS: &str = "";
 
 /// What a condition without a type is.
 const BOTH: [ConditionType; 2] = [ConditionType::Ready, ConditionType::Synced];
@@ -121,16 +124,19 @@ fn strip_guarded<K: Resource<DynamicType = ()>>(object: &mut DeserializeGuard<K>
     }
 }
 
-/// Our own annotations stay, finalizers too: a patch names all of them.
+/// The annotations that the operator knows stay, and our finalizer. Whoever changes that needs those of others, and reads
+/// them anew.
 fn strip_metadata(meta: &mut ObjectMeta) {
     (meta.managed_fields, meta.labels, meta.owner_references) = (None, None, None);
     if let Some(annotations) = meta.annotations.as_mut().filter(|annotations| !annotations.is_empty()) {
-        annotations.retain(|name, _| name.split('/').next() == Some(GROUP));
+        annotations.retain(|name, _| annotation::ALL.contains(&name.as_str()));
         annotations.values_mut().for_each(cut);
         meta.annotations.take_if(|annotations| annotations.is_empty());
     }
     if let Some(finalizers) = &mut meta.finalizers {
-        finalizers.shrink_to_fit();
+        let ours = finalizers.iter().any(|name| name == FINALIZER).then_some(FINALIZER);
+        let others = finalizers.iter().any(|name| name != FINALIZER).then_some(OTHERS);
+        *finalizers = ours.into_iter().chain(others).map(str::to_owned).collect();
     }
 }
 
@@ -236,7 +242,7 @@ mod tests {
             kept["metadata"],
             json!({
                 "name": "acme", "namespace": "team", "uid": "1", "generation": 3,
-                "finalizers": ["zitadel-operator.dev/finalizer", "other/finalizer"],
+                "finalizers": ["zitadel-operator.dev/finalizer", ""],
                 "annotations": { "zitadel-operator.dev/paused": "true" },
             })
         );
@@ -272,7 +278,7 @@ mod tests {
             assert_eq!(object.meta().annotations.as_ref().map(BTreeMap::len), kept, "{annotations}");
             object.strip();
             object.unpack();
-            let ours = |(name, _): &(&String, &Value)| name.starts_with(GROUP);
+            let ours = |(name, _): &(&String, &Value)| annotation::ALL.contains(&name.as_str());
             let expected = annotations.as_object().unwrap().iter().filter(ours).count();
             assert_eq!(object.annotations().len(), expected, "{annotations}");
         }
@@ -309,6 +315,27 @@ mod tests {
             object.unpack();
             let shown = serde_json::to_value(object.0.unwrap()).unwrap();
             assert_eq!((&shown["status"], &shown["metadata"]), (&whole["status"], &whole["metadata"]));
+        }
+    }
+
+    #[test]
+    fn however_many_finalizers_and_annotations_there_are_few_are_kept() {
+        let others = || (0..70_000).map(|n| format!("f/{n}"));
+        let known = [annotation::ID, annotation::RECREATE].map(str::to_owned);
+        let names = (0..1000).map(|n| format!("zitadel-operator.dev/{n}")).chain(known);
+        let annotations: BTreeMap<String, &str> = names.map(|name| (name, "7")).collect();
+        for (finalizers, kept) in [
+            (others().collect(), &[""][..]),
+            (others().chain([FINALIZER.to_owned()]).collect(), &[FINALIZER, ""]),
+            (vec![FINALIZER.to_owned(); 2], &[FINALIZER]),
+        ] {
+            let metadata = json!({ "name": "web", "finalizers": finalizers, "annotations": annotations });
+            let mut object = read::<Project>(json!({ "metadata": metadata, "spec": {} }));
+            object.strip();
+            object.unpack();
+            let shown = object.meta().finalizers.as_ref().unwrap();
+            assert!(shown == kept && shown.capacity() <= 4, "{} for {kept:?}", shown.len());
+            assert_eq!(object.annotations().len(), 2);
         }
     }
 

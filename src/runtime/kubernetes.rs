@@ -46,7 +46,7 @@ pub const UNUSED: Duration = Duration::from_secs(3);
 const CALL: Duration = Duration::from_secs(20);
 
 /// Objects in a page of a list: each may have 1.5 MiB, and kube holds a page three times while it reads it.
-const PAGE: u32 = 10;
+pub const PAGE: u32 = 10;
 
 /// How long a watch lives, and how soon a dead one is noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,6 +20,7 @@ use support::zitadel::Double;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use zitadel_operator::api::crd;
+use zitadel_operator::engine::Config;
 use zitadel_operator::operator::{self, Options};
 use zitadel_operator::runtime::ambient;
 use zitadel_operator::runtime::lease::Leadership;
@@ -28,6 +29,7 @@ use zitadel_operator::zitadel::{Transport, TransportError};
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
+mod elsewhere;
 mod hostile;
 
 const NAMESPACE: &str = "team";
@@ -103,10 +105,14 @@ impl World {
     }
 
     fn api(&self, kind: &str) -> Api<DynamicObject> {
+        self.api_in(NAMESPACE, kind)
+    }
+
+    fn api_in(&self, namespace: &str, kind: &str) -> Api<DynamicObject> {
         let definition = self.definitions.iter().find(|crd| crd.spec.names.kind == kind).unwrap();
         let resource = GroupVersionKind::gvk(&definition.spec.group, "v1alpha1", kind);
         let resource = ApiResource::from_gvk_with_plural(&resource, &definition.spec.names.plural);
-        Api::namespaced_with(self.client.clone(), NAMESPACE, &resource)
+        Api::namespaced_with(self.client.clone(), namespace, &resource)
     }
 
     async fn apply(&self, kind: &str, name: &str, spec: Value) {
@@ -127,9 +133,13 @@ impl World {
     }
 
     fn start_as(&self, leadership: Leadership) -> JoinHandle<()> {
+        self.start_with(leadership, Config::default())
+    }
+
+    fn start_with(&self, leadership: Leadership, config: Config) -> JoinHandle<()> {
         let transport = Arc::new(Direct(self.zitadel.clone()));
         let factory = Arc::new(move |_: &_| Ok(transport.clone() as Arc<dyn Transport>));
-        let options = Options { transport: factory, leadership, ..Options::new("zitadel-operator") };
+        let options = Options { transport: factory, leadership, config, ..Options::new("zitadel-operator") };
         let running = operator::run(self.cluster.client(), options, Default::default());
         tokio::spawn(async move { running.await.unwrap() })
     }

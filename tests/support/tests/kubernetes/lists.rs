@@ -5,7 +5,16 @@ use serde_json::json;
 
 use crate::{World, by, conformance, refusal};
 
-conformance!(pages, by_label, by_field, unusable_selectors, versions, metadata_only, one_namespace);
+conformance!(
+    pages,
+    pages_of_a_selection,
+    by_label,
+    by_field,
+    unusable_selectors,
+    versions,
+    metadata_only,
+    one_namespace
+);
 
 async fn names(world: &World, params: ListParams) -> Vec<String> {
     let list = world.widgets().list(&params).await.unwrap();
@@ -36,6 +45,36 @@ async fn pages(world: World) {
     assert_eq!(last.metadata.continue_.unwrap_or_default(), "");
     params.continue_token = Some("nonsense".into());
     assert_eq!(refusal(world.widgets().list(&params).await).0, 400);
+}
+
+/// In all namespaces, with others in between.
+async fn pages_of_a_selection(world: World) {
+    let second = World { namespace: "default".into(), ..world.clone() };
+    let id = format!("id-{}", world.namespace);
+    let status = Patch::Merge(json!({ "status": { "id": id } }));
+    for (n, place) in [&world, &second, &world, &second, &world, &second, &world].into_iter().enumerate() {
+        for name in [format!("{id}-{n}-chosen"), format!("{id}-{n}-other")] {
+            place.create(&name).await;
+        }
+        let chosen = format!("{id}-{n}-chosen");
+        place.widgets().patch_status(&chosen, &by("tester"), &status).await.unwrap();
+    }
+    let mut params = ListParams::default().fields(&format!("status.id={id}")).limit(2);
+    let mut pages = Vec::new();
+    loop {
+        let page = everywhere(&world).list(&params).await.unwrap();
+        pages.push(page.items.len());
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => break,
+        }
+    }
+    assert_eq!(pages, [2, 2, 2, 1]);
+}
+
+fn everywhere(world: &World) -> kube::Api<kube::api::DynamicObject> {
+    let gvk = kube::api::GroupVersionKind::gvk("conformance.example.com", "v1", "Widget");
+    kube::Api::all_with(world.client.clone(), &kube::api::ApiResource::from_gvk(&gvk))
 }
 
 async fn by_label(world: World) {
@@ -108,11 +147,7 @@ async fn one_namespace(world: World) {
     let elsewhere = World { namespace: "default".into(), ..world.clone() };
     elsewhere.create(&format!("of-{}", world.namespace)).await;
     assert_eq!(names(&world, ListParams::default()).await, ["a"]);
-    let everywhere: kube::Api<kube::api::DynamicObject> = {
-        let gvk = kube::api::GroupVersionKind::gvk("conformance.example.com", "v1", "Widget");
-        kube::Api::all_with(world.client.clone(), &kube::api::ApiResource::from_gvk(&gvk))
-    };
-    let all = everywhere.list(&ListParams::default()).await.unwrap();
+    let all = everywhere(&world).list(&ListParams::default()).await.unwrap();
     let namespaces: Vec<_> =
         all.items.iter().filter_map(|object| object.metadata.namespace.clone()).collect();
     assert!(namespaces.contains(&world.namespace) && namespaces.contains(&"default".to_owned()));
