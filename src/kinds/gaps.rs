@@ -24,7 +24,7 @@ pub(super) struct Permissions<'a> {
     /// The user's own organization, to ask in about the instance.
     home: &'a str,
     memberships: &'a [ConnectionMembership],
-    known: BTreeMap<Vec<&'a str>, BTreeSet<String>>,
+    known: BTreeMap<Vec<&'a str>, BTreeSet<&'static str>>,
 }
 
 impl<'a> Permissions<'a> {
@@ -60,7 +60,7 @@ impl<'a> Permissions<'a> {
         Ok((!missing.is_empty()).then_some((need.kind, missing, organization)))
     }
 
-    async fn present(&mut self, organization: &str) -> Result<&BTreeSet<String>, Fault> {
+    async fn present(&mut self, organization: &str) -> Result<&BTreeSet<&'static str>, Fault> {
         let there = self.memberships.iter().filter(|m| m.organization_id.as_deref() == Some(organization));
         let mut roles: Vec<&str> = there.flat_map(|m| &m.roles).map(String::as_str).collect();
         roles.sort_unstable();

@@ -48,6 +48,10 @@ pub enum Credential {
     },
 }
 
+/// No token, secret or key file is longer, in bytes: whoever owns the Secret or the server does not fill the operator's
+/// memory.
+pub(crate) const LONGEST_CREDENTIAL: usize = 16 * 1024;
+
 impl Credential {
     /// A personal access token from a Secret's bytes; surrounding whitespace is dropped.
     ///
@@ -150,6 +154,9 @@ impl JwtProfile {
     /// # Errors
     /// [`CredentialError::Invalid`]; the message quotes nothing of the file.
     pub fn parse(bytes: &[u8]) -> Result<Self, CredentialError> {
+        if bytes.len() > LONGEST_CREDENTIAL {
+            return Err(too_long("the key file"));
+        }
         let file: KeyFile = serde_json::from_slice(bytes).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             invalid(format!("the key file is not a ZITADEL key in JSON (line {line}, column {column})"))
@@ -229,9 +236,14 @@ fn expiration(date: &str) -> Option<Timestamp> {
 fn text<'a>(what: &str, bytes: &'a [u8]) -> Result<&'a str, CredentialError> {
     match str::from_utf8(bytes.trim_ascii()) {
         Ok("") => Err(invalid(format!("{what} is empty"))),
+        Ok(text) if text.len() > LONGEST_CREDENTIAL => Err(too_long(what)),
         Ok(text) if !text.contains(char::is_control) => Ok(text),
         _ => Err(invalid(format!("{what} is not one line of text"))),
     }
+}
+
+fn too_long(what: &str) -> CredentialError {
+    invalid(format!("{what} is longer than {LONGEST_CREDENTIAL} bytes"))
 }
 
 fn invalid(message: impl Into<String>) -> CredentialError {

@@ -2,16 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
 use super::answer::{Answer, short, short_option};
 use super::call::Call;
 use super::client::Client;
 use super::error::Error;
-use super::page::{Item, bounded};
-use super::permission::{AUTHENTICATED, IAM_READ};
+use super::page::{Item, at_most};
+use super::permission::{self, AUTHENTICATED, IAM_READ};
 use super::project::Details;
+
+/// No membership has more roles: ZITADEL knows some twenty, and each has its own in one place.
+const MOST_ROLES: usize = 50;
 
 /// What tells one instance from another, whatever its URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -41,7 +44,7 @@ pub struct User {
 #[serde(rename_all = "camelCase", default)]
 pub struct Membership {
     /// `IAM_OWNER`, `ORG_OWNER`, …
-    #[serde(deserialize_with = "bounded")]
+    #[serde(deserialize_with = "roles")]
     pub roles: Vec<String>,
     /// Whether it is one of the whole instance.
     pub iam: bool,
@@ -89,7 +92,26 @@ struct InstanceAnswer {
 #[derive(Deserialize)]
 struct Permissions {
     #[serde(default)]
-    result: BTreeSet<String>,
+    result: BTreeSet<Needed>,
+}
+
+/// A permission that a call needs; all others are none. There is one of each project that the user is a member of too.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Needed(Option<&'static str>);
+
+impl<'de> Deserialize<'de> for Needed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Ok(Self(permission::ALL.iter().copied().find(|needed| *needed == name)))
+    }
+}
+
+#[derive(Deserialize)]
+struct Role(#[serde(deserialize_with = "short")] String);
+
+fn roles<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let roles = at_most::<_, _, MOST_ROLES>(deserializer)?;
+    Ok(roles.into_iter().map(|Role(role)| role).collect())
 }
 
 impl Item for Membership {
@@ -144,14 +166,15 @@ impl Client {
         self.search(&[], |body| Call::search(path, AUTHENTICATED, body)).await
     }
 
-    /// The operator's permissions in an organization (`POST /auth/v1/permissions/zitadel/me/_search`): after a
-    /// 403, what is missing.
+    /// The operator's permissions in an organization, of those in [`permission`]
+    /// (`POST /auth/v1/permissions/zitadel/me/_search`): after a 403, what is missing.
     ///
     /// # Errors
     /// [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`).
-    pub async fn permissions(&self, organization: &str) -> Result<BTreeSet<String>, Error> {
+    pub async fn permissions(&self, organization: &str) -> Result<BTreeSet<&'static str>, Error> {
         let path = "/auth/v1/permissions/zitadel/me/_search";
         let call = Call::search(path, AUTHENTICATED, &json!({}))?.in_organization(organization)?;
-        Ok(self.call::<Permissions>(&call).await?.value.result)
+        let Permissions { result } = self.call(&call).await?.value;
+        Ok(result.into_iter().filter_map(|Needed(name)| name).collect())
     }
 }

@@ -70,7 +70,8 @@ impl Issued {
 /// The minted tokens of all connections, by where they are good and by the credential.
 ///
 /// Guarantees: a token is given only to who shows an equal credential, read from a Secret of its own; never one that is
-/// due for renewal, nor the one that was refused. It outlives the session it was minted for, until it is due.
+/// due for renewal, nor the one that was refused. One that no session uses any more is kept until the next is minted: so
+/// there are never more than sessions were open at once, whatever a server says of their ends.
 #[derive(Default)]
 pub struct Tokens {
     minted: Mutex<Vec<(String, Arc<Issued>)>>,
@@ -90,10 +91,12 @@ impl Tokens {
         fitting.find(|(_, issued)| issued.is_fresh() && other(issued)).map(|(_, issued)| issued.clone())
     }
 
-    /// In the place of one that the same credential gave before. A token that is its own credential costs nothing.
+    /// In the place of one that the same credential gave before, and of those that nobody uses. A token that is its own
+    /// credential costs nothing.
     pub(super) fn keep(&self, place: String, issued: &Arc<Issued>) {
         let mut minted = lock(&self.minted);
-        minted.retain(|(at, old)| old.is_fresh() && !(*at == place && old.credential == issued.credential));
+        let replaced = |at: &str, old: &Issued| *at == place && old.credential == issued.credential;
+        minted.retain(|(at, old)| Arc::strong_count(old) > 1 && old.is_fresh() && !replaced(at, old));
         if issued.span.is_some() {
             minted.push((place, issued.clone()));
         }

@@ -12,14 +12,14 @@ use serde::Deserialize;
 use url::form_urlencoded;
 
 use super::answer::{MESSAGE_LIMIT, is_of_inside, parse, quote};
-use super::auth::Credential;
+use super::auth::{Credential, LONGEST_CREDENTIAL};
 use super::budget::Budget;
 use super::circuit::Health;
 use super::error::Error;
 use super::metrics::Route;
 use super::permission::AUTHENTICATED;
 use super::refusal::{Asked, classify};
-use super::transport::Transport;
+use super::transport::{BodyLimit, Transport};
 use crate::runtime::ambient;
 
 const PATH: &str = "/oauth/v2/token";
@@ -27,6 +27,9 @@ const PATH: &str = "/oauth/v2/token";
 const SCOPE: &str = "openid urn:zitadel:iam:org:project:id:zitadel:aud";
 /// A pause longer than this is an error at once.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// An answer has a token of at most [`LONGEST_CREDENTIAL`], one for the user's id, and what they are for. It needs no
+/// reservation: whoever waits for a token may hold one.
+const LARGEST_ANSWER: BodyLimit = BodyLimit(4 * LONGEST_CREDENTIAL);
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// A token and how long it is good for; `None` for one without an end that is known.
@@ -108,7 +111,10 @@ impl Minter {
         if let Some(host) = &self.instance_host {
             request = request.header("x-zitadel-instance-host", host);
         }
-        request.body(form.into()).map_err(|_| Error::invalid("the URL cannot be requested"))
+        request
+            .extension(LARGEST_ANSWER)
+            .body(form.into())
+            .map_err(|_| Error::invalid("the URL cannot be requested"))
     }
 }
 
@@ -127,6 +133,9 @@ fn accept(response: &Response<Bytes>, secret: &SecretString, answered: bool) -> 
 
 fn grant(answer: TokenAnswer) -> Result<Grant, Error> {
     let token = answer.access_token;
+    if token.len() > LONGEST_CREDENTIAL {
+        return Err(Error::malformed(200, format!("its token is longer than {LONGEST_CREDENTIAL} bytes")));
+    }
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Error::malformed(200, "its token cannot be sent in a header"));
     }

@@ -60,40 +60,50 @@ pub use self::url::{check_public, check_url, parse_base_url};
 
 /// The permissions that calls need, as ZITADEL names them (`internal/api/authz` of the server).
 pub mod permission {
-    /// Any authenticated user; ZITADEL checks or filters inside the call.
-    pub const AUTHENTICATED: &str = "authenticated";
-    /// Read the instance (`GET /admin/v1/instances/me`).
-    pub const IAM_READ: &str = "iam.read";
-    /// Read domain policies.
-    pub const IAM_POLICY_READ: &str = "iam.policy.read";
-    /// Add or change an organization's domain policy.
-    pub const IAM_POLICY_WRITE: &str = "iam.policy.write";
-    /// Reset an organization's domain policy to the instance's.
-    pub const IAM_POLICY_DELETE: &str = "iam.policy.delete";
-    /// Create an organization.
-    pub const ORG_CREATE: &str = "org.create";
-    /// Delete any organization of the instance.
-    pub const IAM_WRITE: &str = "iam.write";
-    /// Delete an organization.
-    pub const ORG_DELETE: &str = "org.delete";
-    /// Read an organization's features.
-    pub const ORG_FEATURE_READ: &str = "org.feature.read";
-    /// Set an organization's features.
-    pub const ORG_FEATURE_WRITE: &str = "org.feature.write";
-    /// Reset an organization's features.
-    pub const ORG_FEATURE_DELETE: &str = "org.feature.delete";
-    /// Read an organization and its metadata.
-    pub const ORG_READ: &str = "org.read";
-    /// Change an organization or its metadata.
-    pub const ORG_WRITE: &str = "org.write";
-    /// Create a project in an organization.
-    pub const PROJECT_CREATE: &str = "project.create";
-    /// Delete a project.
-    pub const PROJECT_DELETE: &str = "project.delete";
-    /// Read and list projects.
-    pub const PROJECT_READ: &str = "project.read";
-    /// Change, deactivate or reactivate a project.
-    pub const PROJECT_WRITE: &str = "project.write";
-    /// List users.
-    pub const USER_READ: &str = "user.read";
+    macro_rules! permissions {
+        ($($(#[$doc:meta])* $name:ident = $value:literal;)+) => {
+            $($(#[$doc])* pub const $name: &str = $value;)+
+            /// Each of them.
+            pub(super) const ALL: &[&str] = &[$($value),+];
+        };
+    }
+
+    permissions! {
+        /// Any authenticated user; ZITADEL checks or filters inside the call.
+        AUTHENTICATED = "authenticated";
+        /// Read the instance (`GET /admin/v1/instances/me`).
+        IAM_READ = "iam.read";
+        /// Read domain policies.
+        IAM_POLICY_READ = "iam.policy.read";
+        /// Add or change an organization's domain policy.
+        IAM_POLICY_WRITE = "iam.policy.write";
+        /// Reset an organization's domain policy to the instance's.
+        IAM_POLICY_DELETE = "iam.policy.delete";
+        /// Create an organization.
+        ORG_CREATE = "org.create";
+        /// Delete any organization of the instance.
+        IAM_WRITE = "iam.write";
+        /// Delete an organization.
+        ORG_DELETE = "org.delete";
+        /// Read an organization's features.
+        ORG_FEATURE_READ = "org.feature.read";
+        /// Set an organization's features.
+        ORG_FEATURE_WRITE = "org.feature.write";
+        /// Reset an organization's features.
+        ORG_FEATURE_DELETE = "org.feature.delete";
+        /// Read an organization and its metadata.
+        ORG_READ = "org.read";
+        /// Change an organization or its metadata.
+        ORG_WRITE = "org.write";
+        /// Create a project in an organization.
+        PROJECT_CREATE = "project.create";
+        /// Delete a project.
+        PROJECT_DELETE = "project.delete";
+        /// Read and list projects.
+        PROJECT_READ = "project.read";
+        /// Change, deactivate or reactivate a project.
+        PROJECT_WRITE = "project.write";
+        /// List users.
+        USER_READ = "user.read";
+    }
 }

@@ -119,23 +119,32 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    deserializer.deserialize_seq(Items(PhantomData))
+    at_most::<D, T, LONGEST_PAGE>(deserializer)
 }
 
-struct Items<T>(PhantomData<T>);
+/// A list of at most `MOST` items.
+pub(crate) fn at_most<'de, D, T, const MOST: usize>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    deserializer.deserialize_seq(Items::<T, MOST>(PhantomData))
+}
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Items<T> {
+struct Items<T, const MOST: usize>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for Items<T, MOST> {
     type Value = Vec<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a list of at most {LONGEST_PAGE} items")
+        write!(f, "a list of at most {MOST} items")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vec<T>, A::Error> {
         let mut items = Vec::new();
         while let Some(item) = sequence.next_element()? {
-            if items.len() == LONGEST_PAGE {
-                return Err(A::Error::invalid_length(LONGEST_PAGE + 1, &self));
+            if items.len() == MOST {
+                return Err(A::Error::invalid_length(MOST + 1, &self));
             }
             items.push(item);
         }

@@ -14,6 +14,11 @@ use super::resolve::{DENIED, PublicResolver, names_local_address};
 
 /// The largest answer body that is read, in bytes.
 pub(crate) const BODY_LIMIT: usize = 4 * 1024 * 1024;
+
+/// A smaller bound of one answer, among the extensions of its request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyLimit(pub(crate) usize);
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 const IDLE_CONNECTIONS: usize = 8;
@@ -95,6 +100,7 @@ impl HttpTransport {
 
     async fn exchange(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, TransportError> {
         let memory = request.extensions().get::<Arc<Reservation>>().cloned();
+        let limit = request.extensions().get().map_or(BODY_LIMIT, |BodyLimit(limit)| *limit);
         let request = reqwest::Request::try_from(request).map_err(|error| self.failure(&error))?;
         // Addresses are never resolved; only this URL has them in one way of writing.
         if self.deny_local && names_local_address(request.url()) {
@@ -104,22 +110,23 @@ impl HttpTransport {
         let mut head = http::Response::new(());
         *head.status_mut() = response.status();
         head.headers_mut().clone_from(response.headers());
-        let body = self.bounded_body(response, memory.as_deref()).await?;
+        let body = self.bounded_body(response, limit, memory.as_deref()).await?;
         Ok(head.map(|()| body))
     }
 
     async fn bounded_body(
         &self,
         mut response: reqwest::Response,
+        limit: usize,
         memory: Option<&Reservation>,
     ) -> Result<Bytes, TransportError> {
-        let too_large = TransportError::TooLarge { status: response.status().as_u16(), limit: BODY_LIMIT };
-        if response.content_length().is_some_and(|length| length > BODY_LIMIT as u64) {
+        let too_large = TransportError::TooLarge { status: response.status().as_u16(), limit };
+        if response.content_length().is_some_and(|length| length > limit as u64) {
             return Err(too_large);
         }
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(&error))? {
-            if body.len() + chunk.len() > BODY_LIMIT {
+            if body.len() + chunk.len() > limit {
                 return Err(too_large);
             }
             if let Some(memory) = memory {

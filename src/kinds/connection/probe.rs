@@ -41,8 +41,6 @@ struct Probe<'a, K> {
     handle: Handle,
     key: ConnectionKey,
     learned: ConnectionStatus,
-    /// All of them; the status shows some.
-    memberships: Vec<ConnectionMembership>,
     /// Why resources that name no organization have none.
     no_default: Option<String>,
 }
@@ -55,8 +53,7 @@ pub(super) async fn probe<K: AnyConnection>(
 ) -> Conclusion {
     let handle = Handle::new::<K>(engine.clients.calls.clone(), K::NAME, connection.meta());
     let learned = connection.status().cloned().unwrap_or_default();
-    let (memberships, no_default) = (Vec::new(), None);
-    let mut probe = Probe { engine, connection, handle, key, learned, memberships, no_default };
+    let mut probe = Probe { engine, connection, handle, key, learned, no_default: None };
     let result = probe.run().await;
     probe.finish(result).await
 }
@@ -90,10 +87,11 @@ impl<K: AnyConnection> Probe<'_, K> {
         let session = self.session().await?;
         let _admission = self.admit(&session)?;
         self.check_credential(&session).await?;
-        self.learn(&session).await?;
+        let session = session.holding();
+        let memberships = self.learn(&session).await?;
         session.confirm_header(self.is_requested()).await?;
         self.learn_default(&session).await?;
-        self.learn_missing(&session).await
+        self.learn_missing(&session, &memberships).await
     }
 
     /// Those who still use it do so while it is being deleted: a credential or a header that came back is told to them.
@@ -168,7 +166,8 @@ impl<K: AnyConnection> Probe<'_, K> {
         Ok(read.map(drop)?)
     }
 
-    async fn learn(&mut self, session: &Session) -> Result<(), Fault> {
+    /// Answers all memberships; the status shows some.
+    async fn learn(&mut self, session: &Session) -> Result<Vec<ConnectionMembership>, Fault> {
         let user = session.confirm_user().await?;
         let instance = session.confirm_instance().await?;
         let memberships = session.client.memberships().await?;
@@ -188,10 +187,10 @@ impl<K: AnyConnection> Probe<'_, K> {
         });
         self.learned.instance = Some(instance);
         self.learned.version = version;
-        self.memberships = memberships.into_iter().map(membership).collect();
-        self.memberships.sort_by(|a, b| a.organization_id.cmp(&b.organization_id));
-        (self.learned.memberships, self.learned.more_memberships) = shown(&self.memberships);
-        Ok(())
+        let mut memberships: Vec<_> = memberships.into_iter().map(membership).collect();
+        memberships.sort_by(|a, b| a.organization_id.cmp(&b.organization_id));
+        (self.learned.memberships, self.learned.more_memberships) = shown(&memberships);
+        Ok(memberships)
     }
 
     /// Is the organization there that resources get which name none?
@@ -215,10 +214,14 @@ impl<K: AnyConnection> Probe<'_, K> {
     }
 
     /// What was found before stays while it cannot be said what uses the connection.
-    async fn learn_missing(&mut self, session: &Session) -> Result<(), Fault> {
+    async fn learn_missing(
+        &mut self,
+        session: &Session,
+        memberships: &[ConnectionMembership],
+    ) -> Result<(), Fault> {
         let needs = self.engine.needs(&self.key).filter(|_| self.engine.config.sees_all_users(K::KIND));
         if let (Some(needs), Some(user)) = (needs, &self.learned.user) {
-            let permissions = Permissions::new(session, &user.organization_id, &self.memberships);
+            let permissions = Permissions::new(session, &user.organization_id, memberships);
             self.learned.missing_permissions = permissions.missing(needs).await?;
         }
         Ok(())

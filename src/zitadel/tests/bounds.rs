@@ -97,6 +97,33 @@ async fn a_page_of_more_than_a_thousand_objects_is_not_held() -> TestResult {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_membership_has_few_and_short_roles() -> TestResult {
+    let other_shape = Some("its JSON has another shape".to_owned());
+    let roles = |count, length| vec!["r".repeat(length); count];
+    for (roles, expected) in
+        [(roles(50, 1024), None), (roles(51, 0), other_shape.clone()), (roles(1, 1025), other_shape)]
+    {
+        let (count, items) = (roles.len(), [json!({"orgId": "1", "roles": roles})]);
+        let reply = Reply::json(200, &json!({"details": {"totalResult": "1"}, "result": items}));
+        let (what, _) = reading(move |_| reply.clone(), async |client| client.memberships().await).await?;
+        assert_eq!(what, expected, "{count}");
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_permissions_that_calls_need_are_kept() -> TestResult {
+    let others = (0..10_000).map(|number| format!("project.read:{number}"));
+    let listed: Vec<_> =
+        ["org.read", "org.read", "project.write"].map(str::to_owned).into_iter().chain(others).collect();
+    let fake = Fake::always(Reply::json(200, &json!({"result": listed})));
+    let kept = client(fake, Secret::pat("t"))?.permissions("org").await?;
+    assert_eq!(kept.len(), 2);
+    assert!(kept.contains("org.read") && kept.contains("project.write"));
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_object_and_a_refusal_are_small() -> TestResult {
     let padding = "x".repeat(1 << 18);
     let object = Reply::json(200, &json!({"project": {"id": "1"}, "padding": padding}));

@@ -10,14 +10,15 @@ use axum::{Router, routing::get};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use http::{Request, StatusCode};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
 use super::super::transport::BODY_LIMIT;
 use super::{
-    Error, HttpTransport, HttpTransportConfig, MemoryBudget, Reservation, Secret, TestResult, Transport,
-    TransportError, client_at,
+    Credential, Error, HttpTransport, HttpTransportConfig, MemoryBudget, Reservation, Secret, TestResult,
+    Transport, TransportError, client_at,
 };
 
 /// A loopback server that ends with the test.
@@ -99,6 +100,18 @@ async fn bodies_are_bounded_whether_declared_or_streamed() -> TestResult {
         let refused = transport.send(request(&format!("{}/{path}", server.url))?).await.err();
         assert_eq!(refused, Some(TransportError::TooLarge { status: 200, limit: BODY_LIMIT }), "{path}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_the_token_endpoint_less_is_read() -> TestResult {
+    let padding = "x".repeat(1 << 16);
+    let token = json!({"access_token": "t", "expires_in": 60, "padding": padding}).to_string();
+    let server = serve(Router::new().fallback(move || async move { token })).await?;
+    let secret = Secret::new(Credential::client_credentials(b"bot", b"s3cret")?);
+    let client = client_at(&server.url, None, Arc::new(transport(PATIENT)?), secret)?;
+    let what = "it is larger than 65536 bytes".to_owned();
+    assert_eq!(client.reread_credential().await.err(), Some(Error::Malformed { status: 200, what }));
     Ok(())
 }
 

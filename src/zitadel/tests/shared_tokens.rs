@@ -77,6 +77,21 @@ async fn a_connection_built_anew_goes_on_with_its_token_until_that_is_due() -> T
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_that_no_connection_uses_goes_with_the_next_that_is_minted() -> TestResult {
+    let (tokens, fake, secret) = (Arc::default(), server(), machine("s3cret"));
+    let used = among(&tokens, &fake, "a.example", &secret)?;
+    used.reread_credential().await?;
+    for domain in ["b.example", "c.example"] {
+        among(&tokens, &fake, domain, &secret)?.reread_credential().await?;
+    }
+    for (domain, minted) in [("a.example", 3), ("c.example", 3), ("b.example", 4)] {
+        among(&tokens, &fake, domain, &secret)?.reread_credential().await?;
+        assert_eq!(fake.count("/token"), minted, "{domain}");
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_token_that_was_refused_is_replaced_once_for_all_who_share_it() -> TestResult {
     let (tokens, fake) = (Arc::default(), server());
     let [one, other] = [machine("s3cret"), machine("s3cret")];

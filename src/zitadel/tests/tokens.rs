@@ -160,6 +160,22 @@ fn personal_access_tokens_are_trimmed_and_visible_ascii() {
     assert!(Credential::client_credentials(b"a", b"").is_err());
 }
 
+#[test]
+fn a_secret_holds_no_credential_that_is_longer_than_any() -> TestResult {
+    let (mut file, _) = key_file(FUTURE)?;
+    for (length, fits) in [(16_384, true), (16_385, false)] {
+        file.resize(length, b' ');
+        let text = vec![b't'; length];
+        let parsed = [
+            Credential::personal_access_token(&text),
+            Credential::client_credentials(b"bot", &text),
+            Credential::jwt_profile(&file),
+        ];
+        assert!(parsed.iter().all(|parsed| parsed.is_ok() == fits), "{length} {parsed:?}");
+    }
+    Ok(())
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_token_is_renewed_at_80_to_90_percent_of_its_life() -> TestResult {
     let fake = server(&["token-1", "token-2"]);
@@ -348,5 +364,19 @@ async fn rereading_mints_only_when_the_secret_changed() -> TestResult {
     secret.set(Credential::client_credentials(b"bot", b"rotated"));
     client.reread_credential().await?;
     assert_eq!(fake.count("/token"), 2);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_longer_than_any_is_neither_kept_nor_quoted() -> TestResult {
+    for (length, expected) in [(16_384, None), (16_385, Some("its token is longer than 16384 bytes"))] {
+        let fake = Fake::new(move |_, request| match request.uri().path() {
+            "/oauth/v2/token" => Reply::token(&"t".repeat(length), HOUR),
+            _ => me(),
+        });
+        let answered = client(fake, machine())?.me().await;
+        let expected = expected.map(|what| Error::Malformed { status: 200, what: what.to_owned() });
+        assert_eq!(answered.err(), expected, "{length}");
+    }
     Ok(())
 }
