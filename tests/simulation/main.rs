@@ -37,6 +37,7 @@ mod specs;
 mod starvation;
 mod steady;
 mod taken;
+mod told;
 mod transitions;
 mod trouble;
 mod unlisted;
