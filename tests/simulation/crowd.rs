@@ -126,3 +126,25 @@ fn of_six_hundred_that_meet_another_instance_one_asks_which_it_is() {
         assert!(asked <= 40, "{asked} calls ask for the instance");
     });
 }
+
+#[test]
+fn an_edit_of_its_grants_forgets_nothing_that_was_learned_through_a_connection() {
+    estate(8, async move |mut estate: Estate| {
+        let zitadel = estate.instance("zitadel.example");
+        estate.cluster_connection_with("main", &zitadel, RATE, FOR_EVER).await;
+        let named = json!({ "connectionRef": shared("main"), "organization": { "name": "acme" } });
+        estate.cluster.add_namespace("team");
+        estate.apply("Project", "team", "first", named.clone()).await;
+        estate.start();
+        estate.converge(HOUR).await;
+        let all = json!({ "namespaceSelector": {}, "organizations": [{ "all": true }] });
+        estate.grant("main", &zitadel, RATE, FOR_EVER, json!([all, all_but_late()])).await;
+        sleep(Duration::from_secs(60)).await;
+        let mark = zitadel.double.ledger().mark();
+        estate.apply("Project", "team", "second", named).await;
+        estate.converge(HOUR).await;
+        let calls = zitadel.double.ledger().since(mark).into_iter().map(|call| call.path);
+        let learned: Vec<String> = calls.filter(|path| path.contains("/organizations")).collect();
+        assert_eq!(learned, [""; 0]);
+    });
+}

@@ -1,10 +1,12 @@
 //! An organization that one namespace created and gave up, and that another one has by now: it, and what lives in it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use support::kubernetes::{Call, Faults, Verb, Verdict};
+use zitadel_operator::engine::Config;
 
 use crate::estate::{Estate, Instance, estate, shared};
 
@@ -75,26 +77,45 @@ async fn patch(estate: &Estate, namespace: &str, with: Value) {
     api.patch("globex", &PatchParams::default(), &Patch::Merge(with)).await.unwrap();
 }
 
+/// A project that lives in an organization of its namespace, which another namespace has taken over by now. No operator
+/// runs any more.
+async fn left_behind(mut estate: Estate) -> (Estate, Arc<Instance>, Value) {
+    let instance = estate.instance("one.example");
+    let id = made(&mut estate, &instance).await;
+    let lives = json!({ "connectionRef": shared("shared"), "organization": { "ref": { "name": "globex" } } });
+    estate.apply("Project", "maker", "web", lives).await;
+    tokio::time::sleep(LATER).await;
+    assert_eq!(status(&estate, "Project", "maker", "web").await["organizationOrigin"], "Created");
+    delete(&estate, "Organization", "maker", "globex").await;
+    taken_over(&estate, &instance, &id).await;
+    estate.end().await;
+    (estate, instance, id)
+}
+
+/// An operator of this configuration does not remove the project there.
+async fn keeps(mut estate: Estate, instance: &Instance, id: &Value, config: Config) {
+    estate.api("Project", "maker").delete("web", &Default::default()).await.unwrap();
+    estate.start_with(config);
+    tokio::time::sleep(LATER).await;
+    assert_eq!(instance.double.projects(id.as_str().unwrap()).len(), 1);
+    let kept = status(&estate, "Project", "maker", "web").await;
+    assert_eq!(kept["conditions"][0]["reason"], "DeletionBlocked");
+}
+
 #[test]
 fn it_is_kept_whatever_is_known_first_after_a_start() {
-    estate(1, async |mut estate: Estate| {
-        let instance = estate.instance("one.example");
-        let id = made(&mut estate, &instance).await;
-        let lives =
-            json!({ "connectionRef": shared("shared"), "organization": { "ref": { "name": "globex" } } });
-        estate.apply("Project", "maker", "web", lives).await;
-        tokio::time::sleep(LATER).await;
-        assert_eq!(status(&estate, "Project", "maker", "web").await["organizationOrigin"], "Created");
-        delete(&estate, "Organization", "maker", "globex").await;
-        taken_over(&estate, &instance, &id).await;
-        estate.end().await;
+    estate(1, async |estate: Estate| {
+        let (estate, instance, id) = left_behind(estate).await;
         estate.cluster.set_faults(LateOrganizations);
-        estate.api("Project", "maker").delete("web", &Default::default()).await.unwrap();
-        estate.start();
-        tokio::time::sleep(LATER).await;
-        let kept = status(&estate, "Project", "maker", "web").await;
-        assert_eq!(kept["conditions"][0]["reason"], "DeletionBlocked");
-        assert_eq!(instance.double.projects(id.as_str().unwrap()).len(), 1);
+        keeps(estate, &instance, &id, Config::default()).await;
+    });
+}
+
+#[test]
+fn it_is_kept_where_another_operator_follows_the_namespace_that_has_it() {
+    estate(2, async |estate: Estate| {
+        let (estate, instance, id) = left_behind(estate).await;
+        keeps(estate, &instance, &id, Config { namespaces: vec!["maker".into()], ..Config::default() }).await;
     });
 }
 

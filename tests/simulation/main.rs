@@ -39,6 +39,7 @@ mod specs;
 mod starvation;
 mod steady;
 mod taken;
+mod told;
 mod transitions;
 mod trouble;
 mod unlisted;

@@ -38,7 +38,7 @@ impl Faults for Policy {
 }
 
 /// The notes of the events of this reason.
-fn notes(world: &World, reason: &str) -> Vec<String> {
+pub fn notes(world: &World, reason: &str) -> Vec<String> {
     let writes = world.cluster.writes().into_iter().filter(|write| write.resource == "events");
     let events = writes.filter_map(|write| write.after).filter(|event| event["reason"] == reason);
     events.map(|event| event["note"].as_str().unwrap_or_default().to_owned()).collect()

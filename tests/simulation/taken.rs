@@ -10,7 +10,7 @@ fn organization(resource: &str, name: &str) -> crate::deed::Deed {
     Apply("Organization", resource.into(), json!({ "name": name }).into())
 }
 
-async fn told(world: &World, kind: &str, name: &str) -> String {
+pub async fn told(world: &World, kind: &str, name: &str) -> String {
     let conditions = world.get(kind, name).await["status"]["conditions"].clone();
     let ready = conditions.as_array().into_iter().flatten().find(|condition| condition["type"] == "Ready");
     ready.map(|ready| &ready["message"]).and_then(Value::as_str).unwrap_or_default().to_owned()

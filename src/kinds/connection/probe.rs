@@ -359,6 +359,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn one_user_is_told_as_one() {
+        let told = [1, 2].map(still_used);
+        assert_eq!(told, ["1 resource still uses this connection", "2 resources still use this connection"]);
+    }
+
+    #[test]
     fn a_status_shows_some_memberships_and_counts_the_rest() {
         let membership = |n: usize| ConnectionMembership {
             organization_id: Some(format!("{n}")),

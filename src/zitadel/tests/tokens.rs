@@ -380,3 +380,21 @@ async fn a_token_that_is_longer_than_any_is_neither_kept_nor_quoted() -> TestRes
     }
     Ok(())
 }
+
+#[test]
+fn a_credential_that_is_refused_is_told_with_what_helps_where_its_user_was_deactivated() {
+    let message = String::new;
+    for (error, help) in [
+        (Error::TokenRefused { message: message() }, "or reactivate its user if it was deactivated"),
+        (
+            Error::TokenUnavailable { status: 500, message: message() },
+            "reactivate its user, or correct its url",
+        ),
+        (
+            Error::Unauthorized { id: None, message: message() },
+            "of a user that was deactivated stays invalid",
+        ),
+    ] {
+        assert!(error.to_string().contains(help), "{error}");
+    }
+}

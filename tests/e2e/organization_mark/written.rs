@@ -41,6 +41,9 @@ async fn a_mark_that_zitadel_cannot_take_now_is_written_within_seconds_and_ready
     share_from(&world, &world.namespace, json!([may_create(&world)])).await;
     let broken = world.zitadel.inject(Fault::unavailable().path("/management/v1/metadata/_bulk"));
     start(&mut world).await;
+    // What wakes the organization later is no retry of its own.
+    let works = |c: &Value| condition(c, "Ready")["status"] == "True";
+    world.until("ClusterConnection", &world.namespace, "worked", works).await;
     let id = make(&world, "globex").await;
     assert_eq!(mark(&world, &id), None);
     broken.remove();
