@@ -288,13 +288,18 @@ pub trait Kind:
         own
     }
 
-    /// Does this status prove that the resource owns something? What was given up has no origin any more.
-    fn is_bound(status: &CommonStatus) -> bool {
+    /// What this status proves to be the resource's own: an id, or for a setting that of its organization. What was given
+    /// up has no origin any more.
+    fn bound(status: &CommonStatus) -> Option<&String> {
         let target = match Self::IDENTITY {
             Identity::Assigned => &status.id,
             Identity::Setting => &status.organization_id,
         };
-        target.is_some() && status.origin.is_some()
+        target.as_ref().filter(|_| status.origin.is_some())
+    }
+    /// Does this status prove that the resource owns something?
+    fn is_bound(status: &CommonStatus) -> bool {
+        Self::bound(status).is_some()
     }
 
     /// Can the resource own nothing, whatever its status says: it only observes, or was deleted and released? No finalizer

@@ -270,9 +270,7 @@ impl<'a, K: Kind> Run<'a, K> {
 
     /// What a status proves to be its resource's.
     pub(super) fn recorded_claims(status: &Status<K::Own>) -> Vec<Claim> {
-        let CommonStatus { id, organization_id, instance, .. } = &status.common;
-        let id = if K::IDENTITY == Identity::Setting { organization_id } else { id };
-        let (Some(id), Some(instance), true) = (id, instance, K::is_bound(&status.common)) else {
+        let Some((id, instance)) = K::bound(&status.common).zip(status.common.instance.as_ref()) else {
             return Vec::new();
         };
         match K::PARTED {
@@ -386,12 +384,8 @@ impl<'a, K: Kind> Run<'a, K> {
 
 /// What the resource points at: what its status proves, else what a person asks to import.
 fn target<K: Kind>(handle: &Handle, status: &CommonStatus) -> (Target, Option<String>) {
-    let proved = match K::IDENTITY {
-        Identity::Setting => &status.organization_id,
-        Identity::Assigned => &status.id,
-    };
-    if let Some(id) = proved.clone().filter(|_| K::is_bound(status)) {
-        return (Target::Bound, Some(id));
+    if let Some(id) = K::bound(status) {
+        return (Target::Bound, Some(id.clone()));
     }
     let requested = handle.annotation(annotation::ID).filter(|id| !id.is_empty());
     match requested.filter(|_| K::IDENTITY == Identity::Assigned) {
