@@ -146,11 +146,6 @@ impl Session {
         Self { endpoint, access, freshness, rate, ..self.clone() }
     }
 
-    /// The same session, whose answers share one reservation: for who keeps what several of them say.
-    pub fn holding(&self) -> Self {
-        Self { client: self.client.holding(), ..self.clone() }
-    }
-
     /// Does it go where this connection goes, with the same credential?
     pub fn goes_as(&self, uid: Option<&str>, endpoint: &Endpoint) -> bool {
         self.uid.as_deref() == uid && way(&self.endpoint) == way(endpoint)

@@ -87,7 +87,9 @@ impl<K: AnyConnection> Probe<'_, K> {
         let session = self.session().await?;
         let _admission = self.admit(&session)?;
         self.check_credential(&session).await?;
-        let session = session.holding();
+        // What several answers say is kept until the end.
+        let mut session = Session::clone(&session);
+        session.client = session.client.holding();
         let memberships = self.learn(&session).await?;
         session.confirm_header(self.is_requested()).await?;
         self.learn_default(&session).await?;
