@@ -62,6 +62,18 @@ fn who_only_observes_holds_nothing_even_if_the_end_of_managing_was_not_heard() {
     });
 }
 
+#[test]
+fn what_was_given_up_comes_back_as_anything_that_was_there_before() {
+    rule(async |world| {
+        let observes = project("web", json!({ "managementPolicy": "Observe" }));
+        does(world, [project("web", json!({})), Wait(SOON), observes, Wait(SOON)]).await;
+        assert_eq!(world.get("Project", "web").await["status"]["origin"], Value::Null);
+        does(world, [project("web", json!({}))]).await;
+        let status = world.get("Project", "web").await["status"].clone();
+        assert_eq!((&status["origin"], &status["deletionPolicy"]), (&json!("Adopted"), &json!("Retain")));
+    });
+}
+
 async fn of_our_team(world: &World, name: &str) {
     let label = Patch::Merge(json!({ "metadata": { "labels": { "team": "ours" } } }));
     world.api("OrgMetadata").patch(name, &PatchParams::default(), &label).await.unwrap();

@@ -53,10 +53,13 @@ impl Fresh {
         let (mut found, mut expected) =
             observed.unwrap_or_else(|| (seen.ending.clone(), self.ending(kind, &seen.spec)));
         if seen.past.len() > 1 {
-            // The first spec decided whether it was there before.
-            let path = format!("/kubernetes/{kind}~1{NAME}/origin");
-            for ending in [&mut found, &mut expected] {
-                ending.pointer_mut(&path).map(Value::take);
+            // The first spec decided whether it was there before, and what was given up is taken over like that.
+            let is_default = seen.spec["deletionPolicy"].is_null() && seen.past.iter().any(observes);
+            let fields = ["origin", "deletionPolicy"].into_iter().take(1 + usize::from(is_default));
+            for path in fields.map(|field| format!("/kubernetes/{kind}~1{NAME}/{field}")) {
+                for ending in [&mut found, &mut expected] {
+                    ending.pointer_mut(&path).map(Value::take);
+                }
             }
         }
         (found != expected).then(|| {
