@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::address::Address;
 use super::fault::Fault;
-use super::stripped::OTHERS;
+use super::stripped::{OTHERS, strip_metadata};
 use crate::api::{ConditionType, ConnectionRef, FINALIZER, OrganizationSelector, annotation};
 
 /// The field manager of everything the operator applies.
@@ -140,8 +140,15 @@ impl Handle {
         metadata.insert("uid".into(), json!(self.meta.uid));
         let patch = Patch::Merge(json!({ "metadata": metadata }));
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
-        self.meta = bounded(self.api.patch(&self.address.name, &params, &patch)).await?.metadata;
+        self.see(bounded(self.api.patch(&self.address.name, &params, &patch)).await?.metadata);
         Ok(())
+    }
+
+    /// Of the metadata as they are now no more is kept than in a store: a tenant may write megabytes of them.
+    fn see(&mut self, mut meta: ObjectMeta) {
+        meta.finalizers.take_if(|finalizers| finalizers.is_empty());
+        strip_metadata(&mut meta);
+        self.meta = meta;
     }
 
     /// A patch has to name the finalizers of others, which are read where the store has dropped them. One that was written
@@ -195,7 +202,7 @@ impl Handle {
             let body = self.status_body(&status);
             match bounded(self.api.patch_status(&self.address.name, &params, &Patch::Apply(&body))).await {
                 Ok(object) => {
-                    self.meta = object.metadata;
+                    self.see(object.metadata);
                     let leftover = has_leftover(&object.data, &body);
                     self.proof = Some(proof_of::<S>(if leftover { &body } else { &object.data })?);
                     return match leftover {
@@ -211,7 +218,7 @@ impl Handle {
                         // With the metadata of before a later write meets the same refusal.
                         return Err(Fault::Stale);
                     }
-                    self.meta = present.metadata;
+                    self.see(present.metadata);
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -246,7 +253,7 @@ impl Handle {
         let body = json!({ "metadata": { "resourceVersion": self.meta.resource_version }, "status": status });
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
         let patch = Patch::Merge(&body);
-        self.meta = bounded(self.api.patch_status(&self.address.name, &params, &patch)).await?.metadata;
+        self.see(bounded(self.api.patch_status(&self.address.name, &params, &patch)).await?.metadata);
         Ok(())
     }
 

@@ -126,7 +126,7 @@ fn strip_guarded<K: Resource<DynamicType = ()>>(object: &mut DeserializeGuard<K>
 
 /// The annotations that the operator knows stay, and our finalizer. Whoever changes that needs those of others, and reads
 /// them anew.
-fn strip_metadata(meta: &mut ObjectMeta) {
+pub(super) fn strip_metadata(meta: &mut ObjectMeta) {
     (meta.managed_fields, meta.labels, meta.owner_references) = (None, None, None);
     if let Some(annotations) = meta.annotations.as_mut().filter(|annotations| !annotations.is_empty()) {
         annotations.retain(|name, _| annotation::ALL.contains(&name.as_str()));
