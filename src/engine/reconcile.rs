@@ -98,8 +98,7 @@ impl<K: Kind> Run<'_, K> {
         let Bond { id, organization, instance, origin, organization_origin } =
             match (&self.holder, K::IDENTITY) {
                 // Who only observes gives up what it owned, and says so; its organization stays pinned.
-                (None, Identity::Setting) if !self.is_managed() => Bond { origin: None, ..self.bond.clone() },
-                (None, Identity::Assigned) if !self.is_managed() => {
+                (None, _) if !self.is_managed() => {
                     let id = self.bond.id.clone().filter(|id| Some(id) == self.target_id.as_ref());
                     Bond { id, origin: None, ..self.bond.clone() }
                 }
