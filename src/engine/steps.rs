@@ -355,7 +355,7 @@ impl<K: Kind> Run<'_, K> {
 
     pub(super) async fn release(&mut self) -> Result<(), Fault> {
         self.unmark().await?;
-        if !self.is_deleting() {
+        if self.recorded && !self.is_deleting() {
             // Before others may take it: after a restart the status alone says whose it is.
             self.record().await?;
         }

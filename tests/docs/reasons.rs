@@ -1,6 +1,6 @@
 //! Conditions and troubleshooting speak of every reason there is, and of no other.
 
-use zitadel_operator::api::{ConditionType, Reason};
+use zitadel_operator::api::{ConditionType, Reason, annotation};
 
 use crate::{read, sorted, table};
 
@@ -43,7 +43,9 @@ fn the_annotations_are_those_of_the_code() {
     let code = read("src/api/mod.rs");
     let module = code.split("pub mod annotation {").nth(1).unwrap().split("\n}").next().unwrap();
     let names = module.split("= \"zitadel-operator.dev/").skip(1);
-    let names = names.map(|rest| rest.split('"').next().unwrap().to_owned());
+    let names: Vec<_> = names.map(|rest| rest.split('"').next().unwrap().to_owned()).collect();
+    let known = annotation::ALL.map(|name| name.trim_start_matches("zitadel-operator.dev/").to_owned());
+    assert_eq!(sorted(known), sorted(names.clone()), "a store drops every other annotation");
     let rows = table(&read("docs/concepts.md"), "## Annotations").into_iter().map(|row| row[0].clone());
     assert_eq!(sorted(rows), sorted(names));
 }
