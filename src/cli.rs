@@ -13,13 +13,16 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::crd;
-use crate::engine::Config;
-use crate::engine::connections::Site;
-use crate::engine::metrics::Metrics;
-use crate::operator::{self, Options};
-use crate::runtime::admin::{self, Admin, Readiness};
+use crate::connection::connections::Installation;
+use crate::engine::config::Config;
+use crate::engine::metrics::counters::Metrics;
+use crate::operator;
+use crate::operator::Options;
+use crate::runtime::admin;
+use crate::runtime::admin::{Admin, Readiness};
 use crate::runtime::kubernetes::Clients;
-use crate::runtime::lease::{self, Elector, Leadership};
+use crate::runtime::lease;
+use crate::runtime::lease::{Elector, Leadership};
 use crate::runtime::{shutdown, telemetry};
 use crate::zitadel::Proxy;
 
@@ -167,8 +170,8 @@ impl Run {
         let probes = CancellationToken::new();
         let serving =
             tokio::spawn(admin.serve(readiness.clone(), Arc::new(registry), filter, probes.clone()));
-        let site = self.site(in_cluster, proxy);
-        let options = |leadership| self.options(site, leadership, readiness, metrics);
+        let installation = self.installation(in_cluster, proxy);
+        let options = |leadership| self.options(installation, leadership, readiness, metrics);
         let result = match self.leader_election.unwrap_or(in_cluster) {
             true => self.elect(clients, options, &stop).await,
             false => Ok(operator::run(clients, options(Leadership::always()), stop.clone()).await?),
@@ -202,12 +205,12 @@ impl Run {
                 () = lost => Ok(()),
             }
         };
-        let (result, tenure) = futures::join!(operator, elector.acquire(&running));
+        let (result, lease_guard) = futures::join!(operator, elector.acquire(&running));
         if leadership.lost().is_cancelled() {
             return Err(Error::LeadershipLost);
         }
-        if let Some(tenure) = tenure {
-            tenure.release().await?;
+        if let Some(lease_guard) = lease_guard {
+            lease_guard.release().await?;
         }
         Ok(result?)
     }
@@ -217,8 +220,8 @@ impl Run {
         url.map(|url| Proxy::parse(url, &self.proxy_except)).transpose()
     }
 
-    fn site(&self, in_cluster: bool, proxy: Option<Proxy>) -> Site {
-        Site {
+    fn installation(&self, in_cluster: bool, proxy: Option<Proxy>) -> Installation {
+        Installation {
             namespace: self.operator_namespace.clone(),
             name: self.name.clone(),
             service_account: self.service_account.clone(),
@@ -227,7 +230,13 @@ impl Run {
         }
     }
 
-    fn options(&self, site: Site, leadership: Leadership, readiness: Readiness, metrics: Metrics) -> Options {
+    fn options(
+        &self,
+        installation: Installation,
+        leadership: Leadership,
+        readiness: Readiness,
+        metrics: Metrics,
+    ) -> Options {
         let named = |names: &[String]| -> BTreeSet<String> {
             names.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
         };
@@ -239,7 +248,7 @@ impl Run {
             label_selector: self.label_selector.clone().filter(|selector| !selector.trim().is_empty()),
             ..Config::default()
         };
-        Options { site, config, leadership, readiness, metrics, ..Options::new("") }
+        Options { installation, config, leadership, readiness, metrics, ..Options::new("") }
     }
 }
 

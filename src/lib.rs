@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod cli;
+pub mod connection;
 pub mod engine;
 pub mod kinds;
 pub mod operator;

@@ -1,7 +1,7 @@
 //! The operator as a whole: stores, engine and controllers, from start to shutdown.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures::{StreamExt, future};
@@ -14,17 +14,23 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{ClusterConnection, Connection};
-use crate::engine::admission::Admissions;
-use crate::engine::connections::{Connections, Site, TransportFactory, http_transport};
-use crate::engine::controller::{scoped, scopes};
-use crate::engine::fence;
-use crate::engine::metrics::Metrics;
-use crate::engine::sources::{self, Sources};
-use crate::engine::stores::Stores;
-use crate::engine::watched::{Feed, watched};
-use crate::engine::{Config, Engine, Having};
-use crate::kinds::connection::{AnyConnection, Scope};
-use crate::kinds::{self, connection};
+use crate::connection::any_connection::AnyConnection;
+use crate::connection::connections::{Connections, Installation, TransportFactory, http_transport};
+use crate::connection::controller::follow;
+use crate::connection::controller::follow::FollowContext;
+use crate::connection::stores::ConnectionStores;
+use crate::engine::admission::limiter::Admissions;
+use crate::engine::config::Config;
+use crate::engine::controllers::controller::{scoped, scopes};
+use crate::engine::controllers::sources;
+use crate::engine::index::selector::Selector;
+use crate::engine::kubernetes::fence;
+use crate::engine::metrics::counters::Metrics;
+use crate::engine::metrics::scrape::Snapshot;
+use crate::engine::shared::Engine;
+use crate::engine::watch::reflected_store::{StoreWriter, reflected_store};
+use crate::engine::watch::sources::Sources;
+use crate::kinds;
 use crate::runtime::admin::{Component, Readiness};
 use crate::runtime::kubernetes::{Clients, Watching};
 use crate::runtime::lease::Leadership;
@@ -44,7 +50,7 @@ const NAMESPACE: &str = "Namespace";
 /// What [`run`] needs besides the Kubernetes API.
 pub struct Options {
     /// Where the operator runs.
-    pub site: Site,
+    pub installation: Installation,
     /// The engine's settings.
     pub config: Config,
     /// How ZITADEL is reached.
@@ -60,7 +66,7 @@ pub struct Options {
 impl Options {
     /// Production settings for an operator in this namespace that needs no leader election.
     pub fn new(operator_namespace: impl Into<String>) -> Self {
-        let site = Site {
+        let installation = Installation {
             namespace: operator_namespace.into(),
             name: NAME.into(),
             service_account: NAME.into(),
@@ -68,7 +74,7 @@ impl Options {
             proxy: None,
         };
         Self {
-            site,
+            installation,
             config: Config::default(),
             transport: Arc::new(http_transport),
             leadership: Leadership::always(),
@@ -105,21 +111,22 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), Ended> {
     let mut clients: Clients = clients.into();
-    let Options { site, config, transport, leadership, readiness, metrics } = options;
+    let Options { installation, config, transport, leadership, readiness, metrics } = options;
     clients.calls = fence::kubernetes(clients.calls, leadership.clone());
     let transport = fence::zitadel(transport, leadership.clone());
     metrics.watches(NAMESPACE);
     reconciled().into_iter().for_each(|name| metrics.follows(name, config.concurrency));
     let scopes = scopes(&config);
-    let (namespaced, namespaced_feeds): (Vec<_>, Vec<_>) = scopes.iter().map(|_| watched()).unzip();
-    let (cluster, cluster_feed) = watched();
-    let (namespaces, namespaces_feed) = watched();
-    let stores = Stores { namespaced: namespaced.clone(), cluster: cluster.clone() };
+    let (namespaced, namespaced_feeds): (Vec<_>, Vec<_>) = scopes.iter().map(|_| reflected_store()).unzip();
+    let (cluster, cluster_feed) = reflected_store();
+    let (namespaces, namespaces_feed) = reflected_store();
+    let stores = ConnectionStores { namespaced: namespaced.clone(), cluster: cluster.clone() };
     let (sources, wanted) = Sources::new();
     let admissions =
         Arc::new(Admissions::new(Arc::default(), most_under_way(&config), metrics.zitadel.clone()));
     let (calls, gates) = (clients.calls.clone(), admissions.clone());
-    let connections = Connections::new(calls, site, config.clone(), stores, transport, sources, gates);
+    let connections =
+        Connections::new(calls, installation, config.clone(), stores, transport, sources, gates);
     let engine = Arc::new(Engine::new(
         kinds::registry().iter().map(|entry| entry.kind).collect(),
         clients.clone(),
@@ -129,9 +136,10 @@ pub async fn run(
         metrics,
         leadership,
     ));
-    engine.metrics.shows(Arc::downgrade(&engine));
+    let snapshot: Weak<dyn Snapshot> = Arc::<Engine>::downgrade(&engine);
+    engine.metrics.shows(snapshot);
     let mut controllers = Controllers::default();
-    let follow = |scope| Scope {
+    let context = |scope| FollowContext {
         engine: engine.clone(),
         namespace: scope,
         readiness: readiness.clone(),
@@ -139,10 +147,10 @@ pub async fn run(
     };
     for ((scope, reader), feed) in scopes.into_iter().zip(namespaced).zip(namespaced_feeds) {
         let api = scoped(clients.resources.clone(), scope.as_deref());
-        controllers.spawn("Connection", connection::follow::<Connection>(follow(scope), api, reader, feed));
+        controllers.spawn("Connection", follow::follow::<Connection>(context(scope), api, reader, feed));
     }
-    let all = connection::follow::<ClusterConnection>(
-        follow(None),
+    let all = follow::follow::<ClusterConnection>(
+        context(None),
         Api::all(clients.resources),
         cluster,
         cluster_feed,
@@ -214,14 +222,14 @@ async fn supervise(mut controllers: JoinSet<&'static str>, stop: &CancellationTo
 async fn follow_namespaces(
     engine: Arc<Engine>,
     ready: Component,
-    feed: Feed<PartialObjectMeta<Namespace>>,
+    feed: StoreWriter<PartialObjectMeta<Namespace>>,
     stop: CancellationToken,
 ) {
     use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
     let api = Api::all(engine.clients.resources.clone());
     let mut labels: HashMap<String, BTreeMap<String, String>> = HashMap::new();
     let watching = feed
-        .follow(api, Watching::Resources.config(), &engine)
+        .follow(api, Watching::Resources.config(), engine.leadership.clone(), engine.bulk.clone())
         .take_until(stop.cancelled())
         .for_each(|event| {
             match event {
@@ -230,7 +238,7 @@ async fn follow_namespaces(
                     let known = labels.insert(name.clone(), namespace.labels().clone());
                     // What is seen before the first list is complete is no change.
                     if engine.namespaces.is_filled() && known.as_ref() != Some(namespace.labels()) {
-                        engine.wakes.wake(engine.resources(Having::Namespace(&name)));
+                        engine.requeues.wake(engine.resources(Selector::Namespace(&name)));
                     }
                 }
                 Ok(Delete(namespace)) => drop(labels.remove(&namespace.name_any())),

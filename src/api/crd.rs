@@ -7,7 +7,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use kube::CustomResourceExt;
 use serde_json::json;
 
-use super::{
+use crate::api::{
     ClusterConnection, Connection, OrgDomainPolicy, OrgFeatures, OrgMetadata, Organization, Project,
 };
 
@@ -44,10 +44,10 @@ pub fn all() -> Vec<CustomResourceDefinition> {
         connection(Connection::crd()),
         connection(ClusterConnection::crd()),
         workload(Organization::crd(), &[IMMUTABLE_CONNECTION, IMMUTABLE_WHILE_CREATED, NAME_FITS]),
-        resident(Project::crd(), &[IMMUTABLE_WHILE_CREATED, NAME_FITS]),
-        resident(OrgMetadata::crd(), &[]),
-        resident(OrgDomainPolicy::crd(), &[]),
-        resident(OrgFeatures::crd(), &[]),
+        organization_member(Project::crd(), &[IMMUTABLE_WHILE_CREATED, NAME_FITS]),
+        organization_member(OrgMetadata::crd(), &[]),
+        organization_member(OrgDomainPolicy::crd(), &[]),
+        organization_member(OrgFeatures::crd(), &[]),
     ]
 }
 
@@ -62,7 +62,7 @@ fn connection(crd: CustomResourceDefinition) -> CustomResourceDefinition {
 }
 
 /// What lives in an organization.
-fn resident(crd: CustomResourceDefinition, rules: &[(&str, &str)]) -> CustomResourceDefinition {
+fn organization_member(crd: CustomResourceDefinition, rules: &[(&str, &str)]) -> CustomResourceDefinition {
     let rules = [&[IMMUTABLE_BINDING], rules].concat();
     selectable_by(workload(crd, &rules), &[".status.organizationId"])
 }

@@ -1,5 +1,6 @@
 //! The custom resource types: plain data, no IO.
 
+pub mod address;
 pub mod common;
 pub mod conditions;
 #[allow(clippy::duplicated_attributes)] // printcolumn repeats its keys by design

@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::{CommonSpec, Status, default_confirm_above};
+use crate::api::common::{CommonSpec, Status, default_confirm_above};
 
 /// The three settings of a domain policy. ZITADEL replaces all of them at once, so none may be left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

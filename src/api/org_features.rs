@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::common::{CommonSpec, Nothing, Status};
+use crate::api::common::{CommonSpec, Nothing, Status};
 
 /// Which login pages an organization's users see.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -6,8 +6,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::common::{CommonSpec, Status};
-use super::connection::KeyReference;
+use crate::api::common::{CommonSpec, Status};
+use crate::api::connection::KeyReference;
 
 /// Text that shows neither in `Debug` nor in an error.
 #[derive(Clone, Default, PartialEq, Eq, Serialize)]

@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::{AdoptionPolicy, ManagementSpec, Status, default_confirm_above};
+use crate::api::common::{AdoptionPolicy, ManagementSpec, Status, default_confirm_above};
 
 /// Whether an organization is usable: an `Inactive` one keeps everything, its users cannot log in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::{AdoptionPolicy, CommonSpec, Nothing, Status};
+use crate::api::common::{AdoptionPolicy, CommonSpec, Nothing, Status};
 
 /// Which organization's branding the login pages of a project's applications show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -3,11 +3,10 @@
 use kube::{CustomResourceExt, ResourceExt};
 
 use crate::api::{ClusterConnection, Reason, annotation};
-use crate::engine::address::Address;
-use crate::engine::confirmations::{Needed, is_of_own_user};
-use crate::engine::events::Note;
-use crate::engine::fault::Fault;
-use crate::engine::kind::{Context, Kind};
+use crate::connection::confirmations::{Needed, is_of_own_user};
+use crate::engine::decision::error::ReconcileError;
+use crate::engine::drivers::kind::{Context, Kind};
+use crate::engine::kubernetes::events::EventSpec;
 use crate::zitadel::User;
 
 /// A write that changes the login names of an organization.
@@ -28,7 +27,7 @@ pub(super) async fn rewrite<K: Kind>(
     object: &K,
     cx: Context<'_>,
     rewrite: Rewrite<'_>,
-) -> Result<Option<Note>, Fault> {
+) -> Result<Option<EventSpec>, ReconcileError> {
     let Rewrite { organization, what, shown, value, above } = rewrite;
     let users = cx.client.user_count(organization).await?;
     if users == 0 {
@@ -55,7 +54,7 @@ pub(super) async fn rewrite<K: Kind>(
         Reason::InvalidSpec,
         &format!("{what} would become {shown}, which {effect}"),
     )?;
-    Ok(Some(Note::warning("LoginNamesChanged", format!("{what} becomes {shown}, which {effect}"))))
+    Ok(Some(EventSpec::warning("LoginNamesChanged", format!("{what} becomes {shown}, which {effect}"))))
 }
 
 /// Refuses what ends the connection's own user, where that lives in this organization, unless its id confirms it.
@@ -64,7 +63,7 @@ pub(super) async fn lockout<K: Kind>(
     cx: Context<'_>,
     organization: &str,
     (annotation, reason, what): (&str, Reason, &str),
-) -> Result<(), Fault> {
+) -> Result<(), ReconcileError> {
     let Some(User { id, .. }) = own_user_in(cx, organization).await? else { return Ok(()) };
     let message = format!(
         "organization {organization} would be {what}, and the connection's own user {id} lives in it: the operator may be locked out of ZITADEL"
@@ -73,7 +72,7 @@ pub(super) async fn lockout<K: Kind>(
 }
 
 /// Asked anew: the credential may be another user's by now.
-async fn own_user_in(cx: Context<'_>, organization: &str) -> Result<Option<User>, Fault> {
+async fn own_user_in(cx: Context<'_>, organization: &str) -> Result<Option<User>, ReconcileError> {
     Ok(Some(cx.session.confirm_user().await?).filter(|user| user.resource_owner == organization))
 }
 
@@ -85,10 +84,10 @@ fn confirmed<K: Kind>(
     needed: &[Needed<'_>],
     reason: Reason,
     message: &str,
-) -> Result<(), Fault> {
+) -> Result<(), ReconcileError> {
     let is_shared = |needed: &Needed<'_>| cx.session.access.is_some() && is_of_own_user(needed);
     let (of_connection, own): (Vec<_>, Vec<_>) = needed.iter().copied().partition(is_shared);
-    let (key, who) = (&cx.session.key, (cx.uid, Address::of::<K>(object)));
+    let (key, who) = (&cx.session.key, (cx.uid, K::address_of(object)));
     let of_connection = cx.confirmations.lacking(key, who, &of_connection);
     let commands: Vec<String> = command_of_owner(object, &own)
         .into_iter()
@@ -97,7 +96,10 @@ fn confirmed<K: Kind>(
     if commands.is_empty() {
         return Ok(());
     }
-    Err(Fault::Blocked { reason, message: format!("{message}: to confirm it, {}", commands.join("; and ")) })
+    Err(ReconcileError::Stalled {
+        reason,
+        message: format!("{message}: to confirm it, {}", commands.join("; and ")),
+    })
 }
 
 /// What confirms those that the resource itself lacks, if any.

@@ -1,7 +1,5 @@
 //! The kinds, and the one list of them.
 
-pub mod connection;
-mod gaps;
 mod guard;
 mod org_domain_policy;
 mod org_features;
@@ -15,11 +13,11 @@ use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{OrgDomainPolicy, OrgFeatures, OrgMetadata, Organization, Project, Reason};
-use crate::engine::Engine;
-use crate::engine::access::Right;
-use crate::engine::controller::follow;
-use crate::engine::fault::Fault;
-use crate::engine::kind::{Kind, Permission};
+use crate::engine::controllers::controller::follow;
+use crate::engine::decision::access::Right;
+use crate::engine::decision::error::ReconcileError;
+use crate::engine::drivers::kind::{Kind, Permission};
+use crate::engine::shared::Engine;
 use crate::runtime::admin::Readiness;
 use crate::zitadel::{Details, Error};
 
@@ -67,7 +65,7 @@ fn entry<K: Kind>() -> Entry {
 }
 
 /// The CRD refuses these names too; an object may have been stored before it did.
-fn valid_name(what: &str, name: String) -> Result<String, Fault> {
+fn valid_name(what: &str, name: String) -> Result<String, ReconcileError> {
     let length = name.chars().count();
     let problem = match name {
         _ if !(1..=NAME_LIMIT).contains(&length) => {
@@ -78,7 +76,7 @@ fn valid_name(what: &str, name: String) -> Result<String, Fault> {
         }
         _ => return Ok(name),
     };
-    Err(Fault::Blocked { reason: Reason::InvalidSpec, message: problem })
+    Err(ReconcileError::Stalled { reason: Reason::InvalidSpec, message: problem })
 }
 
 /// Takes sequence and date of a write; `false`: "it is so already", which brings none and is seen by a read only. Some

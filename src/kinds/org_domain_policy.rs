@@ -1,14 +1,16 @@
 //! `OrgDomainPolicy`: an organization's own domain policy, through admin v1 `orgs/{id}/policies/domain`.
 
-use super::guard::{self, Rewrite};
-use super::{differing, written};
-use crate::api::org_domain_policy::{self, DomainPolicyStatus, OrgDomainPolicyStatus};
+use crate::api::org_domain_policy;
+use crate::api::org_domain_policy::{DomainPolicyStatus, OrgDomainPolicyStatus};
 use crate::api::{ManagementSpec, OrgDomainPolicy, OrganizationSelector};
-use crate::engine::events::Note;
-use crate::engine::fault::Fault;
-use crate::engine::kind::{Context, Kind, Permission, Report, Verb};
-use crate::engine::plan::Identity;
-use crate::engine::values::Values;
+use crate::engine::decision::error::ReconcileError;
+use crate::engine::decision::plan::Identity;
+use crate::engine::drivers::kind::{Context, Kind, Permission, Report, Verb};
+use crate::engine::drivers::values::Values;
+use crate::engine::kubernetes::events::EventSpec;
+use crate::kinds::guard;
+use crate::kinds::guard::Rewrite;
+use crate::kinds::{differing, written};
 use crate::zitadel::{Details, DomainPolicy, DomainPolicySettings, Error, permission};
 
 impl Kind for OrgDomainPolicy {
@@ -42,7 +44,7 @@ impl Kind for OrgDomainPolicy {
         self.status.as_mut()
     }
 
-    async fn desire(&self, _: &mut Values<'_>) -> Result<DomainPolicySettings, Fault> {
+    async fn resolve_spec(&self, _: &mut Values<'_>) -> Result<DomainPolicySettings, ReconcileError> {
         let org_domain_policy::DomainPolicySettings {
             user_login_must_be_domain,
             validate_org_domains,
@@ -80,12 +82,12 @@ impl Kind for OrgDomainPolicy {
     }
 
     /// Flipping what is in effect renames every user of the organization.
-    async fn permit(
+    async fn preflight(
         &self,
         cx: Context<'_>,
         remote: &DomainPolicy,
         desired: Option<&DomainPolicySettings>,
-    ) -> Result<Option<Note>, Fault> {
+    ) -> Result<Option<EventSpec>, ReconcileError> {
         let wanted = match desired {
             Some(desired) => *desired,
             None => cx.client.default_domain_policy().await?.settings,

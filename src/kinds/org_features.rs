@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::api::org_features::{Features, OrgFeaturesStatus};
 use crate::api::{ManagementSpec, Nothing, OrgFeatures, OrganizationSelector, Reason};
-use crate::engine::fault::Fault;
-use crate::engine::kind::{Context, Kind, Permission, Report, Verb};
-use crate::engine::plan::Identity;
-use crate::engine::values::Values;
+use crate::engine::decision::error::ReconcileError;
+use crate::engine::decision::plan::Identity;
+use crate::engine::drivers::kind::{Context, Kind, Permission, Report, Verb};
+use crate::engine::drivers::values::Values;
 use crate::zitadel::{Error, OrganizationFeatures, permission};
 
 const MANAGERS: &str = "ORG_OWNER, ORG_SETTINGS_MANAGER or IAM_OWNER";
@@ -56,11 +56,11 @@ impl Kind for OrgFeatures {
         self.spec = whole.spec;
     }
 
-    async fn desire(&self, _: &mut Values<'_>) -> Result<Desired, Fault> {
+    async fn resolve_spec(&self, _: &mut Values<'_>) -> Result<Desired, ReconcileError> {
         let flags = self.spec.features.flags();
         match flags.is_empty() {
             false => Ok(flags),
-            true => Err(Fault::Blocked {
+            true => Err(ReconcileError::Stalled {
                 reason: Reason::InvalidSpec,
                 message: "spec.features sets no flag: set one, or delete this resource".into(),
             }),

@@ -8,11 +8,11 @@ use base64::engine::general_purpose::STANDARD;
 use crate::api::connection::KeyReference;
 use crate::api::org_metadata::{EntryStatus, MetadataEntry, MetadataStatus, OrgMetadataStatus, ValueSource};
 use crate::api::{GROUP, ManagementSpec, OrgMetadata, OrganizationSelector, Reason};
-use crate::engine::fault::Fault;
-use crate::engine::kind::{Context, Kind, Permission, Report, Verb};
-use crate::engine::plan::Identity;
-use crate::engine::sources::SourceKind;
-use crate::engine::values::Values;
+use crate::engine::decision::error::ReconcileError;
+use crate::engine::decision::plan::Identity;
+use crate::engine::drivers::kind::{Context, Kind, Permission, Report, Verb};
+use crate::engine::drivers::values::Values;
+use crate::engine::watch::sources::SourceKind;
 use crate::zitadel::{Details, Error, Metadata, permission};
 
 /// The most bytes ZITADEL takes for a value.
@@ -31,7 +31,7 @@ impl Kind for OrgMetadata {
 
     const KIND: &'static str = "OrgMetadata";
     const IDENTITY: Identity = Identity::Setting;
-    const PARTED: bool = true;
+    const KEYED: bool = true;
     const BULKY: bool = true;
     const PERMISSIONS: &'static [Permission] = &[
         Permission::new(permission::ORG_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
@@ -67,7 +67,7 @@ impl Kind for OrgMetadata {
         self.spec = whole.spec;
     }
 
-    async fn desire(&self, values: &mut Values<'_>) -> Result<Desired, Fault> {
+    async fn resolve_spec(&self, values: &mut Values<'_>) -> Result<Desired, ReconcileError> {
         if let Some(entry) = self.spec.entries.iter().find(|entry| is_reserved(&entry.key)) {
             return Err(invalid(&entry.key, "it is the operator's own: choose another key"));
         }
@@ -80,7 +80,7 @@ impl Kind for OrgMetadata {
         taken.map(|(kind, reference)| (kind, reference.name.as_str())).collect()
     }
 
-    fn parts(desired: &Desired) -> BTreeSet<String> {
+    fn keys(desired: &Desired) -> BTreeSet<String> {
         desired.keys().cloned().collect()
     }
 
@@ -93,18 +93,18 @@ impl Kind for OrgMetadata {
         own.entries.iter().map(|entry| entry.key.clone()).filter(|key| !is_reserved(key)).collect()
     }
 
-    fn record(mut own: MetadataStatus, parts: &BTreeSet<String>) -> MetadataStatus {
+    fn record(mut own: MetadataStatus, keys: &BTreeSet<String>) -> MetadataStatus {
         let known = Self::recorded(&own);
-        let new = parts.difference(&known).cloned();
+        let new = keys.difference(&known).cloned();
         own.entries.extend(new.map(|key| EntryStatus { key, ..Default::default() }));
         own.entries.sort_by(|a, b| a.key.cmp(&b.key));
         own
     }
 
     async fn observe(cx: Context<'_>, organization: &str) -> Result<Option<Remote>, Error> {
-        let entries = cx.client.metadata(organization, |key| cx.parts.contains(key)).await?;
+        let entries = cx.client.metadata(organization, |key| cx.keys.contains(key)).await?;
         let remote: Remote = entries.into_iter().map(|entry| (entry.key.clone(), entry)).collect();
-        Ok(Some(remote).filter(|remote| cx.parts.is_empty() || !remote.is_empty()))
+        Ok(Some(remote).filter(|remote| cx.keys.is_empty() || !remote.is_empty()))
     }
 
     fn diff(desired: &Desired, remote: &Remote) -> Vec<String> {
@@ -191,14 +191,14 @@ fn taken(entry: &MetadataEntry) -> Option<(SourceKind, &KeyReference)> {
     }
 }
 
-fn value(entry: &MetadataEntry, values: &mut Values<'_>) -> Result<Vec<u8>, Fault> {
+fn value(entry: &MetadataEntry, values: &mut Values<'_>) -> Result<Vec<u8>, ReconcileError> {
     let value = match (&entry.value, &entry.base64, taken(entry)) {
         (Some(text), ..) => text.reveal().as_bytes().to_vec(),
         (_, Some(text), _) => STANDARD
             .decode(text.reveal())
             .map_err(|_| invalid(&entry.key, "its base64 is not standard base64 with padding"))?,
         (.., Some((kind, reference))) => {
-            values.value(kind, reference).map_err(|fault| named(&entry.key, fault))?
+            values.value(kind, reference).map_err(|error| named(&entry.key, error))?
         }
         _ => return Err(invalid(&entry.key, "it has no value: set value, base64 or valueFrom")),
     };
@@ -209,17 +209,21 @@ fn value(entry: &MetadataEntry, values: &mut Values<'_>) -> Result<Vec<u8>, Faul
     }
 }
 
-fn invalid(key: &str, problem: &str) -> Fault {
-    named(key, Fault::Blocked { reason: Reason::InvalidSpec, message: problem.into() })
+fn invalid(key: &str, problem: &str) -> ReconcileError {
+    named(key, ReconcileError::Stalled { reason: Reason::InvalidSpec, message: problem.into() })
 }
 
 /// Says which entry it is about.
-fn named(key: &str, fault: Fault) -> Fault {
+fn named(key: &str, error: ReconcileError) -> ReconcileError {
     let about = |message| format!("entry {key:?}: {message}");
-    match fault {
-        Fault::Blocked { reason, message } => Fault::Blocked { reason, message: about(message) },
-        Fault::Waiting { reason, message } => Fault::Waiting { reason, message: about(message) },
-        fault => fault,
+    match error {
+        ReconcileError::Stalled { reason, message } => {
+            ReconcileError::Stalled { reason, message: about(message) }
+        }
+        ReconcileError::Waiting { reason, message } => {
+            ReconcileError::Waiting { reason, message: about(message) }
+        }
+        error => error,
     }
 }
 
@@ -237,7 +241,7 @@ mod tests {
 
     #[test]
     fn what_is_the_operators_own_is_reserved_and_what_was_recorded_of_it_is_left_alone() {
-        let key = crate::engine::mark::KEY;
+        let key = crate::engine::reconcile::mark::KEY;
         let own = OrgMetadata::own(&remote(&[("a", "3"), (key, "7")]));
         assert_eq!(OrgMetadata::recorded(&own), BTreeSet::from(["a".to_owned()]));
         for (key, reserved) in

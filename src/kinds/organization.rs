@@ -2,17 +2,19 @@
 
 use kube::ResourceExt;
 
-use super::guard::{self, Rewrite};
-use super::{differing, valid_name, written};
 use crate::api::common::AdoptionPolicy;
 use crate::api::organization::{OrganizationMark, OrganizationState, OrganizationStatus};
 use crate::api::{DeletionPolicy, ManagementSpec, Organization, Origin, Reason, annotation};
-use crate::engine::events::Note;
-use crate::engine::fault::Fault;
-use crate::engine::kind::{Clash, Context, Kind, Permission, Report, Scope, Verb};
-use crate::engine::plan::Identity;
-use crate::engine::values::Values;
-use crate::zitadel::{self, Details, Error, permission};
+use crate::engine::decision::error::ReconcileError;
+use crate::engine::decision::plan::Identity;
+use crate::engine::drivers::kind::{Clash, Context, Kind, Parent, Permission, Report, Verb};
+use crate::engine::drivers::values::Values;
+use crate::engine::kubernetes::events::EventSpec;
+use crate::kinds::guard;
+use crate::kinds::guard::Rewrite;
+use crate::kinds::{differing, valid_name, written};
+use crate::zitadel;
+use crate::zitadel::{Details, Error, permission};
 
 /// An organization as the spec wants it.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +31,7 @@ impl Kind for Organization {
     const KIND: &'static str = "Organization";
     /// Servers until v3 ignore the id that is asked for, so that the answer alone tells it.
     const IDENTITY: Identity = Identity::Assigned;
-    const SCOPE: Scope = Scope::Instance;
+    const PARENT: Parent = Parent::Instance;
     const PERMISSIONS: &'static [Permission] = &[
         Permission::new(permission::ORG_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
         Permission::new(permission::USER_READ, Verb::Update, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
@@ -61,20 +63,20 @@ impl Kind for Organization {
 
     /// Its users went with it: only a person can want an empty one in its place.
     fn recreates(&self) -> bool {
-        let bound = self.status.as_ref().and_then(|status| status.common.id.as_deref());
+        let owned = self.status.as_ref().and_then(|status| status.common.id.as_deref());
         let asked = self.annotations().get(annotation::RECREATE).map(String::as_str);
-        asked.is_some() && asked == bound
+        asked.is_some() && asked == owned
     }
 
     fn object_name(&self) -> Option<String> {
         Some(self.spec.name.clone().unwrap_or_else(|| self.name_any()))
     }
 
-    async fn desire(&self, _: &mut Values<'_>) -> Result<Desired, Fault> {
+    async fn resolve_spec(&self, _: &mut Values<'_>) -> Result<Desired, ReconcileError> {
         let name = valid_name("organization", self.object_name().unwrap_or_default())?;
         if name.trim() != name {
             // ZITADEL would cut them off, and the name would differ for ever.
-            return Err(Fault::Blocked {
+            return Err(ReconcileError::Stalled {
                 reason: Reason::InvalidSpec,
                 message: "the organization name begins or ends with blanks: correct spec.name".into(),
             });
@@ -123,12 +125,12 @@ impl Kind for Organization {
         differing([("name", desired.name != remote.name), ("state", desired.state != remote.state)])
     }
 
-    async fn permit(
+    async fn preflight(
         &self,
         cx: Context<'_>,
         remote: &zitadel::Organization,
         desired: Option<&Desired>,
-    ) -> Result<Option<Note>, Fault> {
+    ) -> Result<Option<EventSpec>, ReconcileError> {
         let Some(desired) = desired else {
             check_not_default(cx, &remote.id).await?;
             let deleted = (annotation::CONFIRM_DELETION, Reason::DeletionBlocked, "deleted");
@@ -204,11 +206,11 @@ impl Kind for Organization {
     }
 }
 
-async fn check_not_default(cx: Context<'_>, id: &str) -> Result<(), Fault> {
+async fn check_not_default(cx: Context<'_>, id: &str) -> Result<(), ReconcileError> {
     if cx.client.instance().await?.value.default_org_id != id {
         return Ok(());
     }
-    Err(Fault::Blocked {
+    Err(ReconcileError::Stalled {
         reason: Reason::DeletionBlocked,
         message: format!(
             "{id} is the default organization of the instance, which ZITADEL never deletes: make another one the default first"

@@ -1,14 +1,15 @@
 //! `Project`: one project of an organization, through management v1.
 
-use super::{differing, valid_name, written};
 use crate::api::common::AdoptionPolicy;
 use crate::api::project::{PrivateLabelingSetting, ProjectState, ProjectStatus};
 use crate::api::{ManagementSpec, Nothing, OrganizationSelector, Project};
-use crate::engine::fault::Fault;
-use crate::engine::kind::{Context, Kind, Permission, Report, Verb};
-use crate::engine::plan::Identity;
-use crate::engine::values::Values;
-use crate::zitadel::{self, Details, Error, ProjectSettings, permission};
+use crate::engine::decision::error::ReconcileError;
+use crate::engine::decision::plan::Identity;
+use crate::engine::drivers::kind::{Context, Kind, Permission, Report, Verb};
+use crate::engine::drivers::values::Values;
+use crate::kinds::{differing, valid_name, written};
+use crate::zitadel;
+use crate::zitadel::{Details, Error, ProjectSettings, permission};
 use kube::ResourceExt;
 
 const MANAGERS: &str = "ORG_OWNER or IAM_OWNER";
@@ -55,7 +56,7 @@ impl Kind for Project {
         self.spec.adoption_policy
     }
 
-    async fn desire(&self, _: &mut Values<'_>) -> Result<Desired, Fault> {
+    async fn resolve_spec(&self, _: &mut Values<'_>) -> Result<Desired, ReconcileError> {
         let name = self.spec.name.clone().unwrap_or_else(|| self.name_any());
         let settings = ProjectSettings {
             name: valid_name("project", name)?,
@@ -177,13 +178,13 @@ async fn read_again(cx: Context<'_>, id: &str) -> Result<zitadel::Project, Error
 async fn create(cx: Context<'_>, settings: &ProjectSettings) -> Result<zitadel::Project, Error> {
     let created = cx.client.create_project(cx.organization, settings).await?;
     let change_date = created.details.change_date.or(created.details.creation_date);
-    let fresh = zitadel::Project {
+    let created_project = zitadel::Project {
         id: created.id,
         details: Details { change_date, ..created.details },
         state: zitadel::ProjectState::Active,
         ..Default::default()
     };
-    Ok(with_settings(fresh, settings))
+    Ok(with_settings(created_project, settings))
 }
 
 fn settings_of(remote: &zitadel::Project) -> ProjectSettings {

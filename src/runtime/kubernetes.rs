@@ -23,7 +23,7 @@ use kube::{Client, Config};
 use tokio::time::Instant;
 use tower::{BoxError, ServiceBuilder};
 
-use super::ambient::between;
+use crate::runtime::ambient::between;
 
 /// A server that takes no connection for so long is not there.
 const CONNECT: Duration = Duration::from_secs(4);

@@ -13,7 +13,7 @@
 //! Monotonic clocks run at about the same pace everywhere and go on while a process is stopped (SIGSTOP).
 
 mod leadership;
-mod news;
+mod lease_watch;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -22,14 +22,14 @@ pub use leadership::Leadership;
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::api::{Api, ObjectMeta, PostParams};
-use news::News;
+use lease_watch::LeaseWatch;
 use record::{Decision, Record, decide};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::ambient::between;
+use crate::runtime::ambient::between;
 
 /// How fast leadership is renewed, lost and taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,9 +152,9 @@ impl Elector {
     /// Waits, however long it takes, until this process leads; `None` if `shutdown` comes first.
     ///
     /// Failures are logged and tried again.
-    pub async fn acquire(mut self, shutdown: &CancellationToken) -> Option<Tenure> {
+    pub async fn acquire(mut self, shutdown: &CancellationToken) -> Option<LeaseGuard> {
         tracing::info!(lease = self.name, identity = self.identity, "waiting for leadership");
-        let (mut leading, mut news) = (None, News::new(self.api.clone(), &self.name));
+        let (mut leading, mut lease_watch) = (None, LeaseWatch::new(self.api.clone(), &self.name));
         while !shutdown.is_cancelled() {
             let began = Instant::now();
             match self.attempt(began).await {
@@ -162,13 +162,13 @@ impl Elector {
                 Ok(Attempt::Refused) => self.tell_who_leads(&mut leading),
                 Err(error) => tracing::warn!("{error}"),
             }
-            shutdown.run_until_cancelled(self.pause(&mut news, began)).await;
+            shutdown.run_until_cancelled(self.pause(&mut lease_watch, began)).await;
         }
         None
     }
 
     /// Between two attempts, of which the last one began then: a while, but no longer than until the Lease is free.
-    async fn pause(&mut self, news: &mut News, began: Instant) {
+    async fn pause(&mut self, lease_watch: &mut LeaseWatch, began: Instant) {
         let look_again = Instant::now() + self.timing.retry_period.mul_f64(between(1.0..2.2));
         // What was free already when the last attempt began is no reason to hurry; what became free since then is.
         let mut free =
@@ -176,7 +176,7 @@ impl Elector {
         while free.is_none_or(|free| free > Instant::now()) {
             let version = self.seen.as_ref().and_then(|seen| seen.version.clone());
             let until = free.map_or(look_again, |free| free.min(look_again));
-            match timeout_at(until, news.next(version)).await {
+            match timeout_at(until, lease_watch.next(version)).await {
                 Ok(lease) => free = Some(self.free_at(&lease)),
                 Err(_) if until == look_again => return,
                 Err(_) => {}
@@ -191,22 +191,26 @@ impl Elector {
     }
 
     /// Once for each leader: two installations of which one does nothing must not be a riddle.
-    fn tell_who_leads(&self, told: &mut Option<String>) {
+    fn tell_who_leads(&self, known_holder: &mut Option<String>) {
         let holder = self.seen.as_ref().and_then(|seen| seen.spec.holder_identity.clone());
-        if *told != holder {
-            *told = holder;
+        if *known_holder != holder {
+            *known_holder = holder;
             let lease = format!("{}/{}", self.namespace, self.name);
-            tracing::info!(lease, holder = told.as_deref(), "another process leads, this one stands by");
+            tracing::info!(
+                lease,
+                holder = known_holder.as_deref(),
+                "another process leads, this one stands by"
+            );
         }
     }
 
-    fn lead(self, since: Instant) -> Tenure {
+    fn lead(self, since: Instant) -> LeaseGuard {
         tracing::info!(lease = self.name, identity = self.identity, "leading");
         let leadership = self.leadership();
         leadership.begin(since + self.timing.renew_deadline);
         let stop = CancellationToken::new();
         let renewal = tokio::spawn(self.renew(leadership.clone(), stop.clone()));
-        Tenure { leadership, renewal, stop: stop.drop_guard() }
+        LeaseGuard { leadership, renewal, stop: stop.drop_guard() }
     }
 
     /// Renews until told to stop, late, or replaced; the leadership has ended when this returns.
@@ -314,13 +318,13 @@ impl Elector {
 /// A leadership that is being renewed in the background.
 ///
 /// Dropping it ends the leadership (after a renewal under way) and leaves the Lease to expire.
-pub struct Tenure {
+pub struct LeaseGuard {
     leadership: Leadership,
     renewal: JoinHandle<Elector>,
     stop: DropGuard,
 }
 
-impl Tenure {
+impl LeaseGuard {
     /// The handle to ask before each write.
     pub fn leadership(&self) -> Leadership {
         self.leadership.clone()

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::OwnedMutexGuard;
 
-use super::limit::lock;
+use crate::zitadel::limit::lock;
 
 /// Makes writes to one aggregate serial: parallel ones fail in ZITADEL (500, SQLSTATE 23505).
 ///

@@ -6,7 +6,7 @@ use jiff::{Timestamp, fmt::rfc2822};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
-use super::error::Error;
+use crate::zitadel::error::Error;
 
 /// The most characters that are quoted of a text of the server.
 pub(crate) const MESSAGE_LIMIT: usize = 300;

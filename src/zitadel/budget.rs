@@ -9,12 +9,12 @@ use http::Response;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::circuit::{Circuit, Health, Way};
-use super::error::Error;
-use super::limit::{Limiter, Rate, lock};
-use super::load::Load;
-use super::metrics::{Metrics, Route};
-use super::transport::TransportError;
+use crate::zitadel::circuit::{Circuit, Health, Way};
+use crate::zitadel::error::Error;
+use crate::zitadel::limit::{Limiter, Rate, lock};
+use crate::zitadel::load::Load;
+use crate::zitadel::metrics::{Metrics, Route};
+use crate::zitadel::transport::TransportError;
 
 /// A shorter pause is over before anybody has read of it.
 const TOLD: Duration = Duration::from_secs(2);
@@ -161,8 +161,8 @@ impl Budget {
     }
 
     /// Pauses when ZITADEL limited the rate; other errors mean nothing here.
-    pub(crate) fn heed(&self, error: &Error) {
-        if self.limiter().heed(error) {
+    pub(crate) fn apply_retry_after(&self, error: &Error) {
+        if self.limiter().apply_retry_after(error) {
             self.metrics.paused();
         }
     }

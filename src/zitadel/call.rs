@@ -8,11 +8,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::json;
 
-use super::answer::{NO_SECRETS, quote};
-use super::error::Error;
-use super::header::ORGANIZATION_HEADER;
-use super::metrics::Route;
-use super::refusal::Asked;
+use crate::zitadel::answer::{NO_SECRETS, quote};
+use crate::zitadel::error::Error;
+use crate::zitadel::header::ORGANIZATION_HEADER;
+use crate::zitadel::metrics::Route;
+use crate::zitadel::refusal::Asked;
 
 const SEGMENT: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::error::Error;
-use super::limit::lock;
 use crate::runtime::ambient::between;
+use crate::zitadel::error::Error;
+use crate::zitadel::limit::lock;
 
 /// So many failures in a row open the circuit.
 const FAILURES: u32 = 5;

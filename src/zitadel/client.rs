@@ -12,23 +12,23 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use super::aggregate::AggregateLocks;
-use super::answer::{Answer, NO_SECRETS, parse, quote};
-use super::auth::{Credential, CredentialSource};
-use super::budget::{Budget, Failure};
-use super::call::Call;
-use super::circuit::Health;
-use super::error::Error;
-use super::header::{OrganizationHeader, owner};
-use super::issued::Tokens;
-use super::memory::{MemoryShare, Reservation};
-use super::metadata::PageLimits;
-use super::mint::Minter;
-use super::organization::{Found, mine};
-use super::refusal::{Asked, accept, classify};
-use super::token::TokenSource;
-use super::transport::{Transport, TransportError};
-use super::url::audiences;
+use crate::zitadel::aggregate::AggregateLocks;
+use crate::zitadel::answer::{Answer, NO_SECRETS, parse, quote};
+use crate::zitadel::auth::{Credential, CredentialSource};
+use crate::zitadel::budget::{Budget, Failure};
+use crate::zitadel::call::Call;
+use crate::zitadel::circuit::Health;
+use crate::zitadel::error::Error;
+use crate::zitadel::header::{OrganizationHeader, owner};
+use crate::zitadel::memory::{MemoryShare, Reservation};
+use crate::zitadel::metadata::PageLimits;
+use crate::zitadel::mint::Minter;
+use crate::zitadel::organization::{Found, mine};
+use crate::zitadel::refusal::{Asked, accept, classify};
+use crate::zitadel::token::TokenSource;
+use crate::zitadel::token_cache::Tokens;
+use crate::zitadel::transport::{Transport, TransportError};
+use crate::zitadel::url::audiences;
 
 /// No answer but a list is larger, in bytes: a few of them become thirty in memory.
 const LARGEST_OBJECT: usize = 256 * 1024;
@@ -319,7 +319,7 @@ impl Inner {
         memory: &Arc<Reservation>,
     ) -> Result<Response<Bytes>, Error> {
         let response = self.send(call, token, memory).await?;
-        accept(response, self.asked(call, token)).inspect_err(|error| self.budget.heed(error))
+        accept(response, self.asked(call, token)).inspect_err(|error| self.budget.apply_retry_after(error))
     }
 
     async fn send(

@@ -4,12 +4,14 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::call::Call;
-use super::client::Client;
-use super::error::Error;
-use super::page::{ListDetails, bounded};
-use super::permission::{AUTHENTICATED, IAM_POLICY_DELETE, IAM_POLICY_READ, IAM_POLICY_WRITE, USER_READ};
-use super::project::Details;
+use crate::zitadel::call::Call;
+use crate::zitadel::client::Client;
+use crate::zitadel::error::Error;
+use crate::zitadel::page::{ListDetails, bounded};
+use crate::zitadel::permission::{
+    AUTHENTICATED, IAM_POLICY_DELETE, IAM_POLICY_READ, IAM_POLICY_WRITE, USER_READ,
+};
+use crate::zitadel::project::Details;
 
 /// The settings of a domain policy: a write replaces all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

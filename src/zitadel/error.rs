@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::auth::CredentialError;
-use super::transport::TransportError;
+use crate::zitadel::auth::CredentialError;
+use crate::zitadel::transport::TransportError;
 
 /// Why a call gave no result.
 ///

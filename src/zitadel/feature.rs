@@ -9,11 +9,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::call::Call;
-use super::client::Client;
-use super::error::Error;
-use super::permission::{ORG_FEATURE_DELETE, ORG_FEATURE_READ, ORG_FEATURE_WRITE};
-use super::project::{Details, Written};
+use crate::zitadel::call::Call;
+use crate::zitadel::client::Client;
+use crate::zitadel::error::Error;
+use crate::zitadel::permission::{ORG_FEATURE_DELETE, ORG_FEATURE_READ, ORG_FEATURE_WRITE};
+use crate::zitadel::project::{Details, Written};
 
 const FEATURES: &str = "/v2/features/organization/{organization}";
 const FEATURES_BEFORE: &str = "/v2beta/features/organization/{organization}";

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use http::Response;
 use serde::Deserialize;
 
-use super::answer::{NO_SECRETS, quote};
-use super::error::Error;
-use super::project::Details;
+use crate::zitadel::answer::{NO_SECRETS, quote};
+use crate::zitadel::error::Error;
+use crate::zitadel::project::Details;
 
 /// Names the organization of a call.
 pub(crate) const ORGANIZATION_HEADER: &str = "x-zitadel-orgid";
@@ -36,7 +36,7 @@ struct Seen {
 pub(crate) struct Loss {
     pub(crate) asked: String,
     pub(crate) on_write: bool,
-    told: bool,
+    reported: bool,
 }
 
 impl Loss {
@@ -58,7 +58,7 @@ impl OrganizationHeader {
 
     /// Whether the header is lost and nobody was told yet.
     pub(crate) fn is_news(&self) -> bool {
-        self.seen().lost.as_mut().is_some_and(|loss| !std::mem::replace(&mut loss.told, true))
+        self.seen().lost.as_mut().is_some_and(|loss| !std::mem::replace(&mut loss.reported, true))
     }
 
     pub(crate) fn is_proved(&self, organization: &str) -> bool {
@@ -105,7 +105,7 @@ impl OrganizationHeader {
         let loss = Loss {
             asked: asked.into(),
             on_write: on_write || before.as_ref().is_some_and(|loss| loss.on_write),
-            told: before.is_some_and(|loss| loss.told),
+            reported: before.is_some_and(|loss| loss.reported),
         };
         let error = loss.error();
         *seen = Seen { lost: Some(loss), ..Seen::default() };

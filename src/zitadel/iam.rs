@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
-use super::answer::{Answer, short, short_option};
-use super::call::Call;
-use super::client::Client;
-use super::error::Error;
-use super::page::{Item, at_most};
-use super::permission::{self, AUTHENTICATED, IAM_READ};
-use super::project::Details;
+use crate::zitadel::answer::{Answer, short, short_option};
+use crate::zitadel::call::Call;
+use crate::zitadel::client::Client;
+use crate::zitadel::error::Error;
+use crate::zitadel::page::{Item, at_most};
+use crate::zitadel::permission;
+use crate::zitadel::permission::{AUTHENTICATED, IAM_READ};
+use crate::zitadel::project::Details;
 
 /// No membership has more roles: ZITADEL knows some twenty, and each has its own in one place.
 const MOST_ROLES: usize = 50;

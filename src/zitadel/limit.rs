@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::error::Error;
 use crate::runtime::ambient::between;
+use crate::zitadel::error::Error;
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// Neither LIMITS-… nor QUOTA-… says when to come back.
@@ -97,7 +97,7 @@ impl Limiter {
 
     /// Answers whether it pauses: where ZITADEL says how long, or that a limit or quota of the instance is reached. A bare
     /// 429 is that of a proxy, and concerns its request alone.
-    pub(crate) fn heed(&self, error: &Error) -> bool {
+    pub(crate) fn apply_retry_after(&self, error: &Error) -> bool {
         let Error::RateLimited { retry_after, id } = error else { return false };
         let of_instance = |id: &str| id.starts_with("LIMITS-") || id.starts_with("QUOTA-");
         let limit = id.as_deref().filter(|id| of_instance(id)).map(|_| DEFAULT_PAUSE);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::limit::lock;
+use crate::zitadel::limit::lock;
 
 /// An answer is slow that takes so many times as long as the quickest …
 const SLOW_FACTOR: f64 = 3.0;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
-use super::limit::lock;
+use crate::zitadel::limit::lock;
 
 /// More bytes than this need a place.
 const SMALL: usize = 256 * 1024;

@@ -12,12 +12,12 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::call::Call;
-use super::client::Client;
-use super::error::Error;
-use super::page::Page;
-use super::permission::{ORG_READ, ORG_WRITE};
-use super::project::Details;
+use crate::zitadel::call::Call;
+use crate::zitadel::client::Client;
+use crate::zitadel::error::Error;
+use crate::zitadel::page::Page;
+use crate::zitadel::permission::{ORG_READ, ORG_WRITE};
+use crate::zitadel::project::Details;
 
 /// The most entries a page, by the limits of v4.19.5.
 const LONGEST_PAGE: usize = 1000;

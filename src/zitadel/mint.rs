@@ -11,16 +11,16 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::form_urlencoded;
 
-use super::answer::{MESSAGE_LIMIT, is_of_inside, parse, quote};
-use super::auth::{Credential, LONGEST_CREDENTIAL};
-use super::budget::Budget;
-use super::circuit::Health;
-use super::error::Error;
-use super::metrics::Route;
-use super::permission::AUTHENTICATED;
-use super::refusal::{Asked, classify};
-use super::transport::{BodyLimit, Transport};
 use crate::runtime::ambient;
+use crate::zitadel::answer::{MESSAGE_LIMIT, is_of_inside, parse, quote};
+use crate::zitadel::auth::{Credential, LONGEST_CREDENTIAL};
+use crate::zitadel::budget::Budget;
+use crate::zitadel::circuit::Health;
+use crate::zitadel::error::Error;
+use crate::zitadel::metrics::Route;
+use crate::zitadel::permission::AUTHENTICATED;
+use crate::zitadel::refusal::{Asked, classify};
+use crate::zitadel::transport::{BodyLimit, Transport};
 
 const PATH: &str = "/oauth/v2/token";
 /// The audience scope: without it the token is issued, and every API call with it is 401 `AUTH-7fs1e`.
@@ -101,7 +101,7 @@ impl Minter {
         let route = Route { method: Method::POST, template: PATH };
         tracing::debug!(method = "POST", path = PATH, "ZITADEL token request");
         let response = budget.spend(PATIENCE, route, self.transport.send(request), health).await?;
-        accept(&response, &secret, answered).inspect_err(|error| budget.heed(error))
+        accept(&response, &secret, answered).inspect_err(|error| budget.apply_retry_after(error))
     }
 
     fn request(&self, form: String) -> Result<Request<Bytes>, Error> {

@@ -15,7 +15,6 @@ mod error;
 mod feature;
 mod header;
 mod iam;
-mod issued;
 mod limit;
 mod load;
 mod memory;
@@ -29,34 +28,37 @@ mod proxy;
 mod refusal;
 mod resolve;
 mod token;
+mod token_cache;
 mod transport;
 mod url;
 
 #[cfg(test)]
 mod tests;
 
-pub use self::aggregate::{AggregateGuard, AggregateLocks};
-pub use self::answer::Answer;
-pub use self::auth::{Credential, CredentialError, CredentialSource, JwtProfile};
-pub use self::budget::{Budget, Opening};
-pub use self::circuit::{Circuit, Way};
-pub use self::client::{Client, ClientConfig};
-pub use self::domain_policy::{DomainPolicy, DomainPolicySettings};
-pub use self::error::Error;
-pub use self::feature::OrganizationFeatures;
-pub use self::iam::{InstanceIdentity, Membership, User};
-pub use self::issued::Tokens;
-pub use self::limit::{Limiter, Rate};
-pub use self::load::Load;
-pub use self::memory::{MemoryBudget, MemoryShare, Reservation};
-pub use self::metadata::Metadata;
-pub use self::metrics::{Metrics, Route};
-pub use self::organization::{Organization, OrganizationState, domain_label, has_same_domain};
-pub use self::project::{Created, Details, PrivateLabelingSetting, Project, ProjectSettings, ProjectState};
-pub use self::proxy::Proxy;
-pub use self::token::TokenSource;
-pub use self::transport::{HttpTransport, HttpTransportConfig, Transport, TransportError};
-pub use self::url::{check_public, check_url, parse_base_url};
+pub use crate::zitadel::aggregate::{AggregateGuard, AggregateLocks};
+pub use crate::zitadel::answer::Answer;
+pub use crate::zitadel::auth::{Credential, CredentialError, CredentialSource, JwtProfile};
+pub use crate::zitadel::budget::{Budget, Opening};
+pub use crate::zitadel::circuit::{Circuit, Way};
+pub use crate::zitadel::client::{Client, ClientConfig};
+pub use crate::zitadel::domain_policy::{DomainPolicy, DomainPolicySettings};
+pub use crate::zitadel::error::Error;
+pub use crate::zitadel::feature::OrganizationFeatures;
+pub use crate::zitadel::iam::{InstanceIdentity, Membership, User};
+pub use crate::zitadel::limit::{Limiter, Rate};
+pub use crate::zitadel::load::Load;
+pub use crate::zitadel::memory::{MemoryBudget, MemoryShare, Reservation};
+pub use crate::zitadel::metadata::Metadata;
+pub use crate::zitadel::metrics::{Metrics, Route};
+pub use crate::zitadel::organization::{Organization, OrganizationState, domain_label, has_same_domain};
+pub use crate::zitadel::project::{
+    Created, Details, PrivateLabelingSetting, Project, ProjectSettings, ProjectState,
+};
+pub use crate::zitadel::proxy::Proxy;
+pub use crate::zitadel::token::TokenSource;
+pub use crate::zitadel::token_cache::Tokens;
+pub use crate::zitadel::transport::{HttpTransport, HttpTransportConfig, Transport, TransportError};
+pub use crate::zitadel::url::{check_public, check_url, parse_base_url};
 
 /// The permissions that calls need, as ZITADEL names them (`internal/api/authz` of the server).
 pub mod permission {

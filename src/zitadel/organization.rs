@@ -4,13 +4,13 @@ use http::Method;
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
-use super::answer::{Answer, short};
-use super::call::Call;
-use super::client::Client;
-use super::error::Error;
-use super::page::Item;
-use super::permission::{AUTHENTICATED, IAM_WRITE, ORG_CREATE, ORG_DELETE, ORG_READ, ORG_WRITE};
-use super::project::{Created, Details};
+use crate::zitadel::answer::{Answer, short};
+use crate::zitadel::call::Call;
+use crate::zitadel::client::Client;
+use crate::zitadel::error::Error;
+use crate::zitadel::page::Item;
+use crate::zitadel::permission::{AUTHENTICATED, IAM_WRITE, ORG_CREATE, ORG_DELETE, ORG_READ, ORG_WRITE};
+use crate::zitadel::project::{Created, Details};
 
 const MINE: &str = "/management/v1/orgs/me";
 

@@ -9,10 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::answer::parse;
-use super::call::Call;
-use super::client::Client;
-use super::error::Error;
+use crate::zitadel::answer::parse;
+use crate::zitadel::call::Call;
+use crate::zitadel::client::Client;
+use crate::zitadel::error::Error;
 
 /// Every version of every list allows this many a page.
 const PAGE: usize = 100;

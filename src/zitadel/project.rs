@@ -5,12 +5,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::answer::{Answer, short};
-use super::call::Call;
-use super::client::Client;
-use super::error::Error;
-use super::page::Item;
-use super::permission::{PROJECT_CREATE, PROJECT_DELETE, PROJECT_READ, PROJECT_WRITE};
+use crate::zitadel::answer::{Answer, short};
+use crate::zitadel::call::Call;
+use crate::zitadel::client::Client;
+use crate::zitadel::error::Error;
+use crate::zitadel::page::Item;
+use crate::zitadel::permission::{PROJECT_CREATE, PROJECT_DELETE, PROJECT_READ, PROJECT_WRITE};
 
 const PROJECTS: &str = "/management/v1/projects";
 /// The error id of a project that is in no organization.

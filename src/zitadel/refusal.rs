@@ -10,9 +10,9 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::answer::{MESSAGE_LIMIT, http_date, is_of_inside, quote, server_time};
-use super::error::Error;
 use crate::runtime::ambient;
+use crate::zitadel::answer::{MESSAGE_LIMIT, http_date, is_of_inside, quote, server_time};
+use crate::zitadel::error::Error;
 
 const ID_LIMIT: usize = 100;
 /// In bytes.

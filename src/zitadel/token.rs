@@ -11,12 +11,12 @@ use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
-use super::auth::{Credential, CredentialError, CredentialSource};
-use super::error::Error;
-use super::issued::{Issued, SHORTEST_INTERVAL, Tokens, Why};
-use super::limit::lock;
-use super::mint::{Grant, Minter};
 use crate::runtime::ambient::between;
+use crate::zitadel::auth::{Credential, CredentialError, CredentialSource};
+use crate::zitadel::error::Error;
+use crate::zitadel::limit::lock;
+use crate::zitadel::mint::{Grant, Minter};
+use crate::zitadel::token_cache::{CachedToken, SHORTEST_INTERVAL, Tokens, Why};
 
 /// Bounds reading the Secret and minting together, below a call's own deadline.
 const RENEWAL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,12 +32,12 @@ pub struct TokenSource {
     state: Mutex<State>,
 }
 
-type Outcome = Result<Arc<Issued>, Error>;
+type Outcome = Result<Arc<CachedToken>, Error>;
 type Flight = Shared<BoxFuture<'static, Outcome>>;
 
 #[derive(Default)]
 struct State {
-    current: Option<Arc<Issued>>,
+    current: Option<Arc<CachedToken>>,
     flight: Option<Flight>,
     failure: Option<Failure>,
     /// When a refused token was last found to be the one that the Secret still gives.
@@ -76,7 +76,7 @@ impl TokenSource {
             }
         };
         match self.land(flight).await {
-            Ok(issued) => Ok(issued.token.clone()),
+            Ok(cached) => Ok(cached.token.clone()),
             Err(error) => lock(&self.state).unexpired().ok_or(error),
         }
     }
@@ -100,12 +100,12 @@ impl TokenSource {
             }
             self.join(&mut state, Why::Refused)
         };
-        let issued = self.land(flight).await?;
-        if same(&issued.token, token) {
+        let cached = self.land(flight).await?;
+        if same(&cached.token, token) {
             lock(&self.state).confirmed = Some(Instant::now());
             return Ok(None);
         }
-        Ok(Some(issued.token.clone()))
+        Ok(Some(cached.token.clone()))
     }
 
     /// Reads the Secret again and mints a token if it changed; forgets an earlier failure. Answers what the Secret holds.
@@ -119,7 +119,7 @@ impl TokenSource {
             (state.flight, state.failure, state.confirmed) = (None, None, None);
             self.join(&mut state, Why::Reread)
         };
-        self.land(flight).await.map(|issued| issued.credential.clone())
+        self.land(flight).await.map(|cached| cached.credential.clone())
     }
 
     fn join(&self, state: &mut State, why: Why) -> Flight {
@@ -148,18 +148,18 @@ impl TokenSource {
 
 impl std::fmt::Debug for TokenSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let credential = lock(&self.state).current.as_ref().map(|issued| issued.credential.clone());
+        let credential = lock(&self.state).current.as_ref().map(|cached| cached.credential.clone());
         f.debug_struct("TokenSource").field("credential", &credential).finish_non_exhaustive()
     }
 }
 
 impl State {
     fn fresh(&self) -> Option<SecretString> {
-        self.current.as_ref().filter(|issued| issued.is_fresh()).map(|issued| issued.token.clone())
+        self.current.as_ref().filter(|cached| cached.is_fresh()).map(|cached| cached.token.clone())
     }
 
     fn unexpired(&self) -> Option<SecretString> {
-        self.current.as_ref().filter(|issued| issued.is_good()).map(|issued| issued.token.clone())
+        self.current.as_ref().filter(|cached| cached.is_good()).map(|cached| cached.token.clone())
     }
 
     fn remembered(&self) -> Option<Error> {
@@ -169,7 +169,7 @@ impl State {
 
     fn settle(&mut self, outcome: &Outcome) {
         match outcome {
-            Ok(issued) => (self.current, self.failure) = (Some(issued.clone()), None),
+            Ok(cached) => (self.current, self.failure) = (Some(cached.clone()), None),
             Err(error) => {
                 let longer = self.failure.take().map_or(FIRST_BACKOFF, |last| last.backoff * 2);
                 let backoff = match error {
@@ -187,13 +187,13 @@ impl State {
 }
 
 impl Renewer {
-    async fn renew(&self, previous: Option<Arc<Issued>>, why: Why) -> Outcome {
+    async fn renew(&self, previous: Option<Arc<CachedToken>>, why: Why) -> Outcome {
         timeout(RENEWAL_TIMEOUT, self.renew_unbounded(previous, why))
             .await
             .unwrap_or(Err(Error::Timeout { after: RENEWAL_TIMEOUT }))
     }
 
-    async fn renew_unbounded(&self, previous: Option<Arc<Issued>>, why: Why) -> Outcome {
+    async fn renew_unbounded(&self, previous: Option<Arc<CachedToken>>, why: Why) -> Outcome {
         let credential = match (self.source.load().await, &previous) {
             (Ok(credential), _) => credential,
             // A namespace that is being deleted as a whole loses its Secret first.
@@ -211,11 +211,11 @@ impl Renewer {
     }
 
     /// One that another connection, or this one in a former life, got with the same credential; else a new one.
-    async fn obtain(&self, credential: Credential, last: Option<&Issued>) -> Outcome {
+    async fn obtain(&self, credential: Credential, last: Option<&CachedToken>) -> Outcome {
         let place = self.minter.place();
         match self.tokens.find(&place, &credential, last) {
-            Some(issued) => Ok(issued),
-            None => self.issue(credential).await.inspect(|issued| self.tokens.keep(place, issued)),
+            Some(cached) => Ok(cached),
+            None => self.issue(credential).await.inspect(|cached| self.tokens.keep(place, cached)),
         }
     }
 
@@ -231,7 +231,7 @@ impl Renewer {
         let minted = self.mint(&credential).await;
         self.minter.budget.metrics().renewed(&minted);
         let Grant { token, lifetime } = minted?;
-        Ok(Issued::new(token, credential, lifetime))
+        Ok(CachedToken::new(token, credential, lifetime))
     }
 }
 

@@ -8,9 +8,9 @@ use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::memory::Reservation;
-use super::proxy::Proxy;
-use super::resolve::{DENIED, PublicResolver, names_local_address};
+use crate::zitadel::memory::Reservation;
+use crate::zitadel::proxy::Proxy;
+use crate::zitadel::resolve::{DENIED, PublicResolver, names_local_address};
 
 /// The largest answer body that is read, in bytes.
 pub(crate) const BODY_LIMIT: usize = 4 * 1024 * 1024;

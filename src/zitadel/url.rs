@@ -2,7 +2,7 @@
 
 use ::url::{Host, Url};
 
-use super::resolve::{DENIED, names_local_address};
+use crate::zitadel::resolve::{DENIED, names_local_address};
 
 /// Parses the URL under which ZITADEL is reached; a path prefix is kept without its trailing slash.
 ///

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use zitadel_operator::engine::connections::Site;
+use zitadel_operator::connection::connections::Installation;
 
 use crate::cluster::Cluster;
 use crate::helm::{rendered, repository, template, value_sets};
@@ -102,8 +102,8 @@ fn every_binding_is_for_the_account_of_the_pod() {
 /// The command in the messages of the release `zitadel-operator`.
 fn remedy(namespace: &str) -> String {
     let [name, own, account] = ["zitadel-operator"; 3].map(str::to_owned);
-    let site = Site { namespace: own, name, service_account: account, in_cluster: true, proxy: None };
-    site.reading(namespace)
+    let installation = Installation { namespace: own, name, service_account: account, in_cluster: true, proxy: None };
+    installation.reading(namespace)
 }
 
 #[tokio::test]

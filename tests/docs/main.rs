@@ -15,7 +15,7 @@ mod scene;
 use std::path::{Path, PathBuf};
 
 use zitadel_operator::api::crd;
-use zitadel_operator::engine::access::Right;
+use zitadel_operator::engine::decision::access::Right;
 use zitadel_operator::kinds::registry;
 
 fn repository() -> &'static Path {
@@ -141,7 +141,7 @@ fn the_permissions_are_those_that_the_kinds_state() {
         row[..3].join(" | ")
     });
     let stated = registry().into_iter().flat_map(|entry| {
-        let row = move |p: &zitadel_operator::engine::kind::Permission| {
+        let row = move |p: &zitadel_operator::engine::drivers::kind::Permission| {
             format!("{} | {} | {}", entry.kind, p.name, p.roles)
         };
         entry.permissions.iter().map(row)

@@ -14,7 +14,7 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::json;
 use support::canary::Watch;
 use zitadel_operator::api::Connection;
-use zitadel_operator::engine::metrics::Metrics;
+use zitadel_operator::engine::metrics::counters::Metrics;
 
 use crate::watched;
 use crate::world::{CONNECTION, World, client};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use prometheus_client::registry::Registry;
-use zitadel_operator::engine::metrics::Metrics;
+use zitadel_operator::engine::metrics::counters::Metrics;
 
 use crate::waits::until_answered;
 

@@ -3,8 +3,8 @@
 use support::canary::Canaries;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use zitadel_operator::engine::Config;
-use zitadel_operator::engine::metrics::Metrics;
+use zitadel_operator::engine::config::Config;
+use zitadel_operator::engine::metrics::counters::Metrics;
 use zitadel_operator::operator::Options;
 
 use crate::rights;
@@ -69,14 +69,14 @@ impl World {
     /// Starts the operator as one that runs in the cluster, in this namespace.
     pub async fn start_operator_in_cluster(&mut self, operator_namespace: &str) {
         let mut options = Options { config: config(), ..Options::new(operator_namespace) };
-        options.site.in_cluster = true;
+        options.installation.in_cluster = true;
         self.start_operator_as(options).await;
     }
 
     async fn start_operator_as(&mut self, mut options: Options) {
-        let account = self.account(&options.site.namespace, options.config.clone()).await;
-        options.site.name = account.name().to_owned();
-        options.site.service_account = account.name().to_owned();
+        let account = self.account(&options.installation.namespace, options.config.clone()).await;
+        options.installation.name = account.name().to_owned();
+        options.installation.service_account = account.name().to_owned();
         self.operator = Some(self.run(account.client().await, options));
     }
 

@@ -11,8 +11,8 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 use support::zitadel::{Failure, Fault, OrganizationFeatures, Request};
-use zitadel_operator::engine::Config;
-use zitadel_operator::engine::backoff::Delays;
+use zitadel_operator::engine::config::Config;
+use zitadel_operator::engine::decision::backoff::Delays;
 
 use crate::kstatus::Kstatus;
 use crate::needs_double;

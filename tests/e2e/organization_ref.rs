@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use support::zitadel::{Behaviour, OrganizationFeatures, ProjectSettings, State};
-use zitadel_operator::engine::mark::KEY;
+use zitadel_operator::engine::reconcile::mark::KEY;
 
 use crate::kstatus::Kstatus;
 use crate::needs_double;

@@ -6,16 +6,16 @@ use http::Method;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
-use zitadel_operator::engine::backoff::{Delays, Growth};
+use zitadel_operator::engine::decision::backoff::{Delays, Growth};
 
 use crate::waits::{condition, until_answered};
 use crate::world::{CONNECTION, World, config};
 
 /// Where nothing wakes it, a resource is left alone for longer than any test waits.
-fn patient() -> zitadel_operator::engine::Config {
+fn patient() -> zitadel_operator::engine::config::Config {
     let never = Growth { base: Duration::from_secs(600), cap: Duration::from_secs(600) };
     let delays = Delays { slow: never, dependency: never, ..config().delays };
-    zitadel_operator::engine::Config { delays, ..config() }
+    zitadel_operator::engine::config::Config { delays, ..config() }
 }
 
 /// Puts a value into the Secret and the ConfigMap `values`.

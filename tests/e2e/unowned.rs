@@ -3,8 +3,8 @@
 use kube::api::{Api, ObjectMeta, Patch, PatchParams};
 use serde_json::json;
 use zitadel_operator::api::Project;
-use zitadel_operator::engine::fault::Fault;
-use zitadel_operator::engine::resource::Handle;
+use zitadel_operator::engine::decision::error::ReconcileError;
+use zitadel_operator::engine::kubernetes::resource::Handle;
 
 use crate::world::{World, through_connection};
 
@@ -69,6 +69,6 @@ async fn a_resource_made_anew_under_the_same_name_gets_no_status_of_its_predeces
     project.until_gone().await;
     project.apply(json!({})).await;
     let refused = handle.apply_status(&json!({}), &json!({ "id": "312909075211944345" })).await;
-    assert!(matches!(refused, Err(Fault::Stale)), "{refused:?}");
+    assert!(matches!(refused, Err(ReconcileError::Stale)), "{refused:?}");
     assert_eq!(project.now().await["status"]["id"], serde_json::Value::Null);
 }

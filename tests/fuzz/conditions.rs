@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::json;
 use zitadel_operator::api::Reason;
-use zitadel_operator::engine::fault::{Pace, Severity, Verdict};
-use zitadel_operator::engine::status::{Outcome, conditions, ours};
+use zitadel_operator::engine::decision::error::{RequeuePolicy, Severity, ConditionUpdate};
+use zitadel_operator::engine::decision::conditions::{ConditionInput, conditions, ours};
 
 use crate::foreign::text;
 
@@ -18,7 +18,7 @@ use crate::foreign::text;
 pub struct Input {
     previous: Vec<Condition>,
     observed: Option<i64>,
-    verdict: Verdict,
+    update: ConditionUpdate,
     generation: i64,
     deleting: bool,
     now: Timestamp,
@@ -47,23 +47,23 @@ pub fn inputs() -> impl Strategy<Value = Input> {
     );
     let severities =
         vec![Severity::Fine, Severity::Paused, Severity::Stalled, Severity::Waiting, Severity::Transient];
-    let verdict = (select(Reason::ALL.to_vec()), select(severities), text())
-        .prop_map(|(reason, severity, message)| Verdict { reason, severity, pace: Pace::Resync, message });
-    (vec(condition, 0..6), prop::option::of(generation()), verdict, generation(), any::<bool>(), moment())
-        .prop_map(|(previous, observed, verdict, generation, deleting, now)| Input {
+    let update = (select(Reason::ALL.to_vec()), select(severities), text())
+        .prop_map(|(reason, severity, message)| ConditionUpdate { reason, severity, requeue: RequeuePolicy::Resync, message });
+    (vec(condition, 0..6), prop::option::of(generation()), update, generation(), any::<bool>(), moment())
+        .prop_map(|(previous, observed, update, generation, deleting, now)| Input {
             previous,
             observed,
-            verdict,
+            update,
             generation,
             deleting,
             now,
         })
 }
 
-/// Each condition is there once and fits; the same verdict a second time changes nothing.
-pub fn settle(Input { previous, observed, verdict, generation, deleting, now }: Input) {
+/// Each condition is there once and fits; the same update a second time changes nothing.
+pub fn settle(Input { previous, observed, update, generation, deleting, now }: Input) {
     let outage_grace = Duration::from_secs(300);
-    let outcome = Outcome { verdict: &verdict, generation, deleting, outage_grace, now };
+    let outcome = ConditionInput { update: &update, generation, deleting, outage_grace, now };
     let (first, observed) = conditions(&ours(&previous), observed, &outcome);
     let mut kinds: Vec<&str> = first.iter().map(|condition| condition.type_.as_str()).collect();
     kinds.sort_unstable();

@@ -21,7 +21,7 @@ use support::zitadel::Double;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use zitadel_operator::api::{FINALIZER, GROUP, annotation, crd};
-use zitadel_operator::engine::metrics::Metrics;
+use zitadel_operator::engine::metrics::counters::Metrics;
 use zitadel_operator::operator::{Options, run};
 use zitadel_operator::zitadel::{Transport, TransportError};
 

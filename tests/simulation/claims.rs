@@ -11,8 +11,8 @@ use support::zitadel::State;
 use zitadel_operator::api::annotation::{ID, RECONCILE_REQUESTED_AT};
 use zitadel_operator::api::project::ProjectStatus;
 use zitadel_operator::api::{CommonStatus, Project};
-use zitadel_operator::engine::fault::Fault;
-use zitadel_operator::engine::resource::{FIELD_MANAGER, Handle, MetadataChange};
+use zitadel_operator::engine::decision::error::ReconcileError;
+use zitadel_operator::engine::kubernetes::resource::{FIELD_MANAGER, Handle, MetadataChange};
 
 use crate::crash::behaviour;
 use crate::deed::Deed::{self, *};
@@ -204,7 +204,7 @@ fn a_status_made_from_an_old_view_takes_no_proof_away() {
         apply_status(world, "web", json!({ "id": "1234567890", "organizationId": world.acme })).await;
         for _ in 0..2 {
             let outcome = old.apply_status(&ProjectStatus::default(), &status()).await;
-            assert!(matches!(outcome, Err(Fault::Stale)), "{outcome:?}");
+            assert!(matches!(outcome, Err(ReconcileError::Stale)), "{outcome:?}");
         }
         assert_eq!(world.get("Project", "web").await["status"]["id"], "1234567890");
     });
@@ -218,10 +218,10 @@ fn a_resource_that_took_the_name_of_another_is_not_written_to() {
         world.delete("Project", "web").await;
         world.apply("Project", "web", json!({})).await;
         let outcome = old.apply_status(&ProjectStatus::default(), &status()).await;
-        assert!(matches!(outcome, Err(Fault::Stale)), "{outcome:?}");
+        assert!(matches!(outcome, Err(ReconcileError::Stale)), "{outcome:?}");
         let protect = MetadataChange { finalizer: Some(true), ..Default::default() };
         let outcome = old.change(&protect).await;
-        assert!(matches!(outcome, Err(Fault::Stale)), "{outcome:?}");
+        assert!(matches!(outcome, Err(ReconcileError::Stale)), "{outcome:?}");
         let web = world.get("Project", "web").await;
         assert_eq!(
             (&web["status"]["organizationId"], &web["metadata"]["finalizers"]),
@@ -238,7 +238,7 @@ fn metadata_are_changed_only_as_they_were_seen() {
         world.annotate("Project", "web", "example.com/note", json!("seen by nobody")).await;
         let protect = MetadataChange { finalizer: Some(true), ..Default::default() };
         let outcome = old.change(&protect).await;
-        assert!(matches!(outcome, Err(Fault::Stale)), "{outcome:?}");
+        assert!(matches!(outcome, Err(ReconcileError::Stale)), "{outcome:?}");
         assert_eq!(world.get("Project", "web").await["metadata"]["finalizers"], Value::Null);
     });
 }

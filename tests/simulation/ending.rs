@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use support::zitadel::{Double, State};
 use zitadel_operator::api::annotation;
-use zitadel_operator::engine::mark::KEY;
+use zitadel_operator::engine::reconcile::mark::KEY;
 
 use crate::world::World;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use support::zitadel::{Behaviour, Double, OrganizationFeatures, State};
-use zitadel_operator::engine::access::Right;
+use zitadel_operator::engine::decision::access::Right;
 use zitadel_operator::kinds::registry;
 
 use crate::estate::{Estate, Instance, estate, shared};

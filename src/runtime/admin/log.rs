@@ -18,10 +18,10 @@ const REFUSAL: &str =
 /// `GET` tells the filter, `PUT` changes it: 400 with the parser's words for a bad one, which changes nothing, and 403
 /// for whoever comes over the network.
 pub(super) fn route(filter: Filter) -> MethodRouter {
-    get(told).put(changed).layer(DefaultBodyLimit::max(LONGEST)).with_state(filter)
+    get(show).put(changed).layer(DefaultBodyLimit::max(LONGEST)).with_state(filter)
 }
 
-async fn told(peer: ConnectInfo<SocketAddr>, State(filter): State<Filter>) -> Response {
+async fn show(peer: ConnectInfo<SocketAddr>, State(filter): State<Filter>) -> Response {
     match refused(peer) {
         Some(refusal) => refusal,
         None => (filter.text() + "\n").into_response(),

@@ -13,12 +13,12 @@ const SECOND: Duration = Duration::from_secs(1);
 #[tokio::test(start_paused = true)]
 async fn a_missing_lease_is_created_and_kept() {
     let server = ApiServer::default();
-    let tenure = server.process("a").lead().await;
+    let lease_guard = server.process("a").lead().await;
     let first = server.spec();
     assert_eq!((first.holder_identity.as_deref(), first.lease_duration_seconds), (Some("a"), Some(15)));
 
     sleep(600 * SECOND).await;
-    assert!(tenure.leadership().is_leader());
+    assert!(lease_guard.leadership().is_leader());
     assert_eq!(server.spec().lease_transitions, Some(0));
     let writes = server.writes.load(Ordering::SeqCst);
     assert!((290..=302).contains(&writes), "{writes} writes in 10 min");
@@ -40,7 +40,7 @@ async fn a_silent_leader_is_replaced_after_its_lease_whatever_its_clock_says() {
 #[tokio::test(start_paused = true)]
 async fn a_candidate_waits_for_a_living_leader_until_it_is_told_to_stop() {
     let server = ApiServer::default();
-    let tenure = server.process("a").lead().await;
+    let lease_guard = server.process("a").lead().await;
     let shutdown = CancellationToken::new();
     let (elector, stop) = (server.process("b").elector(), shutdown.clone());
     let candidate = tokio::spawn(async move { elector.acquire(&stop).await.is_none() });
@@ -51,7 +51,7 @@ async fn a_candidate_waits_for_a_living_leader_until_it_is_told_to_stop() {
     shutdown.cancel();
     assert!(candidate.await.unwrap());
     assert_eq!(asked.elapsed(), Duration::ZERO);
-    assert!(tenure.leadership().is_leader());
+    assert!(lease_guard.leadership().is_leader());
 }
 
 #[tokio::test(start_paused = true)]
@@ -59,8 +59,8 @@ async fn there_are_never_two_leaders_while_one_is_cut_off() {
     for link in [Link::Dead, Link::Deaf, Link::Forbidden] {
         let server = ApiServer::default();
         let (a, b) = (server.process("a"), server.process("b"));
-        let tenure = a.lead().await;
-        let old = tenure.leadership();
+        let lease_guard = a.lead().await;
+        let old = lease_guard.leadership();
         let candidate = tokio::spawn(async move { b.lead().await });
         sleep(7 * SECOND).await;
         a.set(link);
@@ -77,20 +77,20 @@ async fn there_are_never_two_leaders_while_one_is_cut_off() {
 async fn leadership_ends_ten_seconds_after_the_last_renewal() {
     let server = ApiServer::default();
     let process = server.process("a");
-    let tenure = process.lead().await;
+    let lease_guard = process.lead().await;
     let led = Instant::now();
     process.set(Link::Dead);
-    tenure.leadership().lost().cancelled().await;
+    lease_guard.leadership().lost().cancelled().await;
     let lasted = led.elapsed();
     assert!((10 * SECOND..10 * SECOND + SECOND / 10).contains(&lasted), "{lasted:?}");
-    assert!(!tenure.leadership().is_leader());
+    assert!(!lease_guard.leadership().is_leader());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_process_that_was_stopped_too_long_knows_at_once() {
     let server = ApiServer::default();
-    let tenure = server.process("a").lead().await;
-    let leadership = tenure.leadership();
+    let lease_guard = server.process("a").lead().await;
+    let leadership = lease_guard.leadership();
     sleep(7 * SECOND).await;
     assert!(leadership.is_leader());
 
@@ -105,13 +105,13 @@ async fn a_process_that_was_stopped_too_long_knows_at_once() {
 async fn a_short_outage_costs_nothing() {
     let server = ApiServer::default();
     let process = server.process("a");
-    let tenure = process.lead().await;
+    let lease_guard = process.lead().await;
     for link in [Link::Dead, Link::Deaf, Link::Forbidden] {
         process.set(link);
         sleep(5 * SECOND).await;
         process.set(Link::Up);
         sleep(5 * SECOND).await;
-        assert!(tenure.leadership().is_leader());
+        assert!(lease_guard.leadership().is_leader());
     }
     assert_eq!(server.spec().lease_transitions, Some(0));
 }
@@ -119,23 +119,23 @@ async fn a_short_outage_costs_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_lease_taken_by_another_is_lost_at_the_next_renewal() {
     let server = ApiServer::default();
-    let tenure = server.process("a").lead().await;
+    let lease_guard = server.process("a").lead().await;
     server.put(json!({"holderIdentity": "b", "leaseDurationSeconds": 15}));
     let taken = Instant::now();
-    tenure.leadership().lost().cancelled().await;
+    lease_guard.leadership().lost().cancelled().await;
     assert!(taken.elapsed() <= 2 * SECOND + SECOND / 10, "{:?}", taken.elapsed());
 
-    tenure.release().await.unwrap();
+    lease_guard.release().await.unwrap();
     assert_eq!(server.holder(), "b", "a release must not touch another's Lease");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_released_lease_is_taken_without_waiting_for_its_expiry() {
     let server = ApiServer::default();
-    let tenure = server.process("a").lead().await;
-    let leadership = tenure.leadership();
+    let lease_guard = server.process("a").lead().await;
+    let leadership = lease_guard.leadership();
     sleep(30 * SECOND).await;
-    tenure.release().await.unwrap();
+    lease_guard.release().await.unwrap();
     assert!(!leadership.is_leader());
     assert_eq!((server.holder().as_str(), server.spec().lease_duration_seconds), ("", Some(1)));
 
@@ -146,10 +146,10 @@ async fn a_released_lease_is_taken_without_waiting_for_its_expiry() {
 
 /// How long after the release a candidate leads that was standing by.
 async fn released_to_who_stands_by(server: ApiServer) -> Duration {
-    let (tenure, candidate) = (server.process("a").lead().await, server.process("b"));
+    let (lease_guard, candidate) = (server.process("a").lead().await, server.process("b"));
     let standby = tokio::spawn(async move { candidate.lead().await });
     sleep(30 * SECOND).await;
-    tenure.release().await.unwrap();
+    lease_guard.release().await.unwrap();
     let released = Instant::now();
     assert!(standby.await.unwrap().leadership().is_leader());
     released.elapsed()
@@ -172,7 +172,7 @@ async fn who_stands_by_leads_within_the_lease_time_after_the_leader_went_silent(
     for silent_after in [0, 500, 1000, 1500] {
         let server = ApiServer::default();
         let (a, candidate) = (server.process("a"), server.process("b"));
-        let tenure = a.lead().await;
+        let lease_guard = a.lead().await;
         let standby = tokio::spawn(async move { candidate.lead().await });
         sleep(30 * SECOND + Duration::from_millis(silent_after)).await;
         a.set(Link::Dead);
@@ -180,7 +180,7 @@ async fn who_stands_by_leads_within_the_lease_time_after_the_leader_went_silent(
         standby.await.unwrap();
         let took = silent.elapsed();
         assert!(took < 15 * SECOND + SECOND / 5 && took > 12 * SECOND, "{took:?}");
-        assert!(!tenure.leadership().is_leader());
+        assert!(!lease_guard.leadership().is_leader());
     }
 }
 
@@ -210,9 +210,9 @@ async fn leadership_begins_when_the_lease_is_held() {
 #[tokio::test(start_paused = true)]
 async fn a_dropped_tenure_is_over() {
     let server = ApiServer::default();
-    let tenure = server.process("a").lead().await;
-    let leadership = tenure.leadership();
-    drop(tenure);
+    let lease_guard = server.process("a").lead().await;
+    let leadership = lease_guard.leadership();
+    drop(lease_guard);
     leadership.lost().cancelled().await;
     assert!(!leadership.is_leader());
     assert_eq!(server.holder(), "a");

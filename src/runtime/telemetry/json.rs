@@ -25,31 +25,31 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut line = Line::default();
+        let mut record = Record::default();
         for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
-                line.0.extend(serde_json::from_str::<Map<String, Value>>(fields).unwrap_or_default());
+                record.0.extend(serde_json::from_str::<Map<String, Value>>(fields).unwrap_or_default());
             }
         }
-        event.record(&mut line);
+        event.record(&mut record);
         let metadata = event.metadata();
-        line.put("timestamp", jiff::Timestamp::now().to_string());
-        line.put("level", metadata.level().to_string());
-        line.put("target", metadata.target());
-        writeln!(writer, "{}", Value::Object(line.0))
+        record.put("timestamp", jiff::Timestamp::now().to_string());
+        record.put("level", metadata.level().to_string());
+        record.put("target", metadata.target());
+        writeln!(writer, "{}", Value::Object(record.0))
     }
 }
 
 #[derive(Default)]
-struct Line(Map<String, Value>);
+struct Record(Map<String, Value>);
 
-impl Line {
+impl Record {
     fn put(&mut self, name: &str, value: impl Into<Value>) {
         self.0.insert(name.to_owned(), value.into());
     }
 }
 
-impl Visit for Line {
+impl Visit for Record {
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.put(field.name(), value);
     }

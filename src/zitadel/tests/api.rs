@@ -4,7 +4,7 @@ use std::sync::Arc;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{
+use crate::zitadel::tests::{
     Client, Error, Fake, InstanceIdentity, Organization, OrganizationState, PrivateLabelingSetting, Project,
     ProjectSettings, ProjectState, Reply, Secret, TestResult, client, permission, recordings,
 };

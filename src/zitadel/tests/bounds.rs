@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use http::{Request, Response};
 use serde_json::{Value, json};
 
-use super::{
+use crate::zitadel::tests::{
     Client, Error, Fake, Reply, Reservation, Secret, TestResult, Transport, TransportError, client, client_at,
 };
 

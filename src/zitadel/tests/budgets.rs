@@ -5,8 +5,8 @@ use http::{Method, Response, StatusCode};
 use support::zitadel::lookup_failed;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::super::circuit::Health;
 use super::*;
+use crate::zitadel::circuit::Health;
 
 const DOWN: Error = Error::TooLarge;
 
@@ -195,7 +195,7 @@ async fn a_429_that_names_no_time_and_no_limit_of_the_instance_pauses_nothing() 
         (limited(Some(ms(2000)), None), true),
     ] {
         let budget = of(10, 10, 8);
-        budget.heed(&error);
+        budget.apply_retry_after(&error);
         assert_eq!(!budget.delay().is_zero(), pauses, "{error:?}");
     }
 }
@@ -204,7 +204,7 @@ async fn a_429_that_names_no_time_and_no_limit_of_the_instance_pauses_nothing() 
 async fn what_keeps_everybody_from_asking_is_told_and_in_the_words_it_began_with() {
     let budget = of(10, 10, 8);
     assert_eq!(budget.trouble(), None);
-    budget.heed(&Error::RateLimited { retry_after: Some(ms(30_000)), id: None });
+    budget.apply_retry_after(&Error::RateLimited { retry_after: Some(ms(30_000)), id: None });
     assert!(matches!(budget.trouble(), Some(Error::RateLimited { retry_after: Some(_), .. })));
     sleep(Duration::from_secs(32)).await;
     assert_eq!(budget.trouble(), None, "a pause that is nearly over is not worth telling");
@@ -235,7 +235,7 @@ async fn two_ways_to_one_instance_share_the_rate_and_its_pauses_and_neither_circ
     sleep(ms(600)).await;
     assert!(broken(&one).is_some() && one.trouble().is_some());
     assert_eq!((two.opening(0), two.trouble()), (Opening::Now, None));
-    two.heed(&Error::RateLimited { retry_after: Some(ms(30_000)), id: None });
+    two.apply_retry_after(&Error::RateLimited { retry_after: Some(ms(30_000)), id: None });
     assert!(one.delay() >= ms(30_000));
 }
 

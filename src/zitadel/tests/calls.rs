@@ -5,7 +5,9 @@ use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{DEADLINE, Error, Fake, ProjectSettings, Reply, Secret, TestResult, client, client_at};
+use crate::zitadel::tests::{
+    DEADLINE, Error, Fake, ProjectSettings, Reply, Secret, TestResult, client, client_at,
+};
 
 fn project(id: &str) -> Value {
     json!({"project": {"id": id, "name": "web", "details": {"resourceOwner": "org"}}})

@@ -1,7 +1,7 @@
 use http::Request;
 use serde_json::Value;
 
-use super::{Credential, DEADLINE, Fake, Reply, Secret, TestResult, client, key_file};
+use crate::zitadel::tests::{Credential, DEADLINE, Fake, Reply, Secret, TestResult, client, key_file};
 
 const CANARY: &str = "c4n4ry-s3cr3t";
 

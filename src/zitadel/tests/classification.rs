@@ -6,8 +6,8 @@ use http::Response;
 use serde_json::{Value, json};
 use support::zitadel::{DATABASE, driver_error, lookup_failed};
 
-use super::super::refusal::{Asked, classify};
-use super::{Error, Reply, TestResult, recordings};
+use crate::zitadel::refusal::{Asked, classify};
+use crate::zitadel::tests::{Error, Reply, TestResult, recordings};
 
 const ASKED: Asked<'_> = Asked {
     permission: "project.write",

@@ -10,11 +10,11 @@ use http::{Request, Response};
 use serde_json::json;
 use support::zitadel::{Behaviour, Double, OrganizationFeatures, OwnIds};
 
-use super::super::transport::BODY_LIMIT;
-use super::{
+use crate::zitadel::tests::{
     Client, DomainPolicySettings, Error, OrganizationState, Secret, TestResult, Transport, TransportError,
     client_at,
 };
+use crate::zitadel::transport::BODY_LIMIT;
 
 /// The double as a transport, with the bound of the real one.
 struct Wire(Double);

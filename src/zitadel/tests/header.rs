@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::Request;
 use serde_json::json;
 
-use super::{Client, Error, Fake, Reply, Secret, TestResult, client};
+use crate::zitadel::tests::{Client, Error, Fake, Reply, Secret, TestResult, client};
 
 const ME: &str = "/management/v1/orgs/me";
 

@@ -11,8 +11,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::network::{PATIENT, Server, request, serve, speak, trap};
-use super::{
+use crate::zitadel::tests::network::{PATIENT, Server, request, serve, speak, trap};
+use crate::zitadel::tests::{
     HttpTransport, HttpTransportConfig, Proxy, Secret, TestResult, Transport, TransportError, client_at,
 };
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::time::{Instant, timeout};
 
-use super::{AggregateLocks, Limiter, Rate};
+use crate::zitadel::tests::{AggregateLocks, Limiter, Rate};
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)

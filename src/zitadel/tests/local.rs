@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::Router;
 
-use super::super::resolve::{DENIED, is_local, public};
-use super::network::{request, serve};
-use super::{
+use crate::zitadel::resolve::{DENIED, is_local, public};
+use crate::zitadel::tests::network::{request, serve};
+use crate::zitadel::tests::{
     HttpTransport, HttpTransportConfig, TestResult, Transport, TransportError, check_public, parse_base_url,
 };
 

@@ -11,9 +11,11 @@ use futures::future::join_all;
 use http::{Method, Request};
 use serde_json::{Value, json};
 
-use super::super::transport::BODY_LIMIT;
-use super::api::{answered, answers};
-use super::{Client, Error, Fake, Metadata, Reply, Secret, TestResult, TransportError, client};
+use crate::zitadel::tests::api::{answered, answers};
+use crate::zitadel::tests::{
+    Client, Error, Fake, Metadata, Reply, Secret, TestResult, TransportError, client,
+};
+use crate::zitadel::transport::BODY_LIMIT;
 
 const GRPC_LIMIT: usize = 4 * 1024 * 1024;
 /// Three bytes in base64, of which all values are made.

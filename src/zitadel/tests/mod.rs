@@ -36,9 +36,9 @@ use http::{Request, Response};
 use serde_json::{Value, json};
 use support::canary::{Canaries, Watch, install};
 
-use super::limit::lock;
 use super::*;
 use crate::runtime::telemetry::may_be_logged;
+use crate::zitadel::limit::lock;
 
 pub(crate) type TestResult = Result<(), Box<dyn StdError>>;
 
@@ -166,9 +166,9 @@ fn canaries() -> Canaries {
 }
 
 /// A transport whose requests and answers are seen on the way.
-struct Watched(Arc<dyn Transport>, Canaries);
+struct ReflectedStore(Arc<dyn Transport>, Canaries);
 
-impl Transport for Watched {
+impl Transport for ReflectedStore {
     fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
         self.1.sent(&request);
         let path = request.uri().path().to_owned();
@@ -245,7 +245,7 @@ pub(crate) fn client_at(
         memory: MemoryBudget::default().share(None),
         answered: false,
     };
-    let transport = Arc::new(Watched(transport, canaries()));
+    let transport = Arc::new(ReflectedStore(transport, canaries()));
     Client::new(config, transport, secret, budget(), Arc::default(), Arc::default())
 }
 

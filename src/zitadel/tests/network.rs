@@ -15,11 +15,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
-use super::super::transport::BODY_LIMIT;
-use super::{
+use crate::zitadel::tests::{
     Credential, Error, HttpTransport, HttpTransportConfig, MemoryBudget, Reservation, Secret, TestResult,
     Transport, TransportError, client_at,
 };
+use crate::zitadel::transport::BODY_LIMIT;
 
 /// A loopback server that ends with the test.
 pub(super) struct Server {

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::{Method, Request};
 use serde_json::{Value, json};
 
-use super::api::{answered, answers, owner};
-use super::{
+use crate::zitadel::tests::api::{answered, answers, owner};
+use crate::zitadel::tests::{
     Client, DomainPolicy, DomainPolicySettings, Error, Fake, Reply, Secret, TestResult, client, recordings,
 };
 

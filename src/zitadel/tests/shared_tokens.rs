@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::advance;
 
-use super::{
+use crate::zitadel::tests::{
     Client, ClientConfig, Credential, DEADLINE, Fake, MemoryBudget, Reply, Secret, TestResult, Tokens,
     budget, parse_base_url,
 };

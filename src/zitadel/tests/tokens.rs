@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use support::zitadel::{driver_error, lookup_failed};
 use tokio::time::{Instant, advance, timeout};
 
-use super::{
+use crate::zitadel::tests::{
     Client, Credential, CredentialError, Error, Fake, Reply, Secret, TestResult, client, client_at, key_file,
 };
 

@@ -1,5 +1,5 @@
-use super::super::url::audiences;
-use super::{Fake, Reply, Secret, TestResult, check_url, client_at, parse_base_url};
+use crate::zitadel::tests::{Fake, Reply, Secret, TestResult, check_url, client_at, parse_base_url};
+use crate::zitadel::url::audiences;
 
 #[test]
 fn base_urls_keep_scheme_host_port_and_prefix_only() -> TestResult {

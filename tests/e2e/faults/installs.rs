@@ -6,7 +6,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use support::control_plane::AuditMark;
 use support::zitadel::{Mark, OrganizationFeatures};
-use zitadel_operator::engine::metrics::Metrics;
+use zitadel_operator::engine::metrics::counters::Metrics;
 
 use super::process::Process;
 use crate::needs_double;

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 use support::zitadel::Fault;
-use zitadel_operator::engine::seal::SECRET;
+use zitadel_operator::engine::kubernetes::seal::SECRET;
 
 use super::{end, lost_and_restored, make, mark, may_create, secrets, start};
 use crate::needs_double;

@@ -159,7 +159,7 @@ impl Process {
         Elector::new(kube::Client::new(routes, "ops"), "ops", "leader", self.name)
     }
 
-    pub(super) async fn lead(&self) -> Tenure {
+    pub(super) async fn lead(&self) -> LeaseGuard {
         let never = CancellationToken::new();
         timeout(60 * SECOND, self.elector().acquire(&never)).await.expect("leads within a minute").unwrap()
     }

@@ -1,0 +1,169 @@
+//! How long each resource waits before its next attempt.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::engine::decision::error::RequeuePolicy;
+use crate::runtime::ambient::between;
+
+/// A longer delay is as good as none; arithmetic on it would overflow.
+const LONGEST_DELAY: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// First and largest delay of a growing pace.
+#[derive(Clone, Copy, Debug)]
+pub struct Growth {
+    /// The first delay's ceiling.
+    pub base: Duration,
+    /// No delay is longer.
+    pub cap: Duration,
+}
+
+/// The delays of the growing paces.
+#[derive(Clone, Copy, Debug)]
+pub struct Delays {
+    /// For failures that pass by themselves.
+    pub transient: Growth,
+    /// For what another resource must bring about.
+    pub dependency: Growth,
+    /// For what a person must bring about.
+    pub slow: Growth,
+    /// For what another version of the server must bring about.
+    pub rare: Duration,
+}
+
+impl Default for Delays {
+    fn default() -> Self {
+        let growth = |base, cap| Growth { base: Duration::from_secs(base), cap: Duration::from_secs(cap) };
+        Self {
+            transient: growth(1, 60),
+            dependency: growth(5, 120),
+            slow: growth(15, 600),
+            rare: Duration::from_secs(4 * 3600),
+        }
+    }
+}
+
+/// Failures in a row of one pace.
+#[derive(Clone, Copy)]
+struct Failures {
+    requeue: RequeuePolicy,
+    count: u32,
+    delay_until: Instant,
+}
+
+/// The failures of every resource, by UID. Kept in memory only: after a restart all start anew.
+#[derive(Default)]
+pub struct Backoff {
+    delays: Delays,
+    failures: Mutex<HashMap<String, Failures>>,
+}
+
+impl Backoff {
+    /// A backoff with these delays.
+    pub fn new(delays: Delays) -> Self {
+        Self { delays, failures: Mutex::default() }
+    }
+
+    /// The jittered delay before the next attempt; `resync` is the interval of [`RequeuePolicy::Resync`].
+    ///
+    /// A failure counts only once the previous delay has elapsed, so that a burst of events is one failure. One of another
+    /// pace is the first of its own: it waits for nothing that is left of a longer delay.
+    pub fn next(&self, uid: &str, requeue: RequeuePolicy, resync: Duration) -> Duration {
+        match requeue {
+            RequeuePolicy::Resync => spread(resync.min(LONGEST_DELAY), 0.1),
+            RequeuePolicy::Rare => spread(self.delays.rare, 0.25),
+            RequeuePolicy::After(delay) => spread(delay.min(LONGEST_DELAY).mul_f64(1.1), 0.09),
+            RequeuePolicy::Transient => self.grow(uid, requeue, self.delays.transient),
+            RequeuePolicy::Dependency => self.grow(uid, requeue, self.delays.dependency),
+            RequeuePolicy::Slow => self.grow(uid, requeue, self.delays.slow),
+        }
+    }
+
+    /// Forgets the failures of a resource: it succeeded, or is gone.
+    pub fn reset(&self, uid: &str) {
+        self.failures().remove(uid);
+    }
+
+    fn grow(&self, uid: &str, requeue: RequeuePolicy, growth: Growth) -> Duration {
+        let now = Instant::now();
+        let mut failures = self.failures();
+        let known = failures.get(uid).filter(|known| known.requeue == requeue);
+        if let Some(known) = known.filter(|known| now < known.delay_until) {
+            return known.delay_until - now;
+        }
+        let count = known.map_or(0, |known| known.count);
+        let delay = full_jitter(growth, count);
+        let failed = Failures { requeue, count: count.saturating_add(1), delay_until: now + delay };
+        failures.insert(uid.into(), failed);
+        delay
+    }
+
+    fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<String, Failures>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Anything from half the base to the grown ceiling: never at once, never in step.
+fn full_jitter(growth: Growth, failures: u32) -> Duration {
+    let ceiling = growth.base.saturating_mul(1 << failures.min(16)).min(growth.cap).max(growth.base);
+    between(growth.base / 2..=ceiling)
+}
+
+/// `duration` ± `share` of it.
+fn spread(duration: Duration, share: f64) -> Duration {
+    duration.mul_f64(between(1.0 - share..=1.0 + share))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RESYNC: Duration = Duration::from_secs(600);
+
+    #[tokio::test(start_paused = true)]
+    async fn delays_grow_to_the_cap_and_start_anew_after_a_success() {
+        let backoff = Backoff::default();
+        let mut largest = Duration::ZERO;
+        for _ in 0..64 {
+            let delay = backoff.next("a", RequeuePolicy::Transient, RESYNC);
+            assert!(delay >= Duration::from_millis(500) && delay <= Duration::from_secs(60), "{delay:?}");
+            largest = largest.max(delay);
+            tokio::time::advance(delay).await;
+        }
+        assert!(largest > Duration::from_secs(30), "never grew: {largest:?}");
+        backoff.reset("a");
+        assert!(backoff.next("a", RequeuePolicy::Transient, RESYNC) <= Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_of_events_is_one_failure() {
+        let backoff = Backoff::default();
+        let first = backoff.next("a", RequeuePolicy::Slow, RESYNC);
+        assert_eq!(first, backoff.next("a", RequeuePolicy::Slow, RESYNC));
+        tokio::time::advance(first / 2).await;
+        assert_eq!(first - first / 2, backoff.next("a", RequeuePolicy::Slow, RESYNC));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_that_passes_waits_for_no_delay_of_one_that_does_not() {
+        let backoff = Backoff::default();
+        for _ in 0..64 {
+            let delay = backoff.next("a", RequeuePolicy::Slow, RESYNC);
+            tokio::time::advance(delay).await;
+        }
+        backoff.next("a", RequeuePolicy::Slow, RESYNC);
+        assert!(backoff.next("a", RequeuePolicy::Transient, RESYNC) <= Duration::from_secs(1));
+        assert!(backoff.next("a", RequeuePolicy::Slow, RESYNC) <= Duration::from_secs(15));
+    }
+
+    #[test]
+    fn a_resync_spreads_by_a_tenth() {
+        for _ in 0..100 {
+            let delay = Backoff::default().next("a", RequeuePolicy::Resync, RESYNC);
+            assert!(delay >= Duration::from_secs(540) && delay <= Duration::from_secs(660));
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! What a kind tells the engine. Everything else about reconciling is the engine's.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
+use jiff::Timestamp;
+use kube::core::NamespaceResourceScope;
+use kube::{CustomResourceExt, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::api::address::Address;
+use crate::api::common::{AdoptionPolicy, ManagementSpec, Status};
+use crate::api::{CommonStatus, DeletionPolicy, ManagementPolicy, OrganizationSelector, Origin};
+use crate::connection::confirmations::Confirmations;
+use crate::connection::session::Session;
+use crate::engine::decision::access::Right;
+use crate::engine::decision::claimant::Claimant;
+use crate::engine::decision::error::ReconcileError;
+use crate::engine::decision::plan::Identity;
+use crate::engine::drivers::values::Values;
+use crate::engine::kubernetes::events::EventSpec;
+use crate::engine::kubernetes::resource::is_protected;
+use crate::engine::watch::sources::SourceKind;
+use crate::zitadel::{Client, Details, Error};
+
+/// Where a kind's objects live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parent {
+    /// In the instance itself: organizations.
+    Instance,
+    /// In an organization.
+    Organization,
+}
+
+/// What a kind needs to talk about one object.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The connection.
+    pub session: &'a Session,
+    /// The API.
+    pub client: &'a Client,
+    /// The id of the organization; empty for an object of the instance.
+    pub organization: &'a str,
+    /// The resource's UID, from which a kind derives an id that it may choose.
+    pub uid: &'a str,
+    /// The parts of the setting that are this resource's: those of the spec, and those to be removed.
+    pub keys: &'a BTreeSet<String>,
+    /// What is confirmed for all who use a connection.
+    pub confirmations: &'a Confirmations,
+}
+
+/// What the status says of an object in ZITADEL.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// The object's id; empty for a setting.
+    pub id: String,
+    /// The organization that owns it, as the server says.
+    pub owner: String,
+    /// Its name, where the kind has one.
+    pub name: String,
+    /// Its sequence.
+    pub sequence: String,
+    /// When it was created.
+    pub creation_date: Option<Timestamp>,
+    /// When it last changed.
+    pub change_date: Option<Timestamp>,
+}
+
+impl Report {
+    /// What ZITADEL says of any object's last write.
+    pub fn of(details: &Details) -> Self {
+        Self {
+            sequence: details.sequence.clone(),
+            creation_date: details.creation_date,
+            change_date: details.change_date,
+            ..Self::default()
+        }
+    }
+}
+
+/// What is done to an object, each with permissions of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verb {
+    /// Find and read it.
+    Read,
+    /// Make it.
+    Create,
+    /// Bring it to the spec.
+    Update,
+    /// Remove it.
+    Delete,
+}
+
+/// A permission that a kind needs, and who has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Permission {
+    /// ZITADEL's name of it.
+    pub name: &'static str,
+    /// What it is needed for.
+    pub verb: Verb,
+    /// Roles that carry it.
+    pub roles: &'static str,
+}
+
+impl Permission {
+    /// One by ZITADEL's name of it.
+    pub const fn new(name: &'static str, verb: Verb, roles: &'static str) -> Self {
+        Self { name, verb, roles }
+    }
+
+    /// Does an `ORG_OWNER` of the organization have it?
+    pub fn is_of_org_owner(&self) -> bool {
+        self.roles.split([',', ' ']).any(|role| role == "ORG_OWNER")
+    }
+}
+
+/// An object that keeps a name from being used, although it has another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clash {
+    /// Its id.
+    pub id: String,
+    /// What it has that follows from the name, such as `the domain acme.example.com`.
+    pub what: String,
+}
+
+/// One kind of resource.
+///
+/// Contract: `observe` answers `None` only when the server said that the object is not there; `diff` is pure, and empty after a successful `apply` of the same `Desired`; `apply` and `remove`
+/// are safe to repeat.
+pub trait Kind:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + CustomResourceExt
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Serialize
+    + Send
+    + Sync
+    + 'static
+{
+    /// The spec with everything resolved.
+    type Desired: Clone + Send + Sync;
+    /// The object as ZITADEL has it.
+    type Remote: Send + Sync;
+    /// What its status says besides what every kind's says.
+    type Own: Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned + Send + Sync;
+
+    /// The kind's name.
+    const KIND: &'static str;
+    /// How its objects get their identity.
+    const IDENTITY: Identity;
+    /// Where its objects live.
+    const PARENT: Parent = Parent::Organization;
+    /// Whether resources share one setting, each owning the parts it names.
+    const KEYED: bool = false;
+    /// Whether the spec may hold values that no store keeps: a reconcile reads the resource once it is admitted.
+    const BULKY: bool = false;
+    /// What it needs to be allowed, the last with the strongest role.
+    const PERMISSIONS: &'static [Permission];
+
+    /// What a grant must say so that a namespace may have objects of this kind.
+    fn right() -> Right {
+        let beyond = |p: &Permission| p.verb != Verb::Read && !p.is_of_org_owner();
+        match Self::PARENT {
+            Parent::Instance => Right::OrganizationItself,
+            Parent::Organization if Self::PERMISSIONS.iter().any(beyond) => Right::Kind,
+            Parent::Organization => Right::Organization,
+        }
+    }
+    /// How the resource is managed.
+    fn management(&self) -> &ManagementSpec;
+    /// The organization that the spec names.
+    fn organization(&self) -> Option<&OrganizationSelector> {
+        None
+    }
+    /// The status.
+    fn status(&self) -> Option<&Status<Self::Own>>;
+    /// The status, to be changed where it is kept.
+    fn status_mut(&mut self) -> Option<&mut Status<Self::Own>>;
+    /// Whether an object may be taken over by its name.
+    fn adoption(&self) -> AdoptionPolicy {
+        AdoptionPolicy::Never
+    }
+    /// What a deletion does where the spec does not say it.
+    fn default_deletion(origin: Option<Origin>) -> DeletionPolicy {
+        match origin {
+            Some(Origin::Adopted) if Self::IDENTITY == Identity::Assigned => DeletionPolicy::Retain,
+            _ => DeletionPolicy::Delete,
+        }
+    }
+    /// Takes the values out of the spec that no store keeps; nothing else of it.
+    fn strip(&mut self) {}
+    /// Puts the spec of the same generation, whole, in the place of what was kept of it.
+    fn restore(&mut self, _whole: Self) {}
+    /// Whether the object is made again by itself when somebody removed it in ZITADEL.
+    fn recreates(&self) -> bool {
+        true
+    }
+
+    /// Resolves the spec; `values` reads the Secrets and ConfigMaps of its namespace. Never called for a resource that
+    /// is being deleted.
+    fn resolve_spec(
+        &self,
+        values: &mut Values<'_>,
+    ) -> impl Future<Output = Result<Self::Desired, ReconcileError>> + Send;
+    /// The name that must be free to create the object.
+    fn name(_desired: &Self::Desired) -> &str {
+        ""
+    }
+    /// The same under another name.
+    fn named(desired: Self::Desired, _name: &str) -> Self::Desired {
+        desired
+    }
+
+    /// The Secrets and ConfigMaps of its namespace that the spec takes values from.
+    fn sources(&self) -> Vec<(SourceKind, &str)> {
+        Vec::new()
+    }
+    /// The name that its object is to have in ZITADEL, where others name it by that.
+    fn object_name(&self) -> Option<String> {
+        None
+    }
+    /// The parts that the spec names.
+    fn keys(_desired: &Self::Desired) -> BTreeSet<String> {
+        BTreeSet::new()
+    }
+    /// The same without the parts of others.
+    fn without(desired: Self::Desired, _taken: &BTreeSet<&str>) -> Self::Desired {
+        desired
+    }
+    /// The parts that the status proves.
+    fn recorded(_own: &Self::Own) -> BTreeSet<String> {
+        BTreeSet::new()
+    }
+    /// The status with these parts too, which are about to be written.
+    fn record(own: Self::Own, _parts: &BTreeSet<String>) -> Self::Own {
+        own
+    }
+
+    /// Reads the object with certainty; `id` is the organization's for a setting.
+    fn observe(cx: Context<'_>, id: &str)
+    -> impl Future<Output = Result<Option<Self::Remote>, Error>> + Send;
+    /// Ids of objects that seem to have this name; may lag behind, proves nothing.
+    fn find(_cx: Context<'_>, _name: &str) -> impl Future<Output = Result<Vec<String>, Error>> + Send {
+        std::future::ready(Ok(Vec::new()))
+    }
+    /// The object that has what ZITADEL makes of this name, and what that is: it must be free as well.
+    fn clash(_cx: Context<'_>, _name: &str) -> impl Future<Output = Result<Option<Clash>, Error>> + Send {
+        std::future::ready(Ok(None))
+    }
+    /// The spec fields in which the object differs.
+    fn diff(desired: &Self::Desired, remote: &Self::Remote) -> Vec<String>;
+    /// Whether this is only the default of a setting: nothing that a resource owns.
+    fn is_default(_remote: &Self::Remote) -> bool {
+        false
+    }
+    /// Refuses a write that a person must confirm first: to `desired`, or the removal. Answers what to warn of where it
+    /// is done.
+    fn preflight(
+        &self,
+        _cx: Context<'_>,
+        _remote: &Self::Remote,
+        _desired: Option<&Self::Desired>,
+    ) -> impl Future<Output = Result<Option<EventSpec>, ReconcileError>> + Send {
+        std::future::ready(Ok(None))
+    }
+    /// Creates the object (`remote` is `None`) or brings it to the spec; answers what it is then.
+    fn apply(
+        cx: Context<'_>,
+        desired: &Self::Desired,
+        remote: Option<Self::Remote>,
+    ) -> impl Future<Output = Result<Self::Remote, Error>> + Send;
+    /// Removes the object; one that is gone already is fine.
+    fn remove(cx: Context<'_>, remote: &Self::Remote) -> impl Future<Output = Result<(), Error>> + Send;
+    /// What the status says of the object.
+    fn report(remote: &Self::Remote) -> Report;
+    /// Was it written by anybody since the status was?
+    fn moved(status: &Status<Self::Own>, remote: &Self::Remote) -> bool {
+        status.common.sequence != Some(Self::report(remote).sequence)
+    }
+    /// What the status says of it besides.
+    fn own(_remote: &Self::Remote) -> Self::Own {
+        Self::Own::default()
+    }
+
+    /// Which mark the status says is in the organization that the resource made; kinds that are no organization have none.
+    fn mark(_own: &Self::Own) -> Option<&str> {
+        None
+    }
+    /// The status with this mark.
+    fn marked(own: Self::Own, _mark: Option<String>) -> Self::Own {
+        own
+    }
+
+    /// What this status proves to be the resource's own: an id, or for a setting that of its organization. What was given
+    /// up has no origin any more.
+    fn owned(status: &CommonStatus) -> Option<&String> {
+        let external = match Self::IDENTITY {
+            Identity::Assigned => &status.id,
+            Identity::Setting => &status.organization_id,
+        };
+        external.as_ref().filter(|_| status.origin.is_some())
+    }
+    /// Does this status prove that the resource owns something?
+    fn is_owned(status: &CommonStatus) -> bool {
+        Self::owned(status).is_some()
+    }
+
+    /// Where this resource of the kind is, whether it parsed or not.
+    fn address_of(object: &impl ResourceExt) -> Address {
+        Address {
+            kind: Self::KIND,
+            namespace: object.namespace().unwrap_or_default(),
+            name: object.name_any(),
+        }
+    }
+
+    /// This resource as a claimant.
+    fn claimant(&self) -> Claimant {
+        Claimant {
+            uid: self.uid().unwrap_or_default(),
+            address: Self::address_of(self),
+            connection: self.management().connection_ref.kind,
+        }
+    }
+
+    /// Can the resource own nothing, whatever its status says: it only observes, or was deleted and released? No finalizer
+    /// can be added to one under deletion, so that nobody makes it undone.
+    fn is_let_go(&self) -> bool {
+        let meta = self.meta();
+        let observes = self.management().management_policy == ManagementPolicy::Observe;
+        observes || meta.deletion_timestamp.is_some() && !is_protected(meta)
+    }
+}

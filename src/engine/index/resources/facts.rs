@@ -1,0 +1,101 @@
+//! What the index keeps of a resource.
+
+use kube::core::DeserializeGuard;
+use kube::{Resource, ResourceExt};
+
+use crate::api::address::ConnectionKey;
+use crate::api::connection::Endpoint;
+use crate::api::{CommonStatus, ManagementPolicy, OrganizationSelector};
+use crate::engine::decision::claimant::Claimant;
+use crate::engine::decision::conditions::ReadyState;
+use crate::engine::drivers::kind::{Kind, Parent};
+use crate::engine::index::needs;
+use crate::engine::index::needs::Use;
+use crate::engine::index::resources::relation::Relation;
+use crate::engine::index::selector::Selector;
+use crate::engine::reconcile::malformed;
+use crate::engine::watch::sources;
+
+/// What is asked of a resource by others.
+pub struct Facts {
+    pub(crate) who: Claimant,
+    pub(crate) relations: Vec<Relation>,
+    pub(crate) uses: Option<Use>,
+    pub(crate) readiness: ReadyState,
+}
+
+impl Facts {
+    /// Of a resource, whether it parses or not.
+    pub fn of<K: Kind>(object: &DeserializeGuard<K>) -> Self {
+        let namespace = object.namespace().unwrap_or_default();
+        match &object.0 {
+            Ok(object) => Self {
+                who: object.claimant(),
+                relations: relations(object, namespace),
+                uses: needs::use_of(object),
+                readiness: ReadyState::of(object.status().map_or(&[][..], |s| &s.common.conditions)),
+            },
+            Err(_) => Self {
+                who: malformed::claimant::<K>(object.meta(), None),
+                relations: vec![Relation::Namespace(namespace.clone()), Relation::Malformed(namespace)],
+                uses: None,
+                readiness: ReadyState::MALFORMED,
+            },
+        }
+    }
+
+    /// Of a connection whose Secrets are in the namespace `namespace_read`; it uses none. One that does not parse reads nothing.
+    pub fn of_connection(
+        key: &ConnectionKey,
+        uid: String,
+        (namespace_read, endpoint): (&str, Option<&Endpoint>),
+        readiness: ReadyState,
+    ) -> Self {
+        let read = endpoint.map(sources::of).unwrap_or_default();
+        let read =
+            read.into_iter().map(|(kind, name)| Relation::Source(kind, namespace_read.into(), name.into()));
+        let namespace = Some(key.namespace.clone()).filter(|namespace| !namespace.is_empty());
+        Self {
+            who: Claimant { uid, address: key.address(), connection: key.kind },
+            relations: read.chain(namespace.map(Relation::Namespace)).collect(),
+            uses: None,
+            readiness,
+        }
+    }
+}
+
+fn relations<K: Kind>(object: &K, namespace: String) -> Vec<Relation> {
+    let connection = ConnectionKey::of(&object.management().connection_ref, &namespace);
+    let read = object.sources().into_iter();
+    let read = read.map(|(kind, name)| Relation::Source(kind, namespace.clone(), name.into()));
+    let called = object.object_name().filter(|_| K::PARENT == Parent::Instance);
+    let called = called.iter().map(|name| Selector::Called { namespace: &namespace, name });
+    let mut relations: Vec<_> = read.chain(called.flat_map(Relation::of)).collect();
+    relations.extend(namespace_read(object, &namespace));
+    relations.extend([Relation::Connection(connection), Relation::Namespace(namespace)]);
+    relations
+}
+
+/// Where it lives, or wants to.
+fn namespace_read<K: Kind>(object: &K, namespace: &str) -> Vec<Relation> {
+    let named = match object.organization() {
+        Some(OrganizationSelector { name: Some(name), .. }) => {
+            Relation::of(Selector::Named { namespace, name })
+        }
+        _ => Vec::new(),
+    };
+    let observes = object.management().management_policy == ManagementPolicy::Observe;
+    if K::PARENT == Parent::Instance || observes {
+        return named;
+    }
+    let reference = object.organization().and_then(|selector| selector.r#ref.as_ref());
+    let reference =
+        reference.map(|r| Relation::Reference { namespace: namespace.into(), name: r.name.clone() });
+    let owned_in = object.status().and_then(|status| owned_in(&status.common));
+    named.into_iter().chain(reference).chain(owned_in).collect()
+}
+
+fn owned_in(status: &CommonStatus) -> Option<Relation> {
+    let (instance, id) = status.instance.clone().zip(status.organization_id.clone())?;
+    Some(Relation::Organization { instance, id })
+}

@@ -1,0 +1,4 @@
+//! What the operator counts and what a scrape shows.
+
+pub mod counters;
+pub mod scrape;

@@ -1,0 +1,289 @@
+//! Creating an object whose id the server assigns: at most one, whatever is lost on the way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+use kube::api::ListParams;
+
+use crate::api::{Origin, PendingCreate, Reason, Status};
+use crate::engine::controllers::controller::Guarded;
+use crate::engine::decision::access::Action;
+use crate::engine::decision::claimant::Claimant;
+use crate::engine::decision::error::ReconcileError;
+use crate::engine::decision::outcome::Drifted;
+use crate::engine::decision::plan::{Identity, Name, Pending};
+use crate::engine::drivers::kind::{Kind, Parent};
+use crate::engine::kubernetes::events::EventSpec;
+use crate::engine::reconcile::state::{Run, Target};
+use crate::engine::shared::Engine;
+use crate::runtime::ambient;
+use crate::zitadel::{Answer, Error};
+
+/// How far the clock behind `Date`, which a proxy may write, can be ahead of the database's, which dates what is created.
+const CLOCK_DOUBT: SignedDuration = SignedDuration::from_secs(60);
+
+/// Nothing that is created after this answer is dated before this. Without a `Date` our own clock stands in.
+fn not_before<T>(answer: &Answer<T>) -> Timestamp {
+    answer.server_time.unwrap_or_else(ambient::now) - CLOCK_DOUBT
+}
+
+impl<K: Kind> Run<'_, K> {
+    /// Confirms instance and organization, then records the intent.
+    pub(crate) async fn begin_create(&mut self) -> Result<(), ReconcileError> {
+        let Some(after) = self.confirm_ground().await? else {
+            return Ok(());
+        };
+        let target = self.target.as_ref().ok_or(ReconcileError::Stale)?;
+        self.intent = Some(PendingCreate {
+            name: K::name(self.desired()?).into(),
+            connection_ref: self.object.management().connection_ref.clone(),
+            parent: Some(target.organization.clone()).filter(|_| K::PARENT == Parent::Organization),
+            instance: target.instance.clone(),
+            after,
+        });
+        let recorded = self.record().await;
+        match recorded {
+            Ok(()) => self.pending = Pending::Begun,
+            Err(_) => self.intent = None,
+        }
+        recorded
+    }
+
+    /// Was the unfinished create sent through another connection, whose server may state any instance?
+    pub(crate) fn is_begun_elsewhere(&self) -> bool {
+        let connection = &self.object.management().connection_ref;
+        self.intent.as_ref().is_some_and(|intent| intent.connection_ref != *connection)
+    }
+
+    /// The server's time, if nothing forbids to create here; `None`: this is another instance.
+    pub(crate) async fn confirm_ground(&mut self) -> Result<Option<Timestamp>, ReconcileError> {
+        if !self.target().await? || !self.confirm_instance().await? {
+            return Ok(None);
+        }
+        self.authorize(Action::Create, None).await?;
+        let session = self.session()?.clone();
+        if K::PARENT == Parent::Instance {
+            return Ok(Some(not_before(&session.client.instance().await?)));
+        }
+        let organization = self.context()?.organization.to_owned();
+        match session.confirm_organization(&organization).await {
+            Ok(answer) => Ok(Some(not_before(&answer))),
+            Err(ReconcileError::Zitadel(error)) => Err(self.explain(error).await),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) async fn create(&mut self) -> Result<(), ReconcileError> {
+        let warning = self.preflight().await?;
+        let outcome = self.post().await;
+        self.warn(warning, &outcome);
+        match outcome {
+            Ok(remote) if K::IDENTITY == Identity::Setting => self.made(remote),
+            Ok(remote) => self.take_ownership(remote, Origin::Created).await?,
+            Err(ReconcileError::Zitadel(Error::AlreadyExists { .. }))
+                if K::IDENTITY == Identity::Assigned =>
+            {
+                self.name_is_in_use().await?;
+            }
+            Err(ReconcileError::Zitadel(error)) if !error.outcome_unknown() => {
+                self.drop_intent().await?;
+                return Err(self.explain(error).await);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// The bond of a setting stands since before; only what it says is new.
+    fn made(&mut self, remote: K::Remote) {
+        let id = self.external_id.as_deref().unwrap_or_default();
+        let note = format!("set the {} of organization {id}", K::KIND);
+        let was_there = !K::KEYED || !K::recorded(&self.status().own).is_empty();
+        let again = self.was_in_sync() && was_there;
+        if again {
+            self.drift = Drifted::Repaired;
+        }
+        self.events.push(match again {
+            true => {
+                EventSpec::warning("DriftReverted", format!("{note} again: somebody else had removed it"))
+            }
+            false => EventSpec::normal("Created", note),
+        });
+        self.record_observation(remote);
+    }
+
+    /// Creates under the name that was announced; a rename comes after.
+    async fn post(&mut self) -> Result<K::Remote, ReconcileError> {
+        self.pending = Pending::Unresolved;
+        let mut desired = self.desired()?.clone();
+        if let Some(intent) = &self.intent {
+            desired = K::named(desired, &intent.name);
+        }
+        self.engine.object_states.sending(self.handle.uid());
+        self.send(&desired, None).await
+    }
+
+    /// An intent of which nothing was sent must not be recovered: what others make meanwhile could pass for it.
+    pub(crate) fn forget_unsent(&mut self) -> bool {
+        let unsent = self.pending == Pending::Begun;
+        if unsent {
+            (self.intent, self.pending) = (None, Pending::No);
+        }
+        unsent
+    }
+
+    async fn name_is_in_use(&mut self) -> Result<(), ReconcileError> {
+        self.drop_intent().await?;
+        self.name = Name::InUse;
+        Ok(())
+    }
+
+    /// What is settled must not be recovered later: somebody else's object could pass for the one that was refused.
+    async fn drop_intent(&mut self) -> Result<(), ReconcileError> {
+        self.engine.object_states.recovered(self.handle.uid());
+        self.pending = Pending::No;
+        match self.intent.take() {
+            Some(_) => self.record().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Settles a create of which only the intent is known.
+    ///
+    /// Asking again under the same name cannot make a second object: the server keeps names unique (409 `V3-DKcYh`).
+    pub(crate) async fn recover(&mut self) -> Result<(), ReconcileError> {
+        if self.is_deleting() {
+            return self.recover_for_deletion().await;
+        }
+        if self.confirm_ground().await?.is_none() {
+            return Ok(());
+        }
+        match self.post().await {
+            Ok(remote) => self.take_ownership(remote, Origin::Created).await?,
+            Err(ReconcileError::Zitadel(Error::AlreadyExists { .. })) => match self.find_created().await? {
+                Some(remote) => self.take_ownership(remote, Origin::Created).await?,
+                None if self.engine.object_states.recovering_for(self.handle.uid())
+                    < self.engine.config.projection_lag =>
+                {
+                    return Err(self.awaiting_list());
+                }
+                None => self.name_is_in_use().await?,
+            },
+            Err(ReconcileError::Zitadel(error)) => return Err(self.explain(error).await),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    async fn recover_for_deletion(&mut self) -> Result<(), ReconcileError> {
+        if !self.target().await? || !self.confirm_instance().await? {
+            return Ok(());
+        }
+        self.authorize(Action::Create, None).await?;
+        if let Some(remote) = self.find_created().await? {
+            return self.take_ownership(remote, Origin::Created).await;
+        }
+        // Counted by our own clock: a recovery may have sent again, long after the intent.
+        if self.engine.object_states.quiet_for(self.handle.uid()) < self.engine.config.projection_lag {
+            return Err(self.awaiting_list());
+        }
+        (self.intent, self.pending) = (None, Pending::No);
+        Ok(())
+    }
+
+    fn awaiting_list(&self) -> ReconcileError {
+        let reason = if self.is_deleting() { Reason::Deleting } else { Reason::Pending };
+        ReconcileError::Soon {
+            reason,
+            message: "finding out whether an earlier create reached ZITADEL".into(),
+            after: Duration::from_secs(2),
+        }
+    }
+
+    /// The object that the unfinished create made: of that name, in this organization, not older, and nobody else's.
+    async fn find_created(&self) -> Result<Option<K::Remote>, ReconcileError> {
+        let Some(intent) = self.intent.clone() else {
+            return Ok(None);
+        };
+        for remote in self.named(&intent.name).await? {
+            let report = K::report(&remote);
+            let claim = Self::claim_on(&intent.instance, &report.id);
+            let free = self.engine.claims.held_by_other(&claim, &self.claimant()).is_none()
+                && self.holder_elsewhere(&report.id).await?.is_none();
+            if free && intent.can_have_made(report.creation_date) {
+                return Ok(Some(remote));
+            }
+        }
+        Ok(None)
+    }
+
+    /// An operator that follows a part of the cluster asks for the rest before it takes what it did not make.
+    pub(crate) async fn holder_elsewhere(&self, id: &str) -> Result<Option<Claimant>, ReconcileError> {
+        let mut holder = None;
+        self.each_bound_elsewhere(id, |other| _ = holder.get_or_insert_with(|| other.claimant())).await?;
+        Ok(holder)
+    }
+
+    /// Leaves new parts alone that resources of other operators own.
+    pub(crate) async fn yield_keys(&mut self) -> Result<(), ReconcileError> {
+        let new: BTreeSet<String> = self.keys.difference(&K::recorded(&self.own)).cloned().collect();
+        if !K::KEYED || !self.is_managed() || self.is_deleting() || new.is_empty() {
+            return Ok(());
+        }
+        let Target { instance, organization, .. } = self.target.as_ref().ok_or(ReconcileError::Stale)?;
+        let (instance, organization) = (instance.clone(), organization.clone());
+        let mut taken = BTreeMap::new();
+        let take = |other: &K| {
+            let theirs = other.status().map(|status| K::recorded(&status.own)).unwrap_or_default();
+            taken.extend(new.intersection(&theirs).map(|key| (key.clone(), other.claimant())));
+        };
+        self.each_bound_elsewhere(&organization, take).await?;
+        for key in taken.keys() {
+            let claim = Self::claim_on_key(&instance, &organization, key);
+            self.engine.claims.release_where(self.handle.uid(), |held| *held == claim);
+        }
+        self.keys_taken.extend(taken);
+        self.leave_taken();
+        Ok(())
+    }
+
+    /// Shows those who own the same object in this instance and whom no store of ours need have.
+    async fn each_bound_elsewhere(&self, id: &str, mut show: impl FnMut(&K)) -> Result<(), ReconcileError> {
+        let instance = self.target.as_ref().map(|target| target.instance.as_str());
+        let binds = |other: &K| {
+            other.uid().as_deref() != Some(self.handle.uid())
+                && owns_in(other, instance)
+                && other.claimant().binds(&self.claimant())
+        };
+        let each = |guard: Guarded<K>| guard.0.iter().filter(|other| binds(other)).for_each(&mut show);
+        each_elsewhere(self.engine, id, each).await
+    }
+}
+
+/// Shows the resources of a kind whose status names this object, where no store of ours need have them all. Whoever wants
+/// memory makes many, and large ones: what is kept of each is no more than is asked.
+pub(crate) async fn each_elsewhere<K: Kind>(
+    engine: &Engine,
+    id: &str,
+    show: impl FnMut(Guarded<K>),
+) -> Result<(), ReconcileError> {
+    if !engine.config.is_partial() {
+        return Ok(());
+    }
+    let field = match K::IDENTITY {
+        Identity::Assigned => "status.id",
+        Identity::Setting => "status.organizationId",
+    };
+    let list = ListParams::default().fields(&format!("{field}={id}"));
+    engine.bulk.each(engine.clients.calls.clone(), list, show).await
+}
+
+/// Does its status prove that it owns what it names in this instance?
+pub(crate) fn owns_in<K: Kind>(object: &K, instance: Option<&str>) -> bool {
+    let is_here = |status: &Status<K::Own>| {
+        K::is_owned(&status.common) && status.common.instance.as_deref() == instance
+    };
+    !object.is_let_go() && object.status().is_some_and(is_here)
+}

@@ -1,0 +1,104 @@
+//! What changes who owns an object, and what ZITADEL has of it. Each asks the gate first; no other place does either.
+
+use crate::api::Origin;
+use crate::engine::decision::access::Action;
+use crate::engine::decision::error::ReconcileError;
+use crate::engine::decision::plan::{ExternalRef, Name, Pending};
+use crate::engine::drivers::kind::{Kind, Report};
+use crate::engine::kubernetes::events::EventSpec;
+use crate::engine::reconcile::mark::KEY;
+use crate::engine::reconcile::state::{Ownership, Run};
+use crate::zitadel::Error;
+
+impl<K: Kind> Run<'_, K> {
+    /// Takes ownership of the object that ZITADEL shows.
+    pub(crate) async fn take_ownership(
+        &mut self,
+        remote: K::Remote,
+        origin: Origin,
+    ) -> Result<(), ReconcileError> {
+        let report = K::report(&remote);
+        self.authorize(taking(origin), Some(&report)).await?;
+        if origin == Origin::Adopted {
+            self.unmark_for_itself().await?;
+        }
+        let Report { id, owner, .. } = report;
+        if origin == Origin::Created && !self.is_deleting() {
+            let note = match self.recognized {
+                true => {
+                    EventSpec::normal("Restored", format!("has {} {id} back, by the mark there", K::KIND))
+                }
+                false => EventSpec::normal("Created", format!("created {} {id}", K::KIND)),
+            };
+            self.events.push(note);
+        }
+        self.own(Some(id), owner, origin);
+        self.record_observation(remote);
+        Ok(())
+    }
+
+    /// Takes ownership of a setting of the resource's organization.
+    pub(crate) async fn own_setting(&mut self, origin: Origin) -> Result<(), ReconcileError> {
+        self.authorize(taking(origin), None).await?;
+        let organization = self.context()?.organization.to_owned();
+        self.own(None, organization, origin);
+        Ok(())
+    }
+
+    fn own(&mut self, id: Option<String>, organization: String, origin: Origin) {
+        self.external_id = Some(id.clone().unwrap_or_else(|| organization.clone()));
+        let instance = self.target.as_ref().map(|target| target.instance.clone());
+        let organization_origin = self.ownership.organization_origin;
+        self.ownership = Ownership {
+            id,
+            organization: Some(organization),
+            instance,
+            origin: Some(origin),
+            organization_origin,
+        };
+        self.external = ExternalRef::Owned;
+        (self.recorded, self.intent, self.pending, self.name) = (false, None, Pending::No, Name::Free);
+        self.engine.object_states.recovered(self.handle.uid());
+        self.claim_owned();
+    }
+
+    /// Creates the object (`remote` is `None`) or brings it to `desired`; answers what it is then.
+    pub(crate) async fn send(
+        &self,
+        desired: &K::Desired,
+        remote: Option<K::Remote>,
+    ) -> Result<K::Remote, ReconcileError> {
+        let there = remote.as_ref().map(K::report);
+        let action = if remote.is_some() { Action::Update } else { Action::Create };
+        self.authorize(action, there.as_ref()).await?;
+        Ok(K::apply(self.context()?, desired, remote).await?)
+    }
+
+    /// Removes the object; one that is gone already is fine.
+    pub(crate) async fn send_removal(&self, remote: &K::Remote) -> Result<(), ReconcileError> {
+        self.authorize(Action::Remove, Some(&K::report(remote))).await?;
+        Ok(K::remove(self.context()?, remote).await?)
+    }
+
+    /// Writes the mark into the organization that the resource made, or removes it with `None`; it may be gone already.
+    pub(crate) async fn send_mark(&self, mark: Option<&[u8]>) -> Result<(), ReconcileError> {
+        self.authorize(Action::Update, None).await?;
+        let (client, organization) =
+            (self.context()?.client, self.external_id.as_deref().ok_or(ReconcileError::Stale)?);
+        let Some(mark) = mark else {
+            return match client.remove_metadata(organization, &[KEY]).await {
+                Ok(()) | Err(Error::NotFound { .. } | Error::OrganizationNotFound { .. }) => Ok(()),
+                Err(error) => Err(error.into()),
+            };
+        };
+        client.set_metadata(organization, &[(KEY, mark)]).await?;
+        Ok(())
+    }
+}
+
+fn taking(origin: Origin) -> Action {
+    match origin {
+        Origin::Created => Action::Create,
+        Origin::Adopted => Action::Adopt,
+    }
+}

@@ -1,0 +1,128 @@
+//! A resource that does not parse: one condition, and a way out of its deletion.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use kube::api::DynamicObject;
+use kube::core::error_boundary::InvalidObject;
+use serde_json::Value;
+
+use crate::api::address::Address;
+use crate::api::{CommonStatus, ConnectionKind, ConnectionRef, DeletionPolicy, Reason, Status};
+use crate::engine::decision::claimant::Claimant;
+use crate::engine::decision::conditions::{ConditionInput, conditions, ours};
+use crate::engine::decision::error::{ConditionUpdate, ReconcileError, RequeuePolicy, Severity};
+use crate::engine::decision::outcome::{Outcome, OutcomeKind};
+use crate::engine::drivers::kind::Kind;
+use crate::engine::kubernetes::resource::{Handle, MetadataChange};
+use crate::engine::shared::Engine;
+
+/// Says that the resource does not parse. A deletion goes through only where nothing is to be removed in ZITADEL.
+pub(crate) async fn reconcile<K: Kind>(engine: &Engine, invalid: &InvalidObject) -> Outcome {
+    tell::<K>(engine, K::KIND, invalid, keeps_nothing::<K>).await
+}
+
+/// The same for any resource; `may_go` says whether a deletion may go through.
+pub async fn tell<K: Resource<DynamicType = ()>>(
+    engine: &Engine,
+    kind: &'static str,
+    invalid: &InvalidObject,
+    may_go: impl Fn(&DynamicObject) -> bool,
+) -> Outcome {
+    let mut handle = Handle::new::<K>(engine.clients.calls.clone(), kind, &invalid.metadata);
+    let uid = handle.uid().to_owned();
+    let (kind, requeue) = match settle(engine, &mut handle, invalid, may_go).await {
+        Ok(()) => (OutcomeKind::Error, RequeuePolicy::Resync),
+        Err(error) => (OutcomeKind::of(&error), engine.pace_of(&handle, &error).await),
+    };
+    let next = engine.backoff.next(&uid, requeue, engine.config.resync);
+    Outcome { reason: Some(Reason::InvalidSpec), ..Outcome::silent(kind, Some(next)) }
+}
+
+async fn settle(
+    engine: &Engine,
+    handle: &mut Handle,
+    invalid: &InvalidObject,
+    may_go: impl Fn(&DynamicObject) -> bool,
+) -> Result<(), ReconcileError> {
+    if !engine.leadership.is_leader() {
+        return Err(ReconcileError::Stale);
+    }
+    let Some(raw) = handle.read().await? else {
+        return Ok(());
+    };
+    handle.meta = raw.metadata.clone();
+    let deleting = handle.meta.deletion_timestamp.is_some();
+    if deleting && !handle.has_finalizer() {
+        return Ok(());
+    }
+    if deleting && !handle.is_paused() && may_go(&raw) {
+        handle.change(&MetadataChange { finalizer: Some(false), ..Default::default() }).await?;
+        engine.forget(handle.uid());
+        return Ok(());
+    }
+    let mut previous: CommonStatus = serde_json::from_value(raw.data["status"].clone()).unwrap_or_default();
+    previous.conditions = ours(&previous.conditions);
+    let update = condition_update(handle, invalid, deleting);
+    let outcome = ConditionInput::of(&update, &handle.meta, engine.config.outage_grace);
+    let (conditions, observed_generation) =
+        conditions(&previous.conditions, previous.observed_generation, &outcome);
+    let next = CommonStatus { conditions, observed_generation, ..previous.clone() };
+    if next == previous { Ok(()) } else { handle.merge_status(&raw.data, &next).await }
+}
+
+/// A malformed resource as a claimant, and its status, each so far as it parses.
+///
+/// # Errors
+/// It cannot be read, and what it holds is not known.
+pub(crate) async fn recorded<K: Kind>(
+    engine: &Engine,
+    invalid: &InvalidObject,
+) -> Result<(Claimant, Option<Status<K::Own>>), ReconcileError> {
+    let handle = Handle::new::<K>(engine.clients.calls.clone(), K::KIND, &invalid.metadata);
+    let raw = handle.read().await?;
+    let status = raw.as_ref().and_then(|raw| serde_json::from_value(raw.data["status"].clone()).ok());
+    Ok((claimant::<K>(&invalid.metadata, raw.as_ref()), status))
+}
+
+/// A malformed resource as a claimant. What cannot be told of its connection counts least.
+pub(crate) fn claimant<K: Kind>(meta: &ObjectMeta, raw: Option<&DynamicObject>) -> Claimant {
+    let reference = raw.map(|raw| raw.data["spec"]["connectionRef"].clone());
+    let kind = reference.and_then(|reference| match reference {
+        Value::Null => Some(ConnectionRef::default().kind),
+        reference => serde_json::from_value::<ConnectionRef>(reference).ok().map(|r| r.kind),
+    });
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    Claimant {
+        uid: text(&meta.uid),
+        address: Address { kind: K::KIND, namespace: text(&meta.namespace), name: text(&meta.name) },
+        connection: kind.unwrap_or(ConnectionKind::Connection),
+    }
+}
+
+/// Retained by spec or by origin, or never bound and never begun.
+fn keeps_nothing<K: Kind>(raw: &DynamicObject) -> bool {
+    let Ok(status) = serde_json::from_value::<Option<CommonStatus>>(raw.data["status"].clone()) else {
+        return false;
+    };
+    let status = status.unwrap_or_default();
+    let begun = status.pending_create.is_some();
+    match raw.data["spec"]["deletionPolicy"].as_str() {
+        Some(policy) => policy == "Retain",
+        None => {
+            K::default_deletion(status.origin) == DeletionPolicy::Retain || (!K::is_owned(&status) && !begun)
+        }
+    }
+}
+
+fn condition_update(handle: &Handle, invalid: &InvalidObject, deleting: bool) -> ConditionUpdate {
+    let update = ConditionUpdate {
+        reason: Reason::InvalidSpec,
+        severity: Severity::Stalled,
+        requeue: RequeuePolicy::Resync,
+        message: format!(
+            "the resource does not parse: {}; correct its spec by an edit or a patch, server-side apply refuses it",
+            invalid.error
+        ),
+    };
+    if deleting { update.blocking_deletion(&handle.free_command()) } else { update }
+}

@@ -1,0 +1,398 @@
+//! One reconcile of one resource: what is known so far, and how to learn more.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use crate::api::address::ConnectionKey;
+use crate::api::common::{AdoptionPolicy, Status};
+use crate::api::{
+    CommonStatus, ConditionType, DeletionPolicy, ManagementPolicy, Origin, PendingCreate, Reason, annotation,
+};
+use crate::connection::session::Session;
+use crate::engine::admission::limiter::Admission;
+use crate::engine::admission::queue::Urgency;
+use crate::engine::decision::claimant::Claimant;
+use crate::engine::decision::error::{ReconcileError, RequeuePolicy};
+use crate::engine::decision::outcome::Drifted;
+use crate::engine::decision::plan::{ExternalRef, Facts, Identity, Name, Observed, Pending};
+use crate::engine::drivers::kind::{Context, Kind, Parent};
+use crate::engine::drivers::values::Values;
+use crate::engine::index::claims::Claim;
+use crate::engine::kubernetes::events::EventSpec;
+use crate::engine::kubernetes::resource::{Handle, SpecTarget};
+use crate::engine::reconcile::explain::Rival;
+use crate::engine::shared::Engine;
+use crate::zitadel::Client;
+
+/// What ties a resource to its object; proved by the status alone.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Ownership {
+    pub(crate) id: Option<String>,
+    pub(crate) organization: Option<String>,
+    pub(crate) instance: Option<String>,
+    pub(crate) origin: Option<Origin>,
+    pub(crate) organization_origin: Option<Origin>,
+}
+
+/// The way to ZITADEL, once it was taken.
+pub(crate) struct Target {
+    pub(crate) session: Arc<Session>,
+    /// Its client, whose answers this reconcile holds.
+    pub(crate) client: Client,
+    pub(crate) instance: String,
+    pub(crate) organization: String,
+    _admission: Admission,
+}
+
+/// The state of one reconcile.
+pub(crate) struct Run<'a, K: Kind> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) object: Arc<K>,
+    pub(crate) handle: Handle,
+    pub(crate) key: ConnectionKey,
+    pub(crate) ownership: Ownership,
+    pub(crate) recorded: bool,
+    pub(crate) external: ExternalRef,
+    pub(crate) external_id: Option<String>,
+    pub(crate) intent: Option<PendingCreate>,
+    pub(crate) pending: Pending,
+    pub(crate) grant: Option<Admission>,
+    /// The client whose answers this reconcile holds, until the way is taken.
+    pub(crate) client: Option<Client>,
+    pub(crate) target: Option<Target>,
+    pub(crate) desired: Option<K::Desired>,
+    pub(crate) remote: Option<K::Remote>,
+    pub(crate) observed: Observed,
+    pub(crate) differing: Vec<String>,
+    pub(crate) reverted: Vec<String>,
+    pub(crate) sent: Vec<String>,
+    pub(crate) drift: Drifted,
+    pub(crate) holder: Option<Claimant>,
+    pub(crate) keys: BTreeSet<String>,
+    pub(crate) keys_taken: BTreeMap<String, Claimant>,
+    pub(crate) own: K::Own,
+    pub(crate) name: Name,
+    pub(crate) searched: bool,
+    /// What was found is not for this namespace to know.
+    pub(crate) hidden: bool,
+    /// The mark of the organization that is asked for proves that this resource made it.
+    pub(crate) recognized: bool,
+    /// The mark is still to be written, at this pace.
+    pub(crate) unmarked: Option<RequeuePolicy>,
+    /// What has the wanted name, or what ZITADEL makes of it.
+    pub(crate) rival: Option<Rival>,
+    pub(crate) removed: bool,
+    pub(crate) events: Vec<EventSpec>,
+}
+
+impl<'a, K: Kind> Run<'a, K> {
+    pub(crate) fn new(engine: &'a Engine, object: Arc<K>) -> Self {
+        let place = SpecTarget::new(&object.management().connection_ref, object.organization());
+        let handle = Handle::new::<K>(engine.clients.calls.clone(), K::KIND, object.meta()).at(place);
+        let status = object.status().cloned().unwrap_or_default().common;
+        let own = Self::proved(&object);
+        let conflict = ConditionType::Synced
+            .find(&status.conditions)
+            .is_some_and(|c| c.reason == Reason::Conflict.as_str());
+        let key = ConnectionKey::of(&object.management().connection_ref, &handle.address.namespace);
+        let intent = status.pending_create.as_deref().cloned();
+        let ownership = Ownership {
+            id: status.id.clone(),
+            organization: status.organization_id.clone(),
+            instance: status.instance.clone(),
+            origin: status.origin,
+            organization_origin: status.organization_origin.filter(|_| status.organization_id.is_some()),
+        };
+        let grant = engine.connections.grant(&key, &handle.address);
+        let (external, external_id) = external::<K>(&handle, &status);
+        let mut run = Self {
+            engine,
+            object,
+            handle,
+            key,
+            ownership,
+            recorded: external == ExternalRef::Owned,
+            external,
+            external_id,
+            pending: if intent.is_some() { Pending::Unresolved } else { Pending::No },
+            intent,
+            grant,
+            client: None,
+            target: None,
+            desired: None,
+            remote: None,
+            observed: Observed::Unknown,
+            differing: Vec::new(),
+            reverted: Vec::new(),
+            sent: Vec::new(),
+            drift: Drifted::No,
+            holder: None,
+            keys: K::recorded(&own),
+            keys_taken: BTreeMap::new(),
+            own,
+            name: if conflict { Name::Suspect } else { Name::Free },
+            searched: false,
+            hidden: false,
+            recognized: false,
+            unmarked: None,
+            rival: None,
+            removed: false,
+            events: Vec::new(),
+        };
+        run.claim_owned();
+        run
+    }
+
+    pub(crate) fn facts(&self) -> Facts {
+        Facts {
+            identity: K::IDENTITY,
+            management: self.object.management().management_policy,
+            deletion: self.deletion_policy(),
+            paused: self.handle.is_paused(),
+            deleting: self.is_deleting(),
+            finalizer: self.handle.has_finalizer(),
+            pending: self.pending,
+            external: self.external,
+            recorded: self.is_recorded(),
+            taken: self.holder.is_some(),
+            keys_taken: !self.keys_taken.is_empty(),
+            observed: self.observed,
+            name: self.name,
+            searched: self.searched,
+            adopt_by_name: self.object.adoption() == AdoptionPolicy::ByName,
+            recreate: self.object.recreates(),
+            in_use: K::PARENT == Parent::Instance && self.is_deleting() && self.has_dependents(),
+        }
+    }
+
+    /// Does the status prove all that the resource is about to own?
+    fn is_recorded(&self) -> bool {
+        self.recorded && self.keys.is_subset(&K::recorded(&self.own))
+    }
+
+    /// What the spec says, else what the origin of the object suggests.
+    pub(crate) fn deletion_policy(&self) -> DeletionPolicy {
+        let default = || K::default_deletion(self.ownership.origin);
+        self.object.management().deletion_policy.unwrap_or_else(default)
+    }
+
+    pub(crate) fn is_deleting(&self) -> bool {
+        self.object.meta().deletion_timestamp.is_some()
+    }
+
+    pub(crate) fn is_managed(&self) -> bool {
+        self.object.management().management_policy == ManagementPolicy::Manage
+    }
+
+    /// What the status says besides the bond. Without one, what was only observed is nothing that a managed resource owns.
+    pub(crate) fn proved(object: &K) -> K::Own {
+        let observes = object.management().management_policy == ManagementPolicy::Observe;
+        let proved = object.status().filter(|status| observes || K::is_owned(&status.common));
+        proved.map(|status| status.own.clone()).unwrap_or_default()
+    }
+
+    /// The status as the resource had it when this began.
+    pub(crate) fn status(&self) -> Status<K::Own> {
+        self.object.status().cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn conditions(&self) -> Vec<Condition> {
+        self.status().common.conditions
+    }
+
+    /// Was the resource as specified at this very generation? Where it shares a setting: all but the parts of others.
+    pub(crate) fn was_in_sync(&self) -> bool {
+        let shared = |reason: &str| K::KEYED && reason == Reason::Conflict.as_str();
+        ConditionType::Ready.find(&self.conditions()).is_some_and(|c| {
+            let settled = c.status == "True" || shared(&c.reason);
+            settled && c.observed_generation == self.object.meta().generation
+        })
+    }
+
+    pub(crate) fn claimant(&self) -> Claimant {
+        self.object.claimant()
+    }
+
+    pub(crate) fn claim_on(instance: &str, id: &str) -> Claim {
+        Claim { instance: instance.into(), target: format!("{}/{id}", K::KIND) }
+    }
+
+    pub(crate) fn claim_on_key(instance: &str, id: &str, key: &str) -> Claim {
+        Claim { instance: instance.into(), target: format!("{}/{id}/{key}", K::KIND) }
+    }
+
+    /// The claim that stands for a name; nobody holds it, those who want the name wait on it.
+    pub(crate) fn name_claim(&self, name: &str) -> Option<Claim> {
+        let Target { instance, organization, .. } = self.target.as_ref()?;
+        let organization = if K::PARENT == Parent::Instance { "" } else { organization };
+        let target = format!("{} name/{organization}/{}", K::KIND, name.to_lowercase());
+        Some(Claim { instance: instance.clone(), target })
+    }
+
+    /// Takes the claims of the bond, or learns who holds them. An observer claims nothing, and so does who is not bound:
+    /// what it names was not seen yet.
+    pub(crate) fn claim_owned(&mut self) {
+        let Ownership { id, organization, instance, .. } = self.ownership.clone();
+        let id = if K::IDENTITY == Identity::Setting { organization } else { id };
+        if let (Some(id), Some(instance)) = (id, instance) {
+            self.claim(&instance, &id);
+        }
+    }
+
+    fn claim(&mut self, instance: &str, id: &str) {
+        if self.object.is_let_go() {
+            if !self.handle.has_finalizer() {
+                // What it owned was given up, which may not have been heard.
+                self.engine.release_claims(self.handle.uid());
+            }
+            return;
+        }
+        let (claims, claimant) = (&self.engine.claims, self.engine.index.kept(self.claimant()));
+        let holder = |claim| match self.external {
+            ExternalRef::Owned => claims.acquire(&claim, &claimant).err(),
+            _ => claims.held_by_other(&claim, &claimant),
+        };
+        if !K::KEYED {
+            self.holder = holder(Self::claim_on(instance, id));
+            return;
+        }
+        let taken = |key: &String| Some((key.clone(), holder(Self::claim_on_key(instance, id, key))?));
+        self.keys_taken.extend(self.keys.iter().filter_map(taken).collect::<Vec<_>>());
+        self.leave_taken();
+    }
+
+    pub(crate) fn leave_taken(&mut self) {
+        self.keys.retain(|key| !self.keys_taken.contains_key(key));
+        let lost: BTreeSet<&str> = self.keys_taken.keys().map(String::as_str).collect();
+        self.desired = self.desired.take().map(|desired| K::without(desired, &lost));
+    }
+
+    /// What a status proves to be its resource's.
+    pub(crate) fn recorded_claims(status: &Status<K::Own>) -> Vec<Claim> {
+        let Some((id, instance)) = K::owned(&status.common).zip(status.common.instance.as_ref()) else {
+            return Vec::new();
+        };
+        match K::KEYED {
+            true => K::recorded(&status.own).iter().map(|p| Self::claim_on_key(instance, id, p)).collect(),
+            false => vec![Self::claim_on(instance, id)],
+        }
+    }
+
+    /// Resolves the spec, and the parts it names besides those that are recorded.
+    pub(crate) async fn resolve_spec(&mut self) -> Result<(), ReconcileError> {
+        let namespace = &self.handle.address.namespace;
+        let mut values = Values::new(self.engine.connections.secret_reader_of(namespace), &self.engine.bulk);
+        values.hold_in(self.client.as_ref().map(Client::memory));
+        let desired = self.object.resolve_spec(&mut values).await?;
+        if K::BULKY {
+            // Once resolved its values are not held twice.
+            Arc::make_mut(&mut self.object).strip();
+        }
+        if !self.is_managed() {
+            self.keys.clear();
+        }
+        self.keys.extend(K::keys(&desired));
+        self.desired = Some(desired);
+        self.claim_owned();
+        Ok(())
+    }
+
+    pub(crate) fn context(&self) -> Result<Context<'_>, ReconcileError> {
+        let Target { session, client, organization, .. } =
+            self.target.as_ref().ok_or(ReconcileError::Stale)?;
+        let (uid, confirmations) = (self.handle.uid(), &self.engine.confirmations);
+        Ok(Context { session, client, organization, uid, keys: &self.keys, confirmations })
+    }
+
+    pub(crate) fn session(&self) -> Result<&Arc<Session>, ReconcileError> {
+        Ok(&self.target.as_ref().ok_or(ReconcileError::Stale)?.session)
+    }
+
+    pub(crate) fn desired(&self) -> Result<&K::Desired, ReconcileError> {
+        self.desired.as_ref().ok_or(ReconcileError::Stale)
+    }
+
+    /// Takes the way to ZITADEL: session, admission, instance, organization, grant. `false`: it leads to another instance.
+    pub(crate) async fn target(&mut self) -> Result<bool, ReconcileError> {
+        if self.target.is_some() {
+            return Ok(self.observed != Observed::OtherInstance);
+        }
+        let session = self.admit().await?;
+        let admission = self.grant.take().ok_or(ReconcileError::Stale)?;
+        let mut instance = session.instance().await?;
+        if !self.is_ours(&session, &instance) {
+            // What was learned before may be over by now.
+            instance = session.instance_to_refuse().await?;
+        }
+        let ours = self.is_ours(&session, &instance);
+        let organization =
+            if ours { self.organization_of(&session, &instance).await? } else { String::new() };
+        if ours && K::IDENTITY == Identity::Setting {
+            self.external_id = Some(organization.clone());
+            if self.external == ExternalRef::None {
+                self.claim(&instance, &organization);
+            }
+        }
+        let client = self.client.take().unwrap_or_else(|| session.client.holding());
+        self.target = Some(Target { session, client, instance, organization, _admission: admission });
+        if ours {
+            self.follow_instance();
+        } else {
+            self.observed = Observed::OtherInstance;
+        }
+        Ok(ours)
+    }
+
+    /// Does a person wait for an answer?
+    pub(crate) fn urgency(&self) -> Urgency {
+        let status = self.status().common;
+        let asked = self.handle.annotation(annotation::RECONCILE_REQUESTED_AT);
+        let is_answered = status.observed_generation == self.object.meta().generation
+            && asked == status.last_handled_reconcile_at.as_deref();
+        if is_answered && !self.is_deleting() { Urgency::Resync } else { Urgency::Edit }
+    }
+
+    /// Is this the instance that the resource, or its unfinished create, was written to?
+    fn is_ours(&self, session: &Session, instance: &str) -> bool {
+        let mut recorded =
+            self.ownership.instance.iter().chain(self.intent.iter().map(|intent| &intent.instance));
+        !self.is_begun_elsewhere() && recorded.all(|known| session.is_instance(known, instance))
+    }
+
+    /// An instance under a new identity keeps its bonds.
+    fn follow_instance(&mut self) {
+        let Some(Target { instance, .. }) = &self.target else { return };
+        if self.ownership.instance.as_ref().is_some_and(|recorded| recorded != instance) {
+            self.ownership.instance = Some(instance.clone());
+            self.claim_owned();
+        }
+    }
+
+    /// The instance and the organization as they are now, before anything is created. `false`: another instance.
+    pub(crate) async fn confirm_instance(&mut self) -> Result<bool, ReconcileError> {
+        let session = self.session()?.clone();
+        let current = session.confirm_instance().await?;
+        if !self.is_ours(&session, &current) {
+            self.observed = Observed::OtherInstance;
+            return Ok(false);
+        }
+        if let Some(target) = &mut self.target {
+            target.instance = current;
+        }
+        Ok(true)
+    }
+}
+
+/// What the resource points at: what its status proves, else what a person asks to import.
+fn external<K: Kind>(handle: &Handle, status: &CommonStatus) -> (ExternalRef, Option<String>) {
+    if let Some(id) = K::owned(status) {
+        return (ExternalRef::Owned, Some(id.clone()));
+    }
+    let requested = handle.annotation(annotation::ID).filter(|id| !id.is_empty());
+    match requested.filter(|_| K::IDENTITY == Identity::Assigned) {
+        Some(id) => (ExternalRef::Requested, Some(id.into())),
+        None => (ExternalRef::None, None),
+    }
+}
