@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::crd;
 use crate::connection::connections::Installation;
-use crate::engine::config::Config;
+use crate::engine::decision::config::Config;
 use crate::engine::metrics::counters::Metrics;
 use crate::operator;
 use crate::operator::Options;

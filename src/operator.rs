@@ -15,14 +15,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{ClusterConnection, Connection};
 use crate::connection::any_connection::AnyConnection;
-use crate::connection::connections::{Connections, Installation, TransportFactory, http_transport};
+use crate::connection::connections::{Connections, Installation};
 use crate::connection::controller::follow;
 use crate::connection::controller::follow::FollowContext;
 use crate::connection::stores::ConnectionStores;
 use crate::engine::admission::limiter::Admissions;
-use crate::engine::config::Config;
 use crate::engine::controllers::controller::{scoped, scopes};
 use crate::engine::controllers::sources;
+use crate::engine::decision::config::Config;
 use crate::engine::index::selector::Selector;
 use crate::engine::kubernetes::fence;
 use crate::engine::metrics::counters::Metrics;
@@ -34,6 +34,7 @@ use crate::kinds;
 use crate::runtime::admin::{Component, Readiness};
 use crate::runtime::kubernetes::{Clients, Watching};
 use crate::runtime::lease::Leadership;
+use crate::zitadel::{TransportFactory, http_transport};
 
 /// What an installation and its ServiceAccount are called where nothing else is said.
 pub const NAME: &str = "zitadel-operator";

@@ -1,7 +1,8 @@
 //! What a cluster admin confirms by annotations of a `ClusterConnection`, and which resources wait for that.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::api::ConnectionKind;
 use crate::api::address::{Address, ConnectionKey};
@@ -78,7 +79,7 @@ impl Confirmations {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The connections of the cluster and the sessions built from them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::core::DeserializeGuard;
@@ -16,25 +16,17 @@ use crate::connection::limits;
 use crate::connection::session::{Session, SessionParts, Terms};
 use crate::connection::stores::ConnectionStores;
 use crate::engine::admission::limiter::{Admission, Admissions, InstanceLimiter};
-use crate::engine::config::Config;
 use crate::engine::decision::conditions::has_answered;
+use crate::engine::decision::config::Config;
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::watch::sources::Sources;
 use crate::zitadel::{
-    AggregateLocks, Budget, Client, ClientConfig, Error, HttpTransport, HttpTransportConfig, MemoryBudget,
-    Proxy, Rate, Tokens, Transport, check_public, check_url, parse_base_url,
+    AggregateLocks, Budget, Client, ClientConfig, Error, HttpTransportConfig, MemoryBudget, Proxy, Rate,
+    Tokens, TransportFactory, check_public, check_url, parse_base_url,
 };
 
 /// Bound of one call to ZITADEL, its retries included.
 const CALL_DEADLINE: Duration = Duration::from_secs(20);
-
-/// Builds the transport of a session: reqwest in production, a double in simulations.
-pub type TransportFactory = dyn Fn(&HttpTransportConfig) -> Result<Arc<dyn Transport>, String> + Send + Sync;
-
-/// The transport of production.
-pub fn http_transport(config: &HttpTransportConfig) -> Result<Arc<dyn Transport>, String> {
-    Ok(Arc::new(HttpTransport::new(config)?))
-}
 
 /// A connection as the cluster has it.
 struct KnownConnection {
@@ -87,7 +79,7 @@ pub struct Connections {
     admissions: Arc<Admissions>,
     tokens: Arc<Tokens>,
     memory: MemoryBudget,
-    sessions: std::sync::Mutex<HashMap<ConnectionKey, Arc<Session>>>,
+    sessions: parking_lot::Mutex<HashMap<ConnectionKey, Arc<Session>>>,
     sources: Arc<Sources>,
 }
 
@@ -112,7 +104,7 @@ impl Connections {
             admissions,
             tokens: Arc::default(),
             memory: MemoryBudget::default(),
-            sessions: std::sync::Mutex::default(),
+            sessions: parking_lot::Mutex::default(),
             sources,
         }
     }
@@ -361,8 +353,8 @@ impl Connections {
         &self.sources
     }
 
-    fn sessions(&self) -> std::sync::MutexGuard<'_, HashMap<ConnectionKey, Arc<Session>>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    fn sessions(&self) -> parking_lot::MutexGuard<'_, HashMap<ConnectionKey, Arc<Session>>> {
+        self.sessions.lock()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::api::connection::{Endpoint, RateLimit};
-use crate::engine::config::Config;
+use crate::engine::decision::config::Config;
 
 /// A burst is at most so many seconds of the highest rate, as in the defaults of `rateLimit`.
 const BURST: u32 = 2;

@@ -1,9 +1,10 @@
 //! One live connection to ZITADEL: its client and what has been learned through it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::api::Reason;
@@ -383,8 +384,8 @@ impl Session {
         (self.freshness(), if self.access.is_some() { KNOWN_SHARED } else { KNOWN_OF_TENANT })
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> parking_lot::MutexGuard<'_, Known> {
+        self.known.lock()
     }
 }
 

@@ -1,7 +1,6 @@
 //! The engine: reconciles any [`drivers::kind::Kind`] without knowing one.
 
 pub mod admission;
-pub mod config;
 pub mod controllers;
 pub mod decision;
 pub mod drivers;

@@ -4,8 +4,9 @@ mod json;
 
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, ParseError, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
@@ -67,7 +68,7 @@ pub struct Filter {
 impl Filter {
     /// As it was given.
     pub fn text(&self) -> String {
-        self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.text.lock().clone()
     }
 
     /// From now on logs what this filter chooses of [`may_be_logged`]; spans under way included.
@@ -76,7 +77,7 @@ impl Filter {
     /// The filter does not parse; nothing changed.
     pub fn change(&self, filter: &str) -> Result<(), Error> {
         self.layer.reload(parse(filter)?)?;
-        filter.clone_into(&mut self.text.lock().unwrap_or_else(PoisonError::into_inner));
+        filter.clone_into(&mut self.text.lock());
         Ok(())
     }
 }
@@ -121,18 +122,20 @@ fn log_panic(info: &PanicHookInfo<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use parking_lot::Mutex;
+
     use super::*;
     use serde_json::Value;
     use std::io::Write;
     use std::process::Command;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
 
     #[derive(Clone, Default)]
     struct Captured(Arc<Mutex<Vec<u8>>>);
 
     impl Write for Captured {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
+            self.0.lock().extend_from_slice(bytes);
             Ok(bytes.len())
         }
 
@@ -146,7 +149,7 @@ mod tests {
         let writer = captured.clone();
         let (subscriber, changes) = subscriber(format, filter, false, move || writer.clone()).unwrap();
         tracing::subscriber::with_default(subscriber, || run(&changes));
-        String::from_utf8(captured.0.lock().unwrap().clone()).unwrap()
+        String::from_utf8(captured.0.lock().clone()).unwrap()
     }
 
     fn speak(_: &Filter) {

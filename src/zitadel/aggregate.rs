@@ -1,11 +1,10 @@
 //! The order of writes to one aggregate.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
-
-use crate::zitadel::limit::lock;
 
 /// Makes writes to one aggregate serial: parallel ones fail in ZITADEL (500, SQLSTATE 23505).
 ///
@@ -26,7 +25,7 @@ pub struct AggregateGuard {
 impl AggregateLocks {
     /// Waits for the writes to `aggregate` (its id) that came before; callers are served in order.
     pub async fn lock(self: &Arc<Self>, aggregate: &str) -> AggregateGuard {
-        let entry = lock(&self.entries).entry(aggregate.to_owned()).or_default().clone();
+        let entry = self.entries.lock().entry(aggregate.to_owned()).or_default().clone();
         // Made before the wait, so that a dropped waiter cleans up too.
         let mut guard = AggregateGuard { locks: self.clone(), key: aggregate.to_owned(), held: None };
         guard.held = Some(entry.lock_owned().await);
@@ -36,7 +35,7 @@ impl AggregateLocks {
     /// How many aggregates are locked or waited for.
     #[must_use]
     pub fn len(&self) -> usize {
-        lock(&self.entries).len()
+        self.entries.lock().len()
     }
 
     /// Whether no aggregate is locked or waited for.
@@ -48,7 +47,7 @@ impl AggregateLocks {
 
 impl Drop for AggregateGuard {
     fn drop(&mut self) {
-        let mut entries = lock(&self.locks.entries);
+        let mut entries = self.locks.entries.lock();
         self.held = None;
         if entries.get(&self.key).is_some_and(|entry| Arc::strong_count(entry) == 1) {
             entries.remove(&self.key);

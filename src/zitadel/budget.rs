@@ -1,17 +1,18 @@
 //! What bounds the requests of one connection: the rate, which all ways to one instance keep together, and what is
 //! each way's own, whether it is open and how much at once it bears.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::zitadel::circuit::{Circuit, Health, Way};
 use crate::zitadel::error::Error;
-use crate::zitadel::limit::{Limiter, Rate, lock};
+use crate::zitadel::limit::{Limiter, Rate};
 use crate::zitadel::load::Load;
 use crate::zitadel::metrics::{Metrics, Route};
 use crate::zitadel::transport::TransportError;
@@ -62,12 +63,12 @@ impl Budget {
     /// The rate that it keeps.
     #[must_use]
     pub fn limiter(&self) -> Arc<Limiter> {
-        lock(&self.limiter).clone()
+        self.limiter.lock().clone()
     }
 
     /// From now on keeps this rate, together with all who have it.
     pub fn keep(&self, limiter: Arc<Limiter>) {
-        *lock(&self.limiter) = limiter;
+        *self.limiter.lock() = limiter;
     }
 
     /// Whether one more than these may begin and would hardly wait for its requests.

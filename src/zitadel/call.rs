@@ -10,9 +10,11 @@ use serde_json::json;
 
 use crate::zitadel::answer::{NO_SECRETS, quote};
 use crate::zitadel::error::Error;
-use crate::zitadel::header::ORGANIZATION_HEADER;
 use crate::zitadel::metrics::Route;
 use crate::zitadel::refusal::Asked;
+
+/// The header that names the organization of a call.
+pub(crate) const ORGANIZATION_HEADER: &str = "x-zitadel-orgid";
 
 const SEGMENT: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 

@@ -1,15 +1,15 @@
 //! Stops asking a server that does not answer.
 
 use std::mem::discriminant;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::runtime::ambient::between;
 use crate::zitadel::error::Error;
-use crate::zitadel::limit::lock;
 
 /// So many failures in a row open the circuit.
 const FAILURES: u32 = 5;
@@ -66,13 +66,13 @@ impl Circuit {
     /// The way as it is now.
     #[must_use]
     pub fn way(&self) -> Way {
-        lock(&self.state).way()
+        self.state.lock().way()
     }
 
     /// What it was opened by; `None` while it is closed.
     #[must_use]
     pub fn fault(&self) -> Option<Error> {
-        lock(&self.state).open.as_ref().map(|open| open.error.clone())
+        self.state.lock().open.as_ref().map(|open| open.error.clone())
     }
 
     /// Takes the way for one request. Whoever takes it says how it ended, or drops it.
@@ -80,7 +80,7 @@ impl Circuit {
     /// # Errors
     /// What the last request met, while the circuit is open and no probe is due.
     pub(crate) fn pass(&self) -> Result<Pass<'_>, Error> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let way = state.way();
         match (way, &mut state.open) {
             (Way::Open(_), Some(open)) => Err(open.error.clone()),
@@ -152,7 +152,7 @@ impl Pass<'_> {
     }
 
     fn settle(&self, health: Health) -> bool {
-        let mut state = lock(&self.circuit.state);
+        let mut state = self.circuit.state.lock();
         let was_open = state.open.is_some();
         match health {
             Health::Up => *state = State::default(),

@@ -19,11 +19,10 @@ use crate::zitadel::budget::{Budget, Failure};
 use crate::zitadel::call::Call;
 use crate::zitadel::circuit::Health;
 use crate::zitadel::error::Error;
-use crate::zitadel::header::{OrganizationHeader, owner};
+use crate::zitadel::header::{self, OrganizationHeader, owner};
 use crate::zitadel::memory::{MemoryShare, Reservation};
-use crate::zitadel::metadata::PageLimits;
 use crate::zitadel::mint::Minter;
-use crate::zitadel::organization::{Found, mine};
+use crate::zitadel::page_limits::PageLimits;
 use crate::zitadel::refusal::{Asked, accept, classify};
 use crate::zitadel::token::TokenSource;
 use crate::zitadel::token_cache::Tokens;
@@ -280,11 +279,8 @@ impl Inner {
 
     /// One read that the organization of the user would answer otherwise.
     async fn prove(&self, organization: &str, memory: &Arc<Reservation>) -> Result<(), Error> {
-        let found: Found = parse(&self.in_turn(&mine(organization)?, memory).await?)?.value;
-        match found.org.id.as_str() {
-            "" => Err(Error::malformed(200, "it names no organization")),
-            id => self.header.compare(organization, id, false),
-        }
+        let answering = header::answering(&self.in_turn(&header::probe(organization)?, memory).await?)?;
+        self.header.compare(organization, &answering, false)
     }
 
     async fn in_turn(&self, call: &Call, memory: &Arc<Reservation>) -> Result<Response<Bytes>, Error> {

@@ -6,12 +6,12 @@ use serde_json::json;
 
 use crate::zitadel::call::Call;
 use crate::zitadel::client::Client;
+use crate::zitadel::details::Details;
 use crate::zitadel::error::Error;
 use crate::zitadel::page::{ListDetails, bounded};
 use crate::zitadel::permission::{
     AUTHENTICATED, IAM_POLICY_DELETE, IAM_POLICY_READ, IAM_POLICY_WRITE, USER_READ,
 };
-use crate::zitadel::project::Details;
 
 /// The settings of a domain policy: a write replaces all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

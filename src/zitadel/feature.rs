@@ -11,9 +11,9 @@ use serde_json::{Map, Value, json};
 
 use crate::zitadel::call::Call;
 use crate::zitadel::client::Client;
+use crate::zitadel::details::{Details, Written};
 use crate::zitadel::error::Error;
 use crate::zitadel::permission::{ORG_FEATURE_DELETE, ORG_FEATURE_READ, ORG_FEATURE_WRITE};
-use crate::zitadel::project::{Details, Written};
 
 const FEATURES: &str = "/v2/features/organization/{organization}";
 const FEATURES_BEFORE: &str = "/v2beta/features/organization/{organization}";

@@ -2,18 +2,20 @@
 //! and only the owner in its answer tells.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use http::Response;
+use parking_lot::{Mutex, MutexGuard};
 use serde::Deserialize;
 
-use crate::zitadel::answer::{NO_SECRETS, quote};
+use crate::zitadel::answer::{NO_SECRETS, parse, quote, short};
+use crate::zitadel::call::{Call, ORGANIZATION_HEADER};
+use crate::zitadel::details::Details;
 use crate::zitadel::error::Error;
-use crate::zitadel::project::Details;
+use crate::zitadel::permission::ORG_READ;
 
-/// Names the organization of a call.
-pub(crate) const ORGANIZATION_HEADER: &str = "x-zitadel-orgid";
+/// The organization of the call itself.
+pub(crate) const MINE: &str = "/management/v1/orgs/me";
 
 /// What one client has seen of the header.
 #[derive(Default)]
@@ -124,7 +126,32 @@ impl OrganizationHeader {
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock()
+    }
+}
+
+/// The read of an organization that tells which one it is.
+pub(crate) fn probe(id: &str) -> Result<Call, Error> {
+    Call::get(MINE, ORG_READ)?.in_organization(id)
+}
+
+/// The organization that answered [`probe`].
+///
+/// # Errors
+/// [`Error::Malformed`] where the answer names none.
+pub(crate) fn answering(response: &Response<Bytes>) -> Result<String, Error> {
+    #[derive(Deserialize)]
+    struct Found {
+        org: Organization,
+    }
+    #[derive(Deserialize)]
+    struct Organization {
+        #[serde(default, deserialize_with = "short")]
+        id: String,
+    }
+    match parse::<Found>(response)?.value.org.id {
+        id if id.is_empty() => Err(Error::malformed(200, "it names no organization")),
+        id => Ok(id),
     }
 }
 

@@ -8,11 +8,11 @@ use serde_json::json;
 use crate::zitadel::answer::{Answer, short, short_option};
 use crate::zitadel::call::Call;
 use crate::zitadel::client::Client;
+use crate::zitadel::details::Details;
 use crate::zitadel::error::Error;
 use crate::zitadel::page::{Item, at_most};
 use crate::zitadel::permission;
 use crate::zitadel::permission::{AUTHENTICATED, IAM_READ};
-use crate::zitadel::project::Details;
 
 /// No membership has more roles: ZITADEL knows some twenty, and each has its own in one place.
 const MOST_ROLES: usize = 50;

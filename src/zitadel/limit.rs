@@ -1,9 +1,9 @@
 //! The rate of requests to one instance, and the pauses that ZITADEL asks for.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::runtime::ambient::between;
@@ -69,7 +69,7 @@ impl Limiter {
 
     /// Changes the rate; what was taken stays taken, and a pause goes on.
     pub fn set_rate(&self, rate: Rate) {
-        let mut bucket = lock(&self.bucket);
+        let mut bucket = self.bucket.lock();
         if bucket.rate != rate {
             let missing = bucket.missing(Instant::now()).min(rate.burst);
             (bucket.full_at, bucket.rate) = (Instant::now() + rate.interval() * missing, rate);
@@ -109,7 +109,7 @@ impl Limiter {
     /// How long a caller that came now would wait; zero when it would not.
     #[must_use]
     pub fn delay(&self) -> Duration {
-        let bucket = lock(&self.bucket);
+        let bucket = self.bucket.lock();
         let queue = bucket.rate.interval() * self.waiting.load(Ordering::Relaxed);
         (bucket.opens_at(1) + queue).saturating_duration_since(Instant::now())
     }
@@ -118,26 +118,26 @@ impl Limiter {
     #[must_use]
     pub fn opens_at(&self, requests: u32) -> Instant {
         let queue = self.waiting.load(Ordering::Relaxed);
-        lock(&self.bucket).opens_at(requests.saturating_add(queue))
+        self.bucket.lock().opens_at(requests.saturating_add(queue))
     }
 
     /// Until when ZITADEL asked for a pause; `None` without one.
     #[must_use]
     pub fn paused_until(&self) -> Option<Instant> {
-        Some(lock(&self.bucket).paused_until).filter(|until| *until > Instant::now())
+        Some(self.bucket.lock().paused_until).filter(|until| *until > Instant::now())
     }
 
     /// Lets nothing through for `duration` (at most ten minutes) and up to a tenth more, so that several
     /// connections do not come back at once. A longer pause under way stays.
     pub fn pause_for(&self, duration: Duration) {
         let pause = duration.min(LONGEST_PAUSE).mul_f64(between(1.0..1.1)).min(LONGEST_PAUSE);
-        let mut bucket = lock(&self.bucket);
+        let mut bucket = self.bucket.lock();
         bucket.paused_until = bucket.paused_until.max(Instant::now() + pause);
     }
 
     fn take(&self) -> Result<(), Instant> {
         let now = Instant::now();
-        let mut bucket = lock(&self.bucket);
+        let mut bucket = self.bucket.lock();
         let opens_at = bucket.opens_at(1);
         if opens_at > now {
             return Err(opens_at);
@@ -175,8 +175,4 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

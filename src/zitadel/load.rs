@@ -1,11 +1,9 @@
 //! How much at once an instance bears: less when it slows down.
 
-use std::sync::Mutex;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
-
-use crate::zitadel::limit::lock;
 
 /// An answer is slow that takes so many times as long as the quickest …
 const SLOW_FACTOR: f64 = 3.0;
@@ -42,12 +40,12 @@ impl Load {
     #[must_use]
     pub fn limit(&self) -> usize {
         // Between one and `most`.
-        lock(&self.state).limit as usize
+        self.state.lock().limit as usize
     }
 
     /// An answer took so long.
     pub(crate) fn answered(&self, took: Duration) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let quickest = state.quickest.map_or(took, |known| known.mul_f64(DRIFT).min(took));
         state.quickest = Some(quickest);
         if is_slow(took, quickest) {
@@ -59,7 +57,7 @@ impl Load {
 
     /// A failure took so long. How quick one is says nothing of answers.
     pub(crate) fn failed(&self, took: Duration) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if state.quickest.is_some_and(|quickest| is_slow(took, quickest)) {
             state.slow(took);
         }
@@ -67,7 +65,7 @@ impl Load {
 
     /// The server is not there: it begins anew, one at a time.
     pub(crate) fn broke(&self) {
-        lock(&self.state).cut(0.0);
+        self.state.lock().cut(0.0);
     }
 }
 

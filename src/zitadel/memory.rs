@@ -5,11 +5,10 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
-
-use crate::zitadel::limit::lock;
 
 /// More bytes than this need a place.
 const SMALL: usize = 256 * 1024;
@@ -55,7 +54,7 @@ impl MemoryBudget {
     #[must_use]
     pub fn share(&self, tenant: Option<&str>) -> MemoryShare {
         let Some(tenant) = tenant else { return MemoryShare { own: None, all: self.shared.clone() } };
-        let mut each = lock(&self.each);
+        let mut each = self.each.lock();
         let own = each.get(tenant).and_then(Weak::upgrade).unwrap_or_else(|| {
             each.retain(|_, places| places.strong_count() > 0);
             let places = Arc::new(Semaphore::new(TENANT_PLACES));

@@ -1,9 +1,8 @@
 //! Metadata of an organization (`/management/v1/metadata`). Values may be secret: nothing here shows one.
 
 use std::cmp::Ordering;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,21 +13,18 @@ use tokio::time::timeout;
 
 use crate::zitadel::call::Call;
 use crate::zitadel::client::Client;
+use crate::zitadel::details::Details;
 use crate::zitadel::error::Error;
 use crate::zitadel::page::Page;
+use crate::zitadel::page_limits::LONGEST_PAGE;
 use crate::zitadel::permission::{ORG_READ, ORG_WRITE};
-use crate::zitadel::project::Details;
 
-/// The most entries a page, by the limits of v4.19.5.
-const LONGEST_PAGE: usize = 1000;
 /// A page whose values are smaller than this lets the next one be twice as long: both stay far below 4 MiB.
 const LIGHT_PAGE: usize = 1024 * 1024;
 /// How much is sent at once, in decoded bytes; the server takes 4 MiB.
 const CHUNK: usize = 3 * 1024 * 1024;
 /// More pages than of any list that can be read in time, also of the largest values.
 const MOST_PAGES: usize = 1000;
-/// Of so many organizations the length of a page is remembered: there may be any number.
-const MOST_LIMITS: usize = 1000;
 /// The most that is kept of a list, in bytes: the values of a resource before and after an edit of all of them.
 const MOST_KEPT: usize = 16 * 1024 * 1024;
 /// What an entry takes besides its texts, in bytes.
@@ -197,31 +193,6 @@ impl Client {
     }
 }
 
-/// How long the first page of an organization's list may be: values that were too large once are so at every resync.
-#[derive(Default)]
-pub(crate) struct PageLimits(Mutex<HashMap<String, usize>>);
-
-impl PageLimits {
-    fn of(&self, organization: &str) -> usize {
-        let limits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        limits.get(organization).copied().unwrap_or(LONGEST_PAGE)
-    }
-
-    fn remember(&self, organization: &str, limit: usize) {
-        let mut limits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match limit {
-            LONGEST_PAGE => drop(limits.remove(organization)),
-            limit => {
-                if limits.len() >= MOST_LIMITS && !limits.contains_key(organization) {
-                    // Whoever is forgotten is read anew from the longest page.
-                    limits.clear();
-                }
-                limits.insert(organization.into(), limit);
-            }
-        }
-    }
-}
-
 /// A list on its way from first to last page. Lists have no order, but keep theirs while nobody writes.
 #[derive(Default)]
 struct Reading {
@@ -317,17 +288,4 @@ fn chunks<'a, 'b>(mut entries: &'a [(&'b str, &'b [u8])]) -> Vec<&'a [(&'b str, 
 fn decoded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     let text = String::deserialize(deserializer)?;
     STANDARD.decode(text).map_err(|_| serde::de::Error::custom("not base64"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_any_number_of_organizations_so_many_pages_are_remembered() {
-        let limits = PageLimits::default();
-        (0..3 * MOST_LIMITS).for_each(|number| limits.remember(&number.to_string(), 10));
-        assert!(limits.0.lock().unwrap().len() <= MOST_LIMITS);
-        assert_eq!((limits.of("2999"), limits.of("0")), (10, LONGEST_PAGE));
-    }
 }

@@ -10,6 +10,7 @@ mod budget;
 mod call;
 mod circuit;
 mod client;
+mod details;
 mod domain_policy;
 mod error;
 mod feature;
@@ -23,6 +24,7 @@ mod metrics;
 mod mint;
 mod organization;
 mod page;
+mod page_limits;
 mod project;
 mod proxy;
 mod refusal;
@@ -31,6 +33,7 @@ mod token;
 mod token_cache;
 mod transport;
 mod url;
+mod write;
 
 #[cfg(test)]
 mod tests;
@@ -41,6 +44,7 @@ pub use crate::zitadel::auth::{Credential, CredentialError, CredentialSource, Jw
 pub use crate::zitadel::budget::{Budget, Opening};
 pub use crate::zitadel::circuit::{Circuit, Way};
 pub use crate::zitadel::client::{Client, ClientConfig};
+pub use crate::zitadel::details::{Created, Details};
 pub use crate::zitadel::domain_policy::{DomainPolicy, DomainPolicySettings};
 pub use crate::zitadel::error::Error;
 pub use crate::zitadel::feature::OrganizationFeatures;
@@ -51,13 +55,13 @@ pub use crate::zitadel::memory::{MemoryBudget, MemoryShare, Reservation};
 pub use crate::zitadel::metadata::Metadata;
 pub use crate::zitadel::metrics::{Metrics, Route};
 pub use crate::zitadel::organization::{Organization, OrganizationState, domain_label, has_same_domain};
-pub use crate::zitadel::project::{
-    Created, Details, PrivateLabelingSetting, Project, ProjectSettings, ProjectState,
-};
+pub use crate::zitadel::project::{PrivateLabelingSetting, Project, ProjectSettings, ProjectState};
 pub use crate::zitadel::proxy::Proxy;
 pub use crate::zitadel::token::TokenSource;
 pub use crate::zitadel::token_cache::Tokens;
-pub use crate::zitadel::transport::{HttpTransport, HttpTransportConfig, Transport, TransportError};
+pub use crate::zitadel::transport::{
+    HttpTransport, HttpTransportConfig, Transport, TransportError, TransportFactory, http_transport,
+};
 pub use crate::zitadel::url::{check_public, check_url, parse_base_url};
 
 /// The permissions that calls need, as ZITADEL names them (`internal/api/authz` of the server).

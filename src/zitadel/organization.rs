@@ -7,12 +7,11 @@ use serde_json::json;
 use crate::zitadel::answer::{Answer, short};
 use crate::zitadel::call::Call;
 use crate::zitadel::client::Client;
+use crate::zitadel::details::{Created, Details};
 use crate::zitadel::error::Error;
+use crate::zitadel::header::{self, MINE};
 use crate::zitadel::page::Item;
-use crate::zitadel::permission::{AUTHENTICATED, IAM_WRITE, ORG_CREATE, ORG_DELETE, ORG_READ, ORG_WRITE};
-use crate::zitadel::project::{Created, Details};
-
-const MINE: &str = "/management/v1/orgs/me";
+use crate::zitadel::permission::{AUTHENTICATED, IAM_WRITE, ORG_CREATE, ORG_DELETE, ORG_WRITE};
 
 /// An organization, as the server has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -48,8 +47,8 @@ pub enum OrganizationState {
 }
 
 #[derive(Deserialize)]
-pub(crate) struct Found {
-    pub(crate) org: Organization,
+struct Found {
+    org: Organization,
 }
 
 impl Item for Organization {
@@ -65,7 +64,7 @@ impl Client {
     /// [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`) when it never was or, until v3, was removed;
     /// [`Error::HeaderLost`] for the answer of another one.
     pub async fn organization(&self, id: &str) -> Result<Answer<Organization>, Error> {
-        self.call::<Found>(&mine(id)?).await?.try_map(|found| match found.org {
+        self.call::<Found>(&header::probe(id)?).await?.try_map(|found| match found.org {
             org if org.id.is_empty() => Err(Error::malformed(200, "it names no organization")),
             org => self.compare_owner(id, &org.id).map(|()| org),
         })
@@ -181,11 +180,6 @@ impl Client {
             Err(error) => Err(error),
         }
     }
-}
-
-/// The read of an organization that tells which one it is.
-pub(crate) fn mine(id: &str) -> Result<Call, Error> {
-    Call::get(MINE, ORG_READ)?.in_organization(id)
 }
 
 /// A write of the organization.

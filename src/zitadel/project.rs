@@ -1,13 +1,13 @@
 //! Projects, through the management API (`/management/v1/projects`), the same from v2 to v5 previews.
 
 use http::Method;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::zitadel::answer::{Answer, short};
 use crate::zitadel::call::Call;
 use crate::zitadel::client::Client;
+use crate::zitadel::details::{Created, Details};
 use crate::zitadel::error::Error;
 use crate::zitadel::page::Item;
 use crate::zitadel::permission::{PROJECT_CREATE, PROJECT_DELETE, PROJECT_READ, PROJECT_WRITE};
@@ -16,22 +16,6 @@ const PROJECTS: &str = "/management/v1/projects";
 /// The error id of a project that is in no organization.
 const NOWHERE: &str = "QUERY-fk2fs";
 const PROJECT: &str = "/management/v1/projects/{id}";
-
-/// What ZITADEL says about any object's last write; writes answer with one of the two dates.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Details {
-    /// Counts the events of the aggregate: a uint64 in decimal, comparable within one aggregate only.
-    #[serde(deserialize_with = "short")]
-    pub sequence: String,
-    /// When the object was created.
-    pub creation_date: Option<Timestamp>,
-    /// When the object was last changed.
-    pub change_date: Option<Timestamp>,
-    /// The id of the organization (or instance) that owns the object.
-    #[serde(deserialize_with = "short")]
-    pub resource_owner: String,
-}
 
 /// A project, as the server has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -104,23 +88,6 @@ pub enum PrivateLabelingSetting {
     /// A setting of a later version: read only, the server would drop an unknown name silently.
     #[serde(other, skip_serializing)]
     Unknown,
-}
-
-/// The answer to a create.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Created {
-    /// The id that the server gave.
-    #[serde(alias = "organizationId", deserialize_with = "short")]
-    pub id: String,
-    /// The write.
-    #[serde(default)]
-    pub details: Details,
-}
-
-/// The answer to any other write.
-#[derive(Deserialize)]
-pub(crate) struct Written {
-    pub(crate) details: Details,
 }
 
 #[derive(Deserialize)]
@@ -242,20 +209,6 @@ impl Client {
             self.doubt(organization).await?;
         }
         Ok(found)
-    }
-
-    /// A create of an object that has an id of its own.
-    pub(crate) async fn create(&self, call: &Call) -> Result<Created, Error> {
-        let created: Created = self.call(call).await?.value;
-        match created.id.as_str() {
-            "" => Err(Error::malformed(200, "it holds no id")),
-            _ => Ok(created),
-        }
-    }
-
-    /// Any other write.
-    pub(crate) async fn write(&self, call: &Call) -> Result<Details, Error> {
-        Ok(self.call::<Written>(call).await?.value.details)
     }
 }
 

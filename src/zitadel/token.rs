@@ -1,11 +1,12 @@
 //! The token of a connection: minted once for all who wait, renewed in time, read anew when refused.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{ConstantBuilder, Retryable};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
+use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
@@ -14,7 +15,6 @@ use tracing::Instrument as _;
 use crate::runtime::ambient::between;
 use crate::zitadel::auth::{Credential, CredentialError, CredentialSource};
 use crate::zitadel::error::Error;
-use crate::zitadel::limit::lock;
 use crate::zitadel::mint::{Grant, Minter};
 use crate::zitadel::token_cache::{CachedToken, SHORTEST_INTERVAL, Tokens, Why};
 
@@ -68,7 +68,7 @@ impl TokenSource {
     /// `/oauth/v2/token` meets on its way.
     pub async fn token(&self) -> Result<SecretString, Error> {
         let flight = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             match (state.fresh(), state.remembered()) {
                 (Some(token), _) => return Ok(token),
                 (None, Some(error)) => return state.unexpired().ok_or(error),
@@ -77,7 +77,7 @@ impl TokenSource {
         };
         match self.land(flight).await {
             Ok(cached) => Ok(cached.token.clone()),
-            Err(error) => lock(&self.state).unexpired().ok_or(error),
+            Err(error) => self.state.lock().unexpired().ok_or(error),
         }
     }
 
@@ -88,7 +88,7 @@ impl TokenSource {
     /// As [`TokenSource::token`].
     pub async fn refused(&self, token: &SecretString) -> Result<Option<SecretString>, Error> {
         let flight = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             if let Some(other) = state.current.as_ref().filter(|current| !same(&current.token, token)) {
                 return Ok(Some(other.token.clone()));
             }
@@ -102,7 +102,7 @@ impl TokenSource {
         };
         let cached = self.land(flight).await?;
         if same(&cached.token, token) {
-            lock(&self.state).confirmed = Some(Instant::now());
+            self.state.lock().confirmed = Some(Instant::now());
             return Ok(None);
         }
         Ok(Some(cached.token.clone()))
@@ -114,7 +114,7 @@ impl TokenSource {
     /// As [`TokenSource::token`], also while the old token is still good.
     pub async fn reread(&self) -> Result<Credential, Error> {
         let flight = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             // A renewal under way may have read the Secret before it changed.
             (state.flight, state.failure, state.confirmed) = (None, None, None);
             self.join(&mut state, Why::Reread)
@@ -138,7 +138,7 @@ impl TokenSource {
 
     async fn land(&self, flight: Flight) -> Outcome {
         let outcome = flight.clone().await;
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if state.flight.take_if(|current| current.ptr_eq(&flight)).is_some() {
             state.settle(&outcome);
         }
@@ -148,7 +148,7 @@ impl TokenSource {
 
 impl std::fmt::Debug for TokenSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let credential = lock(&self.state).current.as_ref().map(|cached| cached.credential.clone());
+        let credential = self.state.lock().current.as_ref().map(|cached| cached.credential.clone());
         f.debug_struct("TokenSource").field("credential", &credential).finish_non_exhaustive()
     }
 }

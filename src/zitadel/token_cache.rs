@@ -1,14 +1,14 @@
 //! Tokens that were issued, and where they are remembered for all connections.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
 use crate::runtime::ambient::between;
 use crate::zitadel::auth::Credential;
-use crate::zitadel::limit::lock;
 
 /// Neither a token nor the Secret behind it is renewed more often than this.
 pub(super) const SHORTEST_INTERVAL: Duration = Duration::from_secs(5);
@@ -84,7 +84,7 @@ impl Tokens {
         credential: &Credential,
         refused: Option<&CachedToken>,
     ) -> Option<Arc<CachedToken>> {
-        let minted = lock(&self.minted);
+        let minted = self.minted.lock();
         let mut fitting =
             minted.iter().filter(|(at, cached)| at == place && cached.credential == *credential);
         let other = |cached: &CachedToken| refused.is_none_or(|refused| !std::ptr::eq(cached, refused));
@@ -94,7 +94,7 @@ impl Tokens {
     /// In the place of one that the same credential gave before, and of those that nobody uses. A token that is its own
     /// credential costs nothing.
     pub(super) fn keep(&self, place: String, cached: &Arc<CachedToken>) {
-        let mut minted = lock(&self.minted);
+        let mut minted = self.minted.lock();
         let replaced = |at: &str, old: &CachedToken| *at == place && old.credential == cached.credential;
         minted.retain(|(at, old)| Arc::strong_count(old) > 1 && old.is_fresh() && !replaced(at, old));
         if cached.span.is_some() {

@@ -197,3 +197,11 @@ fn last_cause(error: &dyn StdError) -> String {
         text => text,
     }
 }
+
+/// Builds the transport of a session: reqwest in production, a double in simulations.
+pub type TransportFactory = dyn Fn(&HttpTransportConfig) -> Result<Arc<dyn Transport>, String> + Send + Sync;
+
+/// The transport of production.
+pub fn http_transport(config: &HttpTransportConfig) -> Result<Arc<dyn Transport>, String> {
+    Ok(Arc::new(HttpTransport::new(config)?))
+}

@@ -102,7 +102,8 @@ fn every_binding_is_for_the_account_of_the_pod() {
 /// The command in the messages of the release `zitadel-operator`.
 fn remedy(namespace: &str) -> String {
     let [name, own, account] = ["zitadel-operator"; 3].map(str::to_owned);
-    let installation = Installation { namespace: own, name, service_account: account, in_cluster: true, proxy: None };
+    let installation =
+        Installation { namespace: own, name, service_account: account, in_cluster: true, proxy: None };
     installation.reading(namespace)
 }
 

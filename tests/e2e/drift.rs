@@ -99,7 +99,9 @@ async fn a_project_deleted_by_somebody_else_is_made_again_once() {
 async fn a_paused_project_is_left_alone_by_edits_on_either_side_until_it_goes_on() {
     let mut world = World::without_operator().await;
     let resync = Duration::from_millis(300);
-    world.start_operator_with(zitadel_operator::engine::config::Config { resync, ..config() }).await;
+    world
+        .start_operator_with(zitadel_operator::engine::decision::config::Config { resync, ..config() })
+        .await;
     world.apply_project("web", json!({})).await;
     let web = world.until_ready("web").await;
     world.annotate("web", "zitadel-operator.dev/paused", "true").await;

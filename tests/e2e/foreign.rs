@@ -12,7 +12,7 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use support::zitadel::{Fingerprint, Mark, OrganizationFeatures};
-use zitadel_operator::engine::config::Config;
+use zitadel_operator::engine::decision::config::Config;
 
 use self::attempts::{Attempt, Loot, Way, attempts, key_of, least};
 use self::schema::{Names, Reference};

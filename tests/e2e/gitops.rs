@@ -7,7 +7,7 @@ use serde_json::Value;
 use support::control_plane::{AuditEntry, AuditMark, ControlPlane};
 use support::zitadel::Mark;
 use tokio::sync::OnceCell;
-use zitadel_operator::engine::config::Config;
+use zitadel_operator::engine::decision::config::Config;
 
 use crate::kstatus::{Kstatus, kstatus};
 use crate::needs_double;

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 use support::zitadel::OrganizationFeatures;
-use zitadel_operator::engine::config::Config;
+use zitadel_operator::engine::decision::config::Config;
 
 use crate::needs_double;
 use crate::organization::{ORGANIZATION, id_of, names};

@@ -8,9 +8,9 @@ use futures::future::BoxFuture;
 use http::{Method, Request, Response};
 use serde_json::{Value, json};
 use support::zitadel::Fault;
-use zitadel_operator::connection::connections::http_transport;
 use zitadel_operator::operator::Options;
 use zitadel_operator::runtime::lease::Leadership;
+use zitadel_operator::zitadel::http_transport;
 use zitadel_operator::zitadel::{HttpTransportConfig, Transport, TransportError};
 
 use crate::meter::{Meter, sum};

@@ -7,7 +7,7 @@ use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 use support::tls::{Authority, Front};
 use support::zitadel::Double;
-use zitadel_operator::engine::config::Config;
+use zitadel_operator::engine::decision::config::Config;
 
 use crate::kstatus::Kstatus;
 use crate::needs_double;

@@ -3,7 +3,7 @@
 use support::canary::Canaries;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use zitadel_operator::engine::config::Config;
+use zitadel_operator::engine::decision::config::Config;
 use zitadel_operator::engine::metrics::counters::Metrics;
 use zitadel_operator::operator::Options;
 

@@ -6,8 +6,8 @@ use http::Method;
 use serde_json::{Value, json};
 use support::zitadel::{Mark, Request};
 use tokio::time::Instant;
-use zitadel_operator::engine::config::Config;
 use zitadel_operator::engine::decision::backoff::{Delays, Growth};
+use zitadel_operator::engine::decision::config::Config;
 
 use crate::kstatus::Kstatus;
 use crate::needs_double;

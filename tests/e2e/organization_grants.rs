@@ -157,7 +157,7 @@ async fn what_another_namespace_created_it_may_neither_live_in_nor_take_over_nor
     let access = json!([grant(&world, &json!([]), true), grant(&other, &json!([]), true)]);
     share(&world, access).await;
     let namespaces = vec![world.namespace.clone(), other.namespace.clone()];
-    let both = zitadel_operator::engine::config::Config { namespaces, ..config() };
+    let both = zitadel_operator::engine::decision::config::Config { namespaces, ..config() };
     world.start_operator_of(both, HOME).await;
     world.apply(ORGANIZATION, "globex", through_shared(&world, json!({}))).await;
     let globex = world.resident(ORGANIZATION, "globex");

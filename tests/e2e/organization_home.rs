@@ -1,7 +1,7 @@
 //! What lives in an organization that its namespace created goes with it; what lives in another one needs the grant.
 
 use serde_json::{Value, json};
-use zitadel_operator::engine::config::Config;
+use zitadel_operator::engine::decision::config::Config;
 
 use crate::kstatus::Kstatus;
 use crate::needs_double;

@@ -8,9 +8,9 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use support::zitadel::Fault;
-use zitadel_operator::engine::config::Config;
-use zitadel_operator::engine::reconcile::mark::KEY;
+use zitadel_operator::engine::decision::config::Config;
 use zitadel_operator::engine::kubernetes::seal::SECRET;
+use zitadel_operator::engine::reconcile::mark::KEY;
 
 use crate::needs_double;
 use crate::organization::{ORGANIZATION, id_of, names};

@@ -70,7 +70,9 @@ async fn an_outage_that_lasts_shows_in_ready_and_ends_by_itself() {
     needs_double!("outages");
     let mut world = World::without_operator().await;
     let outage_grace = Duration::from_secs(2);
-    world.start_operator_with(zitadel_operator::engine::config::Config { outage_grace, ..config() }).await;
+    world
+        .start_operator_with(zitadel_operator::engine::decision::config::Config { outage_grace, ..config() })
+        .await;
     world.apply_project("web", json!({})).await;
     world.until_ready("web").await;
     world.zitadel.stop().await;

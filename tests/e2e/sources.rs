@@ -12,10 +12,10 @@ use crate::waits::{condition, until_answered};
 use crate::world::{CONNECTION, World, config};
 
 /// Where nothing wakes it, a resource is left alone for longer than any test waits.
-fn patient() -> zitadel_operator::engine::config::Config {
+fn patient() -> zitadel_operator::engine::decision::config::Config {
     let never = Growth { base: Duration::from_secs(600), cap: Duration::from_secs(600) };
     let delays = Delays { slow: never, dependency: never, ..config().delays };
-    zitadel_operator::engine::config::Config { delays, ..config() }
+    zitadel_operator::engine::decision::config::Config { delays, ..config() }
 }
 
 /// Puts a value into the Secret and the ConfigMap `values`.

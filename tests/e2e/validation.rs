@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use support::control_plane::ControlPlane;
 use tokio::sync::{Mutex, OnceCell};
 use zitadel_operator::api::crd;
-use zitadel_operator::engine::config::Config;
 use zitadel_operator::engine::decision::backoff::{Delays, Growth};
+use zitadel_operator::engine::decision::config::Config;
 
 use crate::kstatus::{Kstatus, kstatus};
 use crate::waits::{assert_kstatus, assert_message, condition};

@@ -8,8 +8,8 @@ use futures::future::BoxFuture;
 use http::{Request, Response};
 use prometheus_client::registry::Registry;
 use support::canary::Canaries;
-use zitadel_operator::connection::connections::TransportFactory;
 use zitadel_operator::engine::metrics::counters::Metrics;
+use zitadel_operator::zitadel::TransportFactory;
 use zitadel_operator::zitadel::{Transport, TransportError};
 
 /// The same transports; requests and answers are seen on the way.

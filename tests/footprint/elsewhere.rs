@@ -5,7 +5,7 @@ use std::time::Duration;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use support::kubernetes::{Call, Failure, Faults, Verb, Verdict};
-use zitadel_operator::engine::config::Config;
+use zitadel_operator::engine::decision::config::Config;
 use zitadel_operator::runtime::lease::Leadership;
 
 use crate::{ALLOCATOR, ALONE, MIB, MOST_AT_A_TIME, NAMESPACE, World, ended, peak, person, simulated};

@@ -20,7 +20,7 @@ use support::zitadel::Double;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use zitadel_operator::api::crd;
-use zitadel_operator::engine::config::Config;
+use zitadel_operator::engine::decision::config::Config;
 use zitadel_operator::operator::{self, Options};
 use zitadel_operator::runtime::ambient;
 use zitadel_operator::runtime::lease::Leadership;

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::json;
 use zitadel_operator::api::Reason;
-use zitadel_operator::engine::decision::error::{RequeuePolicy, Severity, ConditionUpdate};
 use zitadel_operator::engine::decision::conditions::{ConditionInput, conditions, ours};
+use zitadel_operator::engine::decision::error::{ConditionUpdate, RequeuePolicy, Severity};
 
 use crate::foreign::text;
 
@@ -47,8 +47,10 @@ pub fn inputs() -> impl Strategy<Value = Input> {
     );
     let severities =
         vec![Severity::Fine, Severity::Paused, Severity::Stalled, Severity::Waiting, Severity::Transient];
-    let update = (select(Reason::ALL.to_vec()), select(severities), text())
-        .prop_map(|(reason, severity, message)| ConditionUpdate { reason, severity, requeue: RequeuePolicy::Resync, message });
+    let update =
+        (select(Reason::ALL.to_vec()), select(severities), text()).prop_map(|(reason, severity, message)| {
+            ConditionUpdate { reason, severity, requeue: RequeuePolicy::Resync, message }
+        });
     (vec(condition, 0..6), prop::option::of(generation()), update, generation(), any::<bool>(), moment())
         .prop_map(|(previous, observed, update, generation, deleting, now)| Input {
             previous,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use support::kubernetes::{Call, Delivery, Failure, Faults, Verdict};
 use support::zitadel::Fault;
 use tokio::time::{Instant, sleep, timeout};
-use zitadel_operator::engine::config::Config;
+use zitadel_operator::engine::decision::config::Config;
 
 use crate::crash::behaviour;
 use crate::rules::{does, in_a_world, project, reason, rule};

@@ -3,7 +3,7 @@
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 use support::kubernetes::{Call, Verb};
-use zitadel_operator::engine::config::Config;
+use zitadel_operator::engine::decision::config::Config;
 
 use crate::crash::behaviour;
 use crate::rules::{does, in_a_world, metadata, reason};

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use zitadel_operator::api::annotation::PAUSED;
-use zitadel_operator::engine::config::Config;
+use zitadel_operator::engine::decision::config::Config;
 use zitadel_operator::engine::metrics::counters::{Metrics, Visits};
 use zitadel_operator::operator::{self, Options};
 use zitadel_operator::runtime::admin::Readiness;

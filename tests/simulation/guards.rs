@@ -8,7 +8,7 @@ use support::zitadel::{DomainSettings, State};
 use zitadel_operator::api::annotation::{
     CONFIRM_DEACTIVATION, CONFIRM_DELETION, CONFIRM_OWN_RENAME, CONFIRM_USERNAME_REWRITE, ID,
 };
-use zitadel_operator::engine::config::Config;
+use zitadel_operator::engine::decision::config::Config;
 
 use crate::crash::behaviour;
 use crate::rules::{LATER, SOON, in_a_world, reason};

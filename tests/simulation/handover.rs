@@ -8,7 +8,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use support::kubernetes::{Call, Delivery, Faults, Verb};
 use support::zitadel::Fault;
-use zitadel_operator::engine::config::Config;
+use zitadel_operator::engine::decision::config::Config;
 
 use crate::deed::Deed::*;
 use crate::rules::{SOON, does, metadata, project, reason, rule};

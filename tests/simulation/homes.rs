@@ -6,7 +6,7 @@ use std::time::Duration;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use support::kubernetes::{Call, Faults, Verb, Verdict};
-use zitadel_operator::engine::config::Config;
+use zitadel_operator::engine::decision::config::Config;
 
 use crate::estate::{Estate, Instance, estate, shared};
 

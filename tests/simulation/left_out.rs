@@ -6,7 +6,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use support::kubernetes::{Call, Failure, Faults, Verb, Verdict};
 use tokio::time::sleep;
-use zitadel_operator::engine::config::Config;
+use zitadel_operator::engine::decision::config::Config;
 
 use crate::estate::{Estate, WELL, estate, shared};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use support::kubernetes::{Call, Failure, Faults, Verb, Verdict};
 use tokio::time::sleep;
-use zitadel_operator::engine::config::Config;
+use zitadel_operator::engine::decision::config::Config;
 
 use crate::crash::behaviour;
 use crate::rules::{does, in_a_world, project, reason};

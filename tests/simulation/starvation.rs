@@ -6,7 +6,7 @@ use kube::api::{Api, DynamicObject, Patch};
 use serde_json::{Value, json};
 use support::kubernetes::{Call, Faults, Verb, Verdict};
 use tokio::time::Instant;
-use zitadel_operator::engine::config::Config;
+use zitadel_operator::engine::decision::config::Config;
 
 use crate::crash::behaviour;
 use crate::rules::in_a_world;

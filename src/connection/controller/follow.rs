@@ -19,7 +19,7 @@ use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::conditions::ReadyState;
 use crate::engine::decision::error::RequeuePolicy;
 use crate::engine::decision::outcome::{Outcome, OutcomeKind};
-use crate::engine::index::resources::Facts;
+use crate::engine::index::facts::Facts;
 use crate::engine::index::selector::Selector;
 use crate::engine::kubernetes::stripped::{Slim, Stripped};
 use crate::engine::reconcile::guarded::reconcile_guarded;

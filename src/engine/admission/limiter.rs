@@ -1,9 +1,10 @@
 //! Admits reconciles to the budget of their connection. Whoever is refused holds no worker: it is woken for its turn.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -72,7 +73,7 @@ impl Admissions {
             shared: self.shared.clone(),
             wait_queue: Mutex::default(),
         });
-        lock(&self.instance_limiters).push(Arc::downgrade(&instance_limiter));
+        self.instance_limiters.lock().push(Arc::downgrade(&instance_limiter));
         instance_limiter
     }
 
@@ -84,7 +85,7 @@ impl Admissions {
         rate: Rate,
         instance_limiter: &InstanceLimiter,
     ) {
-        let (own, mut instances) = (instance_limiter.rate(), lock(&self.instances));
+        let (own, mut instances) = (instance_limiter.rate(), self.instances.lock());
         instances.retain(|_, rate| rate.strong_count() > 0);
         let shared = match instances.get(instance).and_then(Weak::upgrade) {
             Some(shared) => shared,
@@ -135,7 +136,7 @@ impl Admissions {
 
     /// The turn at this gate that was given to it, if it was woken for one. Elsewhere it waits no more.
     pub fn grant(&self, who: &Address, here: Option<&Arc<InstanceLimiter>>) -> Option<Admission> {
-        let place = lock(&self.shared.places).get(who).cloned()?;
+        let place = self.shared.places.lock().get(who).cloned()?;
         match (place.upgrade(), here) {
             (Some(instance_limiter), Some(here)) if Arc::ptr_eq(&instance_limiter, here) => {
                 instance_limiter.grant(who)
@@ -150,28 +151,28 @@ impl Admissions {
     /// The kind of each that waits.
     pub fn waiting(&self) -> Vec<&'static str> {
         let kinds = |instance_limiter: Arc<InstanceLimiter>| {
-            lock(&instance_limiter.wait_queue).queue.waiting().map(|who| who.kind).collect::<Vec<_>>()
+            instance_limiter.wait_queue.lock().queue.waiting().map(|who| who.kind).collect::<Vec<_>>()
         };
         self.living().into_iter().flat_map(kinds).collect()
     }
 
     /// It waits no more: it is gone.
     pub fn forget(&self, who: &Address) {
-        let place = lock(&self.shared.places).remove(who);
+        let place = self.shared.places.lock().remove(who);
         if let Some(instance_limiter) = place.and_then(|instance_limiter| instance_limiter.upgrade()) {
             instance_limiter.forget(who);
         }
     }
 
     fn living(&self) -> Vec<Arc<InstanceLimiter>> {
-        let mut instance_limiters = lock(&self.instance_limiters);
+        let mut instance_limiters = self.instance_limiters.lock();
         let before = instance_limiters.len();
         instance_limiters.retain(|instance_limiter| instance_limiter.strong_count() > 0);
         let living: Vec<Arc<InstanceLimiter>> = instance_limiters.iter().filter_map(Weak::upgrade).collect();
         if instance_limiters.len() < before {
             let tenants: BTreeSet<&str> =
                 living.iter().filter_map(|instance_limiter| instance_limiter.tenant.as_deref()).collect();
-            lock(&self.shared.tenant_permits).last.retain(|tenant, _| tenants.contains(tenant.as_str()));
+            self.shared.tenant_permits.lock().last.retain(|tenant, _| tenants.contains(tenant.as_str()));
         }
         living
     }
@@ -181,23 +182,23 @@ impl Shared {
     /// Who has fewest seats comes first, and of these who has waited longest for one.
     fn precedence(&self, instance_limiter: &InstanceLimiter) -> (usize, u64) {
         let Some(tenant) = instance_limiter.tenant.as_deref() else {
-            return (0, lock(&instance_limiter.wait_queue).last);
+            return (0, instance_limiter.wait_queue.lock().last);
         };
-        let tenant_permits = lock(&self.tenant_permits);
+        let tenant_permits = self.tenant_permits.lock();
         let of = |known: Option<&u64>| known.copied().unwrap_or_default();
         (tenant_permits.taken.get(tenant).copied().unwrap_or_default(), of(tenant_permits.last.get(tenant)))
     }
 
     /// A number that is higher each time.
     fn count(&self) -> u64 {
-        let mut tenant_permits = lock(&self.tenant_permits);
+        let mut tenant_permits = self.tenant_permits.lock();
         tenant_permits.count += 1;
         tenant_permits.count
     }
 
     fn acquire_permit(&self, tenant: Option<&str>) -> bool {
         let Some(tenant) = tenant else { return true };
-        let mut tenant_permits = lock(&self.tenant_permits);
+        let mut tenant_permits = self.tenant_permits.lock();
         let all: usize = tenant_permits.taken.values().sum();
         let own = tenant_permits.taken.get(tenant).copied().unwrap_or_default();
         if all >= ALL_TENANT_PERMITS || own >= TENANT_PERMITS {
@@ -212,7 +213,7 @@ impl Shared {
 
     fn release_permit(&self, tenant: Option<&str>) {
         let Some(tenant) = tenant else { return };
-        let mut tenant_permits = lock(&self.tenant_permits);
+        let mut tenant_permits = self.tenant_permits.lock();
         match tenant_permits.taken.get_mut(tenant) {
             Some(own) if *own > 1 => *own -= 1,
             _ => drop(tenant_permits.taken.remove(tenant)),
@@ -263,7 +264,7 @@ impl InstanceLimiter {
     }
 
     fn rate(&self) -> Arc<InstanceRate> {
-        lock(&self.rate).clone()
+        self.rate.lock().clone()
     }
 
     fn keep(&self, key: &ConnectionKey, rate: Rate, shared: Arc<InstanceRate>) {
@@ -274,7 +275,7 @@ impl InstanceLimiter {
         own.set(key, None);
         shared.set(key, Some(rate));
         self.budget.keep(shared.limiter.clone());
-        *lock(&self.rate) = shared;
+        *self.rate.lock() = shared;
         self.shared.changed.notify_one();
     }
 
@@ -283,7 +284,7 @@ impl InstanceLimiter {
     /// # Errors
     /// [`ReconcileError::NotAdmitted`], or what the instance last answered where it is not there. It is woken for its turn.
     pub fn admit(self: &Arc<Self>, who: &Address, urgency: Urgency) -> Result<Admission, ReconcileError> {
-        let mut wait_queue = lock(&self.wait_queue);
+        let mut wait_queue = self.wait_queue.lock();
         if wait_queue.queue.is_empty()
             && let Some(probes) = self.take(&mut wait_queue)
         {
@@ -291,19 +292,19 @@ impl InstanceLimiter {
         }
         wait_queue.queue.push(who, urgency);
         drop(wait_queue);
-        lock(&self.shared.places).insert(who.clone(), Arc::downgrade(self));
+        self.shared.places.lock().insert(who.clone(), Arc::downgrade(self));
         self.shared.changed.notify_one();
         Err(self.budget.trouble().map_or(ReconcileError::NotAdmitted(NET), ReconcileError::Queued))
     }
 
     fn grant(self: &Arc<Self>, who: &Address) -> Option<Admission> {
-        let probes = lock(&self.wait_queue).given.remove(who)?.probes;
-        lock(&self.shared.places).remove(who);
+        let probes = self.wait_queue.lock().given.remove(who)?.probes;
+        self.shared.places.lock().remove(who);
         Some(Admission { instance_limiter: self.clone(), probes })
     }
 
     fn forget(&self, who: &Address) {
-        let mut wait_queue = lock(&self.wait_queue);
+        let mut wait_queue = self.wait_queue.lock();
         wait_queue.queue.remove(who);
         if let Some(grant) = wait_queue.given.remove(who) {
             self.give_back(&mut wait_queue, grant.probes);
@@ -313,7 +314,7 @@ impl InstanceLimiter {
 
     /// Gives the next one its turn, if there is room.
     fn admit_next(&self) -> bool {
-        let mut wait_queue = lock(&self.wait_queue);
+        let mut wait_queue = self.wait_queue.lock();
         if wait_queue.queue.is_empty() {
             return false;
         }
@@ -331,18 +332,18 @@ impl InstanceLimiter {
 
     /// Takes back what was given to those who did not come: they may be gone.
     fn end_grants(&self) {
-        let (now, mut wait_queue) = (Instant::now(), lock(&self.wait_queue));
+        let (now, mut wait_queue) = (Instant::now(), self.wait_queue.lock());
         let over: Vec<(Address, Grant)> =
             wait_queue.given.extract_if(.., |_, grant| grant.until <= now).collect();
         for (who, grant) in over {
             self.give_back(&mut wait_queue, grant.probes);
-            lock(&self.shared.places).remove(&who);
+            self.shared.places.lock().remove(&who);
         }
     }
 
     /// When time alone may change who is admitted.
     fn changes_at(&self) -> Option<Instant> {
-        let wait_queue = lock(&self.wait_queue);
+        let wait_queue = self.wait_queue.lock();
         let grant_ends = wait_queue.given.values().map(|grant| grant.until).min();
         let opens = match self.budget.opening(wait_queue.under_way) {
             _ if wait_queue.queue.is_empty() => None,
@@ -377,7 +378,7 @@ impl InstanceLimiter {
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        self.instance_limiter.give_back(&mut lock(&self.instance_limiter.wait_queue), self.probes);
+        self.instance_limiter.give_back(&mut self.instance_limiter.wait_queue.lock(), self.probes);
         self.instance_limiter.shared.changed.notify_one();
     }
 }
@@ -385,17 +386,13 @@ impl Drop for Admission {
 impl Drop for InstanceLimiter {
     /// Who waited waits elsewhere from now on, or for nothing; turns that were given are over.
     fn drop(&mut self) {
-        let mut wait_queue = lock(&self.wait_queue);
+        let mut wait_queue = self.wait_queue.lock();
         for _ in std::mem::take(&mut wait_queue.given) {
             self.shared.release_permit(self.tenant.as_deref());
         }
         self.shared.requeues.wake(wait_queue.queue.waiting().cloned().collect::<Vec<_>>());
         self.shared.changed.notify_one();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

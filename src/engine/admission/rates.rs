@@ -1,7 +1,9 @@
 //! How fast one instance may be asked, through however many connections.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::api::address::ConnectionKey;
 use crate::zitadel::{Limiter, Rate};
@@ -21,7 +23,7 @@ impl InstanceRate {
 
     /// What a connection allows; `None`: it has no way to this instance any more.
     pub(crate) fn set(&self, key: &ConnectionKey, rate: Option<Rate>) {
-        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rates = self.rates.lock();
         match rate {
             Some(rate) => drop(rates.insert(key.clone(), rate)),
             None => drop(rates.remove(key)),

@@ -2,9 +2,9 @@
 //! thousands of statuses at once. What comes of calls to ZITADEL is as slow as their budget.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// Statuses, each with its event, a second: of one namespace, and of all.
@@ -57,7 +57,7 @@ impl Telling {
     pub fn wait(&self, namespace: &str, uid: &str) -> Option<Duration> {
         let elapsed = self.began.elapsed();
         let now = elapsed.as_secs();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         state.forget_before(now);
         let due = match state.due.get(uid) {
             Some(due) => *due,
@@ -73,7 +73,7 @@ impl Telling {
 
     /// The resource has nothing to tell any more.
     pub fn forget(&self, uid: &str) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).due.remove(uid);
+        self.state.lock().due.remove(uid);
     }
 }
 
@@ -132,7 +132,7 @@ mod tests {
         tokio::time::advance(wait).await;
         assert_eq!(telling.wait("a", "a59"), None);
         telling.forget("a58");
-        let state = telling.state.lock().unwrap();
+        let state = telling.state.lock();
         assert!(!state.due.contains_key("a59") && !state.due.contains_key("a58"));
         assert!(state.given.keys().all(|second| *second >= 2), "what is over is forgotten");
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, future};
@@ -10,17 +10,18 @@ use kube::core::{DeserializeGuard, NamespaceResourceScope};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 use kube::{Api, Resource, ResourceExt};
+use parking_lot::Mutex;
 use tokio::sync::SetOnce;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::address::Address;
 use crate::api::address::ConnectionKey;
 use crate::api::{ConditionType, annotation};
-use crate::engine::config::Config;
 use crate::engine::decision::claimant::Claimant;
+use crate::engine::decision::config::Config;
 use crate::engine::drivers::kind::{Kind, Parent};
+use crate::engine::index::facts::{Facts, malformed_claimant};
 use crate::engine::index::needs;
-use crate::engine::index::resources::Facts;
 use crate::engine::index::selector::Selector;
 use crate::engine::kubernetes::resource::is_protected;
 use crate::engine::reconcile::guarded::reconcile_guarded;
@@ -210,7 +211,7 @@ impl<K: Kind> KindController<K> {
         let settled = is_ready && status.and_then(|s| s.observed_generation) == object.meta().generation;
         let called_now = parsed.filter(|_| settled).and_then(K::object_name);
         let readiness_of = (id.clone(), is_ready);
-        let mut organizations = self.organizations.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut organizations = self.organizations.lock();
         let known = organizations.remove(&address).filter(|_| is_there);
         let (known, called) =
             known.map_or((None, None), |(readiness_of, called_now)| (Some(readiness_of), called_now));
@@ -232,7 +233,7 @@ impl<K: Kind> KindController<K> {
 }
 
 fn claimant<K: Kind>(object: &Guarded<K>) -> Claimant {
-    object.0.as_ref().map_or_else(|_| malformed::claimant::<K>(object.meta(), None), K::claimant)
+    object.0.as_ref().map_or_else(|_| malformed_claimant::<K>(object.meta(), None), K::claimant)
 }
 
 /// A resource that is gone holds nothing any more; its organization may have waited for that.

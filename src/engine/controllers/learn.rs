@@ -5,7 +5,7 @@
 //! of the cluster asks that list first (`creation.rs`).
 
 use std::collections::HashSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future;
@@ -130,7 +130,7 @@ impl<K: Kind> KindController<K> {
     /// These are all that is in a namespace: what was seen there before and is not among them holds nothing.
     fn now_in(&self, namespace: &str, there: &[Arc<Guarded<K>>]) {
         let there: HashSet<String> = there.iter().filter_map(|object| object.uid()).collect();
-        let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut elsewhere = self.elsewhere.lock();
         let before = elsewhere.insert(namespace.into(), there.clone()).unwrap_or_default();
         drop(elsewhere);
         before.difference(&there).for_each(|gone| self.engine.forget(gone));

@@ -4,6 +4,7 @@ use kube::runtime::watcher;
 
 use crate::api::crd;
 use crate::engine::shared::Engine;
+use crate::engine::watch::refusal::refusal;
 
 impl Engine {
     /// Tells that what is new of a kind cannot be seen now. Its pauses keep this rare.
@@ -11,17 +12,6 @@ impl Engine {
         self.metrics.watch_failed(kind);
         let error = absent(kind, error).unwrap_or_else(|| cause(error));
         tracing::warn!(kind, error, "cannot be watched");
-    }
-}
-
-/// The status with which the API server refused to list or to watch.
-pub(crate) fn refusal(error: &watcher::Error) -> Option<u16> {
-    use watcher::Error::{InitialListFailed, WatchStartFailed};
-    match error {
-        InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status)) => {
-            Some(status.code)
-        }
-        _ => None,
     }
 }
 

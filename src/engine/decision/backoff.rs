@@ -1,9 +1,9 @@
 //! How long each resource waits before its next attempt.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::engine::decision::error::RequeuePolicy;
@@ -101,8 +101,8 @@ impl Backoff {
         delay
     }
 
-    fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<String, Failures>> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    fn failures(&self) -> parking_lot::MutexGuard<'_, HashMap<String, Failures>> {
+        self.failures.lock()
     }
 }
 

@@ -4,6 +4,7 @@ pub mod access;
 pub mod backoff;
 pub mod claimant;
 pub mod conditions;
+pub mod config;
 pub mod error;
 pub mod outcome;
 pub mod plan;

@@ -3,7 +3,9 @@
 use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::api::address::Address;
 use crate::engine::decision::claimant::Claimant;
@@ -60,7 +62,7 @@ impl Index {
         holders.find(|holder| holder.uid != claimant.uid && holder.binds(claimant)).map(|h| (**h).clone())
     }
 
-    fn block(&mut self, claim: &Claim, claimant: &Arc<Claimant>) {
+    fn hold(&mut self, claim: &Claim, claimant: &Arc<Claimant>) {
         let known = self.holders.get_key_value(claim).map(|(known, _)| known.clone());
         let claim = known.unwrap_or_else(|| Arc::new(claim.clone()));
         // Almost always each has one of the other.
@@ -157,7 +159,7 @@ impl Claims {
         if let Some(holder) = index.holder(claim, claimant) {
             return Err(holder);
         }
-        index.block(claim, claimant);
+        index.hold(claim, claimant);
         Ok(())
     }
 
@@ -211,7 +213,7 @@ impl Claims {
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {
-        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+        self.index.lock()
     }
 }
 

@@ -1,9 +1,9 @@
 //! What the operator remembers of a resource between reconciles. Losing it costs a call or two, never correctness.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 /// So many repairs of one field …
@@ -153,7 +153,7 @@ impl ObjectStates {
     }
 
     fn memories(&self) -> MutexGuard<'_, HashMap<String, ObjectState>> {
-        self.memories.lock().unwrap_or_else(PoisonError::into_inner)
+        self.memories.lock()
     }
 }
 

@@ -3,23 +3,21 @@
 //! Guarantees: it has what the watches have passed on so far, and costs a look as much as what is found there. An entry
 //! is replaced as a whole when its resource changes, and goes with it; a relist tells what went as a watch does.
 
-mod facts;
-mod relation;
-
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::api::address::{Address, ConnectionKey};
 use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::conditions::ReadyState;
-use crate::engine::index::needs;
-use crate::engine::index::needs::{Need, Use};
+use crate::engine::index::facts::Facts;
+use crate::engine::index::needs::{self, Need, Use};
+use crate::engine::index::relation::Relation;
 use crate::engine::index::selector::Selector;
 use crate::engine::metrics::counters::Visits;
-pub use facts::Facts;
-use relation::Relation;
 
 /// The resources of all kinds, and the connections.
 #[derive(Default)]
@@ -165,7 +163,7 @@ impl Index {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

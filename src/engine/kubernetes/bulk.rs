@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use kube::api::{Api, ListParams};
+use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -79,7 +80,7 @@ impl Bulk {
     }
 
     fn of(&self, namespace: &str) -> Arc<Semaphore> {
-        let mut namespaces = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut namespaces = self.namespaces.lock();
         if let Some(present) = namespaces.get(namespace).and_then(Weak::upgrade) {
             return present;
         }
@@ -115,7 +116,7 @@ mod tests {
         for n in 0..100 {
             drop(bulk.reading(&format!("n{n}")).await);
         }
-        assert_eq!(bulk.namespaces.lock().unwrap().len(), 1);
+        assert_eq!(bulk.namespaces.lock().len(), 1);
     }
 
     #[tokio::test]

@@ -1,10 +1,11 @@
 //! Events about resources. Publishing never fails a reconcile.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use parking_lot::Mutex;
 
 /// The API server refuses notes of more bytes.
 const NOTE_LIMIT: usize = 1024;
@@ -61,7 +62,7 @@ impl Events {
     }
 
     fn recorder(&self) -> Recorder {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.lock();
         if current.published == REMEMBERED {
             let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
             *current = Current { recorder, published: 0 };
@@ -105,7 +106,7 @@ mod tests {
         let called = Arc::<Mutex<Vec<Method>>>::default();
         let calls = called.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
-            calls.lock().unwrap().push(request.method().clone());
+            calls.lock().push(request.method().clone());
             async { Ok::<_, Infallible>(Response::new(Body::from(br#"{"metadata":{}}"#.to_vec()))) }
         });
         (Events::new(kube::Client::new(service, "default"), None), called)
@@ -124,7 +125,7 @@ mod tests {
             publish(format!("other{n}")).await;
         }
         publish("first".into()).await;
-        let called = called.lock().unwrap();
+        let called = called.lock();
         let counted: Vec<_> = (0..called.len()).filter(|n| called[*n] == Method::PATCH).collect();
         assert_eq!((counted, called.len()), (vec![1], REMEMBERED + 3));
     }

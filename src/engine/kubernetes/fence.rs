@@ -12,8 +12,8 @@ use kube::client::retry::RetryPolicy;
 use tower::BoxError;
 use tower::retry::Retry;
 
-use crate::connection::connections::TransportFactory;
 use crate::runtime::lease::Leadership;
+use crate::zitadel::TransportFactory;
 use crate::zitadel::{Transport, TransportError};
 
 /// This process does not lead: not yet, or not any more.
@@ -67,10 +67,10 @@ impl Transport for Fenced {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
-    use std::sync::Mutex;
 
     use k8s_openapi::api::core::v1::ConfigMap;
     use kube::api::{Api, Patch, PatchParams};
+    use parking_lot::Mutex;
 
     use super::*;
 
@@ -80,11 +80,11 @@ mod tests {
 
     impl Arrived {
         fn note(&self, method: &Method) {
-            self.0.lock().unwrap().push(method.clone());
+            self.0.lock().push(method.clone());
         }
 
         fn methods(&self) -> Vec<Method> {
-            self.0.lock().unwrap().clone()
+            self.0.lock().clone()
         }
     }
 

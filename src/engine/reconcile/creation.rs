@@ -6,9 +6,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use kube::api::ListParams;
+use kube::core::DeserializeGuard;
 
 use crate::api::{Origin, PendingCreate, Reason, Status};
-use crate::engine::controllers::controller::Guarded;
 use crate::engine::decision::access::Action;
 use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::error::ReconcileError;
@@ -257,7 +257,8 @@ impl<K: Kind> Run<'_, K> {
                 && owns_in(other, instance)
                 && other.claimant().binds(&self.claimant())
         };
-        let each = |guard: Guarded<K>| guard.0.iter().filter(|other| binds(other)).for_each(&mut show);
+        let each =
+            |guard: DeserializeGuard<K>| guard.0.iter().filter(|other| binds(other)).for_each(&mut show);
         each_elsewhere(self.engine, id, each).await
     }
 }
@@ -267,7 +268,7 @@ impl<K: Kind> Run<'_, K> {
 pub(crate) async fn each_elsewhere<K: Kind>(
     engine: &Engine,
     id: &str,
-    show: impl FnMut(Guarded<K>),
+    show: impl FnMut(DeserializeGuard<K>),
 ) -> Result<(), ReconcileError> {
     if !engine.config.is_partial() {
         return Ok(());

@@ -9,18 +9,8 @@ use crate::engine::decision::plan::{BlockReason, ExternalRef};
 use crate::engine::drivers::kind::{Clash, Kind, Parent, Permission};
 use crate::engine::index::claims::Claim;
 use crate::engine::index::needs::verbs;
-use crate::engine::reconcile::state::Run;
+use crate::engine::reconcile::state::{Rival, Run};
 use crate::zitadel::Error;
-
-/// What keeps a name from being used.
-pub(crate) struct Rival {
-    id: String,
-    /// Whether the namespace may know it.
-    known: bool,
-    holder: Option<Claimant>,
-    /// What it has besides the name.
-    what: Option<String>,
-}
 
 impl<K: Kind> Run<'_, K> {
     /// The fault of a failed call, after what may lie behind it was looked at: another instance, a missing permission.

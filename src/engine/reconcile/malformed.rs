@@ -1,18 +1,16 @@
 //! A resource that does not parse: one condition, and a way out of its deletion.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::api::DynamicObject;
 use kube::core::error_boundary::InvalidObject;
-use serde_json::Value;
 
-use crate::api::address::Address;
-use crate::api::{CommonStatus, ConnectionKind, ConnectionRef, DeletionPolicy, Reason, Status};
+use crate::api::{CommonStatus, DeletionPolicy, Reason, Status};
 use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::conditions::{ConditionInput, conditions, ours};
 use crate::engine::decision::error::{ConditionUpdate, ReconcileError, RequeuePolicy, Severity};
 use crate::engine::decision::outcome::{Outcome, OutcomeKind};
 use crate::engine::drivers::kind::Kind;
+use crate::engine::index::facts::malformed_claimant;
 use crate::engine::kubernetes::resource::{Handle, MetadataChange};
 use crate::engine::shared::Engine;
 
@@ -81,22 +79,7 @@ pub(crate) async fn recorded<K: Kind>(
     let handle = Handle::new::<K>(engine.clients.calls.clone(), K::KIND, &invalid.metadata);
     let raw = handle.read().await?;
     let status = raw.as_ref().and_then(|raw| serde_json::from_value(raw.data["status"].clone()).ok());
-    Ok((claimant::<K>(&invalid.metadata, raw.as_ref()), status))
-}
-
-/// A malformed resource as a claimant. What cannot be told of its connection counts least.
-pub(crate) fn claimant<K: Kind>(meta: &ObjectMeta, raw: Option<&DynamicObject>) -> Claimant {
-    let reference = raw.map(|raw| raw.data["spec"]["connectionRef"].clone());
-    let kind = reference.and_then(|reference| match reference {
-        Value::Null => Some(ConnectionRef::default().kind),
-        reference => serde_json::from_value::<ConnectionRef>(reference).ok().map(|r| r.kind),
-    });
-    let text = |field: &Option<String>| field.clone().unwrap_or_default();
-    Claimant {
-        uid: text(&meta.uid),
-        address: Address { kind: K::KIND, namespace: text(&meta.namespace), name: text(&meta.name) },
-        connection: kind.unwrap_or(ConnectionKind::Connection),
-    }
+    Ok((malformed_claimant::<K>(&invalid.metadata, raw.as_ref()), status))
 }
 
 /// Retained by spec or by origin, or never bound and never begun.

@@ -22,7 +22,6 @@ use crate::engine::drivers::values::Values;
 use crate::engine::index::claims::Claim;
 use crate::engine::kubernetes::events::EventSpec;
 use crate::engine::kubernetes::resource::{Handle, SpecTarget};
-use crate::engine::reconcile::explain::Rival;
 use crate::engine::shared::Engine;
 use crate::zitadel::Client;
 
@@ -44,6 +43,16 @@ pub(crate) struct Target {
     pub(crate) instance: String,
     pub(crate) organization: String,
     _admission: Admission,
+}
+
+/// What keeps a name from being used.
+pub(crate) struct Rival {
+    pub(crate) id: String,
+    /// Whether the namespace may know it.
+    pub(crate) known: bool,
+    pub(crate) holder: Option<Claimant>,
+    /// What it has besides the name.
+    pub(crate) what: Option<String>,
 }
 
 /// The state of one reconcile.

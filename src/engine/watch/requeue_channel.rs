@@ -1,9 +1,9 @@
 //! The one wake channel: whatever notices that a resource should be looked at again says so here.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::channel::mpsc;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::api::address::Address;
 
@@ -39,6 +39,6 @@ impl RequeueChannel {
     }
 
     fn listeners(&self) -> MutexGuard<'_, HashMap<Topic, Vec<mpsc::UnboundedSender<Address>>>> {
-        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+        self.listeners.lock()
     }
 }

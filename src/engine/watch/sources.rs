@@ -4,16 +4,17 @@
 //! Where they do not, a change is seen at the next resync.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, channel::mpsc};
 use kube::ResourceExt;
 use kube::runtime::watcher;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout};
 
 use crate::api::connection::Endpoint;
-use crate::engine::controllers::watch_failed::refusal;
+use crate::engine::watch::refusal::refusal;
 
 /// A namespace that refused is asked again no sooner; one that nobody uses is followed for so long.
 const PAUSE: Duration = Duration::from_secs(600);
@@ -148,7 +149,7 @@ impl Sources {
     }
 
     fn followed(&self) -> MutexGuard<'_, HashMap<SourceNamespace, FollowedNamespace>> {
-        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+        self.followed.lock()
     }
 }
 

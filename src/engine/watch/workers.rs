@@ -1,8 +1,9 @@
 //! How many reconciles of a kind are under way at a time, in however many namespaces it is followed.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -31,7 +32,7 @@ impl Workers {
     }
 
     fn kinds(&self) -> MutexGuard<'_, HashMap<&'static str, Arc<Semaphore>>> {
-        self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kinds.lock()
     }
 }
 

@@ -1,11 +1,12 @@
 //! What a server cannot make the client do: read without an end, or fill its memory.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Request, Response};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::zitadel::tests::{
@@ -145,7 +146,7 @@ struct Reserved(Mutex<Vec<Arc<Reservation>>>);
 
 impl Transport for Reserved {
     fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
-        let mut seen = self.0.lock().unwrap();
+        let mut seen = self.0.lock();
         seen.extend(request.extensions().get::<Arc<Reservation>>().cloned());
         let entry = json!({"key": format!("{}", seen.len())});
         let page = json!({"details": {"totalResult": "3"}, "result": [entry]});
@@ -157,7 +158,7 @@ impl Transport for Reserved {
 async fn the_pages_of_a_list_share_a_reservation_and_calls_of_one_holder_do() -> TestResult {
     let server = Arc::new(Reserved::default());
     let client = client_at("https://zitadel.example", None, server.clone(), Secret::pat("t"))?;
-    let seen = || std::mem::take(&mut *server.0.lock().unwrap());
+    let seen = || std::mem::take(&mut *server.0.lock());
     let same = |seen: &[Arc<Reservation>]| seen.windows(2).all(|two| Arc::ptr_eq(&two[0], &two[1]));
     let _memberships = client.memberships().await;
     let list = seen();

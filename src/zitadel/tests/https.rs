@@ -92,7 +92,7 @@ async fn a_handshake_that_never_ends_is_given_up() -> TestResult {
 /// A proxy that tunnels, and keeps the first line and the `proxy-authorization` of every request.
 struct Tunnel {
     port: u16,
-    asked: Arc<std::sync::Mutex<Vec<String>>>,
+    asked: Arc<parking_lot::Mutex<Vec<String>>>,
     _task: JoinSet<()>,
 }
 
@@ -100,7 +100,7 @@ impl Tunnel {
     async fn start() -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
-        let (asked, mut task) = (Arc::<std::sync::Mutex<Vec<String>>>::default(), JoinSet::new());
+        let (asked, mut task) = (Arc::<parking_lot::Mutex<Vec<String>>>::default(), JoinSet::new());
         let seen = asked.clone();
         task.spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
@@ -111,12 +111,12 @@ impl Tunnel {
     }
 
     fn asked(&self) -> Vec<String> {
-        super::lock(&self.asked).clone()
+        self.asked.lock().clone()
     }
 }
 
 /// Whatever the name, the server is on this machine.
-async fn tunnel(socket: TcpStream, seen: Arc<std::sync::Mutex<Vec<String>>>) -> std::io::Result<()> {
+async fn tunnel(socket: TcpStream, seen: Arc<parking_lot::Mutex<Vec<String>>>) -> std::io::Result<()> {
     let mut socket = BufReader::new(socket);
     let mut port = String::new();
     loop {
@@ -130,7 +130,7 @@ async fn tunnel(socket: TcpStream, seen: Arc<std::sync::Mutex<Vec<String>>>) -> 
             break;
         }
         if line.contains("HTTP/1.1") || line.to_lowercase().starts_with("proxy-authorization") {
-            super::lock(&seen).push(line.to_owned());
+            seen.lock().push(line.to_owned());
         }
     }
     let mut server = TcpStream::connect(format!("127.0.0.1:{port}")).await?;

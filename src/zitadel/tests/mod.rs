@@ -20,8 +20,8 @@ mod urls;
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
@@ -33,12 +33,12 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Request, Response};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use support::canary::{Canaries, Watch, install};
 
 use super::*;
 use crate::runtime::telemetry::may_be_logged;
-use crate::zitadel::limit::lock;
 
 pub(crate) type TestResult = Result<(), Box<dyn StdError>>;
 
@@ -120,12 +120,12 @@ impl Fake {
     }
 
     pub(crate) fn seen(&self) -> Vec<Request<Bytes>> {
-        lock(&self.seen).clone()
+        self.seen.lock().clone()
     }
 
     /// How many requests went to a path that ends so.
     pub(crate) fn count(&self, suffix: &str) -> usize {
-        lock(&self.seen).iter().filter(|request| request.uri().path().ends_with(suffix)).count()
+        self.seen.lock().iter().filter(|request| request.uri().path().ends_with(suffix)).count()
     }
 
     pub(crate) fn most_in_flight(&self) -> usize {
@@ -144,13 +144,13 @@ impl Transport for Fake {
             let now = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
             self.most_in_flight.fetch_max(now, Ordering::SeqCst);
             let number = {
-                let mut counts = lock(&self.per_path);
+                let mut counts = self.per_path.lock();
                 let count = counts.entry(request.uri().path().to_owned()).or_default();
                 *count += 1;
                 *count
             };
             let reply = (self.script)(number, &request);
-            lock(&self.seen).push(request);
+            self.seen.lock().push(request);
             tokio::time::sleep(reply.after).await;
             self.in_flight.fetch_sub(1, Ordering::SeqCst);
             reply.result
@@ -210,7 +210,7 @@ impl Secret {
     }
 
     pub(crate) fn set(&self, content: Result<Credential, CredentialError>) {
-        *lock(&self.content) = content;
+        *self.content.lock() = content;
     }
 
     pub(crate) fn loads(&self) -> usize {
@@ -221,7 +221,7 @@ impl Secret {
 impl CredentialSource for Secret {
     fn load(&self) -> BoxFuture<'_, Result<Credential, CredentialError>> {
         self.loads.fetch_add(1, Ordering::SeqCst);
-        async { lock(&self.content).clone() }.boxed()
+        async { self.content.lock().clone() }.boxed()
     }
 }
 

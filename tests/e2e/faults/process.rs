@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use support::canary::Canaries;
-use zitadel_operator::engine::config::Config;
+use zitadel_operator::engine::decision::config::Config;
 
 use crate::rights::Forbidden;
 use crate::waits::until_answered;

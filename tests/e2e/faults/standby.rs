@@ -9,7 +9,7 @@ use support::control_plane::AuditMark;
 use support::zitadel::Fault;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use zitadel_operator::engine::config::Config;
+use zitadel_operator::engine::decision::config::Config;
 use zitadel_operator::operator::{self, Options};
 use zitadel_operator::runtime::lease::Leadership;
 

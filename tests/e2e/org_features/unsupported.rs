@@ -5,8 +5,8 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 use support::zitadel::{Behaviour, OrganizationFeatures};
-use zitadel_operator::engine::config::Config;
 use zitadel_operator::engine::decision::backoff::Delays;
+use zitadel_operator::engine::decision::config::Config;
 
 use super::{calls, flags, implement, set, spec};
 use crate::kstatus::Kstatus;

@@ -1,7 +1,7 @@
 //! Who takes an organization over has it alone.
 
 use serde_json::json;
-use zitadel_operator::engine::config::Config;
+use zitadel_operator::engine::decision::config::Config;
 
 use super::{ID, backup, end, lose, made, mark, may_create, restore};
 use crate::needs_double;

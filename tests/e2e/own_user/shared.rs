@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams};
-use zitadel_operator::engine::config::Config;
 use zitadel_operator::engine::decision::backoff::{Delays, Growth};
+use zitadel_operator::engine::decision::config::Config;
 
 use super::*;
 use crate::organization_grants::{grant, share_from, through_shared, unshare_from};

@@ -11,7 +11,7 @@ mod sight;
 
 use std::sync::Arc;
 
-use zitadel_operator::engine::config::Config;
+use zitadel_operator::engine::decision::config::Config;
 
 pub use account::{Account, Accounts};
 pub use chart::Install;

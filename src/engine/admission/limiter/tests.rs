@@ -252,10 +252,10 @@ async fn nothing_is_remembered_of_who_does_not_come_and_of_tenants_without_a_gat
     drop(first);
     assert_eq!(woken.next().await, Some(project("a", 1)));
     tokio::time::sleep(2 * KEPT).await;
-    assert!(lock(&admissions.shared.places).is_empty());
+    assert!(admissions.shared.places.lock().is_empty());
     drop(instance_limiter);
     settle().await;
-    assert!(lock(&admissions.shared.tenant_permits).last.is_empty());
+    assert!(admissions.shared.tenant_permits.lock().last.is_empty());
 }
 
 /// A gate whose server does not answer, where a probe is due, and whoever is woken.

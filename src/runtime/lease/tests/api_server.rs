@@ -8,9 +8,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use futures::stream;
+use parking_lot::Mutex;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex};
 use tokio::sync::broadcast;
 
 const COLLECTION: &str = "/apis/coordination.k8s.io/v1/namespaces/ops/leases";
@@ -56,7 +57,7 @@ impl ApiServer {
     }
 
     pub(super) fn spec(&self) -> LeaseSpec {
-        self.stored.lock().unwrap().clone().and_then(|lease| lease.spec).unwrap_or_default()
+        self.stored.lock().clone().and_then(|lease| lease.spec).unwrap_or_default()
     }
 
     pub(super) fn holder(&self) -> String {
@@ -67,7 +68,7 @@ impl ApiServer {
     pub(super) fn put(&self, spec: Value) {
         let spec = serde_json::from_value(spec).unwrap();
         let lease = Lease { metadata: ObjectMeta::default(), spec: Some(spec) };
-        *self.stored.lock().unwrap() = Some(self.versioned(lease));
+        *self.stored.lock() = Some(self.versioned(lease));
     }
 
     fn versioned(&self, mut lease: Lease) -> Lease {
@@ -78,7 +79,7 @@ impl ApiServer {
 
     /// Stores `lease` if its version is still the stored one (none: if nothing is stored).
     fn store(&self, lease: Lease) -> Response {
-        let mut stored = self.stored.lock().unwrap();
+        let mut stored = self.stored.lock();
         let current = stored.as_ref().and_then(|lease| lease.metadata.resource_version.clone());
         if current != lease.metadata.resource_version {
             return refusal(409, "Conflict", "somebody else was faster");
@@ -91,7 +92,7 @@ impl ApiServer {
     }
 
     fn read(&self) -> Response {
-        match self.stored.lock().unwrap().clone() {
+        match self.stored.lock().clone() {
             Some(lease) => Json(lease).into_response(),
             None => refusal(404, "NotFound", "not found"),
         }
@@ -119,11 +120,11 @@ fn refusal(code: u16, reason: &str, message: &str) -> Response {
 
 impl Process {
     pub(super) fn set(&self, link: Link) {
-        *self.link.lock().unwrap() = link;
+        *self.link.lock() = link;
     }
 
     async fn respond(&self, carry_out: impl FnOnce() -> Response) -> Response {
-        let link = *self.link.lock().unwrap();
+        let link = *self.link.lock();
         match link {
             Link::Forbidden => refusal(403, "Forbidden", "leases is forbidden"),
             _ => self.answer(carry_out).await,
@@ -131,7 +132,7 @@ impl Process {
     }
 
     async fn answer<T>(&self, carry_out: impl FnOnce() -> T) -> T {
-        let link = *self.link.lock().unwrap();
+        let link = *self.link.lock();
         match link {
             Link::Up | Link::Forbidden => carry_out(),
             Link::Slow => {

@@ -1,19 +1,21 @@
 //! What the index keeps of a resource.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::DynamicObject;
 use kube::core::DeserializeGuard;
 use kube::{Resource, ResourceExt};
+use serde_json::Value;
 
-use crate::api::address::ConnectionKey;
+use crate::api::address::{Address, ConnectionKey};
 use crate::api::connection::Endpoint;
-use crate::api::{CommonStatus, ManagementPolicy, OrganizationSelector};
+use crate::api::{CommonStatus, ConnectionKind, ConnectionRef, ManagementPolicy, OrganizationSelector};
 use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::conditions::ReadyState;
 use crate::engine::drivers::kind::{Kind, Parent};
 use crate::engine::index::needs;
 use crate::engine::index::needs::Use;
-use crate::engine::index::resources::relation::Relation;
+use crate::engine::index::relation::Relation;
 use crate::engine::index::selector::Selector;
-use crate::engine::reconcile::malformed;
 use crate::engine::watch::sources;
 
 /// What is asked of a resource by others.
@@ -36,7 +38,7 @@ impl Facts {
                 readiness: ReadyState::of(object.status().map_or(&[][..], |s| &s.common.conditions)),
             },
             Err(_) => Self {
-                who: malformed::claimant::<K>(object.meta(), None),
+                who: malformed_claimant::<K>(object.meta(), None),
                 relations: vec![Relation::Namespace(namespace.clone()), Relation::Malformed(namespace)],
                 uses: None,
                 readiness: ReadyState::MALFORMED,
@@ -61,6 +63,21 @@ impl Facts {
             uses: None,
             readiness,
         }
+    }
+}
+
+/// A malformed resource as a claimant. What cannot be told of its connection counts least.
+pub(crate) fn malformed_claimant<K: Kind>(meta: &ObjectMeta, raw: Option<&DynamicObject>) -> Claimant {
+    let reference = raw.map(|raw| raw.data["spec"]["connectionRef"].clone());
+    let kind = reference.and_then(|reference| match reference {
+        Value::Null => Some(ConnectionRef::default().kind),
+        reference => serde_json::from_value::<ConnectionRef>(reference).ok().map(|r| r.kind),
+    });
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    Claimant {
+        uid: text(&meta.uid),
+        address: Address { kind: K::KIND, namespace: text(&meta.namespace), name: text(&meta.name) },
+        connection: kind.unwrap_or(ConnectionKind::Connection),
     }
 }
 
