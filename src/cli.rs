@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::crd;
-use crate::connection::connections::Installation;
+use crate::connection::installation::Installation;
 use crate::engine::decision::config::Config;
 use crate::engine::metrics::counters::Metrics;
 use crate::operator;

@@ -1,7 +1,7 @@
 //! The operator as a whole: stores, engine and controllers, from start to shutdown.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, future};
@@ -15,9 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{ClusterConnection, Connection};
 use crate::connection::any_connection::AnyConnection;
-use crate::connection::connections::{Connections, Installation};
+use crate::connection::connections::Connections;
 use crate::connection::controller::follow;
 use crate::connection::controller::follow::FollowContext;
+use crate::connection::installation::Installation;
 use crate::connection::stores::ConnectionStores;
 use crate::engine::admission::limiter::Admissions;
 use crate::engine::controllers::controller::{scoped, scopes};
@@ -26,7 +27,6 @@ use crate::engine::decision::config::Config;
 use crate::engine::index::selector::Selector;
 use crate::engine::kubernetes::fence;
 use crate::engine::metrics::counters::Metrics;
-use crate::engine::metrics::scrape::Snapshot;
 use crate::engine::shared::Engine;
 use crate::engine::watch::reflected_store::{StoreWriter, reflected_store};
 use crate::engine::watch::sources::Sources;
@@ -137,8 +137,7 @@ pub async fn run(
         metrics,
         leadership,
     ));
-    let snapshot: Weak<dyn Snapshot> = Arc::<Engine>::downgrade(&engine);
-    engine.metrics.shows(snapshot);
+    engine.metrics.shows(Arc::<Engine>::downgrade(&engine));
     let mut controllers = Controllers::default();
     let context = |scope| FollowContext {
         engine: engine.clone(),
@@ -248,12 +247,12 @@ async fn follow_namespaces(
             }
             future::ready(())
         });
-    let announce = async {
+    let report_ready = async {
         if engine.namespaces.warm().await {
             ready.ready();
         }
     };
-    future::join(watching, announce).await;
+    future::join(watching, report_ready).await;
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::api::{ConnectionKind, ConnectionRef};
+use crate::api::common::{ConnectionKind, ConnectionRef};
 
 /// Names a resource of a kind.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -12,6 +12,7 @@ use crate::api::address::{Address, ConnectionKey};
 use crate::api::connection::{AccessGrant, ConnectionStatus, Endpoint, RateLimit};
 use crate::api::{ConnectionKind, FINALIZER, Reason};
 use crate::connection::credentials::{SecretCredential, SecretReader};
+use crate::connection::installation::Installation;
 use crate::connection::limits;
 use crate::connection::session::{Session, SessionParts, Terms};
 use crate::connection::stores::ConnectionStores;
@@ -21,8 +22,8 @@ use crate::engine::decision::config::Config;
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::watch::sources::Sources;
 use crate::zitadel::{
-    AggregateLocks, Budget, Client, ClientConfig, Error, HttpTransportConfig, MemoryBudget, Proxy, Rate,
-    Tokens, TransportFactory, check_public, check_url, parse_base_url,
+    AggregateLocks, Budget, Client, ClientConfig, Error, HttpTransportConfig, MemoryBudget, Rate, Tokens,
+    TransportFactory, check_public, check_url, parse_base_url,
 };
 
 /// Bound of one call to ZITADEL, its retries included.
@@ -38,34 +39,6 @@ struct KnownConnection {
     answered: bool,
     /// The kinds that its status says lack permissions.
     lacking: Vec<String>,
-}
-
-/// Where the operator runs.
-#[derive(Clone, Debug)]
-pub struct Installation {
-    /// Its namespace: the Secrets of every `ClusterConnection` are here.
-    pub namespace: String,
-    /// What this installation is called: the names of its roles begin with it.
-    pub name: String,
-    /// Its ServiceAccount.
-    pub service_account: String,
-    /// In a cluster a tenant's `Connection` may not point at the operator's own loopback or link-local network.
-    pub in_cluster: bool,
-    /// What the https of a `ClusterConnection` goes through. A tenant's `Connection` has no use of it: a proxy resolves
-    /// names itself, and stands in a network that is not the tenant's.
-    pub proxy: Option<Proxy>,
-}
-
-impl Installation {
-    /// The command that lets the operator read the Secrets and ConfigMaps of a namespace. Its RoleBinding has another
-    /// name than the chart's there: Helm refuses to make what is there already.
-    pub fn reading(&self, namespace: &str) -> String {
-        let Self { name, namespace: own, service_account: account, .. } = self;
-        let role = format!("{name}-secret-reader");
-        format!(
-            "kubectl create rolebinding {role}-by-hand -n {namespace} --clusterrole={role} --serviceaccount={own}:{account}"
-        )
-    }
 }
 
 /// Every connection, and one session for each that is used.

@@ -5,6 +5,8 @@ pub mod confirmations;
 pub mod connections;
 pub mod controller;
 pub mod credentials;
+pub mod installation;
 pub mod limits;
+pub mod remembered;
 pub mod session;
 pub mod stores;

@@ -1,6 +1,6 @@
 //! One live connection to ZITADEL: its client and what has been learned through it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::api::Reason;
 use crate::api::address::{Address, ConnectionKey};
 use crate::api::connection::{AccessGrant, DefaultOrganization, Endpoint, RateLimit};
+use crate::connection::remembered::Remembered;
 use crate::engine::admission::limiter::{Admission, Admissions, InstanceLimiter};
 use crate::engine::admission::queue::Urgency;
 use crate::engine::decision::access::same_name;
@@ -66,28 +67,6 @@ struct Failed {
     error: Error,
     begun: Instant,
     ended: Instant,
-}
-
-/// Texts with the time at which each was learned; as few as are kept.
-#[derive(Default)]
-struct Remembered(HashMap<String, (String, Instant)>);
-
-impl Remembered {
-    fn recent(&self, key: &str, freshness: Duration) -> Option<String> {
-        let (text, at) = self.0.get(key)?;
-        (at.elapsed() < freshness).then(|| text.clone())
-    }
-
-    /// Where there is no room what was learned before goes: it is asked for again.
-    fn learn(&mut self, key: String, text: String, (freshness, most): (Duration, usize)) {
-        if self.0.len() >= most {
-            self.0.retain(|_, (_, at)| at.elapsed() < freshness);
-        }
-        if self.0.len() >= most {
-            self.0.clear();
-        }
-        self.0.insert(key, (text, Instant::now()));
-    }
 }
 
 /// What a connection says beside where ZITADEL is and how to log in.

@@ -8,9 +8,9 @@ use crate::engine::decision::plan::Identity;
 use crate::engine::drivers::kind::{Context, Kind, Permission, Report, Verb};
 use crate::engine::drivers::values::Values;
 use crate::engine::kubernetes::events::EventSpec;
+use crate::kinds::common::{differing, written};
 use crate::kinds::guard;
 use crate::kinds::guard::Rewrite;
-use crate::kinds::{differing, written};
 use crate::zitadel::{Details, DomainPolicy, DomainPolicySettings, Error, permission};
 
 impl Kind for OrgDomainPolicy {

@@ -10,9 +10,9 @@ use crate::engine::decision::plan::Identity;
 use crate::engine::drivers::kind::{Clash, Context, Kind, Parent, Permission, Report, Verb};
 use crate::engine::drivers::values::Values;
 use crate::engine::kubernetes::events::EventSpec;
+use crate::kinds::common::{differing, valid_name, written};
 use crate::kinds::guard;
 use crate::kinds::guard::Rewrite;
-use crate::kinds::{differing, valid_name, written};
 use crate::zitadel;
 use crate::zitadel::{Details, Error, permission};
 

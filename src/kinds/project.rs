@@ -7,7 +7,7 @@ use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::Identity;
 use crate::engine::drivers::kind::{Context, Kind, Permission, Report, Verb};
 use crate::engine::drivers::values::Values;
-use crate::kinds::{differing, valid_name, written};
+use crate::kinds::common::{differing, valid_name, written};
 use crate::zitadel;
 use crate::zitadel::{Details, Error, ProjectSettings, permission};
 use kube::ResourceExt;

@@ -294,8 +294,8 @@ mod tests {
         projects.lacks(move || counted.load(std::sync::atomic::Ordering::Relaxed));
         let answer = get(&running, "/readyz").await;
         assert_eq!(answer.status(), 200);
-        let told = answer.text().await.unwrap();
-        assert!(told.starts_with("ok\nwithout Project in 2 of the namespaces"), "{told}");
+        let body = answer.text().await.unwrap();
+        assert!(body.starts_with("ok\nwithout Project in 2 of the namespaces"), "{body}");
         count.store(0, std::sync::atomic::Ordering::Relaxed);
         assert_eq!(get(&running, "/readyz").await.text().await.unwrap(), "ok\n");
     }

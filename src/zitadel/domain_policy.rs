@@ -39,7 +39,7 @@ pub struct DomainPolicy {
 }
 
 #[derive(Deserialize)]
-struct Found {
+struct PolicyAnswer {
     policy: DomainPolicy,
 }
 
@@ -67,7 +67,7 @@ impl Client {
     pub async fn domain_policy(&self, organization: &str) -> Result<DomainPolicy, Error> {
         let path = "/management/v1/policies/domain";
         let call = Call::get(path, AUTHENTICATED)?.in_organization(organization)?;
-        let policy = self.call::<Found>(&call).await?.value.policy;
+        let policy = self.call::<PolicyAnswer>(&call).await?.value.policy;
         // Only a policy of its own is owned by the organization.
         let is_default = policy.is_default || policy.details.resource_owner != organization;
         if is_default {
@@ -82,7 +82,7 @@ impl Client {
     /// [`Error::PermissionDenied`] for most users.
     pub async fn default_domain_policy(&self) -> Result<DomainPolicy, Error> {
         let call = Call::get("/admin/v1/policies/domain", IAM_POLICY_READ)?;
-        Ok(self.call::<Found>(&call).await?.value.policy)
+        Ok(self.call::<PolicyAnswer>(&call).await?.value.policy)
     }
 
     /// Gives an organization its own policy, also one equal to the default

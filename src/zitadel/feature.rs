@@ -29,7 +29,7 @@ pub struct OrganizationFeatures {
 }
 
 #[derive(Deserialize)]
-struct Found {
+struct FeaturesAnswer {
     #[serde(default)]
     details: Details,
     #[serde(flatten)]
@@ -43,7 +43,7 @@ impl Client {
     /// [`Error::Unsupported`] of every released server.
     pub async fn organization_features(&self, organization: &str) -> Result<OrganizationFeatures, Error> {
         let read = |path| feature_call(Method::GET, path, organization, ORG_FEATURE_READ);
-        let Found { details, flags } = self.either_version(read).await?;
+        let FeaturesAnswer { details, flags } = self.either_version(read).await?;
         Ok(OrganizationFeatures { details, flags: own_flags(flags) })
     }
 

@@ -141,7 +141,7 @@ pub(crate) fn probe(id: &str) -> Result<Call, Error> {
 /// [`Error::Malformed`] where the answer names none.
 pub(crate) fn answering(response: &Response<Bytes>) -> Result<String, Error> {
     #[derive(Deserialize)]
-    struct Found {
+    struct Answering {
         org: Organization,
     }
     #[derive(Deserialize)]
@@ -149,7 +149,7 @@ pub(crate) fn answering(response: &Response<Bytes>) -> Result<String, Error> {
         #[serde(default, deserialize_with = "short")]
         id: String,
     }
-    match parse::<Found>(response)?.value.org.id {
+    match parse::<Answering>(response)?.value.org.id {
         id if id.is_empty() => Err(Error::malformed(200, "it names no organization")),
         id => Ok(id),
     }

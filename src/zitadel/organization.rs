@@ -47,7 +47,7 @@ pub enum OrganizationState {
 }
 
 #[derive(Deserialize)]
-struct Found {
+struct OrganizationAnswer {
     org: Organization,
 }
 
@@ -64,7 +64,7 @@ impl Client {
     /// [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`) when it never was or, until v3, was removed;
     /// [`Error::HeaderLost`] for the answer of another one.
     pub async fn organization(&self, id: &str) -> Result<Answer<Organization>, Error> {
-        self.call::<Found>(&header::probe(id)?).await?.try_map(|found| match found.org {
+        self.call::<OrganizationAnswer>(&header::probe(id)?).await?.try_map(|found| match found.org {
             org if org.id.is_empty() => Err(Error::malformed(200, "it names no organization")),
             org => self.compare_owner(id, &org.id).map(|()| org),
         })

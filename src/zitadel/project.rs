@@ -91,7 +91,7 @@ pub enum PrivateLabelingSetting {
 }
 
 #[derive(Deserialize)]
-struct Found {
+struct ProjectAnswer {
     project: Project,
 }
 
@@ -139,7 +139,7 @@ impl Client {
     /// [`Error::HeaderLost`] where it is the header that leads elsewhere.
     pub async fn project(&self, organization: &str, id: &str) -> Result<Answer<Project>, Error> {
         let call = project_call(Method::GET, PROJECT, PROJECT_READ, organization, id)?;
-        let answer = self.call::<Found>(&call).await;
+        let answer = self.call::<ProjectAnswer>(&call).await;
         if is_elsewhere(organization, &answer) {
             self.doubt(organization).await?;
         }
@@ -213,7 +213,7 @@ impl Client {
 }
 
 /// Whether the project is said to be of another organization, which is also what the wrong one says.
-fn is_elsewhere(organization: &str, answer: &Result<Answer<Found>, Error>) -> bool {
+fn is_elsewhere(organization: &str, answer: &Result<Answer<ProjectAnswer>, Error>) -> bool {
     match answer {
         Ok(answer) => answer.value.project.details.resource_owner != organization,
         Err(Error::NotFound { id, .. }) => id != NOWHERE,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use zitadel_operator::connection::connections::Installation;
+use zitadel_operator::connection::installation::Installation;
 
 use crate::cluster::Cluster;
 use crate::helm::{rendered, repository, template, value_sets};

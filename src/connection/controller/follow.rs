@@ -22,7 +22,7 @@ use crate::engine::decision::outcome::{Outcome, OutcomeKind};
 use crate::engine::index::facts::Facts;
 use crate::engine::index::selector::Selector;
 use crate::engine::kubernetes::stripped::{Slim, Stripped};
-use crate::engine::reconcile::guarded::reconcile_guarded;
+use crate::engine::reconcile::bounded::reconcile_guarded;
 use crate::engine::reconcile::malformed;
 use crate::engine::shared::Engine;
 use crate::engine::watch::reflected_store::{ReflectedStore, StoreWriter};

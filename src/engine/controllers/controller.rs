@@ -24,7 +24,7 @@ use crate::engine::index::facts::{Facts, malformed_claimant};
 use crate::engine::index::needs;
 use crate::engine::index::selector::Selector;
 use crate::engine::kubernetes::resource::is_protected;
-use crate::engine::reconcile::guarded::reconcile_guarded;
+use crate::engine::reconcile::bounded::reconcile_guarded;
 use crate::engine::reconcile::references::ORGANIZATION;
 use crate::engine::reconcile::{malformed, run};
 use crate::engine::shared::Engine;

@@ -68,9 +68,9 @@ impl Bulk {
         let api = Api::<Slim<K>>::all(client);
         let mut list = list.limit(PAGE);
         loop {
-            let permit = self.listing().await;
+            let listing = self.listing().await;
             let page = bounded(api.list(&list)).await?;
-            drop(permit);
+            drop(listing);
             page.items.into_iter().for_each(|Slim(object)| show(object));
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => list = list.continue_token(&token),

@@ -7,7 +7,8 @@ use crate::engine::decision::plan::{ExternalRef, Name, Pending};
 use crate::engine::drivers::kind::{Kind, Report};
 use crate::engine::kubernetes::events::EventSpec;
 use crate::engine::reconcile::mark::KEY;
-use crate::engine::reconcile::state::{Ownership, Run};
+use crate::engine::reconcile::state::Run;
+use crate::engine::reconcile::target::Ownership;
 use crate::zitadel::Error;
 
 impl<K: Kind> Run<'_, K> {

@@ -9,7 +9,8 @@ use crate::engine::decision::plan::{BlockReason, ExternalRef};
 use crate::engine::drivers::kind::{Clash, Kind, Parent, Permission};
 use crate::engine::index::claims::Claim;
 use crate::engine::index::needs::verbs;
-use crate::engine::reconcile::state::{Rival, Run};
+use crate::engine::reconcile::state::Run;
+use crate::engine::reconcile::target::Rival;
 use crate::zitadel::Error;
 
 impl<K: Kind> Run<'_, K> {

@@ -1,10 +1,10 @@
 //! One reconcile of one resource.
 
 pub mod authorization;
+pub mod bounded;
 pub mod creation;
 pub mod effects;
 pub mod explain;
-pub mod guarded;
 pub mod load;
 pub mod malformed;
 pub mod mark;
@@ -14,3 +14,4 @@ pub mod refused;
 pub mod run;
 pub mod state;
 pub mod steps;
+pub mod target;

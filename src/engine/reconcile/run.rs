@@ -15,7 +15,8 @@ use crate::engine::drivers::kind::{Kind, Parent};
 use crate::engine::index::claims::Claim;
 use crate::engine::kubernetes::events::EventSpec;
 use crate::engine::kubernetes::resource::MetadataChange;
-use crate::engine::reconcile::state::{Ownership, Run};
+use crate::engine::reconcile::state::Run;
+use crate::engine::reconcile::target::Ownership;
 use crate::engine::shared::Engine;
 use crate::zitadel::Error;
 

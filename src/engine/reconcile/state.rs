@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use crate::api::address::ConnectionKey;
 use crate::api::common::{AdoptionPolicy, Status};
 use crate::api::{
-    CommonStatus, ConditionType, DeletionPolicy, ManagementPolicy, Origin, PendingCreate, Reason, annotation,
+    CommonStatus, ConditionType, DeletionPolicy, ManagementPolicy, PendingCreate, Reason, annotation,
 };
 use crate::connection::session::Session;
 use crate::engine::admission::limiter::Admission;
@@ -22,38 +22,9 @@ use crate::engine::drivers::values::Values;
 use crate::engine::index::claims::Claim;
 use crate::engine::kubernetes::events::EventSpec;
 use crate::engine::kubernetes::resource::{Handle, SpecTarget};
+use crate::engine::reconcile::target::{Ownership, Rival, Target};
 use crate::engine::shared::Engine;
 use crate::zitadel::Client;
-
-/// What ties a resource to its object; proved by the status alone.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Ownership {
-    pub(crate) id: Option<String>,
-    pub(crate) organization: Option<String>,
-    pub(crate) instance: Option<String>,
-    pub(crate) origin: Option<Origin>,
-    pub(crate) organization_origin: Option<Origin>,
-}
-
-/// The way to ZITADEL, once it was taken.
-pub(crate) struct Target {
-    pub(crate) session: Arc<Session>,
-    /// Its client, whose answers this reconcile holds.
-    pub(crate) client: Client,
-    pub(crate) instance: String,
-    pub(crate) organization: String,
-    _admission: Admission,
-}
-
-/// What keeps a name from being used.
-pub(crate) struct Rival {
-    pub(crate) id: String,
-    /// Whether the namespace may know it.
-    pub(crate) known: bool,
-    pub(crate) holder: Option<Claimant>,
-    /// What it has besides the name.
-    pub(crate) what: Option<String>,
-}
 
 /// The state of one reconcile.
 pub(crate) struct Run<'a, K: Kind> {

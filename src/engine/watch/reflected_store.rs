@@ -220,14 +220,14 @@ fn listed_in_turn<K: Send + 'static>(
     events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
     bulk: Arc<Bulk>,
 ) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send {
-    stream::unfold((events.boxed(), None, bulk), |(mut events, mut permit, bulk)| async move {
+    stream::unfold((events.boxed(), None, bulk), |(mut events, mut listing, bulk)| async move {
         let event = events.next().await?;
         match &event {
-            Ok(watcher::Event::Init) => permit = bulk.listing().await,
-            Ok(watcher::Event::InitDone) | Err(_) => permit = None,
+            Ok(watcher::Event::Init) => listing = bulk.listing().await,
+            Ok(watcher::Event::InitDone) | Err(_) => listing = None,
             Ok(_) => {}
         }
-        Some((event, (events, permit, bulk)))
+        Some((event, (events, listing, bulk)))
     })
 }
 

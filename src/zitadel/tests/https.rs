@@ -49,8 +49,8 @@ async fn a_port_that_speaks_plain_http_is_told() -> TestResult {
     let server = serve(Router::new().fallback(|| async { "{}" })).await?;
     let transport = HttpTransport::new(&HttpTransportConfig::default())?;
     let refused = transport.send(request(&server.url.replace("http:", "https:"))?).await.err();
-    let told = "this port speaks plain http, not https".to_owned();
-    assert_eq!(refused, Some(TransportError::Unreachable(told)));
+    let message = "this port speaks plain http, not https".to_owned();
+    assert_eq!(refused, Some(TransportError::Unreachable(message)));
     Ok(())
 }
 

@@ -7,8 +7,12 @@ fn text() -> String {
 
 /// One row a class of error: what a person sees and how soon it is tried again.
 fn rows() -> Vec<(Error, Reason, Severity, RequeuePolicy)> {
+    [passing(), stalled()].concat()
+}
+
+/// Those that pass by themselves, and those that a credential mends.
+fn passing() -> Vec<(Error, Reason, Severity, RequeuePolicy)> {
     use Severity::{Stalled, Transient};
-    let id = || "ID".to_owned();
     let soon = Duration::from_secs(7);
     vec![
         (Error::Unreachable { message: text() }, Reason::Unavailable, Transient, RequeuePolicy::Transient),
@@ -56,6 +60,17 @@ fn rows() -> Vec<(Error, Reason, Severity, RequeuePolicy)> {
             Stalled,
             RequeuePolicy::Slow,
         ),
+    ]
+}
+
+fn id() -> String {
+    "ID".to_owned()
+}
+
+/// Those that a person mends.
+fn stalled() -> Vec<(Error, Reason, Severity, RequeuePolicy)> {
+    use Severity::{Stalled, Transient};
+    vec![
         (
             Error::PermissionDenied { permission: "p", organization: None, id: None, message: text() },
             Reason::PermissionDenied,
