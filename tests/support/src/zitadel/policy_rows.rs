@@ -36,6 +36,7 @@ pub(super) struct Row {
     pub(super) default: fn() -> Value,
     /// Added, changed, removed.
     pub(super) events: [&'static str; 3],
+    /// Without a last one: nothing removes the instance's.
     pub(super) instance_events: [&'static str; 3],
     /// 409 of a policy that is there.
     pub(super) exists: Refusal,
