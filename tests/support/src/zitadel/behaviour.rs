@@ -59,6 +59,11 @@ pub struct Behaviour {
     /// `GET /management/v1/projects/{id}` answers for other organizations too (before v3.4.8 and v4.12.2);
     /// else 404 `MANAG-SFf2a`.
     pub reads_foreign_projects: bool,
+    /// A role whose key holds a slash can be changed and removed, its key encoded in the path (v4 of 2026-03); else 404
+    /// "Not Found".
+    pub role_keys_with_slashes: bool,
+    /// `SECOND_FACTOR_TYPE_RECOVERY_CODES` is known (v4 of 2026-03).
+    pub recovery_codes: bool,
     /// A removed organization still passes the existence check and reads as 200 without `state` (v4);
     /// else 403 `AUTH-Bs7Ds` and 404 (v3).
     pub removed_organizations_linger: bool,
@@ -109,6 +114,8 @@ impl Behaviour {
             creates_organizations_in_instance: false,
             newest_first: false,
             reads_foreign_projects: true,
+            role_keys_with_slashes: false,
+            recovery_codes: false,
             removed_organizations_linger: true,
             own_ids: OwnIds::OrgId,
             list_limits: false,
@@ -131,6 +138,8 @@ impl Behaviour {
             creates_organizations_in_instance: true,
             newest_first: true,
             reads_foreign_projects: false,
+            role_keys_with_slashes: true,
+            recovery_codes: true,
             ..Self::v4()
         }
     }

@@ -18,7 +18,8 @@ pub struct Failure {
 
 pub(super) type Outcome<T> = Result<T, Failure>;
 
-/// Every error id the double answers with: id, gRPC code, message. `V3-DKcYh` has several messages.
+/// Every error id the double answers with, but for those of policies, which are in their rows: id, gRPC code, message.
+/// `V3-DKcYh` has several messages.
 const KNOWN: &[(&str, u8, &str)] = &[
     ("AUTH-5mWD2", 7, "No matching permissions found"),
     ("AUTH-7fs1e", 16, "Errors.Token.Invalid"),
@@ -32,11 +33,13 @@ const KNOWN: &[(&str, u8, &str)] = &[
     ("COMMAND-3M9sd", 5, "Project not found"),
     ("COMMAND-5M0cs", 9, "No changes"),
     ("COMMAND-5M9bs", 9, "Project is not deactivated"),
+    ("COMMAND-EbFMN", 9, "Project not found"),
     ("COMMAND-QXPGs", 9, "Organisation not found"),
     ("COMMAND-Vigh1", 3, "No changes"),
     ("COMMAND-m9od", 5, "User could not be found"),
     ("COMMAND-m9vMf", 5, "Role doesn't exist"),
     ("COMMAND-mki55", 9, "Project is not active"),
+    ("COMMAND-vv8M9", 5, "Role doesn't exist"),
     ("EVENT-Dbs2g", 9, "Organisation is already deactivated"),
     ("EVENT-bfnrh", 9, "Organisation is already active"),
     ("LIMITS-molsj", 8, "Errors.Limits.Instance.Blocked"),
@@ -81,6 +84,11 @@ impl Failure {
     /// 409 `V3-DKcYh` of a name that is taken.
     pub(super) fn taken(message: &str) -> Self {
         Self { code: 6, id: Some("V3-DKcYh"), message: message.to_owned() }
+    }
+
+    /// The error with that id and message, as the row of a policy has them.
+    pub(super) fn refusal(code: u8, (id, message): (&'static str, &str)) -> Self {
+        Self { code, id: Some(id), message: message.to_owned() }
     }
 
     /// A bare status: the answer has no `details`.

@@ -41,6 +41,11 @@ impl Stamp {
         }
         (self.sequence, self.changed) = (moment.sequence, moment.at);
     }
+
+    pub(super) fn touched(mut self, moment: Moment) -> Self {
+        self.touch(moment);
+        self
+    }
 }
 
 /// State of a project or an organization.
@@ -112,10 +117,13 @@ pub struct Project {
 
 /// A role of a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Role {
-    pub(super) display_name: String,
-    pub(super) group: String,
-    pub(super) stamp: Stamp,
+pub struct Role {
+    /// 1 to 200 characters.
+    pub display_name: String,
+    /// May be empty.
+    pub group: String,
+    /// Of the project's aggregate.
+    pub stamp: Stamp,
 }
 
 /// One metadata value of an organization.

@@ -85,7 +85,8 @@ impl Call<'_> {
     }
 }
 
-/// An endpoint: `{}` in the pattern stands for one segment.
+/// An endpoint: `{}` in the pattern stands for one segment, `{*}` at its end for all that follow, or one where the
+/// server takes no more.
 pub(super) struct Route {
     pub(super) method: Method,
     pub(super) pattern: &'static str,
@@ -110,7 +111,7 @@ pub(super) fn dispatch(store: &mut Store, seen: &Seen) -> Outcome<Reply> {
 
 fn handled(store: &mut Store, seen: &Seen) -> Outcome<Reply> {
     let path = seen.decoded_path();
-    let (route, parameters) = find(&seen.method, &path)?;
+    let (route, parameters) = find(&seen.method, &path, store.behaviour.role_keys_with_slashes)?;
     let body = Body::parse(&seen.body)?;
     if !path.chars().all(|c| matches!(c, ' '..='~')) {
         let text = "header key \"zitadel-activity-path\" contains value with non-printable ASCII characters";
@@ -134,8 +135,9 @@ fn require_size(size: usize) -> Outcome<()> {
     if size > MESSAGE_LIMIT { Err(Failure::too_large(size)) } else { Ok(()) }
 }
 
-fn find(method: &Method, path: &str) -> Outcome<(&'static Route, Vec<String>)> {
-    let matching = || api::routes().filter_map(|route| Some((route, captures(route.pattern, path)?)));
+fn find(method: &Method, path: &str, slashes: bool) -> Outcome<(&'static Route, Vec<String>)> {
+    let matching =
+        || api::routes().filter_map(|route| Some((route, captures(route.pattern, path, slashes)?)));
     if let Some(found) = matching().find(|(route, _)| route.method == method) {
         return Ok(found);
     }
@@ -145,13 +147,18 @@ fn find(method: &Method, path: &str) -> Outcome<(&'static Route, Vec<String>)> {
     }
 }
 
-fn captures(pattern: &str, path: &str) -> Option<Vec<String>> {
+fn captures(pattern: &str, path: &str, slashes: bool) -> Option<Vec<String>> {
     let (mut wanted, mut segments) = (pattern.split('/'), path.split('/'));
     let mut found = Vec::new();
     loop {
         match (wanted.next(), segments.next()) {
             (None, None) => return Some(found),
-            (Some("{}"), Some(segment)) if !segment.is_empty() => found.push(segment.to_owned()),
+            (Some("{*}"), Some(segment)) if slashes => {
+                let rest: Vec<&str> = std::iter::once(segment).chain(segments).collect();
+                found.push(rest.join("/"));
+                return Some(found).filter(|found| found.last().is_some_and(|rest| !rest.is_empty()));
+            }
+            (Some("{}" | "{*}"), Some(segment)) if !segment.is_empty() => found.push(segment.to_owned()),
             (Some(literal), Some(segment)) if literal == segment => {}
             _ => return None,
         }
@@ -170,7 +177,8 @@ pub(super) fn length(message: &str, field: &str, value: &str) -> Outcome<()> {
     ))
 }
 
-fn pascal(field: &str) -> String {
+/// The name of a field in Go.
+pub(super) fn pascal(field: &str) -> String {
     let mut characters = field.chars();
     characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
 }

@@ -1,13 +1,15 @@
-//! Setting up an instance: default organization, administrator, default policy; and replacing one.
+//! Setting up an instance: default organization, administrator, default policies; and replacing one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
 use super::api::iam::INSTANCE_NAME;
-use super::api::{member, organization, user};
+use super::api::{member, organization, policy, user};
 use super::failure::Outcome;
+use super::json::Body;
 use super::model::{DomainPolicy, DomainSettings, Stamp};
+use super::policy_rows::ROWS;
 use super::store::{Aggregate, Editor, Instance, Store, Tables};
 
 const ADMIN_LOGIN: &str = "iam-admin@zitadel.localhost";
@@ -28,6 +30,10 @@ impl Store {
         let moment =
             self.push(&Aggregate::of("instance", &id, &id), "instance.policy.domain.added", json!({}))?;
         self.edit().default_policy = Some(DomainPolicy { settings, stamp: Stamp::new(moment, &id) });
+        for row in ROWS {
+            let default = Body::parse((row.default)().to_string().as_bytes())?;
+            policy::install(self, row, None, &default)?;
+        }
         let default = organization::add(self, None, INSTANCE_NAME)?.id;
         self.instance.default_organization.clone_from(&default);
         let admin = user::add(self, admin, &default, ADMIN_LOGIN, "iam-admin")?.id;

@@ -1,6 +1,6 @@
 //! The state of the instance: tables, their recent past, events.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use super::failure::{Failure, Outcome};
 use super::model::{
     DomainPolicy, Features, Member, Metadata, Moment, Organization, Project, Role, Stamp, User,
 };
+use super::policy::Policy;
 
 /// Everything a read can see. Cheap to copy, which is how a lagging projection keeps the past.
 #[derive(Debug, Clone, Default)]
@@ -29,10 +30,21 @@ pub(super) struct Tables {
     /// By organization id, which need not exist.
     pub(super) policies: BTreeMap<String, DomainPolicy>,
     pub(super) default_policy: Option<DomainPolicy>,
+    /// By name and organization id, none for the instance; all but domain policies.
+    pub(super) own_policies: BTreeMap<(&'static str, Option<String>), Arc<Policy>>,
+    /// Every factor that was added, though reads may not show it: field, organization id, number.
+    pub(super) factors: BTreeSet<(&'static str, Option<String>, usize)>,
     pub(super) features: BTreeMap<String, Features>,
     pub(super) users: BTreeMap<String, Arc<User>>,
     /// By user id and organization id, none for the instance.
     pub(super) members: BTreeMap<(String, Option<String>), Member>,
+}
+
+impl Tables {
+    /// The policy that the organization, or without one the instance, has of its own.
+    pub(super) fn policy(&self, name: &'static str, organization: Option<&str>) -> Option<&Arc<Policy>> {
+        self.own_policies.get(&(name, organization.map(str::to_owned)))
+    }
 }
 
 /// What events are counted for.
@@ -171,6 +183,12 @@ impl Store {
         while past.get(1).is_some_and(|(at, _)| *at + lag <= now) {
             past.pop_front();
         }
+    }
+
+    /// The aggregate of an organization or, without one, of the instance.
+    pub(super) fn aggregate(&self, organization: Option<&str>) -> Aggregate {
+        let instance = &self.instance.id;
+        organization.map_or_else(|| Aggregate::of("instance", instance, instance), Aggregate::organization)
     }
 
     pub(super) fn events_written(&self) -> usize {

@@ -121,7 +121,12 @@ impl Double {
         own.organizations.extend(theirs.organizations);
         own.projects.extend(theirs.projects);
         own.metadata.extend(theirs.metadata);
+        own.roles.extend(theirs.roles);
         own.policies.extend(theirs.policies);
+        let organizations = |owner: &Option<String>| owner.is_some();
+        own.own_policies
+            .extend(theirs.own_policies.into_iter().filter(|((_, owner), _)| organizations(owner)));
+        own.factors.extend(theirs.factors.into_iter().filter(|(_, owner, _)| organizations(owner)));
         own.features.extend(theirs.features);
         store.settle();
     }
@@ -140,12 +145,16 @@ impl Double {
         store.writer.editor.clone()
     }
 
-    fn person(store: &Store) -> Editor {
+    pub(super) fn person(store: &Store) -> Editor {
         store.person.clone()
     }
 
     /// Writes as somebody, outside of any request.
-    fn by<T>(&self, editor: fn(&Store) -> Editor, write: impl FnOnce(&mut Store) -> Outcome<T>) -> T {
+    pub(super) fn by<T>(
+        &self,
+        editor: fn(&Store) -> Editor,
+        write: impl FnOnce(&mut Store) -> Outcome<T>,
+    ) -> T {
         let mut store = self.store();
         (store.writer.first, store.writer.meanwhile) = (store.events_written(), 0..0);
         store.writer.editor = editor(&store);
@@ -155,7 +164,7 @@ impl Double {
         written.unwrap_or_else(|failure| panic!("the double refused: {failure}"))
     }
 
-    fn look<T>(&self, read: impl FnOnce(&Tables) -> T) -> T {
+    pub(super) fn look<T>(&self, read: impl FnOnce(&Tables) -> T) -> T {
         read(self.store().current())
     }
 }

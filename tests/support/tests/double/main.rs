@@ -1,9 +1,12 @@
-//! What the double does beyond the recordings: lag, faults, holds, replaced instances, log-ins, the ledger.
+//! What the double does beyond the recordings: lag, faults, holds, replaced instances, log-ins, the ledger, edits of a
+//! person.
 
 mod faults;
 mod lag;
 mod ledger;
 mod login;
+mod policies;
+mod roles;
 mod rules;
 mod staff;
 

@@ -9,7 +9,7 @@ use crate::zitadel::failure::{Failure, Outcome};
 use crate::zitadel::json::{changed, created};
 use crate::zitadel::model::{Member, Moment, Stamp};
 use crate::zitadel::route::{Call, Reply, Route, route};
-use crate::zitadel::store::{Aggregate, Store};
+use crate::zitadel::store::Store;
 
 const MEMBERS: &str = "/management/v1/orgs/me/members";
 const MEMBER: &str = "/management/v1/orgs/me/members/{}";
@@ -40,10 +40,7 @@ pub(in crate::zitadel) fn set(
         (Some(_), false) => events[1],
         (Some(_), true) => events[2],
     };
-    let aggregate = match scope {
-        Some(organization) => Aggregate::organization(organization),
-        None => Aggregate::of("instance", &store.instance.id, &store.instance.id),
-    };
+    let aggregate = store.aggregate(scope);
     let moment = store.push(&aggregate, event, json!({"userId": user, "roles": roles}))?;
     if roles.is_empty() {
         store.edit().members.remove(&key);

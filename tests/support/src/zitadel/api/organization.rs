@@ -149,6 +149,8 @@ pub(in crate::zitadel) fn remove(store: &mut Store, id: &str) -> Outcome<Organiz
     tables.roles.retain(|(project, _), _| projects.contains_key(project));
     tables.metadata.retain(|(owner, _), _| owner != id);
     tables.policies.remove(id);
+    tables.own_policies.retain(|(_, owner), _| owner.as_deref() != Some(id));
+    tables.factors.retain(|(_, owner, _)| owner.as_deref() != Some(id));
     tables.features.remove(id);
     tables.users.retain(|_, user| user.organization != id);
     let users = &tables.users;
