@@ -5,6 +5,7 @@ use std::fmt::Debug;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use serde_json::Map;
 use zitadel_operator::api::OrgDomainPolicy;
 use zitadel_operator::engine::drivers::policy::PolicyKind;
 use zitadel_operator::zitadel::{Client, Error, PolicyPaths, ProjectSettings};
