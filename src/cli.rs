@@ -12,10 +12,10 @@ use prometheus_client::registry::Registry;
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::crd;
 use crate::connection::installation::Installation;
 use crate::engine::decision::config::Config;
 use crate::engine::metrics::counters::Metrics;
+use crate::kinds::definitions;
 use crate::operator::{self, Options};
 use crate::runtime::admin::{self, Admin, Readiness};
 use crate::runtime::kubernetes::Clients;
@@ -135,7 +135,7 @@ impl Cli {
 
 /// Every CustomResourceDefinition as a stream of YAML documents.
 pub fn crds_yaml() -> Result<String, String> {
-    crd::all().iter().map(crd_yaml).collect()
+    definitions().iter().map(crd_yaml).collect()
 }
 
 /// One CustomResourceDefinition as a YAML document, begun by its separator: the content of its file in `crds/`.

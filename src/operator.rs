@@ -242,7 +242,7 @@ async fn follow_namespaces(
                 }
                 Ok(Delete(namespace)) => drop(labels.remove(&namespace.name_any())),
                 Ok(Init | InitDone) => {}
-                Err(error) => engine.watch_failed(NAMESPACE, &error),
+                Err(error) => engine.watch_failed(NAMESPACE, None, &error),
             }
             future::ready(())
         });

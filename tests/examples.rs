@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use support::canary::Watch;
 use support::control_plane::ControlPlane;
 use support::zitadel::{Double, State};
-use zitadel_operator::api::crd;
+use zitadel_operator::kinds::definitions;
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -63,7 +63,7 @@ fn play(more: &[&str]) -> String {
 fn the_playground_brings_every_example_to_its_expected_state() {
     let printed = play(&[]);
     assert!(printed.contains("Every example is in its expected state"), "{printed}");
-    for kind in crd::all().into_iter().map(|crd| crd.spec.names.kind) {
+    for kind in definitions().into_iter().map(|crd| crd.spec.names.kind) {
         let is_row = |line: &str| line.split_whitespace().next() == Some(kind.as_str());
         assert!(printed.lines().any(is_row), "no {kind} among the examples: {printed}");
     }

@@ -8,8 +8,8 @@ use kube::Api;
 use kube::api::{ApiResource, DynamicObject, ListParams, TypeMeta};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use support::control_plane::ControlPlane;
-use zitadel_operator::api::crd;
 use zitadel_operator::cli::crds_yaml;
+use zitadel_operator::kinds::definitions;
 
 use super::Result;
 
@@ -58,7 +58,7 @@ impl<'a> Cluster<'a> {
     /// Every resource of every kind of ours, in the order of the definitions.
     pub async fn resources(&self) -> Result<Vec<DynamicObject>> {
         let mut all = Vec::new();
-        for definition in crd::all() {
+        for definition in definitions() {
             let resource = ApiResource {
                 api_version: format!("{}/v1alpha1", definition.spec.group),
                 group: definition.spec.group,

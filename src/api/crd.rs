@@ -4,12 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceColumnDefinition, CustomResourceDefinition, CustomResourceDefinitionVersion, JSON,
     JSONSchemaProps, JSONSchemaPropsOrArray, SelectableField, ValidationRule,
 };
-use kube::CustomResourceExt;
 use serde_json::json;
-
-use crate::api::{
-    ClusterConnection, Connection, OrgDomainPolicy, OrgFeatures, OrgMetadata, Organization, Project,
-};
 
 /// Binds target organization and connection once the resource is bound (design 2.1).
 const IMMUTABLE_BINDING: (&str, &str) = (
@@ -38,33 +33,24 @@ const NAME_FITS: (&str, &str) = (
     "metadata.name is longer than the 200 characters ZITADEL allows: set spec.name",
 );
 
-/// Every CustomResourceDefinition of this operator, in the order they are printed.
-pub fn all() -> Vec<CustomResourceDefinition> {
-    vec![
-        connection(Connection::crd()),
-        connection(ClusterConnection::crd()),
-        workload(Organization::crd(), &[IMMUTABLE_CONNECTION, IMMUTABLE_WHILE_CREATED, NAME_FITS]),
-        organization_member(Project::crd(), &[IMMUTABLE_WHILE_CREATED, NAME_FITS]),
-        organization_member(OrgMetadata::crd(), &[]),
-        organization_member(OrgDomainPolicy::crd(), &[]),
-        organization_member(OrgFeatures::crd(), &[]),
-    ]
-}
-
-/// The name of the definition of a kind; `None` for one that is none of ours.
-pub fn name_of(kind: &str) -> Option<String> {
-    let of_kind = |crd: &CustomResourceDefinition| crd.spec.names.kind == kind;
-    all().into_iter().find(of_kind).and_then(|crd| crd.metadata.name)
-}
-
-fn connection(crd: CustomResourceDefinition) -> CustomResourceDefinition {
+/// The definition of a kind of connection.
+pub fn connection(crd: CustomResourceDefinition) -> CustomResourceDefinition {
     shared(crd, &[], &[])
 }
 
-/// What lives in an organization.
-fn organization_member(crd: CustomResourceDefinition, rules: &[(&str, &str)]) -> CustomResourceDefinition {
-    let rules = [&[IMMUTABLE_BINDING], rules].concat();
-    selectable_by(workload(crd, &rules), &[".status.organizationId"])
+/// The definition of a kind whose objects are the instance's own; `assigned`: the server gives them their id.
+pub fn of_instance(crd: CustomResourceDefinition, assigned: bool) -> CustomResourceDefinition {
+    workload(crd, &[&[IMMUTABLE_CONNECTION], rules_of(assigned)].concat())
+}
+
+/// The definition of a kind whose objects are in an organization.
+pub fn of_organization(crd: CustomResourceDefinition, assigned: bool) -> CustomResourceDefinition {
+    let crd = workload(crd, &[&[IMMUTABLE_BINDING], rules_of(assigned)].concat());
+    selectable_by(crd, &[".status.organizationId"])
+}
+
+fn rules_of(assigned: bool) -> &'static [(&'static str, &'static str)] {
+    if assigned { &[IMMUTABLE_WHILE_CREATED, NAME_FITS] } else { &[] }
 }
 
 fn workload(crd: CustomResourceDefinition, rules: &[(&str, &str)]) -> CustomResourceDefinition {

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use kube::Resource;
+use kube::{CustomResourceExt, Resource};
 use serde::de::DeserializeOwned;
 
 use crate::api::ConnectionKind;
@@ -10,7 +10,7 @@ use crate::api::connection::{ClusterConnection, Connection, ConnectionStatus, En
 
 /// The two kinds of connection.
 pub trait AnyConnection:
-    Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
+    Resource<DynamicType = ()> + CustomResourceExt + Clone + Debug + DeserializeOwned + Send + Sync + 'static
 {
     /// Which of the two.
     const KIND: ConnectionKind;

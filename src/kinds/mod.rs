@@ -11,12 +11,17 @@ mod project;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{OrgDomainPolicy, OrgFeatures, OrgMetadata, Organization, Project};
+use crate::api::{
+    ClusterConnection, Connection, OrgDomainPolicy, OrgFeatures, OrgMetadata, Organization, Project, crd,
+};
 use crate::engine::controllers::controller::follow;
 use crate::engine::decision::access::Right;
-use crate::engine::drivers::kind::{Kind, Permission};
+use crate::engine::decision::plan::Identity;
+use crate::engine::drivers::kind::{Kind, Parent, Permission};
 use crate::engine::shared::Engine;
 use crate::runtime::admin::Readiness;
 
@@ -33,6 +38,8 @@ pub struct Entry {
     pub right: Right,
     /// Its controller.
     pub follow: Follow,
+    /// Its CustomResourceDefinition.
+    pub definition: fn() -> CustomResourceDefinition,
 }
 
 /// Every workload kind: one line each.
@@ -52,5 +59,20 @@ fn entry<K: Kind>() -> Entry {
         permissions: K::PERMISSIONS,
         right: K::right(),
         follow: |engine, readiness, stop| Box::pin(follow::<K>(engine, readiness, stop)),
+        definition: definition::<K>,
     }
+}
+
+fn definition<K: Kind>() -> CustomResourceDefinition {
+    let assigned = K::IDENTITY == Identity::Assigned;
+    match K::PARENT {
+        Parent::Instance => crd::of_instance(K::crd(), assigned),
+        Parent::Organization => crd::of_organization(K::crd(), assigned),
+    }
+}
+
+/// Every CustomResourceDefinition of this operator, in the order they are printed.
+pub fn definitions() -> Vec<CustomResourceDefinition> {
+    let connections = [Connection::crd(), ClusterConnection::crd()].map(crd::connection);
+    connections.into_iter().chain(registry().iter().map(|entry| (entry.definition)())).collect()
 }

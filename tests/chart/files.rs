@@ -4,8 +4,8 @@ use std::sync::{Mutex, PoisonError};
 use std::{env, fs};
 
 use kube::ResourceExt;
-use zitadel_operator::api::crd;
 use zitadel_operator::cli::crd_yaml;
+use zitadel_operator::kinds::definitions;
 
 use crate::helm::{chart, repository, template};
 use crate::rules::hold_rules;
@@ -31,12 +31,12 @@ fn the_chart_has_the_definitions_that_the_binary_prints() {
 }
 
 fn hold_definitions() {
-    for crd in crd::all() {
+    for crd in definitions() {
         let path = format!("charts/zitadel-operator/files/crds/{}.yaml", crd.name_any());
         hold(&path, &crd_yaml(&crd).unwrap());
     }
     let files = chart().join("files/crds").read_dir().unwrap();
-    assert_eq!(files.count(), crd::all().len(), "a file belongs to no kind");
+    assert_eq!(files.count(), definitions().len(), "a file belongs to no kind");
 }
 
 #[test]

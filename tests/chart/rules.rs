@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use zitadel_operator::api::{GROUP, crd};
-use zitadel_operator::kinds::registry;
+use zitadel_operator::api::GROUP;
+use zitadel_operator::kinds::{definitions, registry};
 
 use crate::files::hold;
 
 /// The plural names of what is in a namespace, or of what is in none.
 fn plurals(scope: &str) -> Vec<String> {
-    let definitions = crd::all().into_iter().filter(|crd| crd.spec.scope == scope);
+    let definitions = definitions().into_iter().filter(|crd| crd.spec.scope == scope);
     let plurals: BTreeSet<String> = definitions.map(|crd| crd.spec.names.plural).collect();
     plurals.into_iter().collect()
 }
@@ -17,7 +17,7 @@ fn plurals(scope: &str) -> Vec<String> {
 /// The plural names of what is made in ZITADEL.
 fn workloads() -> Vec<String> {
     let kinds: BTreeSet<&str> = registry().iter().map(|entry| entry.kind).collect();
-    let names = crd::all().into_iter().map(|crd| crd.spec.names);
+    let names = definitions().into_iter().map(|crd| crd.spec.names);
     let plurals: BTreeSet<String> =
         names.filter(|names| kinds.contains(names.kind.as_str())).map(|names| names.plural).collect();
     plurals.into_iter().collect()

@@ -10,8 +10,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 use support::control_plane::ControlPlane;
 use tokio::sync::OnceCell;
-use zitadel_operator::api::crd;
 use zitadel_operator::cli::crds_yaml;
+use zitadel_operator::kinds::definitions;
 
 static INSTALLED: OnceCell<()> = OnceCell::const_new();
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -78,7 +78,7 @@ impl Cluster {
     /// The API of one of our kinds, in the default namespace.
     pub fn api(&self, kind: &str) -> Api<DynamicObject> {
         let definition =
-            crd::all().into_iter().find(|crd| crd.spec.names.kind == kind).expect("one of our kinds");
+            definitions().into_iter().find(|crd| crd.spec.names.kind == kind).expect("one of our kinds");
         let resource = ApiResource {
             group: definition.spec.group,
             version: "v1alpha1".into(),

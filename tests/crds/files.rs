@@ -6,14 +6,14 @@ use std::process::Command;
 use std::{env, fs};
 
 use kube::ResourceExt;
-use zitadel_operator::api::crd;
 use zitadel_operator::cli::{crd_yaml, crds_yaml};
+use zitadel_operator::kinds::definitions;
 
 use crate::cluster;
 
 /// Name and content of the files as they should be.
 fn printed() -> BTreeMap<String, String> {
-    crd::all().iter().map(|crd| (format!("{}.yaml", crd.name_any()), crd_yaml(crd).unwrap())).collect()
+    definitions().iter().map(|crd| (format!("{}.yaml", crd.name_any()), crd_yaml(crd).unwrap())).collect()
 }
 
 fn committed() -> BTreeMap<String, String> {

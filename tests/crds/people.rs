@@ -3,10 +3,10 @@
 use kube::ResourceExt;
 use kube::api::ListParams;
 use serde_json::{Value, json};
-use zitadel_operator::api::crd;
 
 use crate::cluster::{Cluster, fresh_name, shared};
 use crate::kinds::{RESIDENTS, minimal, with};
+use zitadel_operator::kinds::definitions;
 
 async fn object(cluster: &Cluster, name: &str) -> Value {
     serde_json::to_value(cluster.api("Project").get(name).await.unwrap()).unwrap()
@@ -51,7 +51,7 @@ async fn a_status_written_by_a_person_is_dropped() {
 #[tokio::test]
 async fn kubectl_explain_describes_every_field_of_every_kind() {
     let cluster = shared().await;
-    for plural in crd::all().into_iter().map(|crd| crd.spec.names.plural) {
+    for plural in definitions().into_iter().map(|crd| crd.spec.names.plural) {
         let text = cluster.printed(&["explain", &format!("{plural}.spec"), "--recursive"]);
         assert!(text.contains("GROUP:      zitadel-operator.dev"), "{text}");
         let described = cluster.printed(&["explain", &format!("{plural}.spec")]);
@@ -98,7 +98,7 @@ async fn one_category_lists_them_all() {
     let listed = cluster.printed(&["api-resources", "--categories=zitadel", "-o", "name"]);
     let mut listed: Vec<&str> = listed.lines().collect();
     listed.sort_unstable();
-    let mut all: Vec<String> = crd::all().into_iter().map(|crd| crd.metadata.name.unwrap()).collect();
+    let mut all: Vec<String> = definitions().into_iter().map(|crd| crd.metadata.name.unwrap()).collect();
     all.sort_unstable();
     assert_eq!(listed, all);
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use serde_json::Value;
-use zitadel_operator::api::{GROUP, crd};
-use zitadel_operator::kinds::registry;
+use zitadel_operator::api::GROUP;
+use zitadel_operator::kinds::{definitions, registry};
 
 fn manifest() -> Vec<Value> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/install.yaml");
@@ -32,7 +32,7 @@ fn granted(role: &str) -> BTreeMap<String, BTreeSet<String>> {
 
 /// The plural names of all kinds, or of those in namespaces.
 fn plurals(cluster_scoped_too: bool) -> BTreeSet<String> {
-    let wanted = crd::all().into_iter().filter(|crd| cluster_scoped_too || crd.spec.scope == "Namespaced");
+    let wanted = definitions().into_iter().filter(|crd| cluster_scoped_too || crd.spec.scope == "Namespaced");
     wanted.map(|crd| crd.spec.names.plural).collect()
 }
 
@@ -42,7 +42,7 @@ fn each(verbs: &[&str], resources: &BTreeSet<String>) -> BTreeMap<String, BTreeS
 
 #[test]
 fn a_kind_of_the_registry_has_a_definition_and_no_other_has_but_the_connections() {
-    let defined: BTreeSet<String> = crd::all().into_iter().map(|crd| crd.spec.names.kind).collect();
+    let defined: BTreeSet<String> = definitions().into_iter().map(|crd| crd.spec.names.kind).collect();
     let registered = registry().into_iter().map(|entry| entry.kind);
     let expected = registered.chain(["Connection", "ClusterConnection"]).map(str::to_owned).collect();
     assert_eq!(defined, expected);

@@ -1,11 +1,11 @@
 //! What must hold for every field of every definition.
 
 use serde_json::{Map, Value};
-use zitadel_operator::api::crd;
+use zitadel_operator::kinds::definitions;
 
 /// The schema of every kind, as JSON.
 fn schemas() -> impl Iterator<Item = (String, Value)> {
-    crd::all().into_iter().map(|crd| {
+    definitions().into_iter().map(|crd| {
         let schema = crd.spec.versions.into_iter().next().unwrap().schema.unwrap();
         (crd.spec.names.kind, serde_json::to_value(schema.open_api_v3_schema).unwrap())
     })

@@ -3,13 +3,13 @@
 use std::sync::LazyLock;
 
 use regex::Regex;
-use zitadel_operator::api::crd;
 
 use crate::{code, documents, examples, read, repository};
+use zitadel_operator::kinds::definitions;
 
 /// A kind of ours without its group, as an argument of kubectl or as what one makes of `{.kind}`.
 static BARE: LazyLock<Regex> = LazyLock::new(|| {
-    let names = crd::all().into_iter().map(|crd| crd.spec.names);
+    let names = definitions().into_iter().map(|crd| crd.spec.names);
     let names = names.flat_map(|names| [names.plural, names.singular.unwrap()]).collect::<Vec<_>>().join("|");
     Regex::new(&format!(r"(?i)([\s,]({names})|\{{\.kind\}})([\s,/]|\.spec|\.status|$)")).unwrap()
 });

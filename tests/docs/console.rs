@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use regex::{Captures, Regex};
-use zitadel_operator::api::crd;
 
 use crate::scene::Scene;
 use crate::{hold, procedures, read};
+use zitadel_operator::kinds::definitions;
 
 const COMMANDS: &str = "docs/commands.md";
 const EXPLAINED: &str = "docs/explain.md";
@@ -29,7 +29,7 @@ async fn what_the_documents_show_and_advise_is_what_happens() {
 #[test]
 fn every_kind_is_explained_and_waited_for() {
     let (explained, commands) = (read(EXPLAINED), read(COMMANDS));
-    for names in crd::all().into_iter().map(|crd| crd.spec.names) {
+    for names in definitions().into_iter().map(|crd| crd.spec.names) {
         let kind = names.short_names.unwrap().remove(0);
         for path in [kind.clone(), format!("{kind}.spec")] {
             assert!(explained.contains(&format!("\n$ kubectl explain {path}\n")), "{path} is not explained");

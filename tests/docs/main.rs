@@ -14,9 +14,8 @@ mod scene;
 
 use std::path::{Path, PathBuf};
 
-use zitadel_operator::api::crd;
 use zitadel_operator::engine::decision::access::Right;
-use zitadel_operator::kinds::registry;
+use zitadel_operator::kinds::{definitions, registry};
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -106,7 +105,7 @@ fn the_readme_has_a_row_for_every_kind_with_its_short_name_its_guide_and_its_ref
         );
         (guide.kind, guide.short, guide.reference)
     });
-    let definitions = crd::all();
+    let definitions = definitions();
     let kinds = definitions.iter().map(|crd| {
         let names = crd.spec.names.clone();
         (names.kind, names.short_names.unwrap().remove(0), reference::path(crd))
@@ -261,7 +260,7 @@ fn words(list: &serde_json::Value) -> Vec<String> {
 
 /// What a rule gives, as the table of rights says it.
 fn right(role: &str, rule: &serde_json::Value) -> String {
-    let kinds = || crd::all().into_iter().filter(|crd| crd.spec.scope == "Namespaced");
+    let kinds = || definitions().into_iter().filter(|crd| crd.spec.scope == "Namespaced");
     let all = |suffix| sorted(kinds().map(|crd| crd.spec.names.plural + suffix));
     let resources = match sorted(words(&rule["resources"])) {
         kinds if kinds == all("") => "every kind".to_owned(),

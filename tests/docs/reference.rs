@@ -2,20 +2,21 @@
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::Value;
-use zitadel_operator::api::crd;
 
 use crate::{guides, hold};
+use zitadel_operator::kinds::definitions;
 
 #[test]
 fn every_kind_has_its_page_of_reference() {
-    let stale: Vec<String> = crd::all().iter().filter_map(|crd| hold(&path(crd), &page(crd)).err()).collect();
+    let stale: Vec<String> =
+        definitions().iter().filter_map(|crd| hold(&path(crd), &page(crd)).err()).collect();
     assert!(stale.is_empty(), "{}", stale.join("\n"));
 }
 
 #[test]
 fn no_page_of_reference_is_left_of_a_kind_that_is_gone() {
     let pages = std::fs::read_dir(crate::repository().join("docs/reference")).unwrap();
-    assert_eq!(pages.count(), crd::all().len());
+    assert_eq!(pages.count(), definitions().len());
 }
 
 /// Where the page of a kind is.

@@ -9,8 +9,8 @@ use serde_json::Value;
 use support::control_plane::ControlPlane;
 use support::zitadel::{Double, OrganizationFeatures};
 use tokio_util::sync::CancellationToken;
-use zitadel_operator::api::crd;
 use zitadel_operator::cli::{crd_yaml, crds_yaml};
+use zitadel_operator::kinds::definitions;
 use zitadel_operator::operator::{self, Options};
 
 use crate::repository;
@@ -87,7 +87,7 @@ impl Cluster {
 /// Definitions of another group that have the names of ours, as OpenShift's and Rancher's projects do: whoever names no
 /// group means them.
 fn namesakes() -> String {
-    let renamed = crd::all().into_iter().map(|mut crd| {
+    let renamed = definitions().into_iter().map(|mut crd| {
         crd.spec.group = "example.com".into();
         crd.metadata.name = Some(format!("{}.{}", crd.spec.names.plural, crd.spec.group));
         (crd.spec.names.short_names, crd.spec.names.categories) = (None, None);

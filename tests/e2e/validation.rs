@@ -8,9 +8,9 @@ use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 use support::control_plane::ControlPlane;
 use tokio::sync::{Mutex, OnceCell};
-use zitadel_operator::api::crd;
 use zitadel_operator::engine::decision::backoff::{Delays, Growth};
 use zitadel_operator::engine::decision::config::Config;
+use zitadel_operator::kinds::definitions;
 
 use crate::kstatus::{Kstatus, kstatus};
 use crate::waits::{assert_kstatus, assert_message, condition};
@@ -31,7 +31,7 @@ async fn loose_world() -> World {
 
 /// `Project` as an older version might have had it: any text is a name, anything is a state.
 fn loosened() -> CustomResourceDefinition {
-    let tight = crd::all().into_iter().find(|crd| crd.spec.names.kind == "Project").unwrap();
+    let tight = definitions().into_iter().find(|crd| crd.spec.names.kind == "Project").unwrap();
     let mut loose = serde_json::to_value(tight).unwrap();
     let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
     let fields = loose.pointer_mut(spec).unwrap();
@@ -68,7 +68,7 @@ async fn store_before_the_rules(world: &World, specs: &[(&str, Value)]) {
             _ => drop(world.patch_project(name, json!({ "spec": spec })).await),
         }
     }
-    let tight = crd::all().into_iter().find(|crd| crd.spec.names.kind == "Project").unwrap();
+    let tight = definitions().into_iter().find(|crd| crd.spec.names.kind == "Project").unwrap();
     set_rules(world, &tight, false).await;
 }
 

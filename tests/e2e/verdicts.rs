@@ -7,7 +7,8 @@ mod flux;
 mod watch;
 
 use serde_json::{Value, json};
-use zitadel_operator::api::{GROUP, Reason, crd};
+use zitadel_operator::api::{GROUP, Reason};
+use zitadel_operator::kinds::definitions;
 
 use crate::kstatus::{Kstatus, kstatus};
 use crate::waits::{condition, until_answered};
@@ -169,7 +170,7 @@ fn the_page_speaks_of_every_kind() {
     let checks: Vec<Value> = checks().iter().map(|check| check["apiVersion"].clone()).collect();
     assert_eq!(checks, [json!(format!("{GROUP}/v1alpha1"))]);
     let page = include_str!("../../docs/gitops.md");
-    for kind in crd::all().into_iter().map(|definition| definition.spec.names.kind) {
+    for kind in definitions().into_iter().map(|definition| definition.spec.names.kind) {
         let key = format!("`resource.customizations.health.{GROUP}_{kind}`");
         assert!(page.contains(&key) || page.contains(&format!("`{kind}`")), "{kind}");
     }

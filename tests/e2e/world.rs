@@ -14,9 +14,10 @@ use support::canary::{self, Canaries, Watch};
 use support::control_plane::ControlPlane;
 use support::zitadel::Double;
 use tokio::sync::OnceCell;
-use zitadel_operator::api::{Project, crd};
+use zitadel_operator::api::Project;
 use zitadel_operator::engine::decision::backoff::{Delays, Growth};
 use zitadel_operator::engine::decision::config::Config;
+use zitadel_operator::kinds::definitions;
 use zitadel_operator::runtime::telemetry::may_be_logged;
 
 use crate::operators::Operator;
@@ -223,7 +224,7 @@ impl World {
     /// The API of one of our kinds in this namespace.
     pub fn api(&self, kind: &str) -> Api<DynamicObject> {
         let definition =
-            crd::all().into_iter().find(|crd| crd.spec.names.kind == kind).expect("one of our kinds");
+            definitions().into_iter().find(|crd| crd.spec.names.kind == kind).expect("one of our kinds");
         let scope = definition.spec.scope.clone();
         let resource = resource(definition);
         match scope.as_str() {
@@ -331,7 +332,7 @@ pub async fn client_at(kubeconfig: &Path) -> kube::Client {
 
 pub async fn install_crds(client: kube::Client) {
     let api = Api::all(client);
-    for definition in crd::all() {
+    for definition in definitions() {
         api.patch(&definition.name_any(), &person(), &Patch::Apply(&definition)).await.unwrap();
         let name = definition.name_any();
         let established = kube::runtime::conditions::is_crd_established();

@@ -19,8 +19,8 @@ use support::kubernetes::Cluster;
 use support::zitadel::Double;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use zitadel_operator::api::crd;
 use zitadel_operator::engine::decision::config::Config;
+use zitadel_operator::kinds::definitions;
 use zitadel_operator::operator::{self, Options};
 use zitadel_operator::runtime::ambient;
 use zitadel_operator::runtime::lease::Leadership;
@@ -80,7 +80,7 @@ struct World {
 
 impl World {
     async fn new(epoch: Timestamp) -> Self {
-        let definitions = crd::all();
+        let definitions = definitions();
         let cluster = Cluster::new(&definitions);
         cluster.add_namespace(NAMESPACE);
         let zitadel = Double::builder().seed(1).epoch(epoch).build();

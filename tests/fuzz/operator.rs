@@ -20,8 +20,9 @@ use support::kubernetes::Cluster;
 use support::zitadel::Double;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use zitadel_operator::api::{FINALIZER, GROUP, annotation, crd};
+use zitadel_operator::api::{FINALIZER, GROUP, annotation};
 use zitadel_operator::engine::metrics::counters::Metrics;
+use zitadel_operator::kinds::definitions;
 use zitadel_operator::operator::{Options, run};
 use zitadel_operator::zitadel::{Transport, TransportError};
 
@@ -78,7 +79,7 @@ pub fn resources() -> impl Strategy<Value = Stored> {
 
 /// The definitions, with schemas that let anything in.
 static DEFINITIONS: LazyLock<Vec<CustomResourceDefinition>> = LazyLock::new(|| {
-    let mut all = crd::all();
+    let mut all = definitions();
     for version in all.iter_mut().flat_map(|crd| &mut crd.spec.versions) {
         let anything =
             json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});

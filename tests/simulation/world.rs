@@ -21,10 +21,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
-use zitadel_operator::api::{annotation, crd};
+use zitadel_operator::api::annotation;
 use zitadel_operator::engine::decision::backoff::{Delays, Growth};
 use zitadel_operator::engine::decision::config::Config;
 use zitadel_operator::engine::metrics::counters::Metrics;
+use zitadel_operator::kinds::definitions;
 use zitadel_operator::operator::{self, Options};
 use zitadel_operator::runtime::ambient;
 use zitadel_operator::runtime::lease::Leadership;
@@ -50,7 +51,7 @@ pub const CANARY: &str = "canary-8d1f-72c3-e09b";
 const LOGGED: usize = 16;
 
 /// Made once: it takes longer than many a simulation.
-pub static DEFINITIONS: LazyLock<Vec<CustomResourceDefinition>> = LazyLock::new(crd::all);
+pub static DEFINITIONS: LazyLock<Vec<CustomResourceDefinition>> = LazyLock::new(definitions);
 
 /// Both servers, the operator, and the people who use them.
 pub struct World {

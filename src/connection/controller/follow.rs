@@ -64,7 +64,7 @@ pub async fn follow<K: AnyConnection>(
     let applied = writer
         .follow(api, Watching::Resources.config(), engine.leadership.clone(), engine.bulk.clone())
         .inspect_ok(move |event| heard(&listening, event))
-        .inspect_err(move |error| failing.watch_failed(K::NAME, error));
+        .inspect_err(move |error| failing.watch_failed(K::NAME, Some(K::crd_name()), error));
     let queue = WorkQueue::new(K::NAME, engine.config.concurrency);
     let inspecting = engine.clone();
     let inspect = move |object: &_| (inspecting.index.kept(claimant(object)), wants_attention(object));

@@ -57,7 +57,7 @@ pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: Ca
         let (followed, failing) = (kind.clone(), kind.engine.clone());
         let applied = watch::<K>(&kind.engine, scope.as_deref(), writer)
             .inspect_ok(move |event| followed.heard(event))
-            .inspect_err(move |error| failing.watch_failed(K::KIND, error));
+            .inspect_err(move |error| failing.watch_failed(K::KIND, Some(K::crd_name()), error));
         let (queue, inspecting) =
             (WorkQueue::new(K::KIND, kind.engine.config.concurrency), kind.engine.clone());
         let inspect =

@@ -2,22 +2,22 @@
 
 use kube::runtime::watcher;
 
-use crate::api::crd;
 use crate::engine::shared::Engine;
 use crate::engine::watch::refusal::refusal;
 
 impl Engine {
-    /// Tells that what is new of a kind cannot be seen now. Its pauses keep this rare.
-    pub fn watch_failed(&self, kind: &'static str, error: &watcher::Error) {
+    /// Tells that what is new of a kind cannot be seen now; `definition` is the name of its CustomResourceDefinition. The
+    /// pauses of the watch keep this rare.
+    pub fn watch_failed(&self, kind: &'static str, definition: Option<&str>, error: &watcher::Error) {
         self.metrics.watch_failed(kind);
-        let error = absent(kind, error).unwrap_or_else(|| cause(error));
+        let error = absent(definition, error).unwrap_or_else(|| cause(error));
         tracing::warn!(kind, error, "cannot be watched");
     }
 }
 
 /// What helps where the API server does not know the kind.
-fn absent(kind: &str, error: &watcher::Error) -> Option<String> {
-    let definition = crd::name_of(kind).filter(|_| refusal(error) == Some(404))?;
+fn absent(definition: Option<&str>, error: &watcher::Error) -> Option<String> {
+    let definition = definition.filter(|_| refusal(error) == Some(404))?;
     Some(format!(
         "the CustomResourceDefinition {definition} is not installed, or is an older one: zitadel-operator crds | kubectl apply --server-side -f -"
     ))
@@ -45,8 +45,8 @@ mod tests {
             let status = Status { code, message: "404 page not found".into(), ..Status::default() };
             watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
         };
-        let message = absent("OrgMetadata", &failed(404)).unwrap();
+        let message = absent(Some("orgmetadata.zitadel-operator.dev"), &failed(404)).unwrap();
         assert!(message.contains("orgmetadata.zitadel-operator.dev is not installed"), "{message}");
-        assert_eq!((absent("OrgMetadata", &failed(403)), absent("Namespace", &failed(404))), (None, None));
+        assert_eq!((absent(Some("orgmetadata"), &failed(403)), absent(None, &failed(404))), (None, None));
     }
 }

@@ -4,13 +4,13 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams};
 use serde_json::{Value, json};
 use support::zitadel::OrganizationFeatures;
-use zitadel_operator::api::crd;
 
 use crate::needs_double;
 use crate::organization::ORGANIZATION;
 use crate::organization_ref::{ALL, by_reference, every_kind, possessions, residents};
 use crate::waits::{assert_kstatus, condition};
 use crate::world::{CONNECTION, World};
+use zitadel_operator::kinds::definitions;
 
 /// Takes the connection and its Secret away; answers the spec.
 async fn disconnect(world: &World) -> Value {
@@ -83,7 +83,7 @@ async fn a_parent_that_never_comes_holds_up_only_its_children() {
 #[test]
 fn a_cycle_of_references_cannot_be_written() {
     let schema = |kind: &str| -> Value {
-        let definition = crd::all().into_iter().find(|crd| crd.spec.names.kind == kind).unwrap();
+        let definition = definitions().into_iter().find(|crd| crd.spec.names.kind == kind).unwrap();
         let definition = serde_json::to_value(definition).unwrap();
         let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
         definition.pointer(spec).unwrap().clone()

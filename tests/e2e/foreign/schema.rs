@@ -4,7 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
 };
 use serde_json::{Map, Value, json};
-use zitadel_operator::api::crd;
+use zitadel_operator::kinds::definitions;
 
 /// Text that refers to nothing, wherever it stands. Whoever adds a field says here that it is such a text, or gives
 /// it the shape of a reference. Numbers, booleans and enumerations can refer to nothing.
@@ -95,7 +95,7 @@ pub struct Found {
 /// A `ClusterConnection` is not for a tenant to write.
 pub fn all() -> Found {
     let mut found = Found::default();
-    for definition in crd::all().iter().filter(|crd| crd.spec.scope == "Namespaced") {
+    for definition in definitions().iter().filter(|crd| crd.spec.scope == "Namespaced") {
         found.look_into(definition);
     }
     found
@@ -205,7 +205,7 @@ fn every_field_refers_to_something_or_is_said_not_to() {
 
 #[test]
 fn a_text_that_nobody_knows_is_noticed() {
-    let mut definition = crd::all().into_iter().find(|crd| crd.spec.names.kind == "Project").unwrap();
+    let mut definition = definitions().into_iter().find(|crd| crd.spec.names.kind == "Project").unwrap();
     let schema = definition.spec.versions[0].schema.as_mut().unwrap().open_api_v3_schema.as_mut().unwrap();
     let spec = schema.properties.as_mut().unwrap().get_mut("spec").unwrap();
     let text = JSONSchemaProps { type_: Some("string".into()), ..Default::default() };

@@ -12,10 +12,10 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
 use serde_json::Value;
 use support::control_plane::ControlPlane;
-use zitadel_operator::api::crd;
 
 use super::Judge;
 use crate::world::{client_at, resource};
+use zitadel_operator::kinds::definitions;
 
 static WATCHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 static SEEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
@@ -39,7 +39,7 @@ pub fn seen() -> BTreeSet<String> {
 
 async fn follow(kubeconfig: &Path) {
     let (client, judge) = (client_at(kubeconfig).await, Judge::of_the_page());
-    let mut events = select_all(crd::all().into_iter().map(|definition| {
+    let mut events = select_all(definitions().into_iter().map(|definition| {
         let (kind, resource) = (definition.spec.names.kind.clone(), resource(definition));
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
         let events = watcher(api, watcher::Config::default()).default_backoff();
