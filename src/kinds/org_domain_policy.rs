@@ -5,7 +5,7 @@ use crate::api::org_domain_policy::{DomainPolicyStatus, OrgDomainPolicyStatus};
 use crate::api::{ManagementSpec, OrgDomainPolicy, OrganizationSelector};
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::Identity;
-use crate::engine::drivers::kind::{Context, Kind, Permission, Report, Verb};
+use crate::engine::drivers::kind::{Context, Driver, Kind, Permission, Report, Verb};
 use crate::engine::drivers::values::Values;
 use crate::engine::kubernetes::events::EventSpec;
 use crate::kinds::common::{differing, written};
@@ -14,8 +14,7 @@ use crate::kinds::guard::Rewrite;
 use crate::zitadel::{Details, DomainPolicy, DomainPolicySettings, Error, permission};
 
 impl Kind for OrgDomainPolicy {
-    type Desired = DomainPolicySettings;
-    type Remote = DomainPolicy;
+    type Driver = Self;
     type Own = DomainPolicyStatus;
 
     const KIND: &'static str = "OrgDomainPolicy";
@@ -44,12 +43,45 @@ impl Kind for OrgDomainPolicy {
         self.status.as_mut()
     }
 
-    async fn resolve_spec(&self, _: &mut Values<'_>) -> Result<DomainPolicySettings, ReconcileError> {
+    /// Flipping what is in effect renames every user of the organization.
+    async fn preflight(
+        &self,
+        cx: Context<'_>,
+        remote: &DomainPolicy,
+        desired: Option<&DomainPolicySettings>,
+    ) -> Result<Option<EventSpec>, ReconcileError> {
+        let wanted = match desired {
+            Some(desired) => *desired,
+            None => cx.client.default_domain_policy().await?.settings,
+        };
+        if !renames(wanted, remote) {
+            return Ok(None);
+        }
+        let value = &wanted.user_login_must_be_domain.to_string();
+        let rewrite = Rewrite {
+            organization: cx.organization,
+            what: "userLoginMustBeDomain".into(),
+            shown: value.clone(),
+            value,
+            above: self.spec.confirm_above_users,
+        };
+        guard::rewrite(self, cx, rewrite).await
+    }
+}
+
+impl Driver<Self> for OrgDomainPolicy {
+    type Desired = DomainPolicySettings;
+    type Remote = DomainPolicy;
+
+    async fn resolve_spec(
+        resource: &Self,
+        _: &mut Values<'_>,
+    ) -> Result<DomainPolicySettings, ReconcileError> {
         let org_domain_policy::DomainPolicySettings {
             user_login_must_be_domain,
             validate_org_domains,
             smtp_sender_address_matches_instance_domain,
-        } = self.spec.settings;
+        } = resource.spec.settings;
         Ok(DomainPolicySettings {
             user_login_must_be_domain,
             validate_org_domains,
@@ -79,31 +111,6 @@ impl Kind for OrgDomainPolicy {
             ("validateOrgDomains", desired.validate_org_domains != there.validate_org_domains),
             ("smtpSenderAddressMatchesInstanceDomain", smtp),
         ])
-    }
-
-    /// Flipping what is in effect renames every user of the organization.
-    async fn preflight(
-        &self,
-        cx: Context<'_>,
-        remote: &DomainPolicy,
-        desired: Option<&DomainPolicySettings>,
-    ) -> Result<Option<EventSpec>, ReconcileError> {
-        let wanted = match desired {
-            Some(desired) => *desired,
-            None => cx.client.default_domain_policy().await?.settings,
-        };
-        if !renames(wanted, remote) {
-            return Ok(None);
-        }
-        let value = &wanted.user_login_must_be_domain.to_string();
-        let rewrite = Rewrite {
-            organization: cx.organization,
-            what: "userLoginMustBeDomain".into(),
-            shown: value.clone(),
-            value,
-            above: self.spec.confirm_above_users,
-        };
-        guard::rewrite(self, cx, rewrite).await
     }
 
     async fn apply(

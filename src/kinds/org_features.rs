@@ -8,7 +8,7 @@ use crate::api::org_features::{Features, OrgFeaturesStatus};
 use crate::api::{ManagementSpec, Nothing, OrgFeatures, OrganizationSelector, Reason};
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::Identity;
-use crate::engine::drivers::kind::{Context, Kind, Permission, Report, Verb};
+use crate::engine::drivers::kind::{Context, Driver, Kind, Permission, Report, Verb};
 use crate::engine::drivers::values::Values;
 use crate::zitadel::{Error, OrganizationFeatures, permission};
 
@@ -17,8 +17,7 @@ const MANAGERS: &str = "ORG_OWNER, ORG_SETTINGS_MANAGER or IAM_OWNER";
 type Desired = BTreeMap<String, Value>;
 
 impl Kind for OrgFeatures {
-    type Desired = Desired;
-    type Remote = OrganizationFeatures;
+    type Driver = Self;
     type Own = Nothing;
 
     const KIND: &'static str = "OrgFeatures";
@@ -55,9 +54,14 @@ impl Kind for OrgFeatures {
     fn restore(&mut self, whole: Self) {
         self.spec = whole.spec;
     }
+}
 
-    async fn resolve_spec(&self, _: &mut Values<'_>) -> Result<Desired, ReconcileError> {
-        let flags = self.spec.features.flags();
+impl Driver<Self> for OrgFeatures {
+    type Desired = Desired;
+    type Remote = OrganizationFeatures;
+
+    async fn resolve_spec(resource: &Self, _: &mut Values<'_>) -> Result<Desired, ReconcileError> {
+        let flags = resource.spec.features.flags();
         match flags.is_empty() {
             false => Ok(flags),
             true => Err(ReconcileError::Stalled {

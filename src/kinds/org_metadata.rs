@@ -10,7 +10,7 @@ use crate::api::org_metadata::{EntryStatus, MetadataEntry, MetadataStatus, OrgMe
 use crate::api::{GROUP, ManagementSpec, OrgMetadata, OrganizationSelector, Reason};
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::Identity;
-use crate::engine::drivers::kind::{Context, Kind, Permission, Report, Verb};
+use crate::engine::drivers::kind::{Context, Driver, Kind, Permission, Report, Verb};
 use crate::engine::drivers::values::Values;
 use crate::engine::watch::sources::SourceKind;
 use crate::zitadel::{Details, Error, Metadata, permission};
@@ -25,8 +25,7 @@ type Desired = BTreeMap<String, Vec<u8>>;
 type Remote = BTreeMap<String, Metadata>;
 
 impl Kind for OrgMetadata {
-    type Desired = Desired;
-    type Remote = Remote;
+    type Driver = Self;
     type Own = MetadataStatus;
 
     const KIND: &'static str = "OrgMetadata";
@@ -67,17 +66,22 @@ impl Kind for OrgMetadata {
         self.spec = whole.spec;
     }
 
-    async fn resolve_spec(&self, values: &mut Values<'_>) -> Result<Desired, ReconcileError> {
-        if let Some(entry) = self.spec.entries.iter().find(|entry| is_reserved(&entry.key)) {
-            return Err(invalid(&entry.key, "it is the operator's own: choose another key"));
-        }
-        values.read(self.spec.entries.iter().filter_map(taken)).await?;
-        self.spec.entries.iter().map(|entry| Ok((entry.key.clone(), value(entry, values)?))).collect()
-    }
-
     fn sources(&self) -> Vec<(SourceKind, &str)> {
         let taken = self.spec.entries.iter().filter_map(taken);
         taken.map(|(kind, reference)| (kind, reference.name.as_str())).collect()
+    }
+}
+
+impl Driver<Self> for OrgMetadata {
+    type Desired = Desired;
+    type Remote = Remote;
+
+    async fn resolve_spec(resource: &Self, values: &mut Values<'_>) -> Result<Desired, ReconcileError> {
+        if let Some(entry) = resource.spec.entries.iter().find(|entry| is_reserved(&entry.key)) {
+            return Err(invalid(&entry.key, "it is the operator's own: choose another key"));
+        }
+        values.read(resource.spec.entries.iter().filter_map(taken)).await?;
+        resource.spec.entries.iter().map(|entry| Ok((entry.key.clone(), value(entry, values)?))).collect()
     }
 
     fn keys(desired: &Desired) -> BTreeSet<String> {

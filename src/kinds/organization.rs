@@ -7,7 +7,7 @@ use crate::api::organization::{OrganizationMark, OrganizationState, Organization
 use crate::api::{DeletionPolicy, ManagementSpec, Organization, Origin, Reason, annotation};
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::Identity;
-use crate::engine::drivers::kind::{Clash, Context, Kind, Parent, Permission, Report, Verb};
+use crate::engine::drivers::kind::{Clash, Context, Driver, Kind, Parent, Permission, Report, Verb};
 use crate::engine::drivers::values::Values;
 use crate::engine::kubernetes::events::EventSpec;
 use crate::kinds::common::{differing, valid_name, written};
@@ -24,8 +24,7 @@ pub struct Desired {
 }
 
 impl Kind for Organization {
-    type Desired = Desired;
-    type Remote = zitadel::Organization;
+    type Driver = Self;
     type Own = OrganizationMark;
 
     const KIND: &'static str = "Organization";
@@ -72,8 +71,49 @@ impl Kind for Organization {
         Some(self.spec.name.clone().unwrap_or_else(|| self.name_any()))
     }
 
-    async fn resolve_spec(&self, _: &mut Values<'_>) -> Result<Desired, ReconcileError> {
-        let name = valid_name("organization", self.object_name().unwrap_or_default())?;
+    async fn preflight(
+        &self,
+        cx: Context<'_>,
+        remote: &zitadel::Organization,
+        desired: Option<&Desired>,
+    ) -> Result<Option<EventSpec>, ReconcileError> {
+        let Some(desired) = desired else {
+            check_not_default(cx, &remote.id).await?;
+            let deleted = (annotation::CONFIRM_DELETION, Reason::DeletionBlocked, "deleted");
+            return guard::lockout(self, cx, &remote.id, deleted).await.map(|()| None);
+        };
+        if desired.state == zitadel::OrganizationState::Inactive && remote.state != desired.state {
+            let inactive = (annotation::CONFIRM_DEACTIVATION, Reason::InvalidSpec, "deactivated");
+            guard::lockout(self, cx, &remote.id, inactive).await?;
+        }
+        if !moves_login_names(cx, desired, remote).await? {
+            return Ok(None);
+        }
+        let rewrite = Rewrite {
+            organization: &remote.id,
+            what: format!("the organization's name {:?}", remote.name),
+            shown: format!("{:?}", desired.name),
+            value: &desired.name,
+            above: self.spec.confirm_above_users,
+        };
+        guard::rewrite(self, cx, rewrite).await
+    }
+
+    fn mark(own: &OrganizationMark) -> Option<&str> {
+        own.mark.as_deref()
+    }
+
+    fn marked(_: OrganizationMark, mark: Option<String>) -> OrganizationMark {
+        OrganizationMark { mark }
+    }
+}
+
+impl Driver<Self> for Organization {
+    type Desired = Desired;
+    type Remote = zitadel::Organization;
+
+    async fn resolve_spec(resource: &Self, _: &mut Values<'_>) -> Result<Desired, ReconcileError> {
+        let name = valid_name("organization", resource.object_name().unwrap_or_default())?;
         if name.trim() != name {
             // ZITADEL would cut them off, and the name would differ for ever.
             return Err(ReconcileError::Stalled {
@@ -81,7 +121,7 @@ impl Kind for Organization {
                 message: "the organization name begins or ends with blanks: correct spec.name".into(),
             });
         }
-        let state = match self.spec.state {
+        let state = match resource.spec.state {
             OrganizationState::Active => zitadel::OrganizationState::Active,
             OrganizationState::Inactive => zitadel::OrganizationState::Inactive,
         };
@@ -123,34 +163,6 @@ impl Kind for Organization {
 
     fn diff(desired: &Desired, remote: &zitadel::Organization) -> Vec<String> {
         differing([("name", desired.name != remote.name), ("state", desired.state != remote.state)])
-    }
-
-    async fn preflight(
-        &self,
-        cx: Context<'_>,
-        remote: &zitadel::Organization,
-        desired: Option<&Desired>,
-    ) -> Result<Option<EventSpec>, ReconcileError> {
-        let Some(desired) = desired else {
-            check_not_default(cx, &remote.id).await?;
-            let deleted = (annotation::CONFIRM_DELETION, Reason::DeletionBlocked, "deleted");
-            return guard::lockout(self, cx, &remote.id, deleted).await.map(|()| None);
-        };
-        if desired.state == zitadel::OrganizationState::Inactive && remote.state != desired.state {
-            let inactive = (annotation::CONFIRM_DEACTIVATION, Reason::InvalidSpec, "deactivated");
-            guard::lockout(self, cx, &remote.id, inactive).await?;
-        }
-        if !moves_login_names(cx, desired, remote).await? {
-            return Ok(None);
-        }
-        let rewrite = Rewrite {
-            organization: &remote.id,
-            what: format!("the organization's name {:?}", remote.name),
-            shown: format!("{:?}", desired.name),
-            value: &desired.name,
-            above: self.spec.confirm_above_users,
-        };
-        guard::rewrite(self, cx, rewrite).await
     }
 
     async fn apply(
@@ -195,14 +207,6 @@ impl Kind for Organization {
             name: remote.name.clone(),
             ..Report::of(&remote.details)
         }
-    }
-
-    fn mark(own: &OrganizationMark) -> Option<&str> {
-        own.mark.as_deref()
-    }
-
-    fn marked(_: OrganizationMark, mark: Option<String>) -> OrganizationMark {
-        OrganizationMark { mark }
     }
 }
 

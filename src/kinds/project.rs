@@ -5,7 +5,7 @@ use crate::api::project::{PrivateLabelingSetting, ProjectState, ProjectStatus};
 use crate::api::{ManagementSpec, Nothing, OrganizationSelector, Project};
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::Identity;
-use crate::engine::drivers::kind::{Context, Kind, Permission, Report, Verb};
+use crate::engine::drivers::kind::{Context, Driver, Kind, Permission, Report, Verb};
 use crate::engine::drivers::values::Values;
 use crate::kinds::common::{differing, valid_name, written};
 use crate::zitadel;
@@ -22,8 +22,7 @@ pub struct Desired {
 }
 
 impl Kind for Project {
-    type Desired = Desired;
-    type Remote = zitadel::Project;
+    type Driver = Self;
     type Own = Nothing;
 
     const KIND: &'static str = "Project";
@@ -55,17 +54,22 @@ impl Kind for Project {
     fn adoption(&self) -> AdoptionPolicy {
         self.spec.adoption_policy
     }
+}
 
-    async fn resolve_spec(&self, _: &mut Values<'_>) -> Result<Desired, ReconcileError> {
-        let name = self.spec.name.clone().unwrap_or_else(|| self.name_any());
+impl Driver<Self> for Project {
+    type Desired = Desired;
+    type Remote = zitadel::Project;
+
+    async fn resolve_spec(resource: &Self, _: &mut Values<'_>) -> Result<Desired, ReconcileError> {
+        let name = resource.spec.name.clone().unwrap_or_else(|| resource.name_any());
         let settings = ProjectSettings {
             name: valid_name("project", name)?,
-            project_role_assertion: self.spec.project_role_assertion,
-            project_role_check: self.spec.project_role_check,
-            has_project_check: self.spec.has_project_check,
-            private_labeling_setting: labeling(self.spec.private_labeling_setting),
+            project_role_assertion: resource.spec.project_role_assertion,
+            project_role_check: resource.spec.project_role_check,
+            has_project_check: resource.spec.has_project_check,
+            private_labeling_setting: labeling(resource.spec.private_labeling_setting),
         };
-        let state = match self.spec.state {
+        let state = match resource.spec.state {
             ProjectState::Active => zitadel::ProjectState::Active,
             ProjectState::Inactive => zitadel::ProjectState::Inactive,
         };

@@ -124,10 +124,7 @@ pub struct Clash {
     pub what: String,
 }
 
-/// One kind of resource.
-///
-/// Contract: `observe` answers `None` only when the server said that the object is not there; `diff` is pure, and empty after a successful `apply` of the same `Desired`; `apply` and `remove`
-/// are safe to repeat.
+/// One kind of resource: what it is, who may have it, and what is special of it.
 pub trait Kind:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + CustomResourceExt
@@ -139,10 +136,8 @@ pub trait Kind:
     + Sync
     + 'static
 {
-    /// The spec with everything resolved.
-    type Desired: Clone + Send + Sync;
-    /// The object as ZITADEL has it.
-    type Remote: Send + Sync;
+    /// How its objects are read and written.
+    type Driver: Driver<Self>;
     /// What its status says besides what every kind's says.
     type Own: Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned + Send + Sync;
 
@@ -198,21 +193,6 @@ pub trait Kind:
         true
     }
 
-    /// Resolves the spec; `values` reads the Secrets and ConfigMaps of its namespace. Never called for a resource that
-    /// is being deleted.
-    fn resolve_spec(
-        &self,
-        values: &mut Values<'_>,
-    ) -> impl Future<Output = Result<Self::Desired, ReconcileError>> + Send;
-    /// The name that must be free to create the object.
-    fn name(_desired: &Self::Desired) -> &str {
-        ""
-    }
-    /// The same under another name.
-    fn named(desired: Self::Desired, _name: &str) -> Self::Desired {
-        desired
-    }
-
     /// The Secrets and ConfigMaps of its namespace that the spec takes values from.
     fn sources(&self) -> Vec<(SourceKind, &str)> {
         Vec::new()
@@ -221,67 +201,15 @@ pub trait Kind:
     fn object_name(&self) -> Option<String> {
         None
     }
-    /// The parts that the spec names.
-    fn keys(_desired: &Self::Desired) -> BTreeSet<String> {
-        BTreeSet::new()
-    }
-    /// The same without the parts of others.
-    fn without(desired: Self::Desired, _taken: &BTreeSet<&str>) -> Self::Desired {
-        desired
-    }
-    /// The parts that the status proves.
-    fn recorded(_own: &Self::Own) -> BTreeSet<String> {
-        BTreeSet::new()
-    }
-    /// The status with these parts too, which are about to be written.
-    fn record(own: Self::Own, _parts: &BTreeSet<String>) -> Self::Own {
-        own
-    }
-
-    /// Reads the object with certainty; `id` is the organization's for a setting.
-    fn observe(cx: Context<'_>, id: &str)
-    -> impl Future<Output = Result<Option<Self::Remote>, Error>> + Send;
-    /// Ids of objects that seem to have this name; may lag behind, proves nothing.
-    fn find(_cx: Context<'_>, _name: &str) -> impl Future<Output = Result<Vec<String>, Error>> + Send {
-        std::future::ready(Ok(Vec::new()))
-    }
-    /// The object that has what ZITADEL makes of this name, and what that is: it must be free as well.
-    fn clash(_cx: Context<'_>, _name: &str) -> impl Future<Output = Result<Option<Clash>, Error>> + Send {
-        std::future::ready(Ok(None))
-    }
-    /// The spec fields in which the object differs.
-    fn diff(desired: &Self::Desired, remote: &Self::Remote) -> Vec<String>;
-    /// Whether this is only the default of a setting: nothing that a resource owns.
-    fn is_default(_remote: &Self::Remote) -> bool {
-        false
-    }
     /// Refuses a write that a person must confirm first: to `desired`, or the removal. Answers what to warn of where it
     /// is done.
     fn preflight(
         &self,
         _cx: Context<'_>,
-        _remote: &Self::Remote,
-        _desired: Option<&Self::Desired>,
+        _remote: &Remote<Self>,
+        _desired: Option<&Desired<Self>>,
     ) -> impl Future<Output = Result<Option<EventSpec>, ReconcileError>> + Send {
         std::future::ready(Ok(None))
-    }
-    /// Creates the object (`remote` is `None`) or brings it to the spec; answers what it is then.
-    fn apply(
-        cx: Context<'_>,
-        desired: &Self::Desired,
-        remote: Option<Self::Remote>,
-    ) -> impl Future<Output = Result<Self::Remote, Error>> + Send;
-    /// Removes the object; one that is gone already is fine.
-    fn remove(cx: Context<'_>, remote: &Self::Remote) -> impl Future<Output = Result<(), Error>> + Send;
-    /// What the status says of the object.
-    fn report(remote: &Self::Remote) -> Report;
-    /// Was it written by anybody since the status was?
-    fn moved(status: &Status<Self::Own>, remote: &Self::Remote) -> bool {
-        status.common.sequence != Some(Self::report(remote).sequence)
-    }
-    /// What the status says of it besides.
-    fn own(_remote: &Self::Remote) -> Self::Own {
-        Self::Own::default()
     }
 
     /// Which mark the status says is in the organization that the resource made; kinds that are no organization have none.
@@ -333,3 +261,86 @@ pub trait Kind:
         observes || meta.deletion_timestamp.is_some() && !is_protected(meta)
     }
 }
+
+/// How the objects of a shape are read and written.
+///
+/// Contract: `observe` answers `None` only when the server said that the object is not there; `diff` is pure, and empty after a successful `apply` of the same `Desired`; `apply` and `remove`
+/// are safe to repeat.
+pub trait Driver<K: Kind>: 'static {
+    /// The spec with everything resolved.
+    type Desired: Clone + Send + Sync;
+    /// The object as ZITADEL has it.
+    type Remote: Send + Sync;
+
+    /// Resolves the spec; `values` reads the Secrets and ConfigMaps of its namespace. Never called for a resource that
+    /// is being deleted.
+    fn resolve_spec(
+        resource: &K,
+        values: &mut Values<'_>,
+    ) -> impl Future<Output = Result<Self::Desired, ReconcileError>> + Send;
+    /// The name that must be free to create the object.
+    fn name(_desired: &Self::Desired) -> &str {
+        ""
+    }
+    /// The same under another name.
+    fn named(desired: Self::Desired, _name: &str) -> Self::Desired {
+        desired
+    }
+    /// The parts that the spec names.
+    fn keys(_desired: &Self::Desired) -> BTreeSet<String> {
+        BTreeSet::new()
+    }
+    /// The same without the parts of others.
+    fn without(desired: Self::Desired, _taken: &BTreeSet<&str>) -> Self::Desired {
+        desired
+    }
+    /// The parts that the status proves.
+    fn recorded(_own: &K::Own) -> BTreeSet<String> {
+        BTreeSet::new()
+    }
+    /// The status with these parts too, which are about to be written.
+    fn record(own: K::Own, _parts: &BTreeSet<String>) -> K::Own {
+        own
+    }
+
+    /// Reads the object with certainty; `id` is the organization's for a setting.
+    fn observe(cx: Context<'_>, id: &str)
+    -> impl Future<Output = Result<Option<Self::Remote>, Error>> + Send;
+    /// Ids of objects that seem to have this name; may lag behind, proves nothing.
+    fn find(_cx: Context<'_>, _name: &str) -> impl Future<Output = Result<Vec<String>, Error>> + Send {
+        std::future::ready(Ok(Vec::new()))
+    }
+    /// The object that has what ZITADEL makes of this name, and what that is: it must be free as well.
+    fn clash(_cx: Context<'_>, _name: &str) -> impl Future<Output = Result<Option<Clash>, Error>> + Send {
+        std::future::ready(Ok(None))
+    }
+    /// The spec fields in which the object differs.
+    fn diff(desired: &Self::Desired, remote: &Self::Remote) -> Vec<String>;
+    /// Whether this is only the default of a setting: nothing that a resource owns.
+    fn is_default(_remote: &Self::Remote) -> bool {
+        false
+    }
+    /// Creates the object (`remote` is `None`) or brings it to the spec; answers what it is then.
+    fn apply(
+        cx: Context<'_>,
+        desired: &Self::Desired,
+        remote: Option<Self::Remote>,
+    ) -> impl Future<Output = Result<Self::Remote, Error>> + Send;
+    /// Removes the object; one that is gone already is fine.
+    fn remove(cx: Context<'_>, remote: &Self::Remote) -> impl Future<Output = Result<(), Error>> + Send;
+    /// What the status says of the object.
+    fn report(remote: &Self::Remote) -> Report;
+    /// Was it written by anybody since the status was?
+    fn moved(status: &Status<K::Own>, remote: &Self::Remote) -> bool {
+        status.common.sequence != Some(Self::report(remote).sequence)
+    }
+    /// What the status says of it besides.
+    fn own(_remote: &Self::Remote) -> K::Own {
+        K::Own::default()
+    }
+}
+
+/// The spec of a kind with everything resolved.
+pub type Desired<K> = <<K as Kind>::Driver as Driver<K>>::Desired;
+/// An object of a kind as ZITADEL has it.
+pub type Remote<K> = <<K as Kind>::Driver as Driver<K>>::Remote;

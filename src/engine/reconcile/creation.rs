@@ -14,7 +14,7 @@ use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::outcome::Drifted;
 use crate::engine::decision::plan::{Identity, Name, Pending};
-use crate::engine::drivers::kind::{Kind, Parent};
+use crate::engine::drivers::kind::{Driver, Kind, Parent, Remote};
 use crate::engine::kubernetes::events::EventSpec;
 use crate::engine::reconcile::state::Run;
 use crate::engine::reconcile::target::Target;
@@ -38,7 +38,7 @@ impl<K: Kind> Run<'_, K> {
         };
         let target = self.target.as_ref().ok_or(ReconcileError::Stale)?;
         self.intent = Some(PendingCreate {
-            name: K::name(self.desired()?).into(),
+            name: K::Driver::name(self.desired()?).into(),
             connection_ref: self.object.management().connection_ref.clone(),
             parent: Some(target.organization.clone()).filter(|_| K::PARENT == Parent::Organization),
             instance: target.instance.clone(),
@@ -98,10 +98,10 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// The bond of a setting stands since before; only what it says is new.
-    fn made(&mut self, remote: K::Remote) {
+    fn made(&mut self, remote: Remote<K>) {
         let id = self.external_id.as_deref().unwrap_or_default();
         let note = format!("set the {} of organization {id}", K::KIND);
-        let was_there = !K::KEYED || !K::recorded(&self.status().own).is_empty();
+        let was_there = !K::KEYED || !K::Driver::recorded(&self.status().own).is_empty();
         let again = self.was_in_sync() && was_there;
         if again {
             self.drift = Drifted::Repaired;
@@ -116,11 +116,11 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// Creates under the name that was announced; a rename comes after.
-    async fn post(&mut self) -> Result<K::Remote, ReconcileError> {
+    async fn post(&mut self) -> Result<Remote<K>, ReconcileError> {
         self.pending = Pending::Unresolved;
         let mut desired = self.desired()?.clone();
         if let Some(intent) = &self.intent {
-            desired = K::named(desired, &intent.name);
+            desired = K::Driver::named(desired, &intent.name);
         }
         self.engine.object_states.sending(self.handle.uid());
         self.send(&desired, None).await
@@ -204,12 +204,12 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// The object that the unfinished create made: of that name, in this organization, not older, and nobody else's.
-    async fn find_created(&self) -> Result<Option<K::Remote>, ReconcileError> {
+    async fn find_created(&self) -> Result<Option<Remote<K>>, ReconcileError> {
         let Some(intent) = self.intent.clone() else {
             return Ok(None);
         };
         for remote in self.named(&intent.name).await? {
-            let report = K::report(&remote);
+            let report = K::Driver::report(&remote);
             let claim = Self::claim_on(&intent.instance, &report.id);
             let free = self.engine.claims.held_by_other(&claim, &self.claimant()).is_none()
                 && self.holder_elsewhere(&report.id).await?.is_none();
@@ -229,7 +229,7 @@ impl<K: Kind> Run<'_, K> {
 
     /// Leaves new parts alone that resources of other operators own.
     pub(crate) async fn yield_keys(&mut self) -> Result<(), ReconcileError> {
-        let new: BTreeSet<String> = self.keys.difference(&K::recorded(&self.own)).cloned().collect();
+        let new: BTreeSet<String> = self.keys.difference(&K::Driver::recorded(&self.own)).cloned().collect();
         if !K::KEYED || !self.is_managed() || self.is_deleting() || new.is_empty() {
             return Ok(());
         }
@@ -237,7 +237,7 @@ impl<K: Kind> Run<'_, K> {
         let (instance, organization) = (instance.clone(), organization.clone());
         let mut taken = BTreeMap::new();
         let take = |other: &K| {
-            let theirs = other.status().map(|status| K::recorded(&status.own)).unwrap_or_default();
+            let theirs = other.status().map(|status| K::Driver::recorded(&status.own)).unwrap_or_default();
             taken.extend(new.intersection(&theirs).map(|key| (key.clone(), other.claimant())));
         };
         self.each_bound_elsewhere(&organization, take).await?;

@@ -4,7 +4,7 @@ use crate::api::Origin;
 use crate::engine::decision::access::Action;
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::{ExternalRef, Name, Pending};
-use crate::engine::drivers::kind::{Kind, Report};
+use crate::engine::drivers::kind::{Desired, Driver, Kind, Remote, Report};
 use crate::engine::kubernetes::events::EventSpec;
 use crate::engine::reconcile::mark::KEY;
 use crate::engine::reconcile::state::Run;
@@ -15,10 +15,10 @@ impl<K: Kind> Run<'_, K> {
     /// Takes ownership of the object that ZITADEL shows.
     pub(crate) async fn take_ownership(
         &mut self,
-        remote: K::Remote,
+        remote: Remote<K>,
         origin: Origin,
     ) -> Result<(), ReconcileError> {
-        let report = K::report(&remote);
+        let report = K::Driver::report(&remote);
         self.authorize(taking(origin), Some(&report)).await?;
         if origin == Origin::Adopted {
             self.unmark_for_itself().await?;
@@ -66,19 +66,19 @@ impl<K: Kind> Run<'_, K> {
     /// Creates the object (`remote` is `None`) or brings it to `desired`; answers what it is then.
     pub(crate) async fn send(
         &self,
-        desired: &K::Desired,
-        remote: Option<K::Remote>,
-    ) -> Result<K::Remote, ReconcileError> {
-        let there = remote.as_ref().map(K::report);
+        desired: &Desired<K>,
+        remote: Option<Remote<K>>,
+    ) -> Result<Remote<K>, ReconcileError> {
+        let there = remote.as_ref().map(K::Driver::report);
         let action = if remote.is_some() { Action::Update } else { Action::Create };
         self.authorize(action, there.as_ref()).await?;
-        Ok(K::apply(self.context()?, desired, remote).await?)
+        Ok(K::Driver::apply(self.context()?, desired, remote).await?)
     }
 
     /// Removes the object; one that is gone already is fine.
-    pub(crate) async fn send_removal(&self, remote: &K::Remote) -> Result<(), ReconcileError> {
-        self.authorize(Action::Remove, Some(&K::report(remote))).await?;
-        Ok(K::remove(self.context()?, remote).await?)
+    pub(crate) async fn send_removal(&self, remote: &Remote<K>) -> Result<(), ReconcileError> {
+        self.authorize(Action::Remove, Some(&K::Driver::report(remote))).await?;
+        Ok(K::Driver::remove(self.context()?, remote).await?)
     }
 
     /// Writes the mark into the organization that the resource made, or removes it with `None`; it may be gone already.

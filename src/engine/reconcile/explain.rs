@@ -6,7 +6,7 @@ use crate::engine::decision::access::Action;
 use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::{BlockReason, ExternalRef};
-use crate::engine::drivers::kind::{Clash, Kind, Parent, Permission};
+use crate::engine::drivers::kind::{Clash, Driver, Kind, Parent, Permission};
 use crate::engine::index::claims::Claim;
 use crate::engine::index::needs::verbs;
 use crate::engine::reconcile::state::Run;
@@ -170,12 +170,13 @@ impl<K: Kind> Run<'_, K> {
         if self.holder.is_some() || (self.external == ExternalRef::Found && self.external_id.is_some()) {
             return Ok(());
         }
-        let (name, own) = (K::name(self.desired()?).to_owned(), self.ownership.id.clone());
+        let (name, own) = (K::Driver::name(self.desired()?).to_owned(), self.ownership.id.clone());
         let by_name = if self.searched { Vec::new() } else { self.named(&name).await? };
-        let mut ids = by_name.iter().map(|remote| K::report(remote).id).filter(|id| Some(id) != own.as_ref());
+        let mut ids =
+            by_name.iter().map(|remote| K::Driver::report(remote).id).filter(|id| Some(id) != own.as_ref());
         let (id, what) = match ids.next() {
             Some(id) => (id, None),
-            None => match K::clash(self.context()?, &name).await? {
+            None => match K::Driver::clash(self.context()?, &name).await? {
                 Some(Clash { id, what }) if Some(&id) != own.as_ref() => (id, Some(what)),
                 _ => return Ok(()),
             },
@@ -197,7 +198,7 @@ impl<K: Kind> Run<'_, K> {
     }
 
     fn name_taken(&self) -> String {
-        let name = self.desired.as_ref().map(K::name).unwrap_or_default();
+        let name = self.desired.as_ref().map(K::Driver::name).unwrap_or_default();
         let rival = self.rival.as_ref();
         let holder = self.holder.as_ref().or(rival.and_then(|rival| rival.holder.as_ref()));
         // Its holder may leave the object, name and all, to whoever adopts it.

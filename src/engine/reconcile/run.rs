@@ -11,7 +11,7 @@ use crate::engine::decision::conditions::{ConditionInput, conditions, now, ours,
 use crate::engine::decision::error::{ConditionUpdate, NET, ReconcileError, RequeuePolicy, Severity};
 use crate::engine::decision::outcome::{Drifted, Outcome, OutcomeKind};
 use crate::engine::decision::plan::{BlockReason, ExternalRef, Identity, Observed, Step, plan};
-use crate::engine::drivers::kind::{Kind, Parent};
+use crate::engine::drivers::kind::{Driver, Kind, Parent};
 use crate::engine::index::claims::Claim;
 use crate::engine::kubernetes::events::EventSpec;
 use crate::engine::kubernetes::resource::MetadataChange;
@@ -121,7 +121,7 @@ impl<K: Kind> Run<'_, K> {
                 pending_create: self.intent.clone().map(Box::new),
                 ..common
             },
-            own: if owns { K::record(own, &self.keys) } else { own },
+            own: if owns { K::Driver::record(own, &self.keys) } else { own },
         }
     }
 
@@ -237,7 +237,7 @@ impl<K: Kind> Run<'_, K> {
         let wanted = self.target.as_ref().zip(self.desired.as_ref()).filter(|_| K::KEYED);
         let wanted = wanted.map(|(target, desired)| {
             let claim = |key: &String| Self::claim_on_key(&target.instance, &target.organization, key);
-            K::keys(desired).iter().map(claim).collect::<Vec<_>>()
+            K::Driver::keys(desired).iter().map(claim).collect::<Vec<_>>()
         });
         let is_left = |claim: &Claim| match &wanted {
             Some(wanted) => !wanted.contains(claim),
@@ -274,7 +274,7 @@ impl<K: Kind> Run<'_, K> {
         else {
             return status;
         };
-        let report = K::report(remote);
+        let report = K::Driver::report(remote);
         let common = CommonStatus {
             sequence: Some(report.sequence).filter(|s| !s.is_empty()),
             creation_date: report.creation_date.map(|date| date.to_string()),
@@ -283,7 +283,7 @@ impl<K: Kind> Run<'_, K> {
         };
         // A part that was not written yet, or not removed yet, is still to be proved.
         let mark = K::mark(&status.own).map(str::to_owned);
-        let own = if self.is_settled() || !K::KEYED { K::own(remote) } else { status.own };
+        let own = if self.is_settled() || !K::KEYED { K::Driver::own(remote) } else { status.own };
         Status { common, own: K::marked(own, mark) }
     }
 

@@ -17,7 +17,7 @@ use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::error::{ReconcileError, RequeuePolicy};
 use crate::engine::decision::outcome::Drifted;
 use crate::engine::decision::plan::{ExternalRef, Facts, Identity, Name, Observed, Pending};
-use crate::engine::drivers::kind::{Context, Kind, Parent};
+use crate::engine::drivers::kind::{Context, Desired, Driver, Kind, Parent, Remote};
 use crate::engine::drivers::values::Values;
 use crate::engine::index::claims::Claim;
 use crate::engine::kubernetes::events::EventSpec;
@@ -42,8 +42,8 @@ pub(crate) struct Run<'a, K: Kind> {
     /// The client whose answers this reconcile holds, until the way is taken.
     pub(crate) client: Option<Client>,
     pub(crate) target: Option<Target>,
-    pub(crate) desired: Option<K::Desired>,
-    pub(crate) remote: Option<K::Remote>,
+    pub(crate) desired: Option<Desired<K>>,
+    pub(crate) remote: Option<Remote<K>>,
     pub(crate) observed: Observed,
     pub(crate) differing: Vec<String>,
     pub(crate) reverted: Vec<String>,
@@ -109,7 +109,7 @@ impl<'a, K: Kind> Run<'a, K> {
             sent: Vec::new(),
             drift: Drifted::No,
             holder: None,
-            keys: K::recorded(&own),
+            keys: K::Driver::recorded(&own),
             keys_taken: BTreeMap::new(),
             own,
             name: if conflict { Name::Suspect } else { Name::Free },
@@ -149,7 +149,7 @@ impl<'a, K: Kind> Run<'a, K> {
 
     /// Does the status prove all that the resource is about to own?
     fn is_recorded(&self) -> bool {
-        self.recorded && self.keys.is_subset(&K::recorded(&self.own))
+        self.recorded && self.keys.is_subset(&K::Driver::recorded(&self.own))
     }
 
     /// What the spec says, else what the origin of the object suggests.
@@ -246,7 +246,7 @@ impl<'a, K: Kind> Run<'a, K> {
     pub(crate) fn leave_taken(&mut self) {
         self.keys.retain(|key| !self.keys_taken.contains_key(key));
         let lost: BTreeSet<&str> = self.keys_taken.keys().map(String::as_str).collect();
-        self.desired = self.desired.take().map(|desired| K::without(desired, &lost));
+        self.desired = self.desired.take().map(|desired| K::Driver::without(desired, &lost));
     }
 
     /// What a status proves to be its resource's.
@@ -255,7 +255,9 @@ impl<'a, K: Kind> Run<'a, K> {
             return Vec::new();
         };
         match K::KEYED {
-            true => K::recorded(&status.own).iter().map(|p| Self::claim_on_key(instance, id, p)).collect(),
+            true => {
+                K::Driver::recorded(&status.own).iter().map(|p| Self::claim_on_key(instance, id, p)).collect()
+            }
             false => vec![Self::claim_on(instance, id)],
         }
     }
@@ -265,7 +267,7 @@ impl<'a, K: Kind> Run<'a, K> {
         let namespace = &self.handle.address.namespace;
         let mut values = Values::new(self.engine.connections.secret_reader_of(namespace), &self.engine.bulk);
         values.hold_in(self.client.as_ref().map(Client::memory));
-        let desired = self.object.resolve_spec(&mut values).await?;
+        let desired = K::Driver::resolve_spec(&self.object, &mut values).await?;
         if K::BULKY {
             // Once resolved its values are not held twice.
             Arc::make_mut(&mut self.object).strip();
@@ -273,7 +275,7 @@ impl<'a, K: Kind> Run<'a, K> {
         if !self.is_managed() {
             self.keys.clear();
         }
-        self.keys.extend(K::keys(&desired));
+        self.keys.extend(K::Driver::keys(&desired));
         self.desired = Some(desired);
         self.claim_owned();
         Ok(())
@@ -290,7 +292,7 @@ impl<'a, K: Kind> Run<'a, K> {
         Ok(&self.target.as_ref().ok_or(ReconcileError::Stale)?.session)
     }
 
-    pub(crate) fn desired(&self) -> Result<&K::Desired, ReconcileError> {
+    pub(crate) fn desired(&self) -> Result<&Desired<K>, ReconcileError> {
         self.desired.as_ref().ok_or(ReconcileError::Stale)
     }
 

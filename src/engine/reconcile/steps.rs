@@ -8,7 +8,7 @@ use crate::engine::decision::access::{Action, same_name};
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::outcome::Drifted;
 use crate::engine::decision::plan::{ExternalRef, Identity, Name, Observed, Pending};
-use crate::engine::drivers::kind::{Kind, Parent};
+use crate::engine::drivers::kind::{Driver, Kind, Parent, Remote};
 use crate::engine::index::object_states::Left;
 use crate::engine::kubernetes::events::EventSpec;
 use crate::engine::kubernetes::resource::MetadataChange;
@@ -31,7 +31,7 @@ impl<K: Kind> Run<'_, K> {
         }
         self.yield_keys().await?;
         let id = self.external_id.clone().ok_or(ReconcileError::Stale)?;
-        match K::observe(self.context()?, &id).await {
+        match K::Driver::observe(self.context()?, &id).await {
             Ok(Some(remote)) => {
                 self.note_taken_over(&remote);
                 self.record_observation(remote);
@@ -46,11 +46,11 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// Parts that are there already and that the status does not prove yet are taken over by naming them.
-    fn note_taken_over(&mut self, remote: &K::Remote) {
+    fn note_taken_over(&mut self, remote: &Remote<K>) {
         if !K::KEYED || !self.is_managed() || self.is_deleting() {
             return;
         }
-        let (there, proved) = (K::recorded(&K::own(remote)), K::recorded(&self.own));
+        let (there, proved) = (K::Driver::recorded(&K::Driver::own(remote)), K::Driver::recorded(&self.own));
         let taken: Vec<&str> =
             there.intersection(&self.keys).filter(|key| !proved.contains(*key)).map(String::as_str).collect();
         if !taken.is_empty() {
@@ -64,14 +64,15 @@ impl<K: Kind> Run<'_, K> {
         K::KEYED && self.is_deleting() && self.keys.is_empty()
     }
 
-    pub(crate) fn record_observation(&mut self, remote: K::Remote) {
-        let report = K::report(&remote);
+    pub(crate) fn record_observation(&mut self, remote: Remote<K>) {
+        let report = K::Driver::report(&remote);
         let resides = || self.target.as_ref().is_some_and(|target| target.organization == report.owner);
         let owned = K::IDENTITY == Identity::Setting || K::PARENT == Parent::Instance || resides();
-        self.differing = self.desired.as_ref().map(|desired| K::diff(desired, &remote)).unwrap_or_default();
+        self.differing =
+            self.desired.as_ref().map(|desired| K::Driver::diff(desired, &remote)).unwrap_or_default();
         self.observed = match self.differing.as_slice() {
             _ if !owned => Observed::Foreign,
-            _ if self.is_managed() && K::is_default(&remote) => Observed::Absent,
+            _ if self.is_managed() && K::Driver::is_default(&remote) => Observed::Absent,
             [] => Observed::InSync,
             _ => Observed::Differs,
         };
@@ -104,16 +105,16 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// Objects of this name in this organization, each read with certainty.
-    pub(crate) async fn named(&self, name: &str) -> Result<Vec<K::Remote>, ReconcileError> {
+    pub(crate) async fn named(&self, name: &str) -> Result<Vec<Remote<K>>, ReconcileError> {
         let cx = self.context()?;
         let mut named = Vec::new();
-        let ids = match K::find(cx, name).await {
+        let ids = match K::Driver::find(cx, name).await {
             Err(Error::OrganizationNotFound { .. }) if self.is_deleting() => Vec::new(),
             ids => ids?,
         };
         for id in ids {
-            if let Some(remote) = K::observe(cx, &id).await? {
-                let report = K::report(&remote);
+            if let Some(remote) = K::Driver::observe(cx, &id).await? {
+                let report = K::Driver::report(&remote);
                 let resides = K::PARENT == Parent::Instance || report.owner == cx.organization;
                 if resides && same_name(&report.name, name) {
                     named.push(remote);
@@ -127,7 +128,7 @@ impl<K: Kind> Run<'_, K> {
         if !self.target().await? {
             return Ok(());
         }
-        let name = K::name(self.desired()?).to_owned();
+        let name = K::Driver::name(self.desired()?).to_owned();
         let found = match self.named(&name).await {
             Ok(found) => found.into_iter().next(),
             Err(ReconcileError::Zitadel(error)) => return Err(self.explain(error).await),
@@ -137,8 +138,8 @@ impl<K: Kind> Run<'_, K> {
             // What it owned is gone, and whatever has the name now is not it.
             Some(_) if self.external == ExternalRef::Owned => self.name = Name::InUse,
             Some(remote) => {
-                (self.external, self.external_id) = (ExternalRef::Found, Some(K::report(&remote).id));
-                match self.authorize(Action::Read, Some(&K::report(&remote))).await {
+                (self.external, self.external_id) = (ExternalRef::Found, Some(K::Driver::report(&remote).id));
+                match self.authorize(Action::Read, Some(&K::Driver::report(&remote))).await {
                     Err(ReconcileError::Stalled { reason: Reason::AccessDenied, .. })
                         if !self.takes_by_name() =>
                     {
@@ -164,7 +165,7 @@ impl<K: Kind> Run<'_, K> {
         let Some(remote) = self.remote.take() else {
             return Err(ReconcileError::Stale);
         };
-        let id = K::report(&remote).id;
+        let id = K::Driver::report(&remote).id;
         if let Some(holder) = self.holder_elsewhere(&id).await? {
             (self.holder, self.remote) = (Some(holder), Some(remote));
             return Ok(());
@@ -232,7 +233,7 @@ impl<K: Kind> Run<'_, K> {
         let Some(remote) = self.remote.take() else {
             return Err(ReconcileError::Stale);
         };
-        let old_name = K::report(&remote).name;
+        let old_name = K::Driver::report(&remote).name;
         let outcome = self.send(self.desired()?, Some(remote)).await;
         self.warn(warning, &outcome);
         match outcome {
@@ -255,11 +256,11 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// Did somebody else write? It was as specified at this generation, and is not what was reported then.
-    fn drifted(&self, remote: &K::Remote) -> bool {
-        self.was_in_sync() && K::moved(&self.status(), remote)
+    fn drifted(&self, remote: &Remote<K>) -> bool {
+        self.was_in_sync() && K::Driver::moved(&self.status(), remote)
     }
 
-    fn updated(&mut self, remote: K::Remote, mut fields: Vec<String>, old_name: &str, drifted: bool) {
+    fn updated(&mut self, remote: Remote<K>, mut fields: Vec<String>, old_name: &str, drifted: bool) {
         self.record_observation(remote);
         // What differs still was not changed.
         fields.retain(|field| !self.differing.contains(field));
@@ -295,7 +296,7 @@ impl<K: Kind> Run<'_, K> {
             (&self.engine.object_states, self.handle.uid(), self.engine.config.delays.rare);
         let left = Left {
             generation: self.object.meta().generation,
-            sequence: self.remote.as_ref().map(|remote| K::report(remote).sequence),
+            sequence: self.remote.as_ref().map(|remote| K::Driver::report(remote).sequence),
             fields: fields.to_vec(),
         };
         if std::mem::replace(&mut self.sent, fields.to_vec()) == fields {
@@ -346,7 +347,7 @@ impl<K: Kind> Run<'_, K> {
             Err(ReconcileError::Zitadel(error)) => return Err(self.explain(error).await),
             Err(error) => return Err(error),
         }
-        let name = K::report(&remote).name;
+        let name = K::Driver::report(&remote).name;
         let id = self.external_id.as_deref().unwrap_or_default();
         let what = match K::IDENTITY {
             Identity::Assigned => format!("{} {id}", K::KIND),
