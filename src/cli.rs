@@ -16,13 +16,10 @@ use crate::api::crd;
 use crate::connection::installation::Installation;
 use crate::engine::decision::config::Config;
 use crate::engine::metrics::counters::Metrics;
-use crate::operator;
-use crate::operator::Options;
-use crate::runtime::admin;
-use crate::runtime::admin::{Admin, Readiness};
+use crate::operator::{self, Options};
+use crate::runtime::admin::{self, Admin, Readiness};
 use crate::runtime::kubernetes::Clients;
-use crate::runtime::lease;
-use crate::runtime::lease::{Elector, Leadership};
+use crate::runtime::lease::{self, Elector, Leadership};
 use crate::runtime::{shutdown, telemetry};
 use crate::zitadel::Proxy;
 

@@ -225,6 +225,44 @@ pub struct Status<Own> {
     pub own: Own,
 }
 
+/// What the status of a policy adds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", bound(deserialize = "Fields: Deserialize<'de>"))]
+pub struct PolicyStatus<Fields> {
+    /// Whether the organization has no policy of its own, so that the instance's default is in effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_default: Option<bool>,
+    /// The policy in effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective: Option<Fields>,
+}
+
+/// The part of a spec that says how a resource is managed and where its object is.
+pub trait SharedSpec {
+    /// How the resource is managed.
+    fn management(&self) -> &ManagementSpec;
+    /// The organization that the spec names.
+    fn organization(&self) -> Option<&OrganizationSelector> {
+        None
+    }
+}
+
+/// Spec types with a `common` part: their objects are in an organization.
+macro_rules! in_organization {
+    ($($spec:ty),+) => {
+        $(impl $crate::api::common::SharedSpec for $spec {
+            fn management(&self) -> &$crate::api::common::ManagementSpec {
+                &self.common.management
+            }
+
+            fn organization(&self) -> Option<&$crate::api::common::OrganizationSelector> {
+                self.common.organization.as_deref()
+            }
+        })+
+    };
+}
+pub(super) use in_organization;
+
 /// With more users than this a change of their login names waits for a person's word.
 pub(super) fn default_confirm_above() -> i32 {
     100

@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::common::{CommonSpec, Status, default_confirm_above};
+use crate::api::common::{CommonSpec, PolicyStatus, Status, default_confirm_above, in_organization};
 
 /// The three settings of a domain policy. ZITADEL replaces all of them at once, so none may be left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -45,17 +45,7 @@ pub struct OrgDomainPolicySpec {
     pub confirm_above_users: i32,
 }
 
-/// What a domain policy adds to the status.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct DomainPolicyStatus {
-    /// Whether the organization has no policy of its own, so that the instance's default is in effect.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub is_default: Option<bool>,
-    /// The policy in effect.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub effective: Option<DomainPolicySettings>,
-}
+in_organization!(OrgDomainPolicySpec);
 
 /// What the operator last saw and did of an organization's domain policy.
-pub type OrgDomainPolicyStatus = Status<DomainPolicyStatus>;
+pub type OrgDomainPolicyStatus = Status<PolicyStatus<DomainPolicySettings>>;

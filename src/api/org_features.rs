@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::api::common::{CommonSpec, Nothing, Status};
+use crate::api::common::{CommonSpec, Nothing, Status, in_organization};
 
 /// Which login pages an organization's users see.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -93,6 +93,8 @@ pub struct OrgFeaturesSpec {
     /// The flags to set; all others are reset. One that is not listed here is sent as it is written, by its name in ZITADEL's API.
     pub features: Features,
 }
+
+in_organization!(OrgFeaturesSpec);
 
 /// What the operator last saw and did of an organization's feature flags.
 pub type OrgFeaturesStatus = Status<Nothing>;

@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::api::common::{CommonSpec, Status};
+use crate::api::common::{CommonSpec, Status, in_organization};
 use crate::api::connection::KeyReference;
 
 /// Text that shows neither in `Debug` nor in an error.
@@ -112,6 +112,8 @@ pub struct OrgMetadataSpec {
     )]
     pub entries: Vec<MetadataEntry>,
 }
+
+in_organization!(OrgMetadataSpec);
 
 /// A key that was applied.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

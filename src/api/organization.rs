@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::common::{AdoptionPolicy, ManagementSpec, Status, default_confirm_above};
+use crate::api::common::{AdoptionPolicy, ManagementSpec, SharedSpec, Status, default_confirm_above};
 
 /// Whether an organization is usable: an `Inactive` one keeps everything, its users cannot log in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -52,6 +52,12 @@ pub struct OrganizationSpec {
     #[serde(default = "default_confirm_above")]
     #[schemars(range(min = 0, max = 1_000_000_000))]
     pub confirm_above_users: i32,
+}
+
+impl SharedSpec for OrganizationSpec {
+    fn management(&self) -> &ManagementSpec {
+        &self.management
+    }
 }
 
 /// What an organization adds to the status.

@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::common::{AdoptionPolicy, CommonSpec, Nothing, Status};
+use crate::api::common::{AdoptionPolicy, CommonSpec, Nothing, Status, in_organization};
 
 /// Which organization's branding the login pages of a project's applications show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -70,6 +70,8 @@ pub struct ProjectSpec {
     #[serde(default)]
     pub adoption_policy: AdoptionPolicy,
 }
+
+in_organization!(ProjectSpec);
 
 /// What the operator last saw and did of a project.
 pub type ProjectStatus = Status<Nothing>;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::api::org_features::{Features, OrgFeaturesStatus};
-use crate::api::{ManagementSpec, Nothing, OrgFeatures, OrganizationSelector, Reason};
+use crate::api::org_features::Features;
+use crate::api::{Nothing, OrgFeatures, Reason};
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::Identity;
 use crate::engine::drivers::kind::{Context, Driver, Kind, Permission, Report, Verb};
@@ -29,22 +29,6 @@ impl Kind for OrgFeatures {
         Permission::new(permission::ORG_FEATURE_WRITE, Verb::Update, MANAGERS),
         Permission::new(permission::ORG_FEATURE_DELETE, Verb::Update, MANAGERS),
     ];
-
-    fn management(&self) -> &ManagementSpec {
-        &self.spec.common.management
-    }
-
-    fn organization(&self) -> Option<&OrganizationSelector> {
-        self.spec.common.organization.as_deref()
-    }
-
-    fn status(&self) -> Option<&OrgFeaturesStatus> {
-        self.status.as_ref()
-    }
-
-    fn status_mut(&mut self) -> Option<&mut OrgFeaturesStatus> {
-        self.status.as_mut()
-    }
 
     fn strip(&mut self) {
         // Unknown flags may be anything.

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::api::connection::KeyReference;
 use crate::api::org_metadata::{EntryStatus, MetadataEntry, MetadataStatus, OrgMetadataStatus, ValueSource};
-use crate::api::{GROUP, ManagementSpec, OrgMetadata, OrganizationSelector, Reason};
+use crate::api::{GROUP, OrgMetadata, Reason};
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::Identity;
 use crate::engine::drivers::kind::{Context, Driver, Kind, Permission, Report, Verb};
@@ -36,22 +36,6 @@ impl Kind for OrgMetadata {
         Permission::new(permission::ORG_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
         Permission::new(permission::ORG_WRITE, Verb::Update, "ORG_OWNER, ORG_SETTINGS_MANAGER or IAM_OWNER"),
     ];
-
-    fn management(&self) -> &ManagementSpec {
-        &self.spec.common.management
-    }
-
-    fn organization(&self) -> Option<&OrganizationSelector> {
-        self.spec.common.organization.as_deref()
-    }
-
-    fn status(&self) -> Option<&OrgMetadataStatus> {
-        self.status.as_ref()
-    }
-
-    fn status_mut(&mut self) -> Option<&mut OrgMetadataStatus> {
-        self.status.as_mut()
-    }
 
     fn strip(&mut self) {
         // Where values come from is asked of the store.

@@ -3,18 +3,17 @@
 use kube::ResourceExt;
 
 use crate::api::common::AdoptionPolicy;
-use crate::api::organization::{OrganizationMark, OrganizationState, OrganizationStatus};
-use crate::api::{DeletionPolicy, ManagementSpec, Organization, Origin, Reason, annotation};
+use crate::api::organization::{OrganizationMark, OrganizationState};
+use crate::api::{DeletionPolicy, Organization, Origin, Reason, annotation};
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::Identity;
 use crate::engine::drivers::kind::{Clash, Context, Driver, Kind, Parent, Permission, Report, Verb};
 use crate::engine::drivers::values::Values;
 use crate::engine::kubernetes::events::EventSpec;
 use crate::kinds::common::{differing, valid_name, written};
-use crate::kinds::guard;
-use crate::kinds::guard::Rewrite;
-use crate::zitadel;
-use crate::zitadel::{Details, Error, permission};
+use crate::kinds::guard::{self, Rewrite};
+use crate::kinds::org_domain_policy::has_login_domain;
+use crate::zitadel::{self, Details, Error, permission};
 
 /// An organization as the spec wants it.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,18 +37,6 @@ impl Kind for Organization {
         Permission::new(permission::ORG_DELETE, Verb::Delete, "ORG_OWNER or IAM_OWNER"),
         Permission::new(permission::ORG_CREATE, Verb::Create, "IAM_OWNER or IAM_ORG_MANAGER"),
     ];
-
-    fn management(&self) -> &ManagementSpec {
-        &self.spec.management
-    }
-
-    fn status(&self) -> Option<&OrganizationStatus> {
-        self.status.as_ref()
-    }
-
-    fn status_mut(&mut self) -> Option<&mut OrganizationStatus> {
-        self.status.as_mut()
-    }
 
     fn adoption(&self) -> AdoptionPolicy {
         self.spec.adoption_policy
@@ -229,7 +216,7 @@ async fn moves_login_names(
     remote: &zitadel::Organization,
 ) -> Result<bool, Error> {
     let stays = zitadel::has_same_domain(&desired.name, &remote.name);
-    Ok(!stays && cx.client.domain_policy(&remote.id).await?.settings.user_login_must_be_domain)
+    Ok(!stays && has_login_domain(cx.client, &remote.id).await?)
 }
 
 /// What is "so already" was changed by somebody else meanwhile.

@@ -1,15 +1,14 @@
 //! `Project`: one project of an organization, through management v1.
 
 use crate::api::common::AdoptionPolicy;
-use crate::api::project::{PrivateLabelingSetting, ProjectState, ProjectStatus};
-use crate::api::{ManagementSpec, Nothing, OrganizationSelector, Project};
+use crate::api::project::{PrivateLabelingSetting, ProjectState};
+use crate::api::{Nothing, Project};
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::Identity;
 use crate::engine::drivers::kind::{Context, Driver, Kind, Permission, Report, Verb};
 use crate::engine::drivers::values::Values;
 use crate::kinds::common::{differing, valid_name, written};
-use crate::zitadel;
-use crate::zitadel::{Details, Error, ProjectSettings, permission};
+use crate::zitadel::{self, Details, Error, ProjectSettings, permission};
 use kube::ResourceExt;
 
 const MANAGERS: &str = "ORG_OWNER or IAM_OWNER";
@@ -34,22 +33,6 @@ impl Kind for Project {
         Permission::new(permission::PROJECT_WRITE, Verb::Update, MANAGERS),
         Permission::new(permission::PROJECT_DELETE, Verb::Delete, MANAGERS),
     ];
-
-    fn management(&self) -> &ManagementSpec {
-        &self.spec.common.management
-    }
-
-    fn organization(&self) -> Option<&OrganizationSelector> {
-        self.spec.common.organization.as_deref()
-    }
-
-    fn status(&self) -> Option<&ProjectStatus> {
-        self.status.as_ref()
-    }
-
-    fn status_mut(&mut self) -> Option<&mut ProjectStatus> {
-        self.status.as_mut()
-    }
 
     fn adoption(&self) -> AdoptionPolicy {
         self.spec.adoption_policy

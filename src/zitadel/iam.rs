@@ -11,8 +11,7 @@ use crate::zitadel::client::Client;
 use crate::zitadel::details::Details;
 use crate::zitadel::error::Error;
 use crate::zitadel::page::{Item, at_most};
-use crate::zitadel::permission;
-use crate::zitadel::permission::{AUTHENTICATED, IAM_READ};
+use crate::zitadel::permission::{self, AUTHENTICATED, IAM_READ};
 
 /// No membership has more roles: ZITADEL knows some twenty, and each has its own in one place.
 const MOST_ROLES: usize = 50;

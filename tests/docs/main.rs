@@ -362,7 +362,7 @@ fn the_image_and_the_workflows_use_the_versions_that_the_tests_use() {
 
 #[test]
 fn the_image_is_built_with_the_revision_that_the_metrics_tell() {
-    let metrics = read("src/engine/metrics.rs");
+    let metrics = read("src/engine/metrics/counters.rs");
     let variable = metrics.split("option_env!(\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
     let dockerfile = read("Dockerfile");
     let build = dockerfile.split("\nFROM ").nth(1).unwrap();

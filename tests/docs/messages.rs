@@ -10,7 +10,7 @@ use syn::LitStr;
 use crate::{read, repository};
 
 /// Files whose texts are the help of metrics, of fields and of the command line.
-const DESCRIPTIONS: [&str; 4] = ["metrics.rs", "scrape.rs", "cli.rs", "src/api/"];
+const DESCRIPTIONS: [&str; 5] = ["counters.rs", "metrics.rs", "scrape.rs", "cli.rs", "src/api/"];
 
 /// Texts of several words that nobody is told, and commands that a message ends with.
 const UNTOLD: [&str; 12] = [

@@ -1,13 +1,9 @@
 //! `OrgMetadata` after crashes, lost answers and writers in between: nothing is lost, nothing is left behind.
 
-use std::time::Duration;
-
-use futures::FutureExt;
 use http::Method;
 use serde_json::json;
 use support::zitadel::Fault;
 
-use crate::crash::{Scenario, crash_around_kubernetes, crash_around_zitadel};
 use crate::needs_double;
 use crate::org_metadata::{METADATA, assert_stored, org_metadata, texts, watchful_world};
 use crate::waits::condition;
@@ -38,56 +34,6 @@ async fn converged(world: &World, entries: &[(&str, &str)]) {
     let newest = world.zitadel.metadata(&world.organization).into_iter().filter(|(key, _)| key != FOREIGN.0);
     let newest = newest.map(|(_, metadata)| metadata.stamp.sequence).max().unwrap();
     assert_eq!(ready["status"]["sequence"], newest.to_string());
-}
-
-const CREATE: Scenario = Scenario {
-    prepare: |world| {
-        async { world.zitadel.set_metadata(&world.organization, FOREIGN.0, FOREIGN.1.as_bytes()) }.boxed()
-    },
-    act: |world| applied(world, BEFORE).boxed(),
-    ends: |world| converged(world, BEFORE).boxed(),
-    lag: Duration::ZERO,
-};
-
-const CHANGE: Scenario = Scenario {
-    prepare: |world| prepared(world).boxed(),
-    act: |world| applied(world, AFTER).boxed(),
-    ends: |world| converged(world, AFTER).boxed(),
-    lag: Duration::ZERO,
-};
-
-const DELETE: Scenario = Scenario {
-    prepare: |world| prepared(world).boxed(),
-    act: |world| async { org_metadata(world, "acme").delete().await }.boxed(),
-    ends: |world| {
-        async {
-            org_metadata(world, "acme").until_gone().await;
-            assert_stored(world, &[]).await;
-        }
-        .boxed()
-    },
-    lag: Duration::ZERO,
-};
-
-#[tokio::test(flavor = "multi_thread")]
-async fn new_entries_survive_a_crash_around_every_request() {
-    needs_double!("its own way into the data or the ledger");
-    crash_around_zitadel(CREATE).await;
-    crash_around_kubernetes(CREATE).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn changed_dropped_and_new_entries_survive_a_crash_around_every_request() {
-    needs_double!("its own way into the data or the ledger");
-    crash_around_zitadel(CHANGE).await;
-    crash_around_kubernetes(CHANGE).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_removal_of_entries_survives_a_crash_around_every_request() {
-    needs_double!("its own way into the data or the ledger");
-    crash_around_zitadel(DELETE).await;
-    crash_around_kubernetes(DELETE).await;
 }
 
 /// Crashes at the bulk write, before or after ZITADEL took it, and deletes the resource before anybody looks again.

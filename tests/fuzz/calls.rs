@@ -5,7 +5,10 @@ use std::fmt::Debug;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use zitadel_operator::zitadel::{Client, DomainPolicySettings, Error, ProjectSettings};
+use serde_json::Map;
+use zitadel_operator::api::OrgDomainPolicy;
+use zitadel_operator::engine::drivers::policy::PolicyKind;
+use zitadel_operator::zitadel::{Client, Error, PolicyPaths, ProjectSettings};
 
 use crate::server::ID;
 
@@ -25,6 +28,8 @@ macro_rules! calls {
         )),+];
     };
 }
+
+const DOMAIN: PolicyPaths = <OrgDomainPolicy as PolicyKind>::PATHS;
 
 calls! {
     instance(),
@@ -47,11 +52,11 @@ calls! {
     delete_project(ID, ID),
     deactivate_project(ID, ID),
     reactivate_project(ID, ID),
-    domain_policy(ID),
-    default_domain_policy(),
-    add_domain_policy(ID, DomainPolicySettings::default()),
-    update_domain_policy(ID, DomainPolicySettings::default()),
-    reset_domain_policy(ID),
+    policy(&DOMAIN, ID),
+    default_policy(&DOMAIN),
+    add_policy(&DOMAIN, ID, &Map::new()),
+    update_policy(&DOMAIN, ID, &Map::new()),
+    reset_policy(&DOMAIN, ID),
     user_count(ID),
     metadata(ID, |_| true),
     set_metadata(ID, &[("tier", b"gold")]),

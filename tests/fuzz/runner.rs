@@ -3,6 +3,7 @@
 use std::env;
 use std::fmt::Debug;
 use std::str::FromStr;
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use proptest::strategy::Strategy;
@@ -16,6 +17,31 @@ const FIRST_SEED: u64 = 1;
 /// No input takes as long, on whatever machine.
 const SLOWEST: Duration = Duration::from_secs(20);
 
+/// The processors that no target has; more targets at once would each check fewer inputs.
+static FREE: (Mutex<Option<usize>>, Condvar) = (Mutex::new(None), Condvar::new());
+
+/// A processor, until it is dropped.
+struct Turn;
+
+impl Turn {
+    fn wait() -> Self {
+        let all = std::thread::available_parallelism().map_or(1, usize::from);
+        let free = FREE.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = FREE.1.wait_while(free, |free| *free == Some(0));
+        let mut free = taken.unwrap_or_else(PoisonError::into_inner);
+        *free = Some(free.unwrap_or(all) - 1);
+        Self
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut free = FREE.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *free = free.map(|free| free + 1);
+        FREE.1.notify_one();
+    }
+}
+
 /// Checks inputs of `FUZZ_SECONDS`, from the seed `SEED` on; with `SEED` alone that seed's only.
 ///
 /// A failure shrinks, and says with which seed it comes back.
@@ -25,6 +51,7 @@ where
     S::Value: Debug,
 {
     let (seed, seconds) = (variable::<u64>("SEED"), variable::<f64>("FUZZ_SECONDS"));
+    let _turn = Turn::wait();
     let replays = seed.is_some() && seconds.is_none();
     let end = Instant::now() + Duration::from_secs_f64(seconds.unwrap_or(SECONDS));
     let first = seed.unwrap_or(FIRST_SEED);

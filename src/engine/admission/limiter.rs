@@ -13,8 +13,7 @@ use crate::engine::admission::queue::{Queue, Urgency};
 use crate::engine::admission::rates::InstanceRate;
 use crate::engine::decision::error::{NET, ReconcileError};
 use crate::engine::watch::requeue_channel::RequeueChannel;
-use crate::zitadel;
-use crate::zitadel::{Budget, Limiter, Opening, Rate};
+use crate::zitadel::{self, Budget, Limiter, Opening, Rate};
 
 /// Reconciles under way through the namespaced connections of one namespace, and of all together: dead ones of
 /// tenants leave room for the rest.

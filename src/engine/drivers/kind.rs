@@ -5,12 +5,13 @@ use std::fmt::Debug;
 
 use jiff::Timestamp;
 use kube::core::NamespaceResourceScope;
+use kube::core::object::{HasSpec, HasStatus};
 use kube::{CustomResourceExt, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::address::Address;
-use crate::api::common::{AdoptionPolicy, ManagementSpec, Status};
+use crate::api::common::{AdoptionPolicy, ManagementSpec, SharedSpec, Status};
 use crate::api::{CommonStatus, DeletionPolicy, ManagementPolicy, OrganizationSelector, Origin};
 use crate::connection::confirmations::Confirmations;
 use crate::connection::session::Session;
@@ -128,6 +129,8 @@ pub struct Clash {
 pub trait Kind:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + CustomResourceExt
+    + HasSpec<Spec: SharedSpec>
+    + HasStatus<Status = Status<<Self as Kind>::Own>>
     + Clone
     + Debug
     + DeserializeOwned
@@ -164,15 +167,13 @@ pub trait Kind:
         }
     }
     /// How the resource is managed.
-    fn management(&self) -> &ManagementSpec;
+    fn management(&self) -> &ManagementSpec {
+        self.spec().management()
+    }
     /// The organization that the spec names.
     fn organization(&self) -> Option<&OrganizationSelector> {
-        None
+        self.spec().organization()
     }
-    /// The status.
-    fn status(&self) -> Option<&Status<Self::Own>>;
-    /// The status, to be changed where it is kept.
-    fn status_mut(&mut self) -> Option<&mut Status<Self::Own>>;
     /// Whether an object may be taken over by its name.
     fn adoption(&self) -> AdoptionPolicy {
         AdoptionPolicy::Never

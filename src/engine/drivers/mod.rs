@@ -1,5 +1,7 @@
 //! What a kind tells the engine.
 
 pub mod kind;
+pub mod policy;
 pub mod stored;
 pub mod values;
+pub mod wire;

@@ -12,8 +12,7 @@ use crate::api::{CommonStatus, ConnectionKind, ConnectionRef, ManagementPolicy, 
 use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::conditions::ReadyState;
 use crate::engine::drivers::kind::{Kind, Parent};
-use crate::engine::index::needs;
-use crate::engine::index::needs::Use;
+use crate::engine::index::needs::{self, Use};
 use crate::engine::index::relation::Relation;
 use crate::engine::index::selector::Selector;
 use crate::engine::watch::sources;

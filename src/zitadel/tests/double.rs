@@ -11,8 +11,7 @@ use serde_json::json;
 use support::zitadel::{Behaviour, Double, OrganizationFeatures, OwnIds};
 
 use crate::zitadel::tests::{
-    Client, DomainPolicySettings, Error, OrganizationState, Secret, TestResult, Transport, TransportError,
-    client_at,
+    Client, DOMAIN, Error, OrganizationState, Secret, TestResult, Transport, TransportError, client_at,
 };
 use crate::zitadel::transport::BODY_LIMIT;
 
@@ -141,31 +140,33 @@ async fn a_domain_policy_is_added_changed_and_reset() -> TestResult {
         let (double, client) = connect(behaviour)?;
         let acme = double.create_organization("acme");
         let org = acme.id.as_str();
-        let default = client.default_domain_policy().await?;
-        assert!(default.is_default && client.domain_policy(org).await? == default);
-        let mut settings = DomainPolicySettings { validate_org_domains: true, ..default.settings };
-        assert_eq!(id(client.update_domain_policy(org, settings).await), "ORG-2N9sd");
-        assert_eq!(id(client.reset_domain_policy(org).await), "ORG-Dvsh3");
-        let added = client.add_domain_policy(org, settings).await?;
-        let read = client.domain_policy(org).await?;
-        assert_eq!((read.settings, read.is_default), (settings, false));
+        let default = client.default_policy(&DOMAIN).await?;
+        assert!(default.is_default && client.policy(&DOMAIN, org).await? == default);
+        let mut settings = default.fields.clone();
+        settings.insert("validateOrgDomains".into(), true.into());
+        assert_eq!(id(client.update_policy(&DOMAIN, org, &settings).await), "ORG-2N9sd");
+        assert_eq!(id(client.reset_policy(&DOMAIN, org).await), "ORG-Dvsh3");
+        let added = client.add_policy(&DOMAIN, org, &settings).await?;
+        let read = client.policy(&DOMAIN, org).await?;
+        assert_eq!((&read.fields, read.is_default), (&settings, false));
         assert_eq!(read.details.sequence, added.sequence);
-        assert_eq!(id(client.add_domain_policy(org, settings).await), "ORG-1M8ds");
-        assert_eq!(id(client.update_domain_policy(org, settings).await), "ORG-3M9ds");
-        settings.user_login_must_be_domain ^= true;
-        client.update_domain_policy(org, settings).await?;
+        assert_eq!(id(client.add_policy(&DOMAIN, org, &settings).await), "ORG-1M8ds");
+        assert_eq!(id(client.update_policy(&DOMAIN, org, &settings).await), "ORG-3M9ds");
+        let is_domain = settings.remove("userLoginMustBeDomain").is_some();
+        settings.extend((!is_domain).then(|| ("userLoginMustBeDomain".to_owned(), true.into())));
+        client.update_policy(&DOMAIN, org, &settings).await?;
         let owner = connect_as(&double, &acme.owner.token)?;
-        assert_eq!(owner.domain_policy(org).await?.settings, settings);
+        assert_eq!(owner.policy(&DOMAIN, org).await?.fields, settings);
         assert_eq!(owner.user_count(org).await?, 4);
-        let denied = owner.reset_domain_policy(org).await;
+        let denied = owner.reset_policy(&DOMAIN, org).await;
         assert!(
             matches!(&denied, Err(Error::PermissionDenied { permission: "iam.policy.delete", .. })),
             "{denied:?}"
         );
-        client.reset_domain_policy(org).await?;
-        assert!(client.domain_policy(org).await?.is_default);
-        assert_eq!(id(client.domain_policy("404").await), "AUTH-Bs7Ds");
-        assert_eq!(id(client.add_domain_policy("404", settings).await), "AUTH-Bs7Ds");
+        client.reset_policy(&DOMAIN, org).await?;
+        assert!(client.policy(&DOMAIN, org).await?.is_default);
+        assert_eq!(id(client.policy(&DOMAIN, "404").await), "AUTH-Bs7Ds");
+        assert_eq!(id(client.add_policy(&DOMAIN, "404", &settings).await), "AUTH-Bs7Ds");
     }
     Ok(())
 }

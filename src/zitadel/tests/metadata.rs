@@ -280,7 +280,7 @@ async fn writes_to_one_organization_are_serial_and_reads_are_not() -> TestResult
     let writes = (0..4).map(|_| async {
         client.set_metadata("org", &[("k", b"v")]).await?;
         client.remove_metadata("org", &["k"]).await?;
-        client.reset_domain_policy("org").await?;
+        client.reset_policy(&super::DOMAIN, "org").await?;
         client.rename_organization("org", "Acme").await?;
         client.reset_organization_features("org").await
     });

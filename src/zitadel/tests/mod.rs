@@ -289,3 +289,11 @@ pub(crate) fn recorded(line: &str) -> Result<Vec<Value>, Box<dyn StdError>> {
 pub(crate) fn budget() -> Arc<Budget> {
     Arc::new(Budget::new(Rate { requests_per_second: 1000, burst: 1000 }, 8, Metrics::default()))
 }
+
+/// The policy whose paths are not those of the others.
+pub(crate) const DOMAIN: PolicyPaths =
+    <crate::api::OrgDomainPolicy as crate::engine::drivers::policy::PolicyKind>::PATHS;
+
+pub(crate) fn object(value: Value) -> serde_json::Map<String, Value> {
+    serde_json::from_value(value).unwrap_or_default()
+}

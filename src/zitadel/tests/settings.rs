@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::{Method, Request};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::zitadel::tests::api::{answered, answers, owner};
 use crate::zitadel::tests::{
-    Client, DomainPolicy, DomainPolicySettings, Error, Fake, Reply, Secret, TestResult, client, recordings,
+    Client, DOMAIN, Error, Fake, Policy, Reply, Secret, TestResult, client, object, recordings,
 };
 
 const POLICY: &str = "/admin/v1/orgs/org/policies/domain";
@@ -23,7 +23,9 @@ fn shape(request: &Request<Bytes>) -> (String, String, String, Value) {
 }
 
 async fn call_everything(client: &Client) -> Result<(), Error> {
-    let settings = DomainPolicySettings { validate_org_domains: true, ..Default::default() };
+    let settings = object(
+        json!({ "userLoginMustBeDomain": false, "validateOrgDomains": true, "smtpSenderAddressMatchesInstanceDomain": false }),
+    );
     let flags = BTreeMap::from([("loginDefaultOrg".to_owned(), json!(true))]);
     client.create_organization("Acme", "own").await?;
     client.rename_organization("org", "Acme").await?;
@@ -35,11 +37,11 @@ async fn call_everything(client: &Client) -> Result<(), Error> {
     client.set_metadata("org", &[("one", b"1"), ("two", b"\xff")]).await?;
     client.remove_metadata("org", &["one", "a/b"]).await?;
     client.metadata("org", |_| true).await?;
-    client.domain_policy("org").await?;
-    client.default_domain_policy().await?;
-    client.add_domain_policy("org", settings).await?;
-    client.update_domain_policy("org", settings).await?;
-    client.reset_domain_policy("org").await?;
+    client.policy(&DOMAIN, "org").await?;
+    client.default_policy(&DOMAIN).await?;
+    client.add_policy(&DOMAIN, "org", &settings).await?;
+    client.update_policy(&DOMAIN, "org", &settings).await?;
+    client.reset_policy(&DOMAIN, "org").await?;
     client.user_count("org").await?;
     client.organization_features("org").await?;
     client.set_organization_features("org", &flags).await?;
@@ -101,7 +103,7 @@ async fn every_call_has_its_path_organization_and_body() -> TestResult {
 async fn a_denial_names_the_permission_of_the_call() -> TestResult {
     let fake = Fake::always(Reply::error(403, 7, "AUTH-5mWD2"));
     let client = client(fake, Secret::pat("t"))?;
-    let settings = DomainPolicySettings::default();
+    let settings = object(json!({}));
     let flags = BTreeMap::new();
     let denials = [
         ("org.create", client.create_organization("Acme", "own").await.map(drop)),
@@ -110,10 +112,10 @@ async fn a_denial_names_the_permission_of_the_call() -> TestResult {
         ("org.write", client.set_metadata("org", &[("k", b"v")]).await.map(drop)),
         ("org.write", client.remove_metadata("org", &["k"]).await),
         ("org.read", client.metadata("org", |_| true).await.map(drop)),
-        ("iam.policy.read", client.default_domain_policy().await.map(drop)),
-        ("iam.policy.write", client.add_domain_policy("org", settings).await.map(drop)),
-        ("iam.policy.write", client.update_domain_policy("org", settings).await.map(drop)),
-        ("iam.policy.delete", client.reset_domain_policy("org").await.map(drop)),
+        ("iam.policy.read", client.default_policy(&DOMAIN).await.map(drop)),
+        ("iam.policy.write", client.add_policy(&DOMAIN, "org", &settings).await.map(drop)),
+        ("iam.policy.write", client.update_policy(&DOMAIN, "org", &settings).await.map(drop)),
+        ("iam.policy.delete", client.reset_policy(&DOMAIN, "org").await.map(drop)),
         ("user.read", client.user_count("org").await.map(drop)),
         ("org.feature.read", client.organization_features("org").await.map(drop)),
         ("org.feature.write", client.set_organization_features("org", &flags).await.map(drop)),
@@ -156,12 +158,10 @@ async fn recorded_writes_of_organizations_are_read() -> TestResult {
     Ok(())
 }
 
-fn settings(policy: &Value) -> DomainPolicySettings {
-    DomainPolicySettings {
-        user_login_must_be_domain: policy["userLoginMustBeDomain"] == true,
-        validate_org_domains: policy["validateOrgDomains"] == true,
-        smtp_sender_address_matches_instance_domain: policy["smtpSenderAddressMatchesInstanceDomain"] == true,
-    }
+fn settings(policy: &Value) -> Map<String, Value> {
+    let mut fields = object(policy.clone());
+    fields.retain(|name, _| !["details", "isDefault"].contains(&name.as_str()));
+    fields
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,21 +170,20 @@ async fn recorded_domain_policies_are_read() -> TestResult {
     let admin = answers(&Method::GET, "/admin/v1/orgs/{acme}/policies/domain")?;
     let mut met = [0, 0];
     for body in own.iter().chain(&admin) {
-        let (sent, read) = (&body["policy"], answered(body)?.domain_policy("{acme}").await?);
-        assert_eq!((read.settings, read.is_default), (settings(sent), sent["isDefault"] == true));
+        let (sent, read) = (&body["policy"], answered(body)?.policy(&DOMAIN, "{acme}").await?);
+        assert_eq!((read.fields, read.is_default), (settings(sent), sent["isDefault"] == true));
         assert_eq!(Some(read.details.resource_owner.as_str()), sent["details"]["resourceOwner"].as_str());
         assert!(read.details.creation_date.is_some() && read.details.change_date.is_some());
         met[usize::from(read.is_default)] += 1;
     }
     assert!(met.iter().all(|count| *count > 1), "{met:?}");
     for body in answers(&Method::GET, "/admin/v1/policies/domain")? {
-        let DomainPolicy { settings: read, is_default, .. } =
-            answered(&body)?.default_domain_policy().await?;
+        let Policy { fields: read, is_default, .. } = answered(&body)?.default_policy(&DOMAIN).await?;
         assert_eq!((read, is_default), (settings(&body["policy"]), true));
     }
     let foreign = json!({"policy": {"details": {"resourceOwner": "instance"}}});
-    assert!(answered(&foreign)?.domain_policy("org").await?.is_default);
-    assert!(matches!(answered(&json!({}))?.domain_policy("org").await, Err(Error::Malformed { .. })));
+    assert!(answered(&foreign)?.policy(&DOMAIN, "org").await?.is_default);
+    assert!(matches!(answered(&json!({}))?.policy(&DOMAIN, "org").await, Err(Error::Malformed { .. })));
     Ok(())
 }
 

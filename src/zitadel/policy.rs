@@ -1,0 +1,122 @@
+//! Policies of an organization: its own, the instance's default, the one in force.
+
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::zitadel::call::Call;
+use crate::zitadel::client::Client;
+use crate::zitadel::details::Details;
+use crate::zitadel::error::Error;
+use crate::zitadel::permission::AUTHENTICATED;
+
+/// Where a policy is read and written, and what that needs.
+#[derive(Clone, Copy, Debug)]
+pub struct PolicyPaths {
+    /// The policy in force in the organization that the header names; any authenticated user reads it.
+    pub in_force: &'static str,
+    /// The instance's default, and the permission that its read needs.
+    pub default: (&'static str, &'static str),
+    /// The organization's own; `{organization}` where the path names it.
+    pub own: &'static str,
+    /// The permission that adding and updating need.
+    pub write: &'static str,
+    /// The permission that a reset needs.
+    pub delete: &'static str,
+    /// The error id of adding where there is one (409).
+    pub exists: &'static str,
+}
+
+/// A policy, as the server has it.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Policy {
+    /// Its last write; of the instance's policy where that is in force.
+    pub details: Details,
+    /// Whether it is the instance's, not one of the organization's own.
+    pub is_default: bool,
+    /// Its fields as they are sent; those of the zero value are left out.
+    #[serde(flatten)]
+    pub fields: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    policy: Policy,
+}
+
+impl Client {
+    /// The policy in force in an organization, read after every write before.
+    ///
+    /// v4 answers for a removed organization too, with the default: look at the organization as well.
+    ///
+    /// # Errors
+    /// [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`).
+    pub async fn policy(&self, paths: &PolicyPaths, organization: &str) -> Result<Policy, Error> {
+        let call = Call::get(paths.in_force, AUTHENTICATED)?.in_organization(organization)?;
+        let policy = self.call::<Answer>(&call).await?.value.policy;
+        // Only a policy of its own is owned by the organization.
+        let is_default = policy.is_default || policy.details.resource_owner != organization;
+        if is_default {
+            self.prove_header(organization).await?;
+        }
+        Ok(Policy { is_default, ..policy })
+    }
+
+    /// The policy of every organization without its own.
+    ///
+    /// # Errors
+    /// [`Error::PermissionDenied`] for most users.
+    pub async fn default_policy(&self, paths: &PolicyPaths) -> Result<Policy, Error> {
+        let (path, permission) = paths.default;
+        Ok(self.call::<Answer>(&Call::get(path, permission)?).await?.value.policy)
+    }
+
+    /// Gives an organization its own policy, also one equal to the default (`POST`). What is left out becomes zero.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`]: it has one ([`PolicyPaths::exists`]), or a user that the domain policy renames collides
+    /// with another (`V3-DKcYh`). [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`), but v4 accepts it for a removed one.
+    pub async fn add_policy(
+        &self,
+        paths: &PolicyPaths,
+        organization: &str,
+        fields: &Map<String, Value>,
+    ) -> Result<Details, Error> {
+        self.write(&write_call(paths, Method::POST, paths.write, organization)?.body(fields)?).await
+    }
+
+    /// Replaces all fields of an organization's own policy (`PUT`). What is left out becomes zero.
+    ///
+    /// # Errors
+    /// [`Error::Unchanged`], [`Error::NotFound`] when it has none, [`Error::AlreadyExists`] as for adding.
+    pub async fn update_policy(
+        &self,
+        paths: &PolicyPaths,
+        organization: &str,
+        fields: &Map<String, Value>,
+    ) -> Result<Details, Error> {
+        self.write(&write_call(paths, Method::PUT, paths.write, organization)?.body(fields)?).await
+    }
+
+    /// Removes an organization's own policy (`DELETE`).
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when it has none, [`Error::AlreadyExists`] as for adding.
+    pub async fn reset_policy(&self, paths: &PolicyPaths, organization: &str) -> Result<Details, Error> {
+        self.write(&write_call(paths, Method::DELETE, paths.delete, organization)?).await
+    }
+}
+
+/// A write of an organization's policy; the header makes the server refuse an organization that never was.
+fn write_call(
+    paths: &PolicyPaths,
+    method: Method,
+    permission: &'static str,
+    organization: &str,
+) -> Result<Call, Error> {
+    let by_path = paths.own.contains("{organization}");
+    let parts: &[&str] = if by_path { &[organization] } else { &[] };
+    let call = Call::new(method, paths.own, parts, permission)?.in_organization(organization)?;
+    Ok(if by_path { call.by_path() } else { call }.serial(organization))
+}
