@@ -55,7 +55,7 @@ where
     let events = watcher(api, config).backoff(Pauses::default());
     let is_used = || engine.reads_in(namespace);
     let wake = |name: &str| {
-        engine.wake_users(Source { kind: namespace.kind, namespace: &namespace.namespace, name })
+        engine.wake_users(Source { kind: namespace.kind, namespace: &namespace.namespace, name });
     };
     engine.connections.sources().follow(namespace, events, is_used, wake).await;
 }

@@ -161,7 +161,7 @@ mod tests {
         passwordless_type: Option<PasswordlessType>,
     }
 
-    fn fields(value: Value) -> Fields {
+    fn fields(value: &Value) -> Fields {
         value.as_object().unwrap().clone()
     }
 
@@ -176,11 +176,11 @@ mod tests {
         let sent = wire.sent(serde_json::to_value(object).unwrap());
         assert_eq!(
             sent,
-            fields(json!({ "allowRegister": true, "passwordlessType": "PASSWORDLESS_TYPE_ALLOWED" }))
+            fields(&json!({ "allowRegister": true, "passwordlessType": "PASSWORDLESS_TYPE_ALLOWED" }))
         );
         assert!(!wire.is_complete(&sent));
         assert_eq!(
-            wire.shown(&fields(json!({ "maxAttempts": "5", "newer": 1, "redirectUri": "https://x" }))),
+            wire.shown(&fields(&json!({ "maxAttempts": "5", "newer": 1, "redirectUri": "https://x" }))),
             json!({ "allowRegister": false, "maxAttempts": 5, "redirectUri": "https://x", "passwordlessType": "NotAllowed" })
         );
     }
@@ -188,7 +188,8 @@ mod tests {
     #[test]
     fn only_what_the_spec_sets_is_compared_and_the_rest_is_kept() {
         let wire = Wire::of::<Object>();
-        let there = fields(json!({ "maxAttempts": "5", "redirectUri": "https://x", "secondFactors": ["A"] }));
+        let there =
+            fields(&json!({ "maxAttempts": "5", "redirectUri": "https://x", "secondFactors": ["A"] }));
         for (wanted, differing) in [
             (json!({}), &[][..]),
             (json!({ "maxAttempts": 5, "allowRegister": false }), &[]),
@@ -198,11 +199,11 @@ mod tests {
                 &["redirectUri"],
             ),
         ] {
-            assert_eq!(wire.differing(&fields(wanted.clone()), &there), differing, "{wanted}");
+            assert_eq!(wire.differing(&fields(&wanted), &there), differing, "{wanted}");
         }
         assert_eq!(
-            wire.over(&fields(json!({ "maxAttempts": 0 })), &there),
-            fields(json!({ "maxAttempts": 0, "redirectUri": "https://x" }))
+            wire.over(&fields(&json!({ "maxAttempts": 0 })), &there),
+            fields(&json!({ "maxAttempts": 0, "redirectUri": "https://x" }))
         );
     }
 

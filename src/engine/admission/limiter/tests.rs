@@ -211,7 +211,7 @@ fn connections_to_one_instance_share_a_rate_and_one_that_moves_leaves_it_to_the_
     let admissions = Admissions::new(Arc::default(), 8, Default::default());
     let [one, two, three] = [(); 3].map(|()| admissions.instance_limiter(&key(""), RATE));
     let reaches = |instance_limiter: &Arc<InstanceLimiter>, instance| {
-        admissions.share_rate(instance, &key(""), RATE, instance_limiter)
+        admissions.share_rate(instance, &key(""), RATE, instance_limiter);
     };
     let share = |one: &Arc<InstanceLimiter>, other: &Arc<InstanceLimiter>| {
         Arc::ptr_eq(&one.budget.limiter(), &other.budget.limiter()) && Arc::ptr_eq(&one.rate(), &other.rate())
