@@ -90,6 +90,9 @@ async fn a_status_that_somebody_emptied_makes_no_second_project() {
     let world = World::new().await;
     world.apply_project("web", json!({})).await;
     let before = world.until_ready("web").await;
+    // It comes after the status, and tells what to have back.
+    let has_id = |project: &Value| project["metadata"]["annotations"]["zitadel-operator.dev/id"].is_string();
+    world.until("Project", "web", "had its id beside the status", has_id).await;
     let fields = ["id", "organizationId", "instance", "origin", "sequence", "observedGeneration"];
     patch_status(&world, fields.iter().map(|field| ((*field).to_owned(), Value::Null)).collect()).await;
     let after = world.resident("Project", "web").reconciled().await;
