@@ -52,7 +52,7 @@ fn play(more: &[&str]) -> String {
     let output = command.current_dir(repository()).output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
     for stream in [&output.stdout, &output.stderr] {
-        Watch::shared().look(format_args!("what the playground prints"), stream);
+        Watch::shared().inspect(format_args!("what the playground prints"), stream);
     }
     assert!(output.status.success(), "{printed}\n{}", String::from_utf8_lossy(&output.stderr));
     printed.into_owned()

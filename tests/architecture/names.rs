@@ -76,7 +76,7 @@ fn identifiers(stream: TokenStream, found: &mut Vec<(String, usize)>) {
 #[test]
 fn no_identifier_is_a_word_of_our_own() {
     let mut found = Vec::new();
-    for file in files("src") {
+    for file in ["src", "tests", "examples"].into_iter().flat_map(files) {
         let mut identifiers_here = Vec::new();
         identifiers(tokens(&file), &mut identifiers_here);
         let retired = identifiers_here.into_iter().filter(|(name, _)| RETIRED.contains(&name.as_str()));

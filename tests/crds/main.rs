@@ -13,6 +13,6 @@ mod org_metadata;
 mod organizations;
 mod people;
 mod projects;
-mod residents;
 mod roles;
 mod schema;
+mod subjects;

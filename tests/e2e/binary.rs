@@ -13,7 +13,7 @@ use http::{HeaderMap, StatusCode, Uri};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
-use support::zitadel::Fault;
+use support::zitadel::InjectedFault;
 
 use crate::faults::process::Process;
 use crate::needs_double;
@@ -149,7 +149,7 @@ async fn until_all_ready(world: &World) {
             let ready = |o: &Value| {
                 condition(o, "Synced")["status"] == "True" && condition(o, "Ready")["status"] == "True"
             };
-            world.resident(kind, way).until("was ready", ready).await;
+            world.subject(kind, way).until("was ready", ready).await;
         }
     }
 }
@@ -165,30 +165,30 @@ async fn point_to(world: &World, url: &str) {
 async fn look_at_what_is_kept(world: &World) {
     for kind in ["Connection", "OrgMetadata"] {
         for way in WAYS {
-            let now = world.resident(kind, way).now().await;
+            let now = world.subject(kind, way).now().await;
             let shown = format!("{} {}", now["status"], now["metadata"]["annotations"]);
             assert!(shown.contains("conditions"), "{shown}");
-            world.canaries.watch().look(format_args!("the status of {kind} {way}"), shown.as_bytes());
+            world.canaries.watch().inspect(format_args!("the status of {kind} {way}"), shown.as_bytes());
         }
     }
     let events: Api<Event> = Api::namespaced(world.client.clone(), &world.namespace);
     for event in events.list(&ListParams::default()).await.unwrap() {
         let shown = serde_json::to_string(&event).unwrap();
-        world.canaries.watch().look(format_args!("an Event"), shown.as_bytes());
+        world.canaries.watch().inspect(format_args!("an Event"), shown.as_bytes());
     }
 }
 
 /// Writes of metadata are refused with a text that repeats them.
 async fn refuse_values(world: &World) {
     let text = format!("invalid value: {VALUE} {{\"value\":\"{}\"}}", STANDARD.encode(VALUE));
-    let fault = Fault::answer(400).header("content-type", "application/json");
+    let fault = InjectedFault::answer(400).header("content-type", "application/json");
     let fault = fault.body(json!({ "code": 3, "message": text }).to_string());
     let fault = fault
         .when(|call| call.path.starts_with("/management/v1/metadata") && !call.path.ends_with("_search"));
     let fault = world.zitadel.inject(fault);
     for way in WAYS {
         world.apply("OrgMetadata", way, entries(way, &[way, &format!("{way}-too")])).await;
-        world.resident("OrgMetadata", way).until_reason("InvalidSpec").await;
+        world.subject("OrgMetadata", way).until_reason("InvalidSpec").await;
     }
     look_at_what_is_kept(world).await;
     fault.remove();
@@ -220,7 +220,7 @@ async fn nothing_secret_is_in_the_log_at_trace_whatever_zitadel_answers() {
                 (synced["status"] == "False" && synced["observedGeneration"] == *current)
                     || (ready["status"] == "False" && ready["observedGeneration"] == *current)
             };
-            world.resident("Connection", way).until(&format!("failed under {manner:?}"), failed).await;
+            world.subject("Connection", way).until(&format!("failed under {manner:?}"), failed).await;
         }
         until_answered("asked", async || (parrot.served() >= WAYS.len(), parrot.served())).await;
         look_at_what_is_kept(&world).await;
@@ -228,15 +228,15 @@ async fn nothing_secret_is_in_the_log_at_trace_whatever_zitadel_answers() {
     point_to(&world, "http://127.0.0.1:1").await;
     for way in WAYS {
         let unreachable = |o: &Value| o["status"].to_string().contains("cannot be reached");
-        world.resident("Connection", way).until("was unreachable", unreachable).await;
+        world.subject("Connection", way).until("was unreachable", unreachable).await;
     }
     look_at_what_is_kept(&world).await;
     point_to(&world, &world.zitadel.url()).await;
     until_all_ready(&world).await;
     binary.metrics().await;
     for way in WAYS {
-        world.resident("OrgMetadata", way).delete().await;
-        world.resident("OrgMetadata", way).until_gone().await;
+        world.subject("OrgMetadata", way).delete().await;
+        world.subject("OrgMetadata", way).until_gone().await;
     }
     let log: Vec<String> = binary.log().iter().map(ToString::to_string).collect();
     for part in ["\"level\":\"TRACE\"", "hyper_util::client", "reqwest::connect", "zitadel_operator::"] {

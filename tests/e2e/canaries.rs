@@ -99,7 +99,7 @@ async fn a_secret_where_none_belongs_in_a_request_to_zitadel_is_found() {
 fn a_test_whose_secret_was_found_fails() {
     let canaries = Watch::default().begin();
     canaries.mark("the token", b"canary-of-the-end");
-    canaries.watch().look(format_args!("a place"), b"it is canary-of-the-end");
+    canaries.watch().inspect(format_args!("a place"), b"it is canary-of-the-end");
     let ended = catch_unwind(AssertUnwindSafe(|| canaries.end())).unwrap_err();
     let said = ended.downcast_ref::<String>().unwrap();
     assert!(said.contains("the token in a place") && !said.contains("canary-of"), "{said}");

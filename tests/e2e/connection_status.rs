@@ -2,7 +2,7 @@
 
 use kube::api::Patch;
 use serde_json::{Value, json};
-use support::zitadel::Fault;
+use support::zitadel::InjectedFault;
 
 use crate::faults::process::Process;
 use crate::needs_double;
@@ -47,15 +47,15 @@ async fn a_key_that_ends_soon_is_told_in_status_message_and_event_and_not_writte
     let end = log_in_until(&world, 10 * 24).await;
     often(&world).await;
     world.start_operator().await;
-    let told =
+    let reported =
         until(&world, "told its end", |c| c["status"]["credential"]["expiresAt"] == end.as_str()).await;
-    assert_eq!(told["status"]["credential"]["type"], "JwtProfile");
+    assert_eq!(reported["status"]["credential"]["type"], "JwtProfile");
     let words = format!("its key ends at {end}: put a new one into its Secret");
-    assert_message(&told, &[&words]);
+    assert_message(&reported, &[&words]);
     assert!(world.until_event(CONNECTION, "Available").await.contains(&words));
     until_looked_again(&world).await;
     let now = world.api("Connection").get(CONNECTION).await.unwrap();
-    assert_eq!(told["metadata"]["resourceVersion"], now.metadata.resource_version.unwrap());
+    assert_eq!(reported["metadata"]["resourceVersion"], now.metadata.resource_version.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,9 +63,9 @@ async fn a_key_that_lasts_is_shown_and_no_matter_of_a_message() {
     let mut world = World::without_operator().await;
     let end = log_in_until(&world, 15 * 24).await;
     world.start_operator().await;
-    let told =
+    let reported =
         until(&world, "told its end", |c| c["status"]["credential"]["expiresAt"] == end.as_str()).await;
-    assert_eq!(condition(&told, "Ready")["message"], "the credential works");
+    assert_eq!(condition(&reported, "Ready")["message"], "the credential works");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,22 +76,22 @@ async fn what_the_user_lacks_for_the_kinds_in_use_is_told_with_its_remedy_until_
     world.apply_project("web", json!({})).await;
     world.until_ready_reason("web", "PermissionDenied").await;
     let lacks = |c: &Value| c["status"]["missingPermissions"] != Value::Null;
-    let told = until(&world, "told the gap", lacks).await;
+    let reported = until(&world, "told the gap", lacks).await;
     let expected = json!([{
         "kind": "Project",
         "permissions": ["project.create", "project.write", "project.delete"],
         "organizationIds": [world.organization],
     }]);
-    assert_eq!(told["status"]["missingPermissions"], expected);
-    assert_eq!(told["status"]["credential"], json!({ "type": "PersonalAccessToken" }));
+    assert_eq!(reported["status"]["missingPermissions"], expected);
+    assert_eq!(reported["status"]["credential"], json!({ "type": "PersonalAccessToken" }));
     let place = format!("for Project in organization {}", world.organization);
     let lacks = "its user lacks project.create, project.write, project.delete";
-    assert_message(&told, &[lacks, &place, "give it the role ORG_OWNER"]);
+    assert_message(&reported, &[lacks, &place, "give it the role ORG_OWNER"]);
     user.change_role("ORG_OWNER").await;
     often(&world).await;
     let healed = |c: &Value| c["status"]["missingPermissions"].is_null();
-    let told = until(&world, "was free of gaps", healed).await;
-    assert_eq!(condition(&told, "Ready")["message"], "the credential works");
+    let reported = until(&world, "was free of gaps", healed).await;
+    assert_eq!(condition(&reported, "Ready")["message"], "the credential works");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,8 +108,8 @@ async fn what_a_resource_never_does_is_no_gap() {
     world.try_apply_annotated("Project", "web", annotations, spec).await.unwrap();
     world.until_ready("web").await;
     until_looked_again(&world).await;
-    let told = until(&world, "was ready", |_| true).await;
-    assert_eq!(told["status"]["missingPermissions"], Value::Null);
+    let reported = until(&world, "was ready", |_| true).await;
+    assert_eq!(reported["status"]["missingPermissions"], Value::Null);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,8 +119,8 @@ async fn a_default_organization_that_does_not_exist_is_told_by_the_connection() 
     world.patch_connection(json!({ "defaultOrganization": { "id": null, "name": missing } })).await;
     world.start_operator().await;
     let words = format!("spec.defaultOrganization: no organization named \"{missing}\" is visible");
-    let told = |c: &Value| condition(c, "Ready")["message"].as_str().unwrap_or_default().contains(&words);
-    until(&world, "missed it", told).await;
+    let reported = |c: &Value| condition(c, "Ready")["message"].as_str().unwrap_or_default().contains(&words);
+    until(&world, "missed it", reported).await;
     let event = world.until_published(CONNECTION, "Available").await;
     assert_eq!(event.type_.as_deref(), Some("Warning"), "{event:?}");
     often(&world).await;
@@ -134,13 +134,14 @@ async fn a_default_organization_in_a_state_that_is_not_known_stops_nothing_else(
     let mut world = World::without_operator().await;
     let id = &world.organization;
     let frozen = json!({ "org": { "id": id, "name": "acme", "state": "ORG_STATE_FROZEN" } });
-    let answer = Fault::answer(200).header("content-type", "application/json").body(frozen.to_string());
+    let answer =
+        InjectedFault::answer(200).header("content-type", "application/json").body(frozen.to_string());
     world.zitadel.inject(answer.path("/management/v1/orgs/me"));
     world.start_operator().await;
-    let told = |c: &Value| {
+    let reported = |c: &Value| {
         condition(c, "Ready")["message"].as_str().unwrap_or_default().contains("spec.defaultOrganization: ")
     };
-    until(&world, "missed it", told).await;
+    until(&world, "missed it", reported).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,9 +6,9 @@ use futures::future::{BoxFuture, join_all};
 use http::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
-use support::zitadel::Fault;
+use support::zitadel::InjectedFault;
 
-use crate::gate::{Gate, Side};
+use crate::gate::{Barrier, Side};
 use crate::needs_double;
 use crate::waits::{condition, until_answered};
 use crate::world::{PATIENCE, World};
@@ -50,8 +50,8 @@ async fn gone_on_both_sides(world: &World) {
 
 /// Where an operator is stopped for ever.
 enum Point {
-    Zitadel(Fault),
-    Kubernetes(Gate),
+    Zitadel(InjectedFault),
+    Kubernetes(Barrier),
 }
 
 /// Crashes one world at the point, if it gets there, starts another operator and waits for the end.
@@ -103,15 +103,15 @@ async fn crash_at_each(point: impl Fn(usize) -> Point) -> usize {
 }
 
 async fn crash_around_zitadel() {
-    let before = crash_at_each(|n| Point::Zitadel(Fault::hold().after(n).times(1))).await;
-    let after = crash_at_each(|n| Point::Zitadel(Fault::hold_after_commit().after(n).times(1))).await;
+    let before = crash_at_each(|n| Point::Zitadel(InjectedFault::hold().after(n).times(1))).await;
+    let after = crash_at_each(|n| Point::Zitadel(InjectedFault::hold_after_commit().after(n).times(1))).await;
     println!("crashed before {before} and after {after} requests to ZITADEL");
     assert!(before > 1 && after > 1, "{before} and {after}");
 }
 
 async fn crash_around_kubernetes() {
-    let before = crash_at_each(|n| Point::Kubernetes(Gate::after(n, Side::Before))).await;
-    let after = crash_at_each(|n| Point::Kubernetes(Gate::after(n, Side::After))).await;
+    let before = crash_at_each(|n| Point::Kubernetes(Barrier::after(n, Side::Before))).await;
+    let after = crash_at_each(|n| Point::Kubernetes(Barrier::after(n, Side::After))).await;
     println!("crashed before {before} and after {after} writes to Kubernetes");
     assert!(before > 0 && after > 0, "{before} and {after}");
 }
@@ -131,7 +131,8 @@ async fn a_create_survives_a_crash_around_every_write_to_kubernetes() {
 async fn a_create_whose_answer_is_lost_ends_with_one_project_of_ours() {
     needs_double!("faults");
     let world = World::new().await;
-    let lost = world.zitadel.inject(Fault::drop_after_commit().on(Method::POST).path(PROJECTS).times(1));
+    let lost =
+        world.zitadel.inject(InjectedFault::drop_after_commit().on(Method::POST).path(PROJECTS).times(1));
     world.apply_project("web", json!({})).await;
     made_once(&world, "web").await;
     assert_eq!(lost.hits(), 1);
@@ -143,13 +144,14 @@ async fn a_create_whose_answer_is_lost_ends_with_one_project_of_ours() {
 async fn a_rename_during_the_outage_that_lost_the_answer_ends_with_one_project_of_the_new_name() {
     needs_double!("faults");
     let world = World::new().await;
-    let lost = world.zitadel.inject(Fault::hold_after_commit().on(Method::POST).path(PROJECTS).times(1));
+    let lost =
+        world.zitadel.inject(InjectedFault::hold_after_commit().on(Method::POST).path(PROJECTS).times(1));
     world.apply_project("web", json!({})).await;
     lost.reached(1).await;
     world.zitadel.stop().await;
     world.apply_project("web", json!({ "name": "renamed" })).await;
-    let told = |p: &Value| condition(p, "Ready")["reason"] == "Unavailable";
-    world.until("Project", "web", "told of the outage", told).await;
+    let reported = |p: &Value| condition(p, "Ready")["reason"] == "Unavailable";
+    world.until("Project", "web", "told of the outage", reported).await;
     world.zitadel.resume().await.unwrap();
     made_once(&world, "renamed").await;
 }
@@ -160,7 +162,8 @@ async fn a_create_whose_answer_is_lost_and_then_deleted_leaves_nothing() {
     for lag in [Duration::ZERO, Duration::from_millis(1500)] {
         let mut world = World::new().await;
         world.zitadel.configure(|b| *b = b.clone().lagging(lag));
-        let lost = world.zitadel.inject(Fault::hold_after_commit().on(Method::POST).path(PROJECTS).times(1));
+        let lost =
+            world.zitadel.inject(InjectedFault::hold_after_commit().on(Method::POST).path(PROJECTS).times(1));
         world.apply_project("web", json!({})).await;
         lost.reached(1).await;
         world.crash_operator().await;
@@ -174,7 +177,7 @@ async fn a_create_whose_answer_is_lost_and_then_deleted_leaves_nothing() {
 async fn a_create_that_never_arrived_and_then_deleted_is_never_sent_again() {
     needs_double!("faults");
     let mut world = World::new().await;
-    let held = world.zitadel.inject(Fault::hold().on(Method::POST).path(PROJECTS).times(1));
+    let held = world.zitadel.inject(InjectedFault::hold().on(Method::POST).path(PROJECTS).times(1));
     world.apply_project("web", json!({})).await;
     held.reached(1).await;
     world.crash_operator().await;

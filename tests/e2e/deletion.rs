@@ -187,11 +187,11 @@ async fn a_connection_stays_until_its_users_are_gone_also_over_a_restart() {
     let protected = |c: &Value| c["metadata"]["finalizers"] == json!([FINALIZER]);
     world.until("Connection", CONNECTION, "was protected", protected).await;
     world.api("Connection").delete(CONNECTION, &DeleteParams::default()).await.unwrap();
-    let told = |c: &Value| {
+    let reported = |c: &Value| {
         let ready = condition(c, "Ready");
         ready["reason"] == "Deleting" && ready["message"].as_str().unwrap_or_default().contains("1 resource")
     };
-    world.until("Connection", CONNECTION, "told that it is in use", told).await;
+    world.until("Connection", CONNECTION, "told that it is in use", reported).await;
     world.crash_operator().await;
     world.start_operator().await;
     world.apply_project("web", json!({ "name": "renamed" })).await;

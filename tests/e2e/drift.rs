@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use support::zitadel::{Behaviour, Fault, Mark, Request};
+use support::zitadel::{Behaviour, InjectedFault, Mark, Request};
 
 use crate::kstatus::Kstatus;
 use crate::meter::Meter;
@@ -240,7 +240,7 @@ async fn a_look_that_is_asked_for_in_the_middle_of_a_reconcile_is_told_once_ther
     let hold = |method, is_path: fn(&str) -> bool| {
         let is_operators = world.is_operators();
         let here = move |call: &Request| is_path(&call.path) && is_operators(call);
-        world.zitadel.inject(Fault::hold().on(method).when(here).times(1))
+        world.zitadel.inject(InjectedFault::hold().on(method).when(here).times(1))
     };
     let create = hold(Method::POST, |path| path == PROJECTS);
     world.apply_project("web", json!({ "state": "Inactive" })).await;
@@ -249,12 +249,12 @@ async fn a_look_that_is_asked_for_in_the_middle_of_a_reconcile_is_told_once_ther
     let last = hold(Method::POST, |path| path.ends_with("/_deactivate"));
     create.release();
     last.reached(1).await;
-    let look = hold(Method::GET, |path| path.starts_with(PROJECTS));
+    let inspect = hold(Method::GET, |path| path.starts_with(PROJECTS));
     last.release();
     let web = world.until_ready("web").await;
     assert_eq!(web["status"]["lastHandledReconcileAt"], Value::Null);
-    look.reached(1).await;
-    look.release();
+    inspect.reached(1).await;
+    inspect.release();
     let handled = |web: &Value| web["status"]["lastHandledReconcileAt"] == asked;
     world.until("Project", "web", "was looked at", handled).await;
 }
@@ -268,7 +268,7 @@ async fn an_update_that_somebody_else_made_first_is_success_on_the_line_that_ref
     let _operator = world.operator(world.operator_client().await, meter.metrics.clone());
     world.apply_project("web", json!({})).await;
     let web = world.until_ready("web").await;
-    let fault = Fault::hold().on(Method::PUT).path(PROJECTS).when(world.is_operators());
+    let fault = InjectedFault::hold().on(Method::PUT).path(PROJECTS).when(world.is_operators());
     let held = world.zitadel.inject(fault);
     world.apply_project("web", json!({ "projectRoleCheck": true })).await;
     held.reached(1).await;

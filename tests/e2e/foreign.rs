@@ -31,7 +31,7 @@ struct Scene {
     victim: World,
     thief: World,
     /// The operator's namespace, which no operator of another test has.
-    home: World,
+    home_organization: World,
     loot: Loot,
 }
 
@@ -47,7 +47,7 @@ struct Row {
 impl Scene {
     async fn new() -> Self {
         let (victim, thief) = (World::without_operator().await, World::without_operator().await);
-        let home = World::without_operator().await;
+        let home_organization = World::without_operator().await;
         thief.zitadel.configure(|behaviour| {
             behaviour.organization_features = OrganizationFeatures::Implemented;
         });
@@ -66,8 +66,8 @@ impl Scene {
             project,
         };
         let access = json!([grant(&victim, &json!([{ "all": true }]), true)]);
-        share_from(&victim, &home.namespace, access).await;
-        let scene = Self { victim, thief, home, loot };
+        share_from(&victim, &home_organization.namespace, access).await;
+        let scene = Self { victim, thief, home_organization, loot };
         scene.share_elsewhere().await;
         scene.hoard().await;
         scene.start_operator().await
@@ -76,9 +76,9 @@ impl Scene {
     async fn start_operator(mut self) -> Self {
         let namespaces = vec![self.victim.namespace.clone(), self.thief.namespace.clone()];
         let config = Config { namespaces, ..config() };
-        self.victim.start_operator_of(config, &self.home.namespace).await;
+        self.victim.start_operator_of(config, &self.home_organization.namespace).await;
         for kind in ["Project", ORGANIZATION] {
-            self.victim.resident(kind, NAME).until_ready().await;
+            self.victim.subject(kind, NAME).until_ready().await;
         }
         self
     }
@@ -103,10 +103,10 @@ impl Scene {
 
     /// A `ClusterConnection` to the victim's server, with a token of its own, that grants the thief another organization.
     async fn share_elsewhere(&self) {
-        let Self { victim, thief, home, loot } = self;
+        let Self { victim, thief, home_organization, loot } = self;
         let token = victim.zitadel.issue_token(&victim.zitadel.admin().user, None);
         let name = loot.elsewhere.as_str();
-        home.apply_core("Secret", name, json!({ "stringData": { "token": token } })).await;
+        home_organization.apply_core("Secret", name, json!({ "stringData": { "token": token } })).await;
         let spec = json!({
             "url": victim.zitadel.url(), "insecure": true, "personalAccessToken": { "name": name },
             "access": [grant(thief, &json!([{ "id": loot.granted_organization }]), false)],
@@ -182,7 +182,7 @@ impl Scene {
 
     /// Whatever of the victim is in what was told was in what was written.
     #[track_caller]
-    fn assert_reveals_nothing(&self, about: &str, written: &Value, told: &Value) {
+    fn assert_reveals_nothing(&self, about: &str, written: &Value, reported: &Value) {
         let Self { victim, loot, .. } = self;
         let secrets = [
             CANARY,
@@ -193,9 +193,12 @@ impl Scene {
             &loot.namespace,
             &victim.zitadel.instance_identity(),
         ];
-        let (written, told) = (written.to_string(), told.to_string());
+        let (written, reported) = (written.to_string(), reported.to_string());
         for secret in secrets {
-            assert!(written.contains(secret) || !told.contains(secret), "{about} reveals {secret}: {told}");
+            assert!(
+                written.contains(secret) || !reported.contains(secret),
+                "{about} reveals {secret}: {reported}"
+            );
         }
     }
 
@@ -228,10 +231,10 @@ impl Scene {
             self.thief.until(&row.kind, &row.name, "went", Value::is_null).await;
         }
         for kind in ["Project", ORGANIZATION] {
-            self.victim.resident(kind, NAME).delete().await;
-            self.victim.resident(kind, NAME).until_gone().await;
+            self.victim.subject(kind, NAME).delete().await;
+            self.victim.subject(kind, NAME).until_gone().await;
         }
-        unshare_from(&self.victim, &self.home.namespace).await;
+        unshare_from(&self.victim, &self.home_organization.namespace).await;
         let elsewhere = self.loot.elsewhere.as_str();
         self.victim.api("ClusterConnection").delete(elsewhere, &DeleteParams::default()).await.unwrap();
         self.victim.until("ClusterConnection", elsewhere, "went", Value::is_null).await;
@@ -260,7 +263,7 @@ async fn no_reference_of_any_kind_reaches_what_is_anothers() {
     scene.assert_untouched_since(mark);
     assert_eq!(held(&scene.victim), before);
     for kind in ["Project", ORGANIZATION] {
-        scene.victim.resident(kind, NAME).until_ready().await;
+        scene.victim.subject(kind, NAME).until_ready().await;
     }
     scene.end(&rows).await;
 }

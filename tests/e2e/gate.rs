@@ -20,14 +20,14 @@ pub enum Side {
 
 /// Lets a number of writes to Kubernetes through and holds the next one for ever.
 #[derive(Clone)]
-pub struct Gate {
+pub struct Barrier {
     side: Side,
     writes: Arc<AtomicUsize>,
     free: usize,
     reached: Arc<watch::Sender<bool>>,
 }
 
-impl Gate {
+impl Barrier {
     /// Closed after `free` writes.
     pub fn after(free: usize, side: Side) -> Self {
         Self { side, writes: Arc::default(), free, reached: Arc::new(watch::Sender::new(false)) }

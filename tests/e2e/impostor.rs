@@ -9,7 +9,7 @@ use crate::needs_double;
 use crate::organization::{ORGANIZATION, id_of, names};
 use crate::organization_grants::{HOME, grant, share, through_shared, unshare};
 use crate::organization_ref::every_kind;
-use crate::resident::Resident;
+use crate::subject::Subject;
 use crate::waits::{assert_message, condition};
 use crate::world::{World, config, through_connection};
 
@@ -34,9 +34,9 @@ async fn start_operator(world: &mut World, others: &[&World]) {
 }
 
 /// One of every kind.
-fn everything(world: &World) -> Vec<Resident<'_>> {
+fn everything(world: &World) -> Vec<Subject<'_>> {
     let kinds = every_kind().map(|(kind, _)| kind);
-    kinds.into_iter().chain([ORGANIZATION]).map(|kind| world.resident(kind, "acme")).collect()
+    kinds.into_iter().chain([ORGANIZATION]).map(|kind| world.subject(kind, "acme")).collect()
 }
 
 /// Takes over the organization of `owner` and what is in it, and waits until all is as specified.
@@ -57,14 +57,14 @@ async fn take_over(world: &World, owner: &World, through: impl Fn(Value) -> Valu
         let annotations = json!({ "zitadel-operator.dev/id": id });
         world.try_apply_annotated(kind, "acme", annotations, through(spec)).await.unwrap();
     }
-    for resident in everything(world) {
-        resident.until_ready().await;
+    for subject in everything(world) {
+        subject.until_ready().await;
     }
 }
 
 async fn assert_owned(world: &World) {
-    for resident in everything(world) {
-        let seen = resident.reconciled().await;
+    for subject in everything(world) {
+        let seen = subject.reconciled().await;
         assert_eq!(condition(&seen, "Synced")["reason"], "Available", "{seen}");
     }
 }
@@ -82,25 +82,25 @@ async fn what_a_tenants_server_claims_yields_to_a_cluster_connection_also_after_
             start_operator(&mut world, &[&liar]).await;
         }
         assert_owned(&world).await;
-        for resident in everything(&liar) {
-            resident.reconciled().await;
-            let refused = resident.until_reason("Conflict").await;
+        for subject in everything(&liar) {
+            subject.reconciled().await;
+            let refused = subject.until_reason("Conflict").await;
             assert_message(&refused, &["owned by", "a resource of another namespace"]);
-            let told = condition(&refused, "Ready")["message"].as_str().unwrap().to_owned();
-            assert!(!told.contains(&world.namespace), "{told}");
+            let reported = condition(&refused, "Ready")["message"].as_str().unwrap().to_owned();
+            assert!(!reported.contains(&world.namespace), "{reported}");
         }
     }
     let mark = liar.until_quiet().await;
-    for resident in everything(&liar) {
-        resident.delete().await;
-        resident.until_gone().await;
+    for subject in everything(&liar) {
+        subject.delete().await;
+        subject.until_gone().await;
     }
     assert!(liar.writes_since(mark).is_empty(), "the loser touches nothing");
     assert_owned(&world).await;
-    for resident in everything(&world) {
-        resident.patch(json!({ "spec": { "deletionPolicy": "Retain" } })).await;
-        resident.delete().await;
-        resident.until_gone().await;
+    for subject in everything(&world) {
+        subject.patch(json!({ "spec": { "deletionPolicy": "Retain" } })).await;
+        subject.delete().await;
+        subject.until_gone().await;
     }
     unshare(&world).await;
 }
@@ -151,22 +151,22 @@ async fn who_says_it_lives_in_the_organization_of_others_neither_blocks_it_nor_l
     needs_double!("a server that lies");
     let (mut world, liar) = worlds().await;
     start_operator(&mut world, &[&liar]).await;
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     world.apply(ORGANIZATION, "globex", through_shared(&world, json!({ "deletionPolicy": "Delete" }))).await;
     let id = id_of(&globex.until_ready().await);
     let inside = json!({ "organization": { "id": id } });
-    let resident = world.resident("Project", "resident");
+    let subject = world.subject("Project", "resident");
     world.apply("Project", "resident", through_shared(&world, inside.clone())).await;
-    resident.until_ready().await;
+    subject.until_ready().await;
     liar.zitadel.impersonate(&world.zitadel);
-    let squatter = liar.resident("Project", "squatter");
+    let squatter = liar.subject("Project", "squatter");
     squatter.apply(inside).await;
     squatter.until_ready().await;
 
     let annotation = json!({ "zitadel-operator.dev/id": id });
     let spec = through_connection(json!({ "name": "globex", "deletionPolicy": "Delete" }));
     liar.try_apply_annotated(ORGANIZATION, "posing", annotation, spec).await.unwrap();
-    let posing = liar.resident(ORGANIZATION, "posing");
+    let posing = liar.subject(ORGANIZATION, "posing");
     posing.until_reason("Conflict").await;
     posing.delete().await;
     posing.until_gone().await;
@@ -174,10 +174,10 @@ async fn who_says_it_lives_in_the_organization_of_others_neither_blocks_it_nor_l
     globex.delete().await;
     let blocked = globex.until_reason("DeletionBlocked").await;
     assert_message(&blocked, &[&format!("Project {}/resident", world.namespace)]);
-    let told = condition(&blocked, "Ready")["message"].as_str().unwrap().to_owned();
-    assert!(!told.contains("of other namespaces"), "{told}");
-    resident.delete().await;
-    resident.until_gone().await;
+    let reported = condition(&blocked, "Ready")["message"].as_str().unwrap().to_owned();
+    assert!(!reported.contains("of other namespaces"), "{reported}");
+    subject.delete().await;
+    subject.until_gone().await;
     globex.until_gone().await;
     assert_eq!(names(&world), [""; 0]);
     assert_eq!(world.zitadel.ledger().count(&Method::DELETE, "/admin/v1/orgs/"), 1);
@@ -191,28 +191,28 @@ async fn an_organization_of_a_tenants_server_waits_for_its_own_namespace_only() 
     start_operator(&mut world, &[&liar]).await;
     let inside = json!({ "organization": { "id": world.organization } });
     world.apply("Project", "resident", through_shared(&world, inside.clone())).await;
-    world.resident("Project", "resident").until_ready().await;
+    world.subject("Project", "resident").until_ready().await;
     let annotation = json!({ "zitadel-operator.dev/id": world.organization });
     let spec = through_connection(json!({ "name": "acme", "deletionPolicy": "Delete" }));
     liar.try_apply_annotated(ORGANIZATION, "posing", annotation, spec).await.unwrap();
-    let posing = liar.resident(ORGANIZATION, "posing");
+    let posing = liar.subject(ORGANIZATION, "posing");
     posing.until_ready().await;
-    let neighbour = liar.resident("Project", "neighbour");
-    neighbour.apply(inside).await;
-    neighbour.until_ready().await;
+    let other_namespace = liar.subject("Project", "neighbour");
+    other_namespace.apply(inside).await;
+    other_namespace.until_ready().await;
 
     posing.delete().await;
     let blocked = posing.until_reason("DeletionBlocked").await;
     assert_message(&blocked, &[&format!("Project {}/neighbour", liar.namespace)]);
-    let told = condition(&blocked, "Ready")["message"].as_str().unwrap().to_owned();
-    assert!(!told.contains("of other namespaces"), "{told}");
-    neighbour.delete().await;
-    neighbour.until_gone().await;
+    let reported = condition(&blocked, "Ready")["message"].as_str().unwrap().to_owned();
+    assert!(!reported.contains("of other namespaces"), "{reported}");
+    other_namespace.delete().await;
+    other_namespace.until_gone().await;
     posing.until_gone().await;
     assert!(world.zitadel.organization(&world.organization).is_some());
-    let resident = world.resident("Project", "resident");
-    assert_eq!(condition(&resident.reconciled().await, "Ready")["reason"], "Available");
-    resident.delete().await;
-    resident.until_gone().await;
+    let subject = world.subject("Project", "resident");
+    assert_eq!(condition(&subject.reconciled().await, "Ready")["reason"], "Available");
+    subject.delete().await;
+    subject.until_gone().await;
     unshare(&world).await;
 }

@@ -135,7 +135,7 @@ impl Cluster {
         let (sender, logs) = mpsc::channel();
         std::thread::spawn(move || {
             lines.map_while(Result::ok).try_for_each(|line| {
-                Watch::shared().look(format_args!("the log of the installed operator"), line.as_bytes());
+                Watch::shared().inspect(format_args!("the log of the installed operator"), line.as_bytes());
                 sender.send(line)
             })
         });

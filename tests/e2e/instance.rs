@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use support::zitadel::Fault;
+use support::zitadel::InjectedFault;
 
 use crate::kstatus::Kstatus;
 use crate::needs_double;
@@ -37,8 +37,8 @@ async fn another_instance_is_told_and_nothing_is_recreated_until_the_old_one_is_
     let web = world.until_ready_reason("web", "InstanceChanged").await;
     assert_kstatus(&web, Kstatus::Failed);
     assert_eq!(web["status"]["instance"], instance);
-    let told = message(&web);
-    assert!(told.contains(&instance) && told.contains("previousInstances"), "{told}");
+    let reported = message(&web);
+    assert!(reported.contains(&instance) && reported.contains("previousInstances"), "{reported}");
     world.apply_project("new", json!({})).await;
     world.apply_project("web", json!({ "name": "renamed" })).await;
     world.until_ready_reason("web", "InstanceChanged").await;
@@ -59,9 +59,9 @@ async fn a_deletion_waits_for_the_old_instance() {
     world.delete_project("web").await;
     let web = world.until_ready_reason("web", "InstanceChanged").await;
     assert_kstatus(&web, Kstatus::Terminating);
-    let told = message(&web);
-    assert!(told.contains(&format!("add {instance:?} to spec.previousInstances")), "{told}");
-    assert!(told.ends_with(r#"--type merge -p '{"spec":{"deletionPolicy":"Retain"}}'"#), "{told}");
+    let reported = message(&web);
+    assert!(reported.contains(&format!("add {instance:?} to spec.previousInstances")), "{reported}");
+    assert!(reported.ends_with(r#"--type merge -p '{"spec":{"deletionPolicy":"Retain"}}'"#), "{reported}");
     world.zitadel.restore_instance();
     world.until_gone("web").await;
     assert_eq!(world.project_names().await, [""; 0]);
@@ -102,8 +102,9 @@ async fn the_same_instance_under_a_new_identity_is_accepted_once_the_connection_
 async fn an_unfinished_create_is_not_begun_again_in_another_instance() {
     needs_double!("another instance behind the URL");
     let mut world = World::new().await;
-    let lost =
-        world.zitadel.inject(Fault::hold_after_commit().on(Method::POST).path("/management/v1/projects"));
+    let lost = world
+        .zitadel
+        .inject(InjectedFault::hold_after_commit().on(Method::POST).path("/management/v1/projects"));
     world.apply_project("web", json!({})).await;
     lost.reached(1).await;
     world.crash_operator().await;

@@ -32,12 +32,12 @@ async fn the_filter_changes_while_the_binary_runs_and_every_line_of_a_reconcile_
     assert_eq!(put(&admin, "info,zitadel_operator=debug").await.0, 200);
     world.apply_project("web", json!({ "name": "renamed" })).await;
     world.until_ready("web").await;
-    let told = until_answered("told of a call", async || {
+    let reported = until_answered("told of a call", async || {
         let about = |line: &&Value| line["kind"] == "Project" && line["name"] == "web";
-        let told = calls(&process).iter().find(about).cloned();
-        (told.is_some(), told)
+        let reported = calls(&process).iter().find(about).cloned();
+        (reported.is_some(), reported)
     });
-    let line = told.await.unwrap();
+    let line = reported.await.unwrap();
     assert_eq!(line["namespace"], world.namespace.as_str());
     assert!(line["generation"].is_number() && line["path"].is_string(), "{line}");
     assert!(calls(&process).iter().all(|line| line["kind"].is_string()), "{:?}", calls(&process));

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Method, Request, Response};
 use serde_json::{Value, json};
-use support::zitadel::Fault;
+use support::zitadel::InjectedFault;
 use zitadel_operator::operator::Options;
 use zitadel_operator::runtime::lease::Leadership;
 use zitadel_operator::zitadel::http_transport;
@@ -55,7 +55,7 @@ fn some(value: f64) -> bool {
 async fn a_reconcile_is_counted_once_with_its_time_result_and_reason() {
     needs_double!("requests that are held");
     let (world, meter) = metered().await;
-    let held = world.zitadel.inject(Fault::hold().on(Method::POST).path(PROJECTS));
+    let held = world.zitadel.inject(InjectedFault::hold().on(Method::POST).path(PROJECTS));
     world.apply_project("web", json!({})).await;
     meter.until("active_workers", &[PROJECT], some).await;
     assert_eq!(meter.value("reconcile_reasons_total", &[PROJECT, ("reason", "Available")]), 0.0);
@@ -152,7 +152,7 @@ async fn an_outage_shows_as_errors_an_open_circuit_and_reconciles_that_wait() {
     let open = [("kind", "Connection"), ("name", ""), ("state", "open")];
     assert_eq!((meter.value("circuits", &closed), meter.value("circuits", &open)), (1.0, 0.0));
 
-    let outage = world.zitadel.inject(Fault::unavailable());
+    let outage = world.zitadel.inject(InjectedFault::unavailable());
     for name in ["a", "b", "c"] {
         world.apply_project(name, json!({})).await;
     }
@@ -175,7 +175,7 @@ async fn an_outage_shows_as_errors_an_open_circuit_and_reconciles_that_wait() {
 async fn a_request_without_an_answer_has_the_code_error() {
     needs_double!("outages");
     let (world, meter) = metered().await;
-    let lost = world.zitadel.inject(Fault::drop_before().path(PROJECTS));
+    let lost = world.zitadel.inject(InjectedFault::drop_before().path(PROJECTS));
     world.apply_project("web", json!({})).await;
     meter.until("zitadel_requests_total", &[("code", "error")], some).await;
     lost.remove();
@@ -186,7 +186,8 @@ async fn a_request_without_an_answer_has_the_code_error() {
 async fn a_429_is_a_pause_and_a_low_rate_is_a_wait() {
     needs_double!("429");
     let (world, meter) = metered().await;
-    let limited = world.zitadel.inject(Fault::limited().header("retry-after", "4").path(PROJECTS).times(1));
+    let limited =
+        world.zitadel.inject(InjectedFault::limited().header("retry-after", "4").path(PROJECTS).times(1));
     world.apply_project("web", json!({})).await;
     let paused = [("kind", "Connection"), ("name", ""), ("state", "paused")];
     meter.until("circuits", &paused, |paused| paused == 1.0).await;

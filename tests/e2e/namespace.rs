@@ -6,15 +6,15 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::{Api, DeleteParams};
 use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
-use support::zitadel::{Fault, OrganizationFeatures};
+use support::zitadel::{InjectedFault, OrganizationFeatures};
 
 use crate::kstatus::Kstatus;
 use crate::needs_double;
 use crate::organization::{ORGANIZATION, id_of, names};
 use crate::organization_grants::{HOME, settle, unshare, with_shared};
-use crate::organization_ref::{ALL, NOTHING, by_reference, every_kind, possessions, residents};
-use crate::resident::Resident;
+use crate::organization_ref::{ALL, NOTHING, by_reference, every_kind, possessions, subjects};
 use crate::rights::Rights;
+use crate::subject::Subject;
 use crate::waits::{assert_kstatus, assert_message, condition, until_answered};
 use crate::world::{CONNECTION, PATIENCE, World, config};
 
@@ -28,13 +28,13 @@ async fn inhabited(policy: &str) -> (World, String) {
         behaviour.organization_features = OrganizationFeatures::Implemented;
     });
     world.start_operator_from(HOME).await;
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     globex.apply(json!({ "deletionPolicy": policy })).await;
-    for (resident, (_, spec)) in residents(&world).into_iter().zip(every_kind()) {
-        resident.apply(by_reference(spec)).await;
+    for (subject, (_, spec)) in subjects(&world).into_iter().zip(every_kind()) {
+        subject.apply(by_reference(spec)).await;
     }
-    for resident in residents(&world) {
-        resident.until_ready().await;
+    for subject in subjects(&world) {
+        subject.until_ready().await;
     }
     let id = id_of(&globex.until_ready().await);
     assert_eq!(possessions(&world, &id), ALL);
@@ -53,9 +53,9 @@ async fn until_namespace_gone(world: &World) {
     let gone =
         await_condition(namespaces.clone(), &world.namespace, |found: Option<&Namespace>| found.is_none());
     if tokio::time::timeout(PATIENCE, gone).await.is_err() {
-        let mut left: Vec<Value> = vec![world.resident(ORGANIZATION, "globex").now().await];
-        for resident in residents(world) {
-            left.push(resident.now().await);
+        let mut left: Vec<Value> = vec![world.subject(ORGANIZATION, "globex").now().await];
+        for subject in subjects(world) {
+            left.push(subject.now().await);
         }
         left.iter_mut().for_each(|object| object["metadata"]["managedFields"] = Value::Null);
         panic!("the namespace stays, and with it {left:#?}");
@@ -97,9 +97,9 @@ async fn through_a_cluster_connection_it_is_the_same() {
 /// Asks for the deletion of one thing in the namespace.
 async fn delete(world: &World, what: usize) {
     match what {
-        0 => world.resident(ORGANIZATION, "globex").delete().await,
-        1..=4 => residents(world)[what - 1].delete().await,
-        5 => world.resident("Connection", CONNECTION).delete().await,
+        0 => world.subject(ORGANIZATION, "globex").delete().await,
+        1..=4 => subjects(world)[what - 1].delete().await,
+        5 => world.subject("Connection", CONNECTION).delete().await,
         _ => {
             let secrets: Api<Secret> = Api::namespaced(world.client.clone(), &world.namespace);
             secrets.delete(CONNECTION, &DeleteParams::default()).await.unwrap();
@@ -117,9 +117,9 @@ async fn deleted_in(order: Vec<usize>, resting: bool) {
             world.until_quiet().await;
         }
     }
-    let everything = residents(&world).into_iter().chain([world.resident(ORGANIZATION, "globex")]);
-    for resident in everything.chain([world.resident("Connection", CONNECTION)]) {
-        resident.until_gone().await;
+    let everything = subjects(&world).into_iter().chain([world.subject(ORGANIZATION, "globex")]);
+    for subject in everything.chain([world.subject("Connection", CONNECTION)]) {
+        subject.until_gone().await;
     }
     assert_left(&world, &id, policy);
 }
@@ -135,7 +135,7 @@ async fn whatever_goes_first_everything_goes() {
 }
 
 /// Deletes the namespace, crashes the operator at this request to ZITADEL if it comes to it, and starts another.
-async fn crashed_at(point: Fault, policy: &str) -> bool {
+async fn crashed_at(point: InjectedFault, policy: &str) -> bool {
     let mut world = with_shared(World::to_be_deleted().await, json!([]), true).await;
     let id = settle(&world, json!({ "deletionPolicy": policy })).await;
     let held = world.zitadel.inject(point.on(Method::DELETE).times(1));
@@ -157,7 +157,8 @@ async fn crashed_at(point: Fault, policy: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_in_the_middle_changes_nothing_where_the_secret_lies_elsewhere() {
     needs_double!("its own way into the data or the ledger");
-    let points = (0..6).flat_map(|n| [Fault::hold().after(n), Fault::hold_after_commit().after(n)]);
+    let points =
+        (0..6).flat_map(|n| [InjectedFault::hold().after(n), InjectedFault::hold_after_commit().after(n)]);
     let crashes = points.enumerate().map(|(n, point)| crashed_at(point, ["Delete", "Retain"][n % 4 / 2]));
     let crashed: Vec<bool> = stream::iter(crashes).buffer_unordered(AT_ONCE).collect().await;
     assert!(crashed.iter().filter(|crashed| **crashed).count() >= 8, "{crashed:?}");
@@ -194,13 +195,13 @@ async fn with_rights_in_the_namespace_alone_it_stays_until_an_operator_has_other
 }
 
 /// Everything in the namespace that waits for a person.
-async fn until_blocked<'a>(world: &'a World) -> Vec<(Resident<'a>, String)> {
+async fn until_blocked<'a>(world: &'a World) -> Vec<(Subject<'a>, String)> {
     let mut blocked = Vec::new();
-    for resident in residents(world).into_iter().chain([world.resident(ORGANIZATION, "globex")]) {
-        let object = resident.until_reason("DeletionBlocked").await;
+    for subject in subjects(world).into_iter().chain([world.subject(ORGANIZATION, "globex")]) {
+        let object = subject.until_reason("DeletionBlocked").await;
         assert_kstatus(&object, Kstatus::Terminating);
         assert_message(&object, &[&format!("Secret {}/{CONNECTION}", world.namespace), "kubectl patch"]);
-        blocked.push((resident, condition(&object, "Ready")["message"].as_str().unwrap().to_owned()));
+        blocked.push((subject, condition(&object, "Ready")["message"].as_str().unwrap().to_owned()));
     }
     blocked
 }
@@ -216,9 +217,9 @@ async fn after_a_restart_without_its_secret_it_is_blocked_and_the_patches_of_the
     tokio::time::timeout(PATIENCE, gone).await.expect("the Secret goes").unwrap();
     let mark = world.zitadel.ledger().mark();
     world.start_operator_from(HOME).await;
-    for (resident, message) in until_blocked(&world).await {
+    for (subject, message) in until_blocked(&world).await {
         world.run_command_of(&message).await;
-        resident.until_gone().await;
+        subject.until_gone().await;
     }
     until_namespace_gone(&world).await;
     assert!(world.zitadel.ledger().since(mark).is_empty());

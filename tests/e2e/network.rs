@@ -163,11 +163,11 @@ async fn no_connection_gets_more_than_the_operator_lets_it_and_it_says_so() {
     for name in &names {
         world.until_ready(name).await;
     }
-    let told = world.until("Connection", CONNECTION, "was told", |connection| {
+    let reported = world.until("Connection", CONNECTION, "was told", |connection| {
         let message = condition(connection, "Ready")["message"].as_str().unwrap_or_default().to_owned();
         message.contains("600s, the shortest here") && message.contains("20/s, burst 40, the most here")
     });
-    assert_kstatus(&told.await, Kstatus::Current);
+    assert_kstatus(&reported.await, Kstatus::Current);
     let calls = world.calls_since(mark);
     assert!(calls.len() > 60, "{} calls are too few to show a rate", calls.len());
     let second = jiff::SignedDuration::from_secs(1);

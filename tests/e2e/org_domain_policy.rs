@@ -11,7 +11,7 @@ use support::zitadel::DomainSettings;
 
 use crate::kstatus::Kstatus;
 use crate::needs_double;
-use crate::resident::Resident;
+use crate::subject::Subject;
 use crate::waits::{assert_kstatus, condition};
 use crate::world::World;
 
@@ -33,8 +33,8 @@ fn spec(values: [bool; 3], more: Value) -> Value {
     spec
 }
 
-fn policy(world: &World) -> Resident<'_> {
-    world.resident(KIND, "policy")
+fn policy(world: &World) -> Subject<'_> {
+    world.subject(KIND, "policy")
 }
 
 /// A world that looks at ZITADEL again every 500 ms.
@@ -150,8 +150,8 @@ async fn an_edit_of_any_setting_is_reverted_and_named_in_an_event_and_in_status(
         let mut theirs = [false; 3];
         theirs[place] = true;
         world.person.write_domain_policy(Method::PUT, &world.organization, settings(theirs)).await;
-        let told = |p: &Value| p["status"]["drift"]["fields"] == json!([field]);
-        let healed = policy(&world).until("told of the drift", told).await;
+        let reported = |p: &Value| p["status"]["drift"]["fields"] == json!([field]);
+        let healed = policy(&world).until("told of the drift", reported).await;
         assert_eq!(in_force(&world).await, [false; 3], "{field}");
         assert_eq!(condition(&healed, "Ready")["reason"], "Available");
         assert_reported(&world, &healed).await;
@@ -259,7 +259,7 @@ async fn of_two_policies_for_one_organization_the_second_touches_nothing_and_tak
     let world = World::new().await;
     policy(&world).apply(spec([false, true, false], json!({}))).await;
     policy(&world).until_ready().await;
-    let [second, third] = ["second", "third"].map(|name| world.resident(KIND, name));
+    let [second, third] = ["second", "third"].map(|name| world.subject(KIND, name));
     for later in [second, third] {
         later.apply(spec([false, false, true], json!({}))).await;
         let lost = later.until_reason("Conflict").await;

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use support::zitadel::{Failure, Fault, OrganizationFeatures, Request};
+use support::zitadel::{Failure, InjectedFault, OrganizationFeatures, Request};
 use zitadel_operator::engine::decision::backoff::Delays;
 use zitadel_operator::engine::decision::config::Config;
 
 use crate::kstatus::Kstatus;
 use crate::needs_double;
-use crate::resident::Resident;
+use crate::subject::Subject;
 use crate::waits::{assert_kstatus, assert_message, condition};
 use crate::world::{World, config};
 
@@ -24,8 +24,8 @@ const KIND: &str = "OrgFeatures";
 const V2: &str = "/v2/features/organization/";
 const V2_BETA: &str = "/v2beta/features/organization/";
 
-fn flags(world: &World) -> Resident<'_> {
-    world.resident(KIND, "flags")
+fn flags(world: &World) -> Subject<'_> {
+    world.subject(KIND, "flags")
 }
 
 fn spec(features: Value) -> Value {
@@ -162,7 +162,7 @@ async fn a_reset_after_which_setting_the_rest_fails_is_completed() {
     let world = world_of_tomorrow().await;
     flags(&world).apply(spec(json!({ "loginDefaultOrg": true, "userSchema": true }))).await;
     flags(&world).until_ready().await;
-    world.zitadel.inject(Fault::unavailable().on(Method::PUT).path(V2).times(3));
+    world.zitadel.inject(InjectedFault::unavailable().on(Method::PUT).path(V2).times(3));
     flags(&world).apply(spec(json!({ "userSchema": true }))).await;
     assert_reported(&world, &flags(&world).until_ready().await);
     assert_eq!(set(&world), json!({ "userSchema": true }));
@@ -185,8 +185,8 @@ async fn an_edit_of_any_flag_is_reverted_and_named_in_an_event_and_in_status() {
         let mut theirs = wanted.clone();
         theirs[flag] = value;
         set_by_others(&world, theirs);
-        let told = |p: &Value| p["status"]["drift"]["fields"] == json!([format!("features.{flag}")]);
-        let healed = flags(&world).until("told of the drift", told).await;
+        let reported = |p: &Value| p["status"]["drift"]["fields"] == json!([format!("features.{flag}")]);
+        let healed = flags(&world).until("told of the drift", reported).await;
         assert_eq!(set(&world), wanted, "{flag}");
         assert_eq!(condition(&healed, "Ready")["reason"], "Available");
         assert_reported(&world, &healed);
@@ -272,7 +272,7 @@ async fn of_two_resources_for_one_organization_the_second_touches_nothing_and_ta
     let world = world_of_tomorrow().await;
     flags(&world).apply(spec(json!({ "userSchema": true }))).await;
     flags(&world).until_ready().await;
-    let second = world.resident(KIND, "second");
+    let second = world.subject(KIND, "second");
     second.apply(spec(json!({ "loginDefaultOrg": true }))).await;
     let lost = second.until_reason("Conflict").await;
     assert_kstatus(&lost, Kstatus::Failed);
@@ -345,7 +345,7 @@ async fn a_null_is_no_flag() {
 async fn a_server_that_implements_them_only_under_v2beta_is_served_there() {
     needs_double!("its own way into the data or the ledger");
     let world = world_of_tomorrow().await;
-    world.zitadel.inject(Fault::failure(&Failure::bare(12, "method X not implemented")).path(V2));
+    world.zitadel.inject(InjectedFault::failure(&Failure::bare(12, "method X not implemented")).path(V2));
     flags(&world).apply(spec(json!({ "loginDefaultOrg": true, "userSchema": true }))).await;
     flags(&world).until_ready().await;
     flags(&world).apply(spec(json!({ "userSchema": true }))).await;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::kstatus::Kstatus;
 use crate::needs_double;
-use crate::resident::Resident;
+use crate::subject::Subject;
 use crate::waits::{assert_kstatus, assert_message, condition, date};
 use crate::world::World;
 
@@ -26,8 +26,8 @@ pub async fn watchful_world() -> World {
     world
 }
 
-pub fn org_metadata<'a>(world: &'a World, name: &'a str) -> Resident<'a> {
-    world.resident("OrgMetadata", name)
+pub fn org_metadata<'a>(world: &'a World, name: &'a str) -> Subject<'a> {
+    world.subject("OrgMetadata", name)
 }
 
 /// A spec of texts.
@@ -37,7 +37,7 @@ pub fn texts(entries: &[(&str, &str)]) -> Value {
 }
 
 /// A resource named `acme` with these entries, once it is ready.
-pub async fn settled<'a>(world: &'a World, entries: &[(&str, &str)]) -> Resident<'a> {
+pub async fn settled<'a>(world: &'a World, entries: &[(&str, &str)]) -> Subject<'a> {
     let acme = org_metadata(world, "acme");
     acme.apply(texts(entries)).await;
     acme.until_ready().await;

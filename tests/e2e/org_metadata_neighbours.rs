@@ -10,13 +10,13 @@ use crate::needs_double;
 use crate::org_metadata::{org_metadata, texts};
 use crate::org_metadata_keys::value;
 use crate::organization_grants::{HOME, share, through_shared, unshare};
-use crate::resident::Resident;
 use crate::rights::{Accounts, Forbidden, Rights};
+use crate::subject::Subject;
 use crate::waits::{assert_message, condition};
 use crate::world::{World, config};
 
 /// A second namespace of the same ZITADEL, and a connection for both.
-async fn neighbour(world: &World) -> World {
+async fn other_namespace(world: &World) -> World {
     let namespace = format!("{}-next", world.namespace);
     let object: Namespace = serde_json::from_value(json!({ "metadata": { "name": namespace } })).unwrap();
     Api::all(world.client.clone()).create(&PostParams::default(), &object).await.unwrap();
@@ -44,7 +44,7 @@ async fn apply_shared<'a>(
     (world, at): (&World, &'a World),
     name: &'static str,
     entries: &[(&str, &str)],
-) -> Resident<'a> {
+) -> Subject<'a> {
     let mut spec = texts(entries);
     spec["organization"] = json!({ "id": world.organization });
     at.apply("OrgMetadata", name, through_shared(world, spec)).await;
@@ -74,7 +74,7 @@ async fn is_a_conflict_that_names_nobody(world: &World, next: &World) {
 async fn the_owner_of_a_key_is_named_only_within_its_namespace() {
     needs_double!("its own way into the data or the ledger");
     let mut world = World::without_operator().await;
-    let next = neighbour(&world).await;
+    let next = other_namespace(&world).await;
     let namespaces = vec![world.namespace.clone(), next.namespace.clone()];
     world.start_operator_of(Config { namespaces, ..config() }, HOME).await;
     is_a_conflict_that_names_nobody(&world, &next).await;
@@ -85,7 +85,7 @@ async fn a_key_that_a_resource_of_another_operator_owns_is_a_conflict_by_key_too
     needs_double!("its own way into the data or the ledger");
     let mut world = World::without_operator().await;
     world.rights = Rights::Namespaces;
-    let mut next = neighbour(&world).await;
+    let mut next = other_namespace(&world).await;
     world.start_operator_from(HOME).await;
     next.start_operator_from(HOME).await;
     is_a_conflict_that_names_nobody(&world, &next).await;

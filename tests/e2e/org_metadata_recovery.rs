@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::json;
-use support::zitadel::Fault;
+use support::zitadel::InjectedFault;
 
 use crate::needs_double;
 use crate::org_metadata::{METADATA, assert_stored, org_metadata, texts, watchful_world};
@@ -37,7 +37,7 @@ async fn converged(world: &World, entries: &[(&str, &str)]) {
 }
 
 /// Crashes at the bulk write, before or after ZITADEL took it, and deletes the resource before anybody looks again.
-async fn deletes_what_a_crash_left_unknown(fault: Fault) {
+async fn deletes_what_a_crash_left_unknown(fault: InjectedFault) {
     let mut world = World::new().await;
     prepared(&world).await;
     let held = world.zitadel.inject(fault.on(Method::POST).path(format!("{METADATA}/_bulk")).times(1));
@@ -53,13 +53,13 @@ async fn deletes_what_a_crash_left_unknown(fault: Fault) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_after_a_crash_between_recording_and_writing_removes_all() {
     needs_double!("its own way into the data or the ledger");
-    deletes_what_a_crash_left_unknown(Fault::hold()).await;
+    deletes_what_a_crash_left_unknown(InjectedFault::hold()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_after_a_crash_between_writing_and_the_status_removes_all() {
     needs_double!("its own way into the data or the ledger");
-    deletes_what_a_crash_left_unknown(Fault::hold_after_commit()).await;
+    deletes_what_a_crash_left_unknown(InjectedFault::hold_after_commit()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,7 +68,8 @@ async fn a_write_whose_answer_is_lost_is_not_sent_twice_and_is_no_drift() {
     let world = World::new().await;
     prepared(&world).await;
     for path in ["_bulk", "changed"] {
-        let fault = Fault::drop_after_commit().on(Method::POST).path(format!("{METADATA}/{path}")).times(1);
+        let fault =
+            InjectedFault::drop_after_commit().on(Method::POST).path(format!("{METADATA}/{path}")).times(1);
         let lost = world.zitadel.inject(fault);
         let mark = world.zitadel.ledger().mark();
         let entries = if path == "_bulk" { AFTER } else { &[("changed", "3"), ("new", "1"), ("same", "1")] };
@@ -86,7 +87,7 @@ async fn a_key_removed_by_somebody_between_look_and_removal_holds_up_neither_the
     needs_double!("its own way into the data or the ledger");
     let world = watchful_world().await;
     prepared(&world).await;
-    let bulk = || Fault::hold().on(Method::DELETE).path(METADATA).times(1);
+    let bulk = || InjectedFault::hold().on(Method::DELETE).path(METADATA).times(1);
     let held = world.zitadel.inject(bulk());
     applied(&world, &[("changed", "1")]).await;
     held.reached(1).await;
@@ -109,7 +110,7 @@ async fn what_somebody_writes_between_our_write_and_its_read_back_is_overwritten
     needs_double!("its own way into the data or the ledger");
     let world = World::new().await;
     prepared(&world).await;
-    let search = Fault::hold().path(format!("{METADATA}/_search")).after(1).times(1);
+    let search = InjectedFault::hold().path(format!("{METADATA}/_search")).after(1).times(1);
     let held = world.zitadel.inject(search);
     applied(&world, AFTER).await;
     held.reached(1).await;
@@ -123,7 +124,7 @@ async fn a_parallel_write_to_the_organization_is_tried_again_soon() {
     needs_double!("its own way into the data or the ledger");
     let world = World::new().await;
     prepared(&world).await;
-    let collision = Fault::answer(500)
+    let collision = InjectedFault::answer(500)
         .header("content-type", "application/json")
         .body(r#"{"code":13,"message":"An internal error occurred","details":[]}"#)
         .on(Method::POST)

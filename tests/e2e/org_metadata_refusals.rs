@@ -94,9 +94,9 @@ async fn is_homeless_until_corrected(world: &World, organization: &str) {
         spec
     };
     acme.apply(lives_in(organization)).await;
-    let homeless = acme.until_reason("NotFound").await;
-    assert_kstatus(&homeless, Kstatus::Failed);
-    assert_message(&homeless, &[organization, "does not exist", "spec.organization"]);
+    let organization_removed = acme.until_reason("NotFound").await;
+    assert_kstatus(&organization_removed, Kstatus::Failed);
+    assert_message(&organization_removed, &[organization, "does not exist", "spec.organization"]);
     world.assert_calm().await;
     world.assert_no_writes();
     let globex = world.zitadel.add_organization("globex");
@@ -130,9 +130,9 @@ async fn entries_that_went_with_their_organization_are_told_and_their_deletion_i
         let acme = settled(&world, &[("tier", "gold")]).await;
         world.zitadel.remove_organization(&world.organization);
         acme.annotate("zitadel-operator.dev/reconcile-requested-at", "now").await;
-        let homeless = acme.until_reason("NotFound").await;
-        assert_kstatus(&homeless, Kstatus::Failed);
-        assert_message(&homeless, &["delete this resource", "went with the organization"]);
+        let organization_removed = acme.until_reason("NotFound").await;
+        assert_kstatus(&organization_removed, Kstatus::Failed);
+        assert_message(&organization_removed, &["delete this resource", "went with the organization"]);
         world.assert_calm().await;
         acme.delete().await;
         acme.until_gone().await;

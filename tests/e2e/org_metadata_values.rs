@@ -13,7 +13,7 @@ use support::zitadel::Metadata;
 use crate::kstatus::Kstatus;
 use crate::needs_double;
 use crate::org_metadata::{METADATA, assert_stored, org_metadata, stored, watchful_world};
-use crate::resident::Resident;
+use crate::subject::Subject;
 use crate::waits::{assert_kstatus, assert_message, condition, until_answered};
 use crate::world::World;
 
@@ -27,7 +27,7 @@ fn kept(kind: &str, key: &str) -> Value {
 }
 
 /// Applies a resource with this entry.
-async fn apply_entry(world: &World, entry: Value) -> Resident<'_> {
+async fn apply_entry(world: &World, entry: Value) -> Subject<'_> {
     let acme = org_metadata(world, "acme");
     acme.apply(json!({ "entries": [entry] })).await;
     acme
@@ -104,11 +104,11 @@ async fn more_than_zitadel_takes_is_refused_by_the_api_server_or_before_any_call
         (kept("Secret", "k"), "500001 bytes"),
         (kept("ConfigMap", "k"), "has 0 bytes"),
     ];
-    for (entry, told) in late {
+    for (entry, reported) in late {
         let acme = apply_entry(&world, entry).await;
         let invalid = acme.until_reason("InvalidSpec").await;
         assert_kstatus(&invalid, Kstatus::Failed);
-        assert_message(&invalid, &["entry \"k\"", told, "1 to 500000"]);
+        assert_message(&invalid, &["entry \"k\"", reported, "1 to 500000"]);
         acme.delete().await;
         acme.until_gone().await;
     }
@@ -147,8 +147,8 @@ async fn what_keeps_a_value_is_waited_for_by_name_and_key() {
         let named = format!("{kind} {}/values", world.namespace);
         assert_message(&waiting, &["\"region\"", &named, "does not exist"]);
         world.store_value(kind, "values", "other", b"eu").await;
-        let told = |o: &Value| o["status"].to_string().contains("has no key");
-        let waiting = acme.until("missed the key", told).await;
+        let reported = |o: &Value| o["status"].to_string().contains("has no key");
+        let waiting = acme.until("missed the key", reported).await;
         assert_message(&waiting, &["\"region\"", &named, "has no key \"k\""]);
         world.store_value(kind, "values", "k", b"eu").await;
         assert_kstatus(&acme.until_ready().await, Kstatus::Current);
@@ -259,8 +259,8 @@ async fn what_loses_its_readiness_is_warned_of_and_what_never_had_any_is_not() {
     until_answered("warned of", async || {
         let events: Api<Event> = Api::namespaced(world.client.clone(), &world.namespace);
         let events = events.list(&Default::default()).await.unwrap().items;
-        let told = events.iter().filter(|event| event.reason.as_deref() == Some("ReferenceNotFound"));
-        let types: Vec<_> = told.filter_map(|event| event.type_.clone()).collect();
+        let reported = events.iter().filter(|event| event.reason.as_deref() == Some("ReferenceNotFound"));
+        let types: Vec<_> = reported.filter_map(|event| event.type_.clone()).collect();
         (types.iter().any(|kind| kind == "Warning"), types)
     })
     .await;

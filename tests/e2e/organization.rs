@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use support::zitadel::{Actor, Behaviour, Fault, OrgWorld, State};
+use support::zitadel::{Actor, Behaviour, InjectedFault, OrgWorld, State};
 
 use crate::kstatus::Kstatus;
 use crate::needs_double;
-use crate::resident::Resident;
+use crate::subject::Subject;
 use crate::waits::{assert_kstatus, assert_message, condition};
 use crate::world::World;
 
@@ -55,17 +55,17 @@ pub fn creations(world: &World) -> usize {
 }
 
 /// An `Organization` that is ready, its name that of the resource.
-async fn ready<'a>(world: &'a World, name: &'a str, spec: Value) -> (Resident<'a>, String) {
-    let resident = world.resident(ORGANIZATION, name);
-    resident.apply(spec).await;
-    let id = id_of(&resident.until_ready().await);
-    (resident, id)
+async fn ready<'a>(world: &'a World, name: &'a str, spec: Value) -> (Subject<'a>, String) {
+    let subject = world.subject(ORGANIZATION, name);
+    subject.apply(spec).await;
+    let id = id_of(&subject.until_ready().await);
+    (subject, id)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_created_organization_is_ready_with_id_sequence_and_dates() {
     let world = World::new().await;
-    let (acme, name) = (world.resident(ORGANIZATION, "acme"), unique(&world, "Acme"));
+    let (acme, name) = (world.subject(ORGANIZATION, "acme"), unique(&world, "Acme"));
     let born = acme.apply(json!({ "name": name, "deletionPolicy": "Delete" })).await;
     assert_kstatus(&born, Kstatus::InProgress);
     let ready = acme.until_ready().await;
@@ -99,8 +99,8 @@ async fn name_and_state_follow_the_spec_and_the_id_stays() {
         assert_eq!((&remote["name"], &remote["state"]), (&json!(name), &json!(shown)));
         assert_eq!(id_of(&changed), id);
         assert_eq!(changed["status"]["sequence"], remote["details"]["sequence"]);
-        let told = world.until_event("acme", "Updated").await;
-        assert!(told.contains("name") && told.contains("state"), "{told}");
+        let reported = world.until_event("acme", "Updated").await;
+        assert!(reported.contains("name") && reported.contains("state"), "{reported}");
     }
     world.person.remove_organization(&id).await;
 }
@@ -194,7 +194,7 @@ async fn the_default_organization_is_never_deleted_and_the_patch_of_the_message_
     needs_double!("its own way into the data or the ledger");
     let world = World::new().await;
     let default = world.zitadel.default_organization();
-    let zitadel = world.resident(ORGANIZATION, "zitadel");
+    let zitadel = world.subject(ORGANIZATION, "zitadel");
     zitadel.apply(json!({ "name": "ZITADEL", "adoptionPolicy": "ByName", "deletionPolicy": "Delete" })).await;
     assert_eq!(id_of(&zitadel.until_ready().await), default);
     zitadel.delete().await;
@@ -209,7 +209,7 @@ async fn the_default_organization_is_never_deleted_and_the_patch_of_the_message_
 }
 
 /// What somebody removed in ZITADEL, and what its resource says then.
-async fn removed_behind_its_back(world: &World) -> (Resident<'_>, String, Value) {
+async fn removed_behind_its_back(world: &World) -> (Subject<'_>, String, Value) {
     let (globex, id) = ready(world, "globex", json!({})).await;
     world.zitadel.remove_organization(&id);
     globex.annotate("zitadel-operator.dev/reconcile-requested-at", "now").await;
@@ -253,7 +253,7 @@ async fn a_request_to_make_it_again_outlives_an_outage() {
     needs_double!("its own way into the data or the ledger");
     let world = World::new().await;
     let (globex, id, _) = removed_behind_its_back(&world).await;
-    let outage = world.zitadel.inject(Fault::unavailable());
+    let outage = world.zitadel.inject(InjectedFault::unavailable());
     globex.annotate(RECREATE, id).await;
     globex.until("told of the outage", |o| condition(o, "Synced")["reason"] == "Unavailable").await;
     world.assert_calm().await;
@@ -266,7 +266,7 @@ async fn a_request_to_make_it_again_outlives_an_outage() {
 async fn under_observe_differences_are_told_and_nothing_is_written() {
     needs_double!("its own way into the data or the ledger");
     let world = watchful_world().await;
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     globex.apply(json!({ "managementPolicy": "Observe" })).await;
     assert_kstatus(&globex.until_reason("NotFound").await, Kstatus::Failed);
     let id = world.zitadel.add_organization("globex");
@@ -291,7 +291,7 @@ async fn denied(who: fn(&OrgWorld) -> &Actor, words: &[&str]) {
     let actor = who(&world.zitadel.add_staff(&world.organization)).clone();
     world.store_token(&actor.token).await;
     world.start_operator().await;
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     globex.apply(json!({})).await;
     let denied = globex.until_reason("PermissionDenied").await;
     assert_kstatus(&denied, Kstatus::Failed);

@@ -4,12 +4,12 @@ use http::Method;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
-use support::zitadel::{Double, Fault, OrganizationFeatures};
+use support::zitadel::{Double, InjectedFault, OrganizationFeatures};
 
 use crate::kstatus::Kstatus;
 use crate::needs_double;
 use crate::organization::{ORGANIZATION, id_of, names};
-use crate::organization_ref::{ALL, NOTHING, by_reference, every_kind, possessions, residents};
+use crate::organization_ref::{ALL, NOTHING, by_reference, every_kind, possessions, subjects};
 use crate::waits::{assert_kstatus, assert_message, condition};
 use crate::world::{World, config};
 
@@ -22,9 +22,9 @@ pub async fn share(world: &World, access: Value) {
 }
 
 /// The same for an operator of another namespace: those of other tests cannot use it, so that each call counts.
-pub async fn share_from(world: &World, home: &str, access: Value) {
+pub async fn share_from(world: &World, home_organization: &str, access: Value) {
     let name = world.namespace.as_str();
-    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), home);
+    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), home_organization);
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name },
         "stringData": { "token": world.zitadel.admin_token() },
@@ -58,12 +58,12 @@ pub async fn unshare(world: &World) {
 }
 
 /// The same where it was shared from another namespace.
-pub async fn unshare_from(world: &World, home: &str) {
+pub async fn unshare_from(world: &World, home_organization: &str) {
     let name = world.namespace.as_str();
     let api = world.api("ClusterConnection");
     api.delete(name, &DeleteParams::default()).await.unwrap();
     world.until("ClusterConnection", name, "went", Value::is_null).await;
-    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), home);
+    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), home_organization);
     secrets.delete(name, &DeleteParams::default()).await.unwrap();
 }
 
@@ -85,13 +85,13 @@ pub async fn with_shared(mut world: World, organizations: Value, create: bool) -
 /// Applies `globex` and everything in it through the `ClusterConnection`; the id.
 pub async fn settle(world: &World, spec: Value) -> String {
     world.apply(ORGANIZATION, "globex", through_shared(world, spec)).await;
-    for (resident, (kind, spec)) in residents(world).into_iter().zip(every_kind()) {
-        world.apply(kind, resident.name, through_shared(world, by_reference(spec))).await;
+    for (subject, (kind, spec)) in subjects(world).into_iter().zip(every_kind()) {
+        world.apply(kind, subject.name, through_shared(world, by_reference(spec))).await;
     }
-    for resident in residents(world) {
-        resident.until_ready().await;
+    for subject in subjects(world) {
+        subject.until_ready().await;
     }
-    let id = id_of(&world.resident(ORGANIZATION, "globex").until_ready().await);
+    let id = id_of(&world.subject(ORGANIZATION, "globex").until_ready().await);
     assert_eq!(possessions(world, &id), ALL);
     id
 }
@@ -106,7 +106,7 @@ async fn without_the_right_to_create_nothing_is_sent_and_with_it_it_works() {
     needs_double!("its own way into the data or the ledger");
     let world = shared(json!([{ "all": true }]), false).await;
     world.apply(ORGANIZATION, "globex", through_shared(&world, json!({}))).await;
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     let denied = globex.until_reason("AccessDenied").await;
     assert_kstatus(&denied, Kstatus::Failed);
     let connection = format!("ClusterConnection {}", world.namespace);
@@ -120,7 +120,7 @@ async fn without_the_right_to_create_nothing_is_sent_and_with_it_it_works() {
 
 /// Takes away what still uses the connection, then the connection.
 async fn unshare_after(world: &World, kind: &'static str, name: &str) {
-    let last = world.resident(kind, name);
+    let last = world.subject(kind, name);
     last.delete().await;
     last.until_gone().await;
     unshare(world).await;
@@ -133,18 +133,18 @@ async fn what_a_namespace_created_every_kind_of_it_may_live_in_without_another_g
     let id = settle(&world, json!({})).await;
     let by_id = json!({ "organization": { "id": id } });
     world.apply("Project", "by-id", through_shared(&world, by_id)).await;
-    world.resident("Project", "by-id").until_ready().await;
+    world.subject("Project", "by-id").until_ready().await;
     let elsewhere = json!({ "organization": { "id": world.organization } });
     world.apply("Project", "elsewhere", through_shared(&world, elsewhere)).await;
-    let denied = world.resident("Project", "elsewhere").until_reason("AccessDenied").await;
+    let denied = world.subject("Project", "elsewhere").until_reason("AccessDenied").await;
     assert_message(&denied, &[&world.organization]);
-    for resident in residents(&world) {
-        resident.delete().await;
-        resident.until_gone().await;
+    for subject in subjects(&world) {
+        subject.delete().await;
+        subject.until_gone().await;
     }
     for name in ["by-id", "elsewhere"] {
-        world.resident("Project", name).delete().await;
-        world.resident("Project", name).until_gone().await;
+        world.subject("Project", name).delete().await;
+        world.subject("Project", name).until_gone().await;
     }
     assert_eq!(possessions(&world, &id), NOTHING);
     unshare_after(&world, ORGANIZATION, "globex").await;
@@ -160,7 +160,7 @@ async fn what_another_namespace_created_it_may_neither_live_in_nor_take_over_nor
     let both = zitadel_operator::engine::decision::config::Config { namespaces, ..config() };
     world.start_operator_of(both, HOME).await;
     world.apply(ORGANIZATION, "globex", through_shared(&world, json!({}))).await;
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     let id = id_of(&globex.until_ready().await);
     let mark = world.until_quiet().await;
 
@@ -180,13 +180,13 @@ async fn what_another_namespace_created_it_may_neither_live_in_nor_take_over_nor
         (ORGANIZATION, "importer", "AccessDenied"),
     ];
     for (kind, name, reason) in rows {
-        let refused = other.resident(kind, name).until_reason(reason).await;
+        let refused = other.subject(kind, name).until_reason(reason).await;
         assert_kstatus(&refused, Kstatus::Failed);
         assert_eq!((&refused["status"]["id"], &refused["status"]["sequence"]), (&Value::Null, &Value::Null));
-        let told = condition(&refused, "Ready")["message"].as_str().unwrap().to_owned();
-        assert!(!told.contains(&format!("{}/", world.namespace)), "{told}");
-        other.resident(kind, name).delete().await;
-        other.resident(kind, name).until_gone().await;
+        let reported = condition(&refused, "Ready")["message"].as_str().unwrap().to_owned();
+        assert!(!reported.contains(&format!("{}/", world.namespace)), "{reported}");
+        other.subject(kind, name).delete().await;
+        other.subject(kind, name).until_gone().await;
     }
     assert!(world.writes_since(mark).iter().all(|call| call.committed == 0));
     unshare_after(&world, ORGANIZATION, "globex").await;
@@ -196,7 +196,7 @@ async fn what_another_namespace_created_it_may_neither_live_in_nor_take_over_nor
 async fn impostor(world: &World, id: &str) -> Double {
     let impostor = Double::start().await;
     let says = |status, body: Value| {
-        let answer = Fault::answer(status).header("content-type", "application/json");
+        let answer = InjectedFault::answer(status).header("content-type", "application/json");
         answer.body(body.to_string())
     };
     let identity = json!({ "iamProjectId": world.zitadel.instance_identity() });
@@ -218,17 +218,17 @@ async fn what_a_namespace_claims_to_have_created_elsewhere_opens_nothing() {
     // The impostor answers for every organization as for the victim: the header seems to be lost where one is named.
     world.patch_connection(json!({ "url": impostor.url(), "defaultOrganization": null })).await;
     world.store_token(&impostor.admin_token()).await;
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     globex.apply(json!({})).await;
     assert_eq!(id_of(&globex.until_ready().await), victim);
     let selectors =
         [("by-id", json!({ "id": victim })), ("by-reference", json!({ "ref": { "name": "globex" } }))];
     for (name, selector) in selectors {
         world.apply("Project", name, through_shared(&world, json!({ "organization": selector }))).await;
-        let denied = world.resident("Project", name).until_reason("AccessDenied").await;
+        let denied = world.subject("Project", name).until_reason("AccessDenied").await;
         assert_kstatus(&denied, Kstatus::Failed);
-        world.resident("Project", name).delete().await;
-        world.resident("Project", name).until_gone().await;
+        world.subject("Project", name).delete().await;
+        world.subject("Project", name).until_gone().await;
     }
     assert_eq!(possessions(&world, &victim), NOTHING);
     world.assert_no_writes();
@@ -251,14 +251,14 @@ async fn taking_over_an_organization_needs_a_grant_of_exactly_it() {
     let observed = spec(json!({ "name": "globex", "managementPolicy": "Observe" }));
     world.apply(ORGANIZATION, "observed", observed).await;
     for name in ["imported", "adopted", "observed"] {
-        let denied = world.resident(ORGANIZATION, name).until_reason("AccessDenied").await;
+        let denied = world.subject(ORGANIZATION, name).until_reason("AccessDenied").await;
         assert_message(&denied, &[&world.namespace, "spec.access"]);
         assert_eq!(denied["status"]["sequence"], Value::Null);
     }
     world.assert_no_writes();
     share(&world, json!([grant(&world, &json!([{ "id": id }]), true)])).await;
-    world.resident(ORGANIZATION, "observed").until_ready().await;
-    let winner = async |name| id_of(&world.resident(ORGANIZATION, name).until_ready().await);
+    world.subject(ORGANIZATION, "observed").until_ready().await;
+    let winner = async |name| id_of(&world.subject(ORGANIZATION, name).until_ready().await);
     let (first, second) = ("imported", "adopted");
     let taken = tokio::select! {
         taken = winner(first) => taken,
@@ -266,8 +266,8 @@ async fn taking_over_an_organization_needs_a_grant_of_exactly_it() {
     };
     assert_eq!((taken, names(&world)), (id, vec!["globex".to_owned()]));
     for name in [first, second] {
-        world.resident(ORGANIZATION, name).delete().await;
-        world.resident(ORGANIZATION, name).until_gone().await;
+        world.subject(ORGANIZATION, name).delete().await;
+        world.subject(ORGANIZATION, name).until_gone().await;
     }
     unshare_after(&world, ORGANIZATION, "observed").await;
 }
@@ -286,18 +286,18 @@ async fn a_lost_grant_stops_changes_and_blocks_deletions_until_a_person_decides(
             through_shared(&world, json!({ "name": "renamed", "deletionPolicy": "Delete" })),
         )
         .await;
-    let globex = world.resident(ORGANIZATION, "globex");
-    let mut everything = residents(&world);
+    let globex = world.subject(ORGANIZATION, "globex");
+    let mut everything = subjects(&world);
     everything.push(globex);
-    for resident in &everything {
-        resident.annotate("zitadel-operator.dev/reconcile-requested-at", "now").await;
-        let denied = resident.until_reason("AccessDenied").await;
+    for subject in &everything {
+        subject.annotate("zitadel-operator.dev/reconcile-requested-at", "now").await;
+        let denied = subject.until_reason("AccessDenied").await;
         assert_kstatus(&denied, Kstatus::Failed);
     }
     let mark = world.until_quiet().await;
-    for resident in &everything {
-        resident.delete().await;
-        let blocked = resident.until_reason("DeletionBlocked").await;
+    for subject in &everything {
+        subject.delete().await;
+        let blocked = subject.until_reason("DeletionBlocked").await;
         assert_kstatus(&blocked, Kstatus::Terminating);
         assert_message(&blocked, &["does not grant", "spec.access", "kubectl patch"]);
     }
@@ -309,8 +309,8 @@ async fn a_lost_grant_stops_changes_and_blocks_deletions_until_a_person_decides(
     metadata.until_gone().await;
     assert_eq!(possessions(&world, &id), ALL);
     share(&world, json!([grant(&world, &json!([]), true)])).await;
-    for resident in rest {
-        resident.until_gone().await;
+    for subject in rest {
+        subject.until_gone().await;
     }
     assert_eq!(names(&world), [""; 0]);
     unshare(&world).await;

@@ -7,7 +7,7 @@ use http::Method;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-use support::zitadel::Fault;
+use support::zitadel::InjectedFault;
 use zitadel_operator::engine::decision::config::Config;
 use zitadel_operator::engine::kubernetes::seal::SECRET;
 use zitadel_operator::engine::reconcile::mark::KEY;
@@ -15,7 +15,7 @@ use zitadel_operator::engine::reconcile::mark::KEY;
 use crate::needs_double;
 use crate::organization::{ORGANIZATION, id_of, names};
 use crate::organization_grants::{grant, share_from, through_shared, unshare_from};
-use crate::resident::Resident;
+use crate::subject::Subject;
 use crate::waits::condition;
 use crate::world::{CONNECTION, World, config};
 
@@ -36,13 +36,13 @@ async fn made(mut world: World, access: Value) -> (World, String) {
 }
 
 async fn start(world: &mut World) {
-    let home = world.namespace.clone();
-    world.start_operator_from(&home).await;
+    let home_organization = world.namespace.clone();
+    world.start_operator_from(&home_organization).await;
 }
 
 async fn make(world: &World, name: &str) -> String {
     world.apply(ORGANIZATION, name, through_shared(world, json!({ "deletionPolicy": "Delete" }))).await;
-    id_of(&world.resident(ORGANIZATION, name).until_ready().await)
+    id_of(&world.subject(ORGANIZATION, name).until_ready().await)
 }
 
 async fn made_alone() -> (World, String) {
@@ -62,9 +62,9 @@ fn put(world: &World, organization: &str, mark: &Value) {
 }
 
 /// A resource as most tools keep it: without status, and what the API server gives it.
-async fn backup(resident: &Resident<'_>) -> DynamicObject {
+async fn backup(subject: &Subject<'_>) -> DynamicObject {
     // The annotation comes after the status.
-    let mut kept = resident.until("was annotated", |r| !r["metadata"]["annotations"][ID].is_null()).await;
+    let mut kept = subject.until("was annotated", |r| !r["metadata"]["annotations"][ID].is_null()).await;
     kept.as_object_mut().unwrap().remove("status");
     for field in ["uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"] {
         kept["metadata"].as_object_mut().unwrap().remove(field);
@@ -73,10 +73,10 @@ async fn backup(resident: &Resident<'_>) -> DynamicObject {
 }
 
 /// It goes, and nobody was asked: the cluster is lost.
-async fn lose(resident: &Resident<'_>) {
-    resident.patch(json!({ "metadata": { "finalizers": null } })).await;
-    resident.delete().await;
-    resident.until_gone().await;
+async fn lose(subject: &Subject<'_>) {
+    subject.patch(json!({ "metadata": { "finalizers": null } })).await;
+    subject.delete().await;
+    subject.until_gone().await;
 }
 
 async fn restore(world: &World, kept: &DynamicObject) {
@@ -85,9 +85,9 @@ async fn restore(world: &World, kept: &DynamicObject) {
 
 /// Loses `globex` with everything that the cluster knew of it, and restores it.
 async fn lost_and_restored(world: &mut World) {
-    let kept = backup(&world.resident(ORGANIZATION, "globex")).await;
+    let kept = backup(&world.subject(ORGANIZATION, "globex")).await;
     world.stop_operator().await;
-    lose(&world.resident(ORGANIZATION, "globex")).await;
+    lose(&world.subject(ORGANIZATION, "globex")).await;
     restore(world, &kept).await;
 }
 
@@ -99,12 +99,12 @@ async fn end(mut world: World) {
     for kind in ["Project", ORGANIZATION] {
         for left in world.api(kind).list(&Default::default()).await.unwrap() {
             let name = left.metadata.name.unwrap();
-            world.resident(kind, &name).delete().await;
-            world.resident(kind, &name).until_gone().await;
+            world.subject(kind, &name).delete().await;
+            world.subject(kind, &name).until_gone().await;
         }
     }
-    let home = world.namespace.clone();
-    unshare_from(&world, &home).await;
+    let home_organization = world.namespace.clone();
+    unshare_from(&world, &home_organization).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,20 +113,20 @@ async fn an_organization_restored_without_status_is_its_namespaces_own_again() {
     let (mut world, id) = made_alone().await;
     let project = through_shared(&world, json!({ "organization": { "ref": { "name": "globex" } } }));
     world.apply("Project", "web", project).await;
-    let first = world.resident("Project", "web").until_ready().await;
+    let first = world.subject("Project", "web").until_ready().await;
 
-    let kept = backup(&world.resident("Project", "web")).await;
+    let kept = backup(&world.subject("Project", "web")).await;
     world.stop_operator().await;
-    lose(&world.resident("Project", "web")).await;
+    lose(&world.subject("Project", "web")).await;
     start(&mut world).await;
     lost_and_restored(&mut world).await;
     restore(&world, &kept).await;
     let before = world.zitadel.ledger().mark();
     start(&mut world).await;
-    let globex = world.resident(ORGANIZATION, "globex").until_ready().await;
+    let globex = world.subject(ORGANIZATION, "globex").until_ready().await;
     assert_eq!((id_of(&globex), &globex["status"]["origin"]), (id.clone(), &json!("Created")));
     assert!(world.until_event("globex", "Restored").await.contains(&id));
-    let project = world.resident("Project", "web").until_ready().await;
+    let project = world.subject("Project", "web").until_ready().await;
     assert_eq!((id_of(&project), &project["status"]["origin"]), (id_of(&first), &json!("Adopted")));
     let written: Vec<String> =
         world.writes_since(before).iter().map(|write| format!("{} {}", write.method, write.path)).collect();
@@ -138,11 +138,11 @@ async fn an_organization_restored_without_status_is_its_namespaces_own_again() {
     let status = json!({ "status": { "origin": "Created" } });
     let patch = Patch::Merge(&status);
     world.api("Project").patch_status("web", &PatchParams::default(), &patch).await.unwrap();
-    world.resident("Project", "web").delete().await;
-    world.resident("Project", "web").until_gone().await;
+    world.subject("Project", "web").delete().await;
+    world.subject("Project", "web").until_gone().await;
     assert!(world.zitadel.projects(&id).is_empty());
-    world.resident(ORGANIZATION, "globex").delete().await;
-    world.resident(ORGANIZATION, "globex").until_gone().await;
+    world.subject(ORGANIZATION, "globex").delete().await;
+    world.subject(ORGANIZATION, "globex").until_gone().await;
     assert_eq!(names(&world), [""; 0]);
     end(world).await;
 }
@@ -151,14 +151,14 @@ async fn an_organization_restored_without_status_is_its_namespaces_own_again() {
 async fn denied<'a>(world: &'a World, through: &World, name: &'a str, id: &str) -> String {
     let spec = through_shared(through, json!({ "name": "globex", "deletionPolicy": "Delete" }));
     world.try_apply_annotated(ORGANIZATION, name, json!({ ID: id }), spec).await.unwrap();
-    let resident = world.resident(ORGANIZATION, name);
-    let refused = resident.until_reason("AccessDenied").await;
+    let subject = world.subject(ORGANIZATION, name);
+    let refused = subject.until_reason("AccessDenied").await;
     assert_eq!(
         (&refused["status"]["id"], &refused["status"]["sequence"], &refused["status"]["origin"]),
         (&Value::Null, &Value::Null, &Value::Null)
     );
-    resident.delete().await;
-    resident.until_gone().await;
+    subject.delete().await;
+    subject.until_gone().await;
     condition(&refused, "Ready")["message"].as_str().unwrap().replace(id, "ID")
 }
 
@@ -168,7 +168,7 @@ async fn the_annotation_of_another_namespace_or_resource_gets_nothing_and_tells_
     let (world, other) = (World::without_operator().await, World::without_operator().await);
     share_from(&world, &world.namespace, json!([may_create(&world), may_create(&other)])).await;
     let namespaces = vec![world.namespace.clone(), other.namespace.clone()];
-    let (mut world, home) = (world, other.namespace.clone());
+    let (mut world, home_organization) = (world, other.namespace.clone());
     let both = Config { namespaces, ..config() };
     let own = world.namespace.clone();
     world.start_operator_of(both, &own).await;
@@ -180,7 +180,7 @@ async fn the_annotation_of_another_namespace_or_resource_gets_nothing_and_tells_
         denied(&other, &world, "globex", &unmarked).await,
         denied(&other, &world, "globex", "no-such-organization").await,
     ];
-    assert!(said[0].contains(&home) && said[0] == said[1] && said[0] == said[2], "{said:?}");
+    assert!(said[0].contains(&home_organization) && said[0] == said[1] && said[0] == said[2], "{said:?}");
     let here = denied(&world, &world, "another", &id).await;
     assert_eq!(here, denied(&world, &world, "another", "no-such-organization").await);
     assert!(world.writes_since(before).is_empty());
@@ -193,10 +193,10 @@ async fn a_mark_that_was_changed_copied_or_written_by_hand_gives_nothing_back() 
     let (mut world, id) = made_alone().await;
     let initech = world.zitadel.add_organization("initech");
     let said = mark(&world, &id).expect("a mark");
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     let kept = backup(&globex).await;
     world.stop_operator().await;
-    lose(&world.resident(ORGANIZATION, "globex")).await;
+    lose(&world.subject(ORGANIZATION, "globex")).await;
     start(&mut world).await;
 
     let changed = |field: &str, value: Value| {
@@ -209,7 +209,7 @@ async fn a_mark_that_was_changed_copied_or_written_by_hand_gives_nothing_back() 
     let another = if first == "A" { "B" } else { "A" };
     put(&world, &initech, &changed("organization", json!(initech)));
     let before = world.until_quiet().await;
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for forged in [
         changed("digest", json!(digest(&first, another))),
         changed("digest", json!("")),
@@ -218,19 +218,19 @@ async fn a_mark_that_was_changed_copied_or_written_by_hand_gives_nothing_back() 
         json!("globex"),
     ] {
         put(&world, &id, &forged);
-        told.push(denied(&world, &world, "globex", &id).await);
+        reported.push(denied(&world, &world, "globex", &id).await);
     }
-    told.push(denied(&world, &world, "globex", &initech).await);
+    reported.push(denied(&world, &world, "globex", &initech).await);
     put(&world, &initech, &said);
-    told.push(denied(&world, &world, "globex", &initech).await);
+    reported.push(denied(&world, &world, "globex", &initech).await);
     world.zitadel.remove_metadata(&id, KEY);
-    told.push(denied(&world, &world, "globex", &id).await);
-    assert!(told.iter().all(|said| *said == told[0]), "{told:?}");
+    reported.push(denied(&world, &world, "globex", &id).await);
+    assert!(reported.iter().all(|said| *said == reported[0]), "{reported:?}");
     assert!(world.writes_since(before).is_empty());
 
     put(&world, &id, &said);
     restore(&world, &kept).await;
-    let back = world.resident(ORGANIZATION, "globex").until_ready().await;
+    let back = world.subject(ORGANIZATION, "globex").until_ready().await;
     assert_eq!((id_of(&back), &back["status"]["origin"]), (id, &json!("Created")));
     end(world).await;
 }
@@ -243,7 +243,7 @@ async fn a_mark_of_another_instance_gives_nothing_back_unless_it_is_the_same_und
     lost_and_restored(&mut world).await;
     world.zitadel.renew_identity();
     start(&mut world).await;
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     globex.until_reason("AccessDenied").await;
     let api = world.api("ClusterConnection");
     let patch = Patch::Merge(json!({ "spec": { "previousInstances": [instance] } }));
@@ -265,7 +265,7 @@ async fn without_the_key_it_is_as_without_the_mark_and_an_administrators_word_he
     lost_and_restored(&mut world).await;
     secrets(&world).delete(SECRET, &DeleteParams::default()).await.unwrap();
     start(&mut world).await;
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     globex.until_reason("AccessDenied").await;
     assert_eq!(mark(&world, &id), Some(kept.clone()));
 
@@ -285,7 +285,7 @@ async fn without_the_key_it_is_as_without_the_mark_and_an_administrators_word_he
 async fn what_an_older_version_made_is_marked_once_and_a_settled_one_costs_no_call() {
     needs_double!("its own way into the data or the ledger");
     let (world, id) = made_alone().await;
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     globex.assert_no_write().await;
     let settled = world.until_quiet().await;
     globex.reconciled().await;
@@ -306,7 +306,7 @@ async fn what_an_older_version_made_is_marked_once_and_a_settled_one_costs_no_ca
 async fn what_is_let_go_bears_no_mark_and_does_not_come_back() {
     needs_double!("its own way into the data or the ledger");
     let (world, id) = made_alone().await;
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     let kept = backup(&globex).await;
     assert!(mark(&world, &id).is_some());
     globex.patch(json!({ "spec": { "deletionPolicy": "Retain" } })).await;
@@ -323,10 +323,10 @@ async fn what_is_let_go_bears_no_mark_and_does_not_come_back() {
 async fn what_is_let_go_goes_although_zitadel_cannot_be_asked() {
     needs_double!("faults");
     let (world, _) = made_alone().await;
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     globex.patch(json!({ "spec": { "deletionPolicy": "Retain" } })).await;
     globex.until_ready().await;
-    let broken = world.zitadel.inject(Fault::unavailable());
+    let broken = world.zitadel.inject(InjectedFault::unavailable());
     globex.delete().await;
     globex.until_gone().await;
     broken.remove();
@@ -340,7 +340,7 @@ async fn through_a_connection_of_its_own_a_namespace_gets_no_mark() {
     let mut world = World::without_operator().await;
     share_from(&world, &world.namespace, json!([may_create(&world)])).await;
     start(&mut world).await;
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     globex.apply(json!({ "deletionPolicy": "Delete" })).await;
     let ready = globex.until_ready().await;
     assert_eq!((&ready["status"]["mark"], mark(&world, &id_of(&ready))), (&Value::Null, None));

@@ -12,7 +12,7 @@ use crate::kstatus::Kstatus;
 use crate::needs_double;
 use crate::organization::{ORGANIZATION, id_of, names};
 use crate::organization_grants::{HOME, grant, share, through_shared, unshare};
-use crate::resident::Resident;
+use crate::subject::Subject;
 use crate::waits::{assert_kstatus, assert_message, condition};
 use crate::world::{World, config, through_connection};
 
@@ -31,16 +31,16 @@ pub async fn world_without_polls() -> World {
     world
 }
 
-async fn import<'a>(world: &'a World, name: &'a str, id: &str, spec: Value) -> Resident<'a> {
+async fn import<'a>(world: &'a World, name: &'a str, id: &str, spec: Value) -> Subject<'a> {
     let annotations = json!({ "zitadel-operator.dev/id": id });
     let spec = through_connection(spec);
     world.try_apply_annotated(ORGANIZATION, name, annotations, spec).await.unwrap();
-    world.resident(ORGANIZATION, name)
+    world.subject(ORGANIZATION, name)
 }
 
 /// Two resources that want the name `shared`; the first has it.
-async fn rivals(world: &World, first: Value) -> (Resident<'_>, Resident<'_>) {
-    let (one, other) = (world.resident(ORGANIZATION, "first"), world.resident(ORGANIZATION, "second"));
+async fn rivals(world: &World, first: Value) -> (Subject<'_>, Subject<'_>) {
+    let (one, other) = (world.subject(ORGANIZATION, "first"), world.subject(ORGANIZATION, "second"));
     one.apply(first).await;
     one.until_ready().await;
     other.apply(json!({ "name": "sHARED" })).await;
@@ -56,7 +56,7 @@ async fn a_taken_name_can_be_adopted_where_the_resource_says_so_as_the_message_p
     needs_double!("its own way into the data or the ledger");
     let world = World::new().await;
     let id = world.zitadel.add_organization("Globex");
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     globex.apply(json!({})).await;
     let refused = globex.until_reason("Conflict").await;
     assert_kstatus(&refused, Kstatus::Failed);
@@ -98,7 +98,7 @@ async fn an_import_by_annotation_takes_over_follows_the_spec_and_is_retained() {
 async fn importing_what_is_not_there_or_what_another_owns_changes_nothing() {
     needs_double!("its own way into the data or the ledger");
     let world = World::new().await;
-    let owner = world.resident(ORGANIZATION, "owner");
+    let owner = world.subject(ORGANIZATION, "owner");
     owner.apply(json!({})).await;
     let owned = owner.until_ready().await;
     let mark = world.until_quiet().await;
@@ -152,14 +152,14 @@ async fn what_its_owner_leaves_can_be_adopted_within_seconds() {
 /// What lives in the organization with this id: by reference, by id, and as an observer.
 async fn inhabited(world: &World, id: &str) {
     let by_reference = json!({ "organization": { "ref": { "name": "globex" } } });
-    world.resident("Project", "web").apply(by_reference).await;
+    world.subject("Project", "web").apply(by_reference).await;
     let entries = json!([{ "key": "tier", "value": "gold" }]);
     let by_id = json!({ "organization": { "id": id }, "entries": entries });
-    world.resident("OrgMetadata", "tier").apply(by_id).await;
+    world.subject("OrgMetadata", "tier").apply(by_id).await;
     let observer = json!({ "organization": { "id": id }, "name": "web", "managementPolicy": "Observe" });
-    world.resident("Project", "observer").apply(observer).await;
+    world.subject("Project", "observer").apply(observer).await;
     for (kind, name) in [("Project", "web"), ("OrgMetadata", "tier"), ("Project", "observer")] {
-        world.resident(kind, name).until_ready().await;
+        world.subject(kind, name).until_ready().await;
     }
 }
 
@@ -171,13 +171,13 @@ async fn its_deletion_waits_for_who_lives_in_it_names_the_near_and_counts_the_fa
     share(&world, json!([grant(&world, &all, true), grant(&far, &all, false)])).await;
     let namespaces = vec![world.namespace.clone(), far.namespace.clone()];
     world.start_operator_of(Config { namespaces, ..without_polls() }, HOME).await;
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     let spec = through_shared(&world, json!({ "deletionPolicy": "Delete" }));
     world.apply(ORGANIZATION, "globex", spec).await;
     let id = id_of(&globex.until_ready().await);
     // A namespace counts in full, whichever way it goes: these live there through its own connection.
     inhabited(&world, &id).await;
-    let secret = far.resident("Project", "secret");
+    let secret = far.subject("Project", "secret");
     let inside = json!({ "organization": { "id": id } });
     far.apply("Project", "secret", through_shared(&world, inside)).await;
     secret.until_ready().await;
@@ -191,10 +191,10 @@ async fn its_deletion_waits_for_who_lives_in_it_names_the_near_and_counts_the_fa
     assert!(!message.contains("secret") && !message.contains("observer"), "{message}");
     assert_eq!(names(&world), ["globex"]);
 
-    for resident in [world.resident("Project", "web"), world.resident("OrgMetadata", "tier"), secret] {
+    for subject in [world.subject("Project", "web"), world.subject("OrgMetadata", "tier"), secret] {
         assert!(!globex.now().await.is_null());
-        resident.delete().await;
-        resident.until_gone().await;
+        subject.delete().await;
+        subject.until_gone().await;
     }
     globex.until_gone().await;
     assert_eq!(names(&world), [""; 0]);
@@ -206,16 +206,16 @@ async fn its_deletion_waits_for_who_lives_in_it_names_the_near_and_counts_the_fa
 async fn where_many_live_in_it_some_are_named_and_the_command_of_the_message_still_works() {
     needs_double!("its own way into the data or the ledger");
     let world = World::new().await;
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     globex.apply(json!({ "deletionPolicy": "Delete" })).await;
     globex.until_ready().await;
     let projects: Vec<String> = (0..12).map(|n| format!("{}-{n}", "a-long-name".repeat(8))).collect();
     for name in &projects {
         let spec = json!({ "organization": { "ref": { "name": "globex" } }, "name": name });
-        world.resident("Project", name).apply(spec).await;
+        world.subject("Project", name).apply(spec).await;
     }
     for name in &projects {
-        world.resident("Project", name).until_ready().await;
+        world.subject("Project", name).until_ready().await;
     }
     globex.delete().await;
     let blocked = globex.until_reason("DeletionBlocked").await;
@@ -229,13 +229,13 @@ async fn where_many_live_in_it_some_are_named_and_the_command_of_the_message_sti
 async fn a_deletion_goes_on_within_seconds_when_one_that_only_waited_to_live_in_it_goes() {
     needs_double!("its own way into the data or the ledger");
     let world = world_without_polls().await;
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     globex.apply(json!({ "deletionPolicy": "Delete" })).await;
     globex.until_ready().await;
-    let web = world.resident("Project", "web");
+    let web = world.subject("Project", "web");
     web.apply(json!({ "organization": { "ref": { "name": "globex" } }, "name": "taken" })).await;
     web.until_ready().await;
-    let never = world.resident("Project", "never");
+    let never = world.subject("Project", "never");
     never.apply(json!({ "organization": { "ref": { "name": "globex" } }, "name": "taken" })).await;
     never.until_reason("Conflict").await;
     globex.delete().await;

@@ -8,7 +8,7 @@ use crate::kstatus::Kstatus;
 use crate::needs_double;
 use crate::organization::{ORGANIZATION, RECREATE, creations, id_of, names};
 use crate::organization_ownership::without_polls;
-use crate::resident::Resident;
+use crate::subject::Subject;
 use crate::waits::{assert_kstatus, assert_message, condition};
 use crate::world::World;
 
@@ -32,19 +32,19 @@ pub fn by_reference(mut spec: Value) -> Value {
 }
 
 /// A resource of each kind, each named after its kind.
-pub fn residents(world: &World) -> Vec<Resident<'_>> {
+pub fn subjects(world: &World) -> Vec<Subject<'_>> {
     let name = |kind| match kind {
         "Project" => "project",
         "OrgMetadata" => "metadata",
         "OrgDomainPolicy" => "policy",
         _ => "features",
     };
-    every_kind().into_iter().map(|(kind, _)| world.resident(kind, name(kind))).collect()
+    every_kind().into_iter().map(|(kind, _)| world.subject(kind, name(kind))).collect()
 }
 
 async fn settle_in(world: &World) {
-    for (resident, (_, spec)) in residents(world).into_iter().zip(every_kind()) {
-        resident.apply(by_reference(spec)).await;
+    for (subject, (_, spec)) in subjects(world).into_iter().zip(every_kind()) {
+        subject.apply(by_reference(spec)).await;
     }
 }
 
@@ -76,11 +76,11 @@ async fn world_of(line: Behaviour) -> World {
 /// A world whose `Organization` globex is inhabited by every kind; the id.
 async fn inhabited(line: Behaviour) -> (World, String) {
     let world = world_of(line).await;
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     globex.apply(json!({})).await;
     settle_in(&world).await;
-    for resident in residents(&world) {
-        resident.until_ready().await;
+    for subject in subjects(&world) {
+        subject.until_ready().await;
     }
     let id = id_of(&globex.until_ready().await);
     assert_eq!(possessions(&world, &id), ALL);
@@ -93,25 +93,25 @@ async fn every_kind_waits_for_its_organization_and_wakes_when_that_is_ready() {
     let world = world_of(Behaviour::v4()).await;
     settle_in(&world).await;
     let name = format!("Organization {}/globex", world.namespace);
-    for resident in residents(&world) {
-        let waiting = resident.until_reason("ReferenceNotFound").await;
+    for subject in subjects(&world) {
+        let waiting = subject.until_reason("ReferenceNotFound").await;
         assert_message(&waiting, &[&name, "does not exist", "spec.organization.ref"]);
         assert_kstatus(&waiting, Kstatus::InProgress);
     }
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     globex.apply(json!({ "name": "acme" })).await;
     globex.until_reason("Conflict").await;
-    for resident in residents(&world) {
-        let waiting = resident.until_reason("ReferenceNotReady").await;
+    for subject in subjects(&world) {
+        let waiting = subject.until_reason("ReferenceNotReady").await;
         assert_message(&waiting, &[&name, "not ready"]);
         assert_kstatus(&waiting, Kstatus::InProgress);
     }
     world.assert_no_writes();
     globex.apply(json!({ "name": "globex" })).await;
     let id = id_of(&globex.until_ready().await);
-    for resident in residents(&world) {
-        let ready = resident.until_ready().await;
-        assert_eq!(ready["status"]["organizationId"], id, "{}", resident.kind);
+    for subject in subjects(&world) {
+        let ready = subject.until_ready().await;
+        assert_eq!(ready["status"]["organizationId"], id, "{}", subject.kind);
         assert_kstatus(&ready, Kstatus::Current);
     }
     assert_eq!(possessions(&world, &id), ALL);
@@ -121,21 +121,21 @@ async fn every_kind_waits_for_its_organization_and_wakes_when_that_is_ready() {
 async fn what_is_bound_stays_where_it_is_when_the_reference_leads_elsewhere() {
     needs_double!("its own way into the data or the ledger");
     let (world, id) = inhabited(Behaviour::v4()).await;
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     globex.delete().await;
     globex.until_gone().await;
     globex.apply(json!({ "name": "initech" })).await;
     let other = id_of(&globex.until_ready().await);
-    for resident in residents(&world) {
-        let conflict = resident.until_reason("Conflict").await;
+    for subject in subjects(&world) {
+        let conflict = subject.until_reason("Conflict").await;
         assert_message(&conflict, &[&id, &other, "create it anew to move it"]);
         assert_kstatus(&conflict, Kstatus::Failed);
         assert_eq!(conflict["status"]["organizationId"], id);
     }
     assert_eq!((possessions(&world, &id), possessions(&world, &other)), (ALL, NOTHING));
-    for resident in residents(&world) {
-        resident.delete().await;
-        resident.until_gone().await;
+    for subject in subjects(&world) {
+        subject.delete().await;
+        subject.until_gone().await;
     }
     assert_eq!((possessions(&world, &id), possessions(&world, &other)), (NOTHING, NOTHING));
 }
@@ -144,15 +144,15 @@ async fn what_is_bound_stays_where_it_is_when_the_reference_leads_elsewhere() {
 async fn without_the_referenced_resource_what_is_bound_goes_on_and_can_be_deleted() {
     needs_double!("its own way into the data or the ledger");
     let (mut world, id) = inhabited(Behaviour::v4()).await;
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     globex.delete().await;
     globex.until_gone().await;
     world.crash_operator().await;
     world.start_operator_with(without_polls()).await;
-    for resident in residents(&world) {
-        assert_eq!(condition(&resident.reconciled().await, "Ready")["reason"], "Available");
-        resident.delete().await;
-        resident.until_gone().await;
+    for subject in subjects(&world) {
+        assert_eq!(condition(&subject.reconciled().await, "Ready")["reason"], "Available");
+        subject.delete().await;
+        subject.until_gone().await;
     }
     assert_eq!(possessions(&world, &id), NOTHING);
     assert_eq!(names(&world), ["globex"]);
@@ -162,13 +162,13 @@ async fn without_the_referenced_resource_what_is_bound_goes_on_and_can_be_delete
 async fn a_deletion_resolves_no_reference() {
     needs_double!("its own way into the data or the ledger");
     let (world, id) = inhabited(Behaviour::v4()).await;
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     world.zitadel.rename_organization(&id, "renamed");
     globex.apply(json!({ "name": "acme" })).await;
     globex.until_reason("Conflict").await;
-    for resident in residents(&world) {
-        resident.delete().await;
-        resident.until_gone().await;
+    for subject in subjects(&world) {
+        subject.delete().await;
+        subject.until_gone().await;
     }
     assert_eq!(possessions(&world, &id), NOTHING);
 }
@@ -176,11 +176,11 @@ async fn a_deletion_resolves_no_reference() {
 /// Removes globex behind the operator's back, and has it made again; the residents have noticed before.
 async fn remade(world: &World, id: &str) -> String {
     world.zitadel.remove_organization(id);
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     globex.annotate("zitadel-operator.dev/reconcile-requested-at", "now").await;
     globex.until_reason("NotFound").await;
-    for resident in residents(world) {
-        let gone = resident.reconciled().await;
+    for subject in subjects(world) {
+        let gone = subject.reconciled().await;
         assert_eq!(condition(&gone, "Synced")["reason"], "NotFound", "{gone}");
         let remedy = format!("or have Organization {}/globex make it again", world.namespace);
         assert_message(&gone, &["does not exist", "went with the organization", &remedy]);
@@ -197,8 +197,8 @@ async fn in_an_organization_made_again_under_its_id_every_kind_recovers() {
     needs_double!("its own way into the data or the ledger");
     let (world, id) = inhabited(Behaviour::v4()).await;
     assert_eq!(remade(&world, &id).await, id);
-    for resident in residents(&world) {
-        resident.until_ready().await;
+    for subject in subjects(&world) {
+        subject.until_ready().await;
     }
     assert_eq!(possessions(&world, &id), ALL);
 }
@@ -209,10 +209,10 @@ async fn in_an_organization_made_again_under_another_id_every_kind_says_so() {
     let (world, id) = inhabited(Behaviour::v3()).await;
     let other = remade(&world, &id).await;
     assert_ne!(other, id);
-    for resident in residents(&world) {
-        assert_message(&resident.until_reason("Conflict").await, &[&id, &other, "create it anew"]);
-        resident.delete().await;
-        resident.until_gone().await;
+    for subject in subjects(&world) {
+        assert_message(&subject.until_reason("Conflict").await, &[&id, &other, "create it anew"]);
+        subject.delete().await;
+        subject.until_gone().await;
     }
     assert_eq!(possessions(&world, &other), NOTHING);
     assert_eq!(world.zitadel.organization(&other).unwrap().state, State::Active);
@@ -225,7 +225,7 @@ async fn an_edit_of_the_organization_moves_nothing_in_it() {
     let before: Vec<ProjectSettings> =
         world.zitadel.projects(&id).into_iter().map(|project| project.settings).collect();
     let mark = world.until_quiet().await;
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     globex.apply(json!({ "name": "renamed", "state": "Inactive" })).await;
     globex.until_ready().await;
     world.until_quiet().await;
@@ -234,7 +234,7 @@ async fn an_edit_of_the_organization_moves_nothing_in_it() {
     let after: Vec<ProjectSettings> =
         world.zitadel.projects(&id).into_iter().map(|project| project.settings).collect();
     assert_eq!((before, possessions(&world, &id)), (after, ALL));
-    for resident in residents(&world) {
-        assert_eq!(condition(&resident.now().await, "Ready")["reason"], "Available");
+    for subject in subjects(&world) {
+        assert_eq!(condition(&subject.now().await, "Ready")["reason"], "Available");
     }
 }

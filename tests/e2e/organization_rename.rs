@@ -7,12 +7,12 @@ use http::Method;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::Api;
 use serde_json::{Value, json};
-use support::zitadel::{DomainSettings, Fault};
+use support::zitadel::{DomainSettings, InjectedFault};
 
 use crate::kstatus::Kstatus;
 use crate::needs_double;
 use crate::organization::ORGANIZATION;
-use crate::resident::Resident;
+use crate::subject::Subject;
 use crate::waits::{assert_kstatus, assert_message, condition};
 use crate::world::{World, through_connection};
 
@@ -30,10 +30,10 @@ async fn crowded(suffix: bool) -> World {
 }
 
 /// Acme, taken over.
-async fn acme<'a>(world: &'a World, spec: Value) -> Resident<'a> {
+async fn acme<'a>(world: &'a World, spec: Value) -> Subject<'a> {
     let annotations = json!({ "zitadel-operator.dev/id": world.organization });
     world.try_apply_annotated(ORGANIZATION, "acme", annotations, through_connection(spec)).await.unwrap();
-    world.resident(ORGANIZATION, "acme")
+    world.subject(ORGANIZATION, "acme")
 }
 
 fn name(world: &World) -> String {
@@ -45,7 +45,7 @@ fn counts(world: &World) -> usize {
 }
 
 /// Asserts that the rename was refused, and not sent.
-async fn until_blocked(acme: &Resident<'_>, from: &str, to: &str) -> Value {
+async fn until_blocked(acme: &Subject<'_>, from: &str, to: &str) -> Value {
     let blocked = acme.until_reason("InvalidSpec").await;
     assert_kstatus(&blocked, Kstatus::Failed);
     let becomes = format!("the organization's name {from:?} would become {to:?}");
@@ -80,10 +80,13 @@ async fn as_many_users_as_allowed_are_renamed_with_a_warning() {
     let acme = acme(&world, json!({ "name": "Globex", "confirmAboveUsers": 4 })).await;
     acme.until_ready().await;
     assert_eq!(name(&world), "Globex");
-    let told = world.until_event("acme", "LoginNamesChanged").await;
+    let reported = world.until_event("acme", "LoginNamesChanged").await;
     let becomes = "the organization's name \"acme\" becomes \"Globex\"";
-    assert!(told.contains(becomes) && told.contains("all 4 users, machine users included"), "{told}");
-    assert!(!told.contains("own user"), "it lives elsewhere: {told}");
+    assert!(
+        reported.contains(becomes) && reported.contains("all 4 users, machine users included"),
+        "{reported}"
+    );
+    assert!(!reported.contains("own user"), "it lives elsewhere: {reported}");
     assert_eq!(counts(&world), 1);
     acme.assert_no_write().await;
     assert_eq!(counts(&world), 1, "what is settled is not counted");
@@ -112,15 +115,15 @@ async fn a_name_that_somebody_changed_is_brought_back_only_with_the_annotation_w
     acme.annotate(CONFIRM, "acme").await;
     acme.until_ready().await;
     assert_eq!(name(&world), "acme");
-    let told = world.until_event("acme", "LoginNamesChanged").await;
-    assert!(told.contains("\"Theirs\" becomes \"acme\""), "{told}");
+    let reported = world.until_event("acme", "LoginNamesChanged").await;
+    assert!(reported.contains("\"Theirs\" becomes \"acme\""), "{reported}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rename_whose_answer_was_lost_is_counted_and_told_once() {
     needs_double!("its own way into the data or the ledger");
     let world = crowded(true).await;
-    world.zitadel.inject(Fault::drop_after_commit().on(Method::PUT).path(MINE).times(1));
+    world.zitadel.inject(InjectedFault::drop_after_commit().on(Method::PUT).path(MINE).times(1));
     let acme = acme(&world, json!({ "name": "Globex" })).await;
     acme.until_ready().await;
     assert_eq!((name(&world).as_str(), counts(&world)), ("Globex", 1));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::zitadel::{Double, Fault};
+use support::zitadel::{Double, InjectedFault};
 
 use crate::kstatus::Kstatus;
 use crate::needs_double;
@@ -20,7 +20,7 @@ fn assert_outlived(project: &Value, words: &[&str]) {
 }
 
 /// Puts every call of a new `Project` under the fault, then takes it away.
-async fn is_unavailable_under(fault: Fault, words: &[&str]) {
+async fn is_unavailable_under(fault: InjectedFault, words: &[&str]) {
     let mut world = World::without_operator().await;
     let fault = world.zitadel.inject(fault);
     world.start_operator().await;
@@ -99,7 +99,7 @@ async fn an_edit_during_an_outage_is_in_progress_and_follows_after_it() {
 }
 
 /// Limits one call of a Ready project; answers how long the operator then sent nothing.
-async fn pause_after(world: &World, limit: Fault) -> Duration {
+async fn pause_after(world: &World, limit: InjectedFault) -> Duration {
     world.apply_project("web", json!({})).await;
     world.until_ready("web").await;
     // A call that is in flight already is no breach of the limit.
@@ -118,7 +118,7 @@ async fn pause_after(world: &World, limit: Fault) -> Duration {
 async fn no_call_passes_before_the_time_that_retry_after_says() {
     needs_double!("faults");
     let world = World::new().await;
-    let pause = pause_after(&world, Fault::limited().header("retry-after", "2")).await;
+    let pause = pause_after(&world, InjectedFault::limited().header("retry-after", "2")).await;
     assert!((2..5).contains(&pause.as_secs()), "{pause:?}");
 }
 
@@ -126,45 +126,46 @@ async fn no_call_passes_before_the_time_that_retry_after_says() {
 async fn a_limit_that_says_no_time_pauses_the_connection_for_some_seconds() {
     needs_double!("faults");
     let world = World::new().await;
-    let pause = pause_after(&world, Fault::limited()).await;
+    let pause = pause_after(&world, InjectedFault::limited()).await;
     assert!((5..10).contains(&pause.as_secs()), "{pause:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_html_page_with_status_200_is_no_answer_of_zitadel() {
     needs_double!("faults");
-    is_unavailable_under(Fault::html(), &["HTTP 200", "not one of ZITADEL", "HTML page"]).await;
+    is_unavailable_under(InjectedFault::html(), &["HTTP 200", "not one of ZITADEL", "HTML page"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_whose_connection_breaks_in_the_middle_is_no_answer() {
     needs_double!("faults");
-    is_unavailable_under(Fault::truncated(), &["ZITADEL cannot be reached"]).await;
+    is_unavailable_under(InjectedFault::truncated(), &["ZITADEL cannot be reached"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn json_that_is_cut_short_is_no_answer() {
     needs_double!("faults");
-    let fault = Fault::answer(200).header("content-type", "application/json").body("{\"iamProjectId\":\"1");
+    let fault =
+        InjectedFault::answer(200).header("content-type", "application/json").body("{\"iamProjectId\":\"1");
     is_unavailable_under(fault, &["cut short"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_503_is_retried_at_a_measured_pace() {
     needs_double!("faults");
-    is_unavailable_under(Fault::unavailable(), &["HTTP 503"]).await;
+    is_unavailable_under(InjectedFault::unavailable(), &["HTTP 503"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_zitadel_whose_database_is_gone_is_waited_for() {
     needs_double!("faults");
-    is_unavailable_under(Fault::database_gone(), &["HTTP 404", "QUERY-d3fas"]).await;
+    is_unavailable_under(InjectedFault::database_gone(), &["HTTP 404", "QUERY-d3fas"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_is_cut_is_retried_at_a_measured_pace() {
     needs_double!("faults");
-    is_unavailable_under(Fault::drop_before(), &["ZITADEL cannot be reached"]).await;
+    is_unavailable_under(InjectedFault::drop_before(), &["ZITADEL cannot be reached"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,7 +173,7 @@ async fn a_redirect_is_not_followed_and_the_token_stays_here() {
     needs_double!("faults");
     let elsewhere = Double::start().await;
     let target = format!("{}/management/v1/iam", elsewhere.url());
-    is_unavailable_under(Fault::redirect(&target), &["HTTP 302", "redirect", "not followed"]).await;
+    is_unavailable_under(InjectedFault::redirect(&target), &["HTTP 302", "redirect", "not followed"]).await;
     assert!(elsewhere.ledger().requests().is_empty());
 }
 
@@ -182,7 +183,7 @@ async fn an_outage_is_no_absence_and_recreates_nothing() {
     let world = World::new().await;
     world.apply_project("web", json!({})).await;
     let id = world.until_ready("web").await["status"]["id"].clone();
-    let bare_404 = Fault::answer(404).header("content-type", "application/json");
+    let bare_404 = InjectedFault::answer(404).header("content-type", "application/json");
     let fault = world.zitadel.inject(bare_404.body("{\"code\":5,\"message\":\"Not Found\"}"));
     world.request_reconcile("web").await;
     assert_outlived(&world.until_synced_reason("web", "Unavailable").await, &["HTTP 404"]);

@@ -11,7 +11,7 @@ use support::zitadel::{DomainSettings, Request, State};
 use crate::kstatus::Kstatus;
 use crate::needs_double;
 use crate::organization::ORGANIZATION;
-use crate::resident::Resident;
+use crate::subject::Subject;
 use crate::waits::{assert_kstatus, assert_message, condition};
 use crate::world::{CONNECTION, World, through_connection};
 
@@ -56,20 +56,20 @@ fn policy(suffix: bool, above: u32) -> Value {
     })
 }
 
-fn policies(world: &World) -> Resident<'_> {
-    world.resident("OrgDomainPolicy", "policy")
+fn policies(world: &World) -> Subject<'_> {
+    world.subject("OrgDomainPolicy", "policy")
 }
 
 /// The organization of the connection's own user, taken over.
-async fn home<'a>(world: &'a World, spec: Value) -> Resident<'a> {
+async fn home_organization<'a>(world: &'a World, spec: Value) -> Subject<'a> {
     let annotations = json!({ "zitadel-operator.dev/id": world.organization });
     world.try_apply_annotated(ORGANIZATION, "home", annotations, through_connection(spec)).await.unwrap();
-    world.resident(ORGANIZATION, "home")
+    world.subject(ORGANIZATION, "home")
 }
 
 /// Asserts that it is refused with these words, that the annotation with another value changes nothing of it, and that
 /// nothing was sent.
-async fn assert_refused(refused: &Resident<'_>, (annotation, wrong): (&str, &str), words: &[&str]) -> Value {
+async fn assert_refused(refused: &Subject<'_>, (annotation, wrong): (&str, &str), words: &[&str]) -> Value {
     let blocked = refused.until_reason("InvalidSpec").await;
     assert_kstatus(&blocked, Kstatus::Failed);
     assert_message(&blocked, words);
@@ -103,8 +103,8 @@ async fn a_policy_that_changes_the_client_id_of_the_connection_waits_for_a_word_
     run_command_of(&world, &blocked).await;
     policies(&world).until_ready().await;
     assert_eq!(sent(&world, &Method::POST, "/policies/domain").len(), 1);
-    let told = world.until_event("policy", "LoginNamesChanged").await;
-    assert!(told.contains("becomes true") && told.contains(&own), "{told}");
+    let reported = world.until_event("policy", "LoginNamesChanged").await;
+    assert!(reported.contains("becomes true") && reported.contains(&own), "{reported}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,10 +142,13 @@ async fn a_token_is_good_under_any_login_name_so_that_its_user_is_only_told() {
     let (world, own) = at_home(Login::Token, false).await;
     policies(&world).apply(policy(true, 1)).await;
     policies(&world).until_ready().await;
-    let told = world.until_event("policy", "LoginNamesChanged").await;
+    let reported = world.until_event("policy", "LoginNamesChanged").await;
     let user = format!("own user {own} is among them");
-    assert!(told.contains("all 1 users, machine users included") && told.contains(&user), "{told}");
-    assert!(!told.contains("client id"), "{told}");
+    assert!(
+        reported.contains("all 1 users, machine users included") && reported.contains(&user),
+        "{reported}"
+    );
+    assert!(!reported.contains("client id"), "{reported}");
     policies(&world).apply(policy(false, 0)).await;
     let blocked = policies(&world).until_reason("InvalidSpec").await;
     assert_message(&blocked, &[&user, &format!("{USERS}=false")]);
@@ -156,11 +159,11 @@ async fn a_token_is_good_under_any_login_name_so_that_its_user_is_only_told() {
 async fn a_rename_that_changes_the_client_id_of_the_connection_waits_for_the_new_name() {
     needs_double!("its own way into the data or the ledger");
     let (world, own) = at_home(Login::ClientCredentials, true).await;
-    let home = home(&world, json!({ "name": "Acme O'Hara" })).await;
+    let home_organization = home_organization(&world, json!({ "name": "Acme O'Hara" })).await;
     let words = [&own, "\"acme\" would become \"Acme O'Hara\"", r"confirm-own-rename='Acme O'\''Hara'"];
-    let blocked = assert_refused(&home, (OWN, "Acme"), &words).await;
+    let blocked = assert_refused(&home_organization, (OWN, "Acme"), &words).await;
     run_command_of(&world, &blocked).await;
-    home.until_ready().await;
+    home_organization.until_ready().await;
     assert_eq!(sent(&world, &Method::PUT, "/orgs/me").len(), 1);
 }
 
@@ -169,12 +172,13 @@ async fn the_organization_of_the_connections_own_user_is_deactivated_only_with_i
     needs_double!("its own way into the data or the ledger");
     for login in [Login::Token, Login::ClientCredentials] {
         let (world, own) = at_home(login, false).await;
-        let home = home(&world, json!({ "name": "acme", "state": "Inactive" })).await;
+        let home_organization =
+            home_organization(&world, json!({ "name": "acme", "state": "Inactive" })).await;
         let command = format!("{DEACTIVATION}={}", world.organization);
         let words = ["would be deactivated", &own, "locked out", &command];
-        let blocked = assert_refused(&home, (DEACTIVATION, "true"), &words).await;
+        let blocked = assert_refused(&home_organization, (DEACTIVATION, "true"), &words).await;
         run_command_of(&world, &blocked).await;
-        home.until_ready().await;
+        home_organization.until_ready().await;
         assert_eq!(sent(&world, &Method::POST, "/orgs/me/_deactivate").len(), 1);
     }
 }
@@ -183,22 +187,24 @@ async fn the_organization_of_the_connections_own_user_is_deactivated_only_with_i
 async fn the_organization_of_the_connections_own_user_is_deleted_only_with_its_id_as_confirmation() {
     needs_double!("its own way into the data or the ledger");
     let (world, own) = at_home(Login::Token, false).await;
-    let home = home(&world, json!({ "name": "acme", "deletionPolicy": "Delete" })).await;
-    home.until_ready().await;
-    home.annotate(DEACTIVATION, world.organization.as_str()).await;
-    home.delete().await;
-    let blocked = home.until_reason("DeletionBlocked").await;
+    let home_organization =
+        home_organization(&world, json!({ "name": "acme", "deletionPolicy": "Delete" })).await;
+    home_organization.until_ready().await;
+    home_organization.annotate(DEACTIVATION, world.organization.as_str()).await;
+    home_organization.delete().await;
+    let blocked = home_organization.until_reason("DeletionBlocked").await;
     assert_kstatus(&blocked, Kstatus::Terminating);
     let command = format!("{DELETION}={}", world.organization);
     assert_message(&blocked, &["would be deleted", &own, "locked out", &command, "Retain"]);
-    home.annotate(DELETION, "acme").await;
-    home.reconciled().await;
+    home_organization.annotate(DELETION, "acme").await;
+    home_organization.reconciled().await;
     world.assert_no_writes();
-    home.annotate(DELETION, world.organization.as_str()).await;
-    let blocked = home
-        .until("was locked out", |home| condition(home, "Ready")["message"].to_string().contains("AUTH-"));
+    home_organization.annotate(DELETION, world.organization.as_str()).await;
+    let blocked = home_organization.until("was locked out", |home_organization| {
+        condition(home_organization, "Ready")["message"].to_string().contains("AUTH-")
+    });
     run_command_of(&world, &blocked.await).await;
-    home.until_gone().await;
+    home_organization.until_gone().await;
     let removed = world.zitadel.organization(&world.organization).unwrap();
     assert_eq!(removed.state, State::Removed);
 }

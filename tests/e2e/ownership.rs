@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use support::zitadel::Fault;
+use support::zitadel::InjectedFault;
 use tokio::time::Instant;
 
 use crate::kstatus::Kstatus;
@@ -144,8 +144,8 @@ async fn importing_from_another_organization_or_what_is_not_there_changes_nothin
     for (name, id) in [("foreign", foreign.as_str()), ("unknown", "123456789012345678")] {
         world.import_project(name, id, json!({ "deletionPolicy": "Delete" })).await;
         let refused = world.until_ready_reason(name, "NotFound").await;
-        let told = message(&refused);
-        assert!(told.contains(id) && told.contains("zitadel-operator.dev/id"), "{told}");
+        let reported = message(&refused);
+        assert!(reported.contains(id) && reported.contains("zitadel-operator.dev/id"), "{reported}");
         assert_kstatus(&refused, Kstatus::Failed);
         world.assert_nothing_written().await;
         deletes_nothing(&world, name).await;
@@ -198,10 +198,11 @@ async fn a_taken_name_can_be_adopted_where_the_resource_says_so_as_the_message_p
     world.until_listed(&["web"]).await;
     world.apply_project("web", json!({})).await;
     let refused = until_conflict(&world, "web").await;
-    let told = message(&refused);
+    let reported = message(&refused);
     assert!(
-        told.contains("adoptionPolicy ByName") && told.contains(&format!("zitadel-operator.dev/id={id}")),
-        "{told}"
+        reported.contains("adoptionPolicy ByName")
+            && reported.contains(&format!("zitadel-operator.dev/id={id}")),
+        "{reported}"
     );
     assert_eq!(world.history().await, ["project.added"], "the person's");
 
@@ -219,7 +220,8 @@ async fn a_taken_name_can_be_adopted_where_the_resource_says_so_as_the_message_p
 async fn a_refused_create_never_makes_ours_what_a_person_made_meanwhile() {
     needs_double!("faults");
     let world = World::new().await;
-    let fault = Fault::hold().on(Method::POST).path("/management/v1/projects").when(world.is_operators());
+    let fault =
+        InjectedFault::hold().on(Method::POST).path("/management/v1/projects").when(world.is_operators());
     let held = world.zitadel.inject(fault.times(1));
     world.apply_project("web", json!({})).await;
     held.reached(1).await;

@@ -148,28 +148,28 @@ impl Rotation {
 
     /// Waits until the connection has this reason.
     async fn until_noticed(&self, reason: &str) -> Value {
-        let look = async || {
+        let inspect = async || {
             let connection = self.world.api("Connection").get(CONNECTION).await.unwrap();
             let connection = serde_json::to_value(connection).unwrap();
             (condition(&connection, "Synced")["reason"] == reason, connection)
         };
-        self.until_seen(&format!("noticed as {reason}"), look).await
+        self.until_seen(&format!("noticed as {reason}"), inspect).await
     }
 
     /// Waits until the connection has asked who it is, with a token of its present credential.
     async fn until_used_since(&self, mark: Mark) {
-        let look = async || {
+        let inspect = async || {
             let cost = self.cost(mark);
             (cost.answered > 0 && cost.mints >= self.login.mints(), cost)
         };
-        self.until_seen("used", look).await;
+        self.until_seen("used", inspect).await;
     }
 
     /// Touches the Secret now and then meanwhile, for a watch that began only after the last change.
     async fn until_seen<T: std::fmt::Debug>(
         &self,
         what: &str,
-        mut look: impl AsyncFnMut() -> (bool, T),
+        mut inspect: impl AsyncFnMut() -> (bool, T),
     ) -> T {
         let mut looks = 0;
         until_answered(what, async || {
@@ -177,7 +177,7 @@ impl Rotation {
             if looks % 20 == 0 {
                 self.store(json!({ "touched": looks.to_string() })).await;
             }
-            look().await
+            inspect().await
         })
         .await
     }

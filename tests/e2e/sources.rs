@@ -43,7 +43,7 @@ async fn value(world: &World, key: &str) -> Value {
 async fn a_changed_secret_or_config_map_reaches_zitadel_without_waiting_for_a_resync() {
     let mut world = World::without_operator().await;
     world.start_operator_with(patient()).await;
-    let metadata = world.resident("OrgMetadata", "acme");
+    let metadata = world.subject("OrgMetadata", "acme");
     let entries = json!([
         { "key": "secret", "valueFrom": { "secretKeyRef": { "name": "values", "key": "key" } } },
         { "key": "map", "valueFrom": { "configMapKeyRef": { "name": "values", "key": "key" } } },
@@ -57,8 +57,8 @@ async fn a_changed_secret_or_config_map_reaches_zitadel_without_waiting_for_a_re
         (values.iter().all(|value| value == "YWZ0ZXI="), values)
     })
     .await;
-    let told = metadata.now().await;
-    assert_eq!(told["status"]["drift"], Value::Null, "a change of ours is no drift");
+    let reported = metadata.now().await;
+    assert_eq!(reported["status"]["drift"], Value::Null, "a change of ours is no drift");
 }
 
 #[tokio::test(flavor = "multi_thread")]

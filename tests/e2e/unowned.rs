@@ -17,7 +17,7 @@ async fn a_metadata_key_that_was_only_observed_is_not_removed_when_the_resource_
         world.zitadel.set_metadata(&world.organization, key, b"x");
     }
     let entries = json!([{ "key": "kept", "value": "x" }, { "key": "foreign", "value": "x" }]);
-    let resource = world.resident("OrgMetadata", "acme");
+    let resource = world.subject("OrgMetadata", "acme");
     resource.apply(json!({ "managementPolicy": "Observe", "entries": entries })).await;
     resource.until_ready().await;
 
@@ -47,7 +47,7 @@ async fn a_value_comes_only_from_a_secret_with_the_label_in_the_namespace_of_the
     let spec = through_connection(json!({ "entries": entries }));
     world.apply("OrgMetadata", "acme", spec).await;
 
-    let refused = world.resident("OrgMetadata", "acme").until_reason("ReferenceNotFound").await;
+    let refused = world.subject("OrgMetadata", "acme").until_reason("ReferenceNotFound").await;
     let message = refused["status"]["conditions"][0]["message"].as_str().unwrap();
     assert!(message.contains("kubectl label secret"), "{message}");
     assert!(world.zitadel.metadata(&world.organization).is_empty());
@@ -57,7 +57,7 @@ async fn a_value_comes_only_from_a_secret_with_the_label_in_the_namespace_of_the
 #[tokio::test(flavor = "multi_thread")]
 async fn a_resource_made_anew_under_the_same_name_gets_no_status_of_its_predecessor() {
     let world = World::without_operator().await;
-    let project = world.resident("Project", "web");
+    let project = world.subject("Project", "web");
     let first: ObjectMeta =
         serde_json::from_value(project.apply(json!({})).await["metadata"].clone()).unwrap();
     let mut handle = Handle::new::<Project>(world.client.clone(), "Project", &first);

@@ -161,11 +161,11 @@ pub fn assert_kstatus(object: &Value, expected: Kstatus) {
 }
 
 /// Waits until this stays as it is, for half a second at least; a stall of this process counts as one look of ten.
-pub async fn until_still<T: PartialEq>(mut look: impl FnMut() -> T) -> T {
-    let (mut last, mut same) = (look(), 0);
+pub async fn until_still<T: PartialEq>(mut inspect: impl FnMut() -> T) -> T {
+    let (mut last, mut same) = (inspect(), 0);
     while same < 10 {
         tokio::time::sleep(Duration::from_millis(50)).await;
-        let seen = look();
+        let seen = inspect();
         same = if seen == last { same + 1 } else { 0 };
         last = seen;
     }

@@ -17,16 +17,16 @@ pub fn transport(factory: Arc<TransportFactory>, canaries: &Canaries) -> Arc<Tra
     let canaries = canaries.clone();
     Arc::new(move |config| {
         let (inner, canaries) = (factory(config)?, canaries.clone());
-        Ok(Arc::new(Watched { inner, canaries }) as Arc<dyn Transport>)
+        Ok(Arc::new(ObservedLog { inner, canaries }) as Arc<dyn Transport>)
     })
 }
 
-struct Watched {
+struct ObservedLog {
     inner: Arc<dyn Transport>,
     canaries: Canaries,
 }
 
-impl Transport for Watched {
+impl Transport for ObservedLog {
     fn send(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
         self.canaries.sent(&request);
         let path = request.uri().path().to_owned();
@@ -44,5 +44,5 @@ pub fn metrics(canaries: &Canaries, metrics: &Metrics) {
     let (mut registry, mut text) = (Registry::default(), String::new());
     metrics.register(&mut registry);
     prometheus_client::encoding::text::encode(&mut text, &registry).expect("text");
-    canaries.watch().look(format_args!("the metrics"), text.as_bytes());
+    canaries.watch().inspect(format_args!("the metrics"), text.as_bytes());
 }

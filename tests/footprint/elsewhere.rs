@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use support::kubernetes::{Call, Failure, Faults, Verb, Verdict};
+use support::kubernetes::{Call, Failure, FaultDecision, Faults, Verb};
 use zitadel_operator::engine::decision::config::Config;
 use zitadel_operator::runtime::lease::Leadership;
 
@@ -18,10 +18,10 @@ const CROWD: usize = 200;
 struct Shut;
 
 impl Faults for Shut {
-    fn before(&self, call: &Call) -> Verdict {
+    fn before(&self, call: &Call) -> FaultDecision {
         match call.namespace == SHUT && matches!(call.verb, Verb::List | Verb::Watch) {
-            true => Verdict::Fail(Failure::new(403, "Forbidden", "the RoleBinding is gone")),
-            false => Verdict::Go,
+            true => FaultDecision::Fail(Failure::new(403, "Forbidden", "the RoleBinding is gone")),
+            false => FaultDecision::Go,
         }
     }
 }

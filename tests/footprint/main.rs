@@ -288,10 +288,10 @@ fn a_project_takes_a_bounded_part_of_memory() {
         for n in 1..count {
             world.copy(&first, &format!("web{n}")).await;
         }
-        let (before, resident) = (ALLOCATOR.current_usage(), anonymous());
+        let (before, subject) = (ALLOCATOR.current_usage(), anonymous());
         let operator = world.start();
         world.rest().await;
-        let resident = anonymous().saturating_sub(resident);
+        let subject = anonymous().saturating_sub(subject);
         assert!(world.zitadel.ledger().requests().len() >= asked + count, "not all were looked at");
         // What the servers remember of the requests stays when the operator goes.
         let with = ALLOCATOR.current_usage();
@@ -300,7 +300,7 @@ fn a_project_takes_a_bounded_part_of_memory() {
         let each = with.saturating_sub(without) / count;
         let servers = without.saturating_sub(before);
         eprintln!("{each} bytes for each of {count} projects");
-        eprintln!("{} bytes each resident", resident.saturating_sub(servers) / count);
+        eprintln!("{} bytes each resident", subject.saturating_sub(servers) / count);
         assert!(each <= MOST, "{each} bytes each");
     });
 }

@@ -21,9 +21,9 @@ const SLOWEST: Duration = Duration::from_secs(20);
 static FREE: (Mutex<Option<usize>>, Condvar) = (Mutex::new(None), Condvar::new());
 
 /// A processor, until it is dropped.
-struct Turn;
+struct Slot;
 
-impl Turn {
+impl Slot {
     fn wait() -> Self {
         let all = std::thread::available_parallelism().map_or(1, usize::from);
         let free = FREE.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -34,7 +34,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for Slot {
     fn drop(&mut self) {
         let mut free = FREE.0.lock().unwrap_or_else(PoisonError::into_inner);
         *free = free.map(|free| free + 1);
@@ -51,7 +51,7 @@ where
     S::Value: Debug,
 {
     let (seed, seconds) = (variable::<u64>("SEED"), variable::<f64>("FUZZ_SECONDS"));
-    let _turn = Turn::wait();
+    let _turn = Slot::wait();
     let replays = seed.is_some() && seconds.is_none();
     let end = Instant::now() + Duration::from_secs_f64(seconds.unwrap_or(SECONDS));
     let first = seed.unwrap_or(FIRST_SEED);

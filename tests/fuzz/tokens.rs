@@ -64,7 +64,7 @@ pub fn check(Answer { machine, status, body, later }: Answer) {
         true => Credential::ClientCredentials { client_id: "bot".into(), client_secret: CANARY.into() },
         false => KEY.clone(),
     };
-    let issued = serde_json::from_slice::<Token>(&body.0).ok().map(|token| token.access_token);
+    let minted = serde_json::from_slice::<Token>(&body.0).ok().map(|token| token.access_token);
     let server = Server::new(move |request| match request.uri().path() {
         PATH => response(status, &[], echo(&body.0, &secret(request.body()))),
         _ => response(200, &[], br#"{"user": {"id": "1"}}"#.to_vec()),
@@ -94,8 +94,8 @@ pub fn check(Answer { machine, status, body, later }: Answer) {
     });
     for request in server.seen().iter().filter(|request| request.uri().path() != PATH) {
         let sent = request.headers()["authorization"].to_str().unwrap();
-        let issued = issued.as_ref().map(|token| format!("Bearer {token}"));
-        assert!(issued.is_some_and(|token| token == sent || token.contains(CANARY)), "{sent}");
+        let minted = minted.as_ref().map(|token| format!("Bearer {token}"));
+        assert!(minted.is_some_and(|token| token == sent || token.contains(CANARY)), "{sent}");
     }
 }
 

@@ -6,7 +6,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::Resource;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use support::kubernetes::{Call, Failure, Faults, Verb, Verdict};
+use support::kubernetes::{Call, Failure, FaultDecision, Faults, Verb};
 use support::zitadel::State;
 use zitadel_operator::api::annotation::{ID, RECONCILE_REQUESTED_AT};
 use zitadel_operator::api::project::ProjectStatus;
@@ -22,7 +22,7 @@ use crate::rules::{
 };
 use crate::world::{DEFINITIONS, World};
 
-fn look(kind: &'static str, name: &str) -> Deed {
+fn inspect(kind: &'static str, name: &str) -> Deed {
     Annotate(kind, name.into(), RECONCILE_REQUESTED_AT, Some("now".into()))
 }
 
@@ -72,7 +72,7 @@ fn a_claim_stays_where_it_is_until_it_is_given_up() {
         assert_eq!(reason(world, "Project", "late").await, "Conflict");
         world.crash().await;
         world.start();
-        does(world, [look("Project", "late")]).await;
+        does(world, [inspect("Project", "late")]).await;
         assert_eq!(reason(world, "Project", "late").await, "Conflict");
         assert_eq!(reason(world, "Project", "web").await, "Available");
         let retained = project("web", json!({ "deletionPolicy": "Retain" }));
@@ -170,10 +170,10 @@ fn a_key_passes_on_when_it_is_given_up() {
 struct Unwritten(&'static str);
 
 impl Faults for Unwritten {
-    fn before(&self, call: &Call) -> Verdict {
+    fn before(&self, call: &Call) -> FaultDecision {
         match call.verb == Verb::Patch && call.subresource == "status" && call.name == self.0 {
-            true => Verdict::Fail(Failure::new(500, "InternalError", "etcd is away")),
-            false => Verdict::Go,
+            true => FaultDecision::Fail(Failure::new(500, "InternalError", "etcd is away")),
+            false => FaultDecision::Go,
         }
     }
 }
@@ -265,10 +265,10 @@ fn what_was_not_seen_to_go_holds_nothing() {
 struct Hidden(&'static str);
 
 impl Faults for Hidden {
-    fn before(&self, call: &Call) -> Verdict {
+    fn before(&self, call: &Call) -> FaultDecision {
         match call.verb == Verb::Get && call.name == self.0 {
-            true => Verdict::Fail(Failure::new(500, "InternalError", "etcd is away")),
-            false => Verdict::Go,
+            true => FaultDecision::Fail(Failure::new(500, "InternalError", "etcd is away")),
+            false => FaultDecision::Go,
         }
     }
 }
@@ -326,7 +326,7 @@ fn a_create_that_was_refused_is_over() {
         assert_eq!(reason(world, "Project", "mine").await, "Conflict");
         world.zitadel.delete_project(&theirs);
         world.zitadel.create_project(&world.acme, "theirs");
-        does(world, [look("Project", "mine")]).await;
+        does(world, [inspect("Project", "mine")]).await;
         tokio::time::sleep(LATER).await;
         assert_eq!(reason(world, "Project", "mine").await, "Conflict");
         assert_eq!(world.get("Project", "mine").await["status"]["id"], Value::Null);

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::kubernetes::{Call, Delivery, Failure, Faults, Verdict};
-use support::zitadel::Fault;
+use support::kubernetes::{Call, Delivery, Failure, FaultDecision, Faults};
+use support::zitadel::InjectedFault;
 use tokio::time::{Instant, sleep, timeout};
 use zitadel_operator::engine::decision::config::Config;
 
@@ -36,7 +36,7 @@ async fn is_synced(world: &World, status: &str) {
 async fn a_blip(world: &World) {
     is_synced(world, "True").await;
     world.cluster.set_watch_lag(LAG);
-    let blip = world.zitadel.inject(Fault::unavailable());
+    let blip = world.zitadel.inject(InjectedFault::unavailable());
     is_synced(world, "False").await;
     blip.remove();
 }
@@ -59,8 +59,11 @@ fn a_spec_that_the_watch_has_not_shown_is_not_said_to_work() {
         let generation = world.get("Connection", CONNECTION).await["metadata"]["generation"].clone();
         let end = Instant::now() + PROMPT;
         while Instant::now() < end {
-            let told = synced(world).await;
-            assert!(told["observedGeneration"] != generation || told["status"] == "False", "{told}");
+            let reported = synced(world).await;
+            assert!(
+                reported["observedGeneration"] != generation || reported["status"] == "False",
+                "{reported}"
+            );
             sleep(Duration::from_millis(100)).await;
         }
         assert_eq!(synced(world).await["reason"], "CredentialsUnavailable");
@@ -75,10 +78,10 @@ fn writes_status(call: &Call) -> bool {
 struct Refused;
 
 impl Faults for Refused {
-    fn before(&self, call: &Call) -> Verdict {
+    fn before(&self, call: &Call) -> FaultDecision {
         match writes_status(call) {
-            true => Verdict::Fail(Failure::new(403, "Forbidden", "may not be written")),
-            false => Verdict::Go,
+            true => FaultDecision::Fail(Failure::new(403, "Forbidden", "may not be written")),
+            false => FaultDecision::Go,
         }
     }
 }

@@ -125,8 +125,9 @@ pub fn differences(expected: &Value, found: &Value) -> String {
         (Value::Object(one), Value::Object(other)) => {
             let keys: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
             let differing = keys.into_iter().filter(|key| expected[key.as_str()] != found[key.as_str()]);
-            let told = differing.map(|key| format!("{key}: {}", differences(&expected[key], &found[key])));
-            told.collect::<Vec<_>>().join("; ")
+            let reported =
+                differing.map(|key| format!("{key}: {}", differences(&expected[key], &found[key])));
+            reported.collect::<Vec<_>>().join("; ")
         }
         _ => format!("expected {expected}, found {found}"),
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use support::zitadel::{DATABASE, Fault, Mark, State};
+use support::zitadel::{DATABASE, InjectedFault, Mark, State};
 use zitadel_operator::api::annotation::RECONCILE_REQUESTED_AT;
 
 use crate::crash::behaviour;
@@ -44,14 +44,14 @@ async fn condition(world: &World, kind: &str, name: &str, condition: &str) -> [S
 }
 
 /// What `Ready` and `Synced` of every resource are, shortly.
-async fn told(world: &World) -> Vec<String> {
-    let mut told = Vec::new();
+async fn reported(world: &World) -> Vec<String> {
+    let mut reported = Vec::new();
     for (kind, name) in RESOURCES {
         let [ready, why, _] = condition(world, kind, name, "Ready").await;
         let [synced, reason, _] = condition(world, kind, name, "Synced").await;
-        told.push(format!("{kind} Ready={ready}/{why} Synced={synced}/{reason}"));
+        reported.push(format!("{kind} Ready={ready}/{why} Synced={synced}/{reason}"));
     }
-    told
+    reported
 }
 
 fn all(ready: &str, synced: &str) -> Vec<String> {
@@ -65,7 +65,7 @@ fn was_written_to(world: &World, mark: Mark) -> bool {
 }
 
 /// An outage of such answers, in which the operator is restarted, shows in `Ready` once it has lasted, and heals.
-fn is_an_outage(answer: impl Fn() -> Fault) {
+fn is_an_outage(answer: impl Fn() -> InjectedFault) {
     rule(async |world| {
         let canaries = world.oracle.canaries();
         let _log = overheard(canaries);
@@ -73,45 +73,47 @@ fn is_an_outage(answer: impl Fn() -> Fault) {
             canaries.mark(what, name.as_bytes());
         }
         does(world, everything()).await;
-        assert_eq!(told(world).await, all("True/Available", "True/Available"));
+        assert_eq!(reported(world).await, all("True/Available", "True/Available"));
         let (mark, outage) = (world.zitadel.ledger().mark(), world.zitadel.inject(answer()));
         tokio::time::sleep(config().outage_grace / 2).await;
-        assert_eq!(told(world).await, all("True/Available", "False/Unavailable"));
+        assert_eq!(reported(world).await, all("True/Available", "False/Unavailable"));
         world.crash().await;
         world.start();
         tokio::time::sleep(config().outage_grace / 4).await;
-        assert_eq!(told(world).await, all("True/Available", "False/Unavailable"));
+        assert_eq!(reported(world).await, all("True/Available", "False/Unavailable"));
         tokio::time::sleep(config().outage_grace).await;
-        assert_eq!(told(world).await, all("False/Unavailable", "False/Unavailable"));
+        assert_eq!(reported(world).await, all("False/Unavailable", "False/Unavailable"));
         assert!(!was_written_to(world, mark));
-        canaries.watch().look(format_args!("the metrics"), world.metrics().as_bytes());
+        canaries.watch().inspect(format_args!("the metrics"), world.metrics().as_bytes());
         outage.remove();
         tokio::time::sleep(Duration::from_secs(90)).await;
-        assert_eq!(told(world).await, all("True/Available", "True/Available"));
+        assert_eq!(reported(world).await, all("True/Available", "True/Available"));
         assert!(!was_written_to(world, mark));
     });
 }
 
 #[test]
 fn a_server_whose_database_is_gone_is_in_an_outage_and_tells_nothing_of_it() {
-    is_an_outage(Fault::database_gone);
+    is_an_outage(InjectedFault::database_gone);
 }
 
 #[test]
 fn a_server_whose_database_fails_is_in_an_outage_and_tells_nothing_of_it() {
-    is_an_outage(Fault::database_fails);
+    is_an_outage(InjectedFault::database_fails);
 }
 
 #[test]
 fn an_instance_that_answered_and_is_not_found_any_more_is_in_an_outage() {
-    is_an_outage(|| Fault::answer(404).header("content-type", "text/plain").body("404 page not found"));
+    is_an_outage(|| {
+        InjectedFault::answer(404).header("content-type", "text/plain").body("404 page not found")
+    });
 }
 
 #[test]
 fn a_database_that_is_gone_keeps_what_is_being_deleted() {
     rule(async |world| {
         does(world, everything()).await;
-        let outage = world.zitadel.inject(Fault::database_gone());
+        let outage = world.zitadel.inject(InjectedFault::database_gone());
         for (kind, name) in &RESOURCES[1..] {
             Delete(kind, (*name).into()).run(world).await;
         }
@@ -132,12 +134,12 @@ fn lists_that_are_hours_behind_neither_make_a_second_object_nor_prove_an_absence
     in_a_world(behaviour().lagging(Duration::from_secs(3 * 3600)), async |world| {
         world.start();
         does(world, everything()).await;
-        assert_eq!(told(world).await, all("True/Available", "True/Available"));
+        assert_eq!(reported(world).await, all("True/Available", "True/Available"));
         world.crash().await;
         world.start();
         does(world, [project("web", json!({ "name": "web~2" }))]).await;
         tokio::time::sleep(LATER).await;
-        assert_eq!(told(world).await, all("True/Available", "True/Available"));
+        assert_eq!(reported(world).await, all("True/Available", "True/Available"));
         assert_eq!(projects(world), ["legacy", "web~2"]);
         for (kind, name) in &RESOURCES[1..] {
             Delete(kind, (*name).into()).run(world).await;
@@ -151,9 +153,9 @@ fn lists_that_are_hours_behind_neither_make_a_second_object_nor_prove_an_absence
 }
 
 /// A read of a single object, answered with this.
-fn shown(path: &str, organization: &str, body: &Value) -> Fault {
+fn shown(path: &str, organization: &str, body: &Value) -> InjectedFault {
     let (path, organization) = (path.to_owned(), organization.to_owned());
-    let answer = Fault::answer(200).header("content-type", "application/json").body(body.to_string());
+    let answer = InjectedFault::answer(200).header("content-type", "application/json").body(body.to_string());
     answer.on(Method::GET).when(move |request| {
         request.path == path && request.organization.as_deref() == Some(organization.as_str())
     })
@@ -172,8 +174,8 @@ fn a_state_of_a_later_version_is_no_absence_and_nothing_to_write_against() {
         let path = format!("/management/v1/projects/{web}");
         world.zitadel.inject(shown(&path, &world.acme, &json!({ "project": locked })));
         let mark = world.zitadel.ledger().mark();
-        let look = Annotate("Project", "web".into(), RECONCILE_REQUESTED_AT, Some("now".into()));
-        does(world, [Delete("Organization", "shop".into()), look]).await;
+        let inspect = Annotate("Project", "web".into(), RECONCILE_REQUESTED_AT, Some("now".into()));
+        does(world, [Delete("Organization", "shop".into()), inspect]).await;
         tokio::time::sleep(Duration::from_secs(120)).await;
         assert!(!was_written_to(world, mark));
         let [ready, ..] = condition(world, "Project", "web", "Ready").await;

@@ -103,7 +103,7 @@ impl Deed {
             in_zitadel => {
                 in_zitadel.edit(world);
                 world.oracle.edited();
-                world.oracle.look();
+                world.oracle.inspect();
             }
         }
     }

@@ -79,8 +79,8 @@ impl Victim {
         format!("{:?} {:?} {settings:?}", double.organization(id), double.projects(id))
     }
 
-    fn is_in(&self, told: &str) -> bool {
-        told.contains(&self.organization) || told.contains(&self.project)
+    fn is_in(&self, reported: &str) -> bool {
+        reported.contains(&self.organization) || reported.contains(&self.project)
     }
 
     /// Each kind, pointed at the victim in each way that a spec has, with everything else forged besides.
@@ -222,7 +222,7 @@ async fn play(mut estate: Estate, grant: &Value, moment: Moment) -> Outcome {
     settle().await;
     let mut bound = Vec::new();
     for attempt in &attempts {
-        bound.extend(attempt.told(&estate).await.filter(|told| victim.is_in(told)));
+        bound.extend(attempt.reported(&estate).await.filter(|reported| victim.is_in(reported)));
         attempt.delete(&estate).await;
     }
     settle().await;
@@ -247,7 +247,7 @@ impl Forged {
 
     async fn go_on(&self, estate: &Estate, moment: Moment) {
         // The API server refuses another organization once a resource is bound.
-        if moment == Moment::Afterwards && (self.kind == "Organization" || !self.is_bound(estate).await) {
+        if moment == Moment::Afterwards && (self.kind == "Organization" || !self.is_owned(estate).await) {
             self.apply(estate, &self.spec).await;
         }
         self.forge(estate, &if moment == Moment::Paused { paused() } else { json!({}) }).await;
@@ -259,7 +259,7 @@ impl Forged {
         }
     }
 
-    async fn is_bound(&self, estate: &Estate) -> bool {
+    async fn is_owned(&self, estate: &Estate) -> bool {
         let object = estate.api(self.kind, TEAM).get_opt(&self.name).await.expect("an answer");
         object.is_some_and(|object| !object.data["status"]["organizationId"].is_null())
     }
@@ -270,7 +270,7 @@ impl Forged {
     }
 
     /// The status of the resource, but for the messages: they name what the tenant wrote.
-    async fn told(&self, estate: &Estate) -> Option<String> {
+    async fn reported(&self, estate: &Estate) -> Option<String> {
         let object = estate.api(self.kind, TEAM).get_opt(&self.name).await.expect("an answer")?;
         let mut status = object.data["status"].clone();
         for condition in status["conditions"].as_array_mut().into_iter().flatten() {
@@ -366,7 +366,7 @@ fn a_plain_grant_neither_takes_over_nor_removes_the_organization_it_covers() {
         own.forge(&estate, &json!({})).await;
         settle().await;
         assert_eq!(own.reason(&estate).await, "AccessDenied");
-        assert!(!own.is_bound(&estate).await);
+        assert!(!own.is_owned(&estate).await);
         estate.share("shared", &instance, json!([full])).await;
         settle().await;
         assert_eq!(own.reason(&estate).await, "Available");

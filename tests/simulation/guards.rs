@@ -20,8 +20,8 @@ const LONG: Duration = Duration::from_secs(2 * 3600);
 /// A world whose connection logs in with client credentials, as a user of this organization.
 fn at_home(run: impl AsyncFnOnce(&World, &str)) {
     in_a_world(behaviour(), async |world| {
-        let home = world.zitadel.add_organization("home");
-        let own = world.zitadel.create_user(&home, "own", &["IAM_OWNER", "ORG_OWNER"]).user;
+        let home_organization = world.zitadel.add_organization("home");
+        let own = world.zitadel.create_user(&home_organization, "own", &["IAM_OWNER", "ORG_OWNER"]).user;
         let (id, secret) = world.zitadel.create_client_secret(&own);
         world
             .store("Secret", "own", json!({ "stringData": { "client-id": id, "client-secret": secret } }))
@@ -31,7 +31,7 @@ fn at_home(run: impl AsyncFnOnce(&World, &str)) {
         connection["clientCredentials"] = json!({ "name": "own" });
         world.apply("Connection", CONNECTION, connection).await;
         world.start();
-        run(world, &home).await;
+        run(world, &home_organization).await;
     });
 }
 
@@ -57,10 +57,10 @@ fn has_suffix(world: &World, organization: &str) -> bool {
 
 #[test]
 fn the_client_id_of_the_connection_changes_only_with_a_word_that_names_it() {
-    at_home(async |world, home| {
+    at_home(async |world, home_organization| {
         let policy = |suffix: bool| {
             json!({
-                "organization": { "id": home }, "userLoginMustBeDomain": suffix, "validateOrgDomains": false,
+                "organization": { "id": home_organization }, "userLoginMustBeDomain": suffix, "validateOrgDomains": false,
                 "smtpSenderAddressMatchesInstanceDomain": false,
             })
         };
@@ -73,11 +73,11 @@ fn the_client_id_of_the_connection_changes_only_with_a_word_that_names_it() {
             world.annotate("OrgDomainPolicy", "home", CONFIRM_OWN_RENAME, wrong).await;
             tokio::time::sleep(LATER).await;
             assert_eq!(reason(world, "OrgDomainPolicy", "home").await, "InvalidSpec");
-            assert!(!has_suffix(world, home));
+            assert!(!has_suffix(world, home_organization));
         }
         world.annotate("OrgDomainPolicy", "home", CONFIRM_OWN_RENAME, json!("true")).await;
         tokio::time::sleep(LATER).await;
-        assert!(has_suffix(world, home));
+        assert!(has_suffix(world, home_organization));
     });
 }
 
@@ -103,17 +103,17 @@ fn the_login_names_of_many_users_move_with_their_organization_only_with_a_word_t
 
 #[test]
 fn the_organization_of_the_connections_own_user_is_neither_deactivated_nor_deleted_unasked() {
-    at_home(async |world, home| {
-        let state = || world.zitadel.organization(home).unwrap().state;
-        take_over(world, home, json!({ "state": "Inactive", "deletionPolicy": "Delete" })).await;
+    at_home(async |world, home_organization| {
+        let state = || world.zitadel.organization(home_organization).unwrap().state;
+        take_over(world, home_organization, json!({ "state": "Inactive", "deletionPolicy": "Delete" })).await;
         tokio::time::sleep(LATER).await;
         assert_eq!(state(), State::Active);
-        waits(world, "Organization", "home", (CONFIRM_DEACTIVATION, home), "InvalidSpec").await;
+        waits(world, "Organization", "home", (CONFIRM_DEACTIVATION, home_organization), "InvalidSpec").await;
         assert_eq!(state(), State::Inactive);
         world.delete("Organization", "home").await;
         tokio::time::sleep(LATER).await;
         assert_eq!(state(), State::Inactive);
-        waits(world, "Organization", "home", (CONFIRM_DELETION, home), "DeletionBlocked").await;
+        waits(world, "Organization", "home", (CONFIRM_DELETION, home_organization), "DeletionBlocked").await;
         assert_eq!(state(), State::Removed);
     });
 }
@@ -121,8 +121,8 @@ fn the_organization_of_the_connections_own_user_is_neither_deactivated_nor_delet
 /// A world with the delays of production, whose `ClusterConnection` is a user of this organization, and grants everything.
 fn at_shared_home(run: impl AsyncFnOnce(&World, &str)) {
     in_a_world(behaviour(), async |world| {
-        let home = world.zitadel.add_organization("home");
-        let own = world.zitadel.create_user(&home, "own", &["IAM_OWNER", "ORG_OWNER"]);
+        let home_organization = world.zitadel.add_organization("home");
+        let own = world.zitadel.create_user(&home_organization, "own", &["IAM_OWNER", "ORG_OWNER"]);
         world.share().await;
         let secret = Patch::Merge(json!({ "stringData": { "token": own.token } }));
         let secrets = Api::<DynamicObject>::namespaced_with(world.client.clone(), HOME, &core("Secret"));
@@ -132,7 +132,7 @@ fn at_shared_home(run: impl AsyncFnOnce(&World, &str)) {
         });
         shared(world, json!({ "spec": { "access": [all], "resyncInterval": "168h" } })).await;
         world.start_with(Config::default());
-        run(world, &home).await;
+        run(world, &home_organization).await;
     });
 }
 
@@ -154,20 +154,25 @@ async fn admin_confirms(world: &World, annotation: &str, word: &str) {
 
 #[test]
 fn what_locks_out_the_user_of_a_cluster_connection_is_confirmed_there_alone() {
-    at_shared_home(async |world, home| {
-        let state = || world.zitadel.organization(home).unwrap().state;
+    at_shared_home(async |world, home_organization| {
+        let state = || world.zitadel.organization(home_organization).unwrap().state;
         let through = |mut spec: Value| {
             spec["connectionRef"] = json!({ "kind": "ClusterConnection", "name": SHARED });
             spec
         };
-        take_over(world, home, through(json!({ "state": "Inactive", "deletionPolicy": "Delete" }))).await;
+        take_over(
+            world,
+            home_organization,
+            through(json!({ "state": "Inactive", "deletionPolicy": "Delete" })),
+        )
+        .await;
         world.apply("Project", "web", through(json!({ "organization": { "id": world.acme } }))).await;
         tokio::time::sleep(LONG).await;
         assert_eq!(reason(world, "Project", "web").await, "Available");
-        waits_for_admin(world, (CONFIRM_DEACTIVATION, home), "InvalidSpec").await;
+        waits_for_admin(world, (CONFIRM_DEACTIVATION, home_organization), "InvalidSpec").await;
         assert_eq!(state(), State::Inactive);
         world.delete("Organization", "home").await;
-        waits_for_admin(world, (CONFIRM_DELETION, home), "DeletionBlocked").await;
+        waits_for_admin(world, (CONFIRM_DELETION, home_organization), "DeletionBlocked").await;
         assert_eq!(state(), State::Removed);
     });
 }

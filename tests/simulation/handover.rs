@@ -7,7 +7,7 @@ use http::Method;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use support::kubernetes::{Call, Delivery, Faults, Verb};
-use support::zitadel::Fault;
+use support::zitadel::InjectedFault;
 use zitadel_operator::engine::decision::config::Config;
 
 use crate::deed::Deed::*;
@@ -34,7 +34,7 @@ impl Faults for Unheard {
 #[test]
 fn what_goes_in_the_middle_of_its_create_holds_nothing() {
     rule(async |world| {
-        let slow = Fault::delay(MOMENT).on(Method::POST).path("/management/v1/projects");
+        let slow = InjectedFault::delay(MOMENT).on(Method::POST).path("/management/v1/projects");
         let slow = world.zitadel.inject(slow);
         world.apply("Project", "web", json!({})).await;
         tokio::time::sleep(MOMENT / 2).await;

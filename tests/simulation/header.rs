@@ -2,7 +2,7 @@
 //! one that was meant.
 
 use serde_json::{Value, json};
-use support::zitadel::{Fault, Request, State};
+use support::zitadel::{InjectedFault, Request, State};
 use zitadel_operator::api::annotation::{ID, RECONCILE_REQUESTED_AT};
 
 use crate::deed::Deed::Wait;
@@ -21,8 +21,8 @@ pub enum Loss {
 impl Loss {
     const ALL: [Self; 4] = [Self::Always, Self::EverySecond, Self::Writes, Self::Reads];
 
-    pub fn fault(self) -> Fault {
-        let lost = Fault::lose_organization();
+    pub fn fault(self) -> InjectedFault {
+        let lost = InjectedFault::lose_organization();
         match self {
             Self::Always => lost,
             Self::EverySecond => lost.every(2),
@@ -38,9 +38,9 @@ fn is_read(call: &Request) -> bool {
 
 /// Writes that reached the organization of the user instead.
 pub fn astray(world: &World) -> usize {
-    let home = world.zitadel.default_organization();
+    let home_organization = world.zitadel.default_organization();
     let by_path = |call: &Request| call.path.contains("/orgs/") && !call.path.contains("/orgs/me");
-    let elsewhere = |call: &Request| call.organization.as_ref() != Some(&home);
+    let elsewhere = |call: &Request| call.organization.as_ref() != Some(&home_organization);
     let writes = world.zitadel.ledger().writes().into_iter();
     writes
         .filter(|call| call.strayed && elsewhere(call) && !by_path(call) && !call.path.contains("/features/"))
@@ -144,15 +144,15 @@ impl Case {
 
     /// What must hold however long it goes on.
     async fn check(&self, world: &World, loss: Loss, spec: &Value, shop: &str) -> String {
-        let told = reason(world, self.kind, self.name).await;
-        let label = format!("{} {} {loss:?} {spec}: {told}", self.kind, self.name);
+        let reported = reason(world, self.kind, self.name).await;
+        let label = format!("{} {} {loss:?} {spec}: {reported}", self.kind, self.name);
         let most = usize::from(matches!(loss, Loss::Writes | Loss::EverySecond));
         assert!(astray(world) <= most, "{label}: {} writes went astray", astray(world));
-        assert!(told != "Available" || self.is_so(world, spec, shop), "{label}, and ZITADEL is not so");
+        assert!(reported != "Available" || self.is_so(world, spec, shop), "{label}, and ZITADEL is not so");
         if astray(world) > 0 {
-            assert_eq!(told, "Unavailable", "{label}: what went astray is told");
+            assert_eq!(reported, "Unavailable", "{label}: what went astray is told");
         }
-        told
+        reported
     }
 }
 
@@ -170,17 +170,17 @@ pub async fn repaired(world: &World) {
 }
 
 /// The home organization as it was before a write went there.
-fn tidy(world: &World) {
-    let home = world.zitadel.default_organization();
-    let found = world.zitadel.organization(&home).expect("the default organization");
+fn cleaned(world: &World) {
+    let home_organization = world.zitadel.default_organization();
+    let found = world.zitadel.organization(&home_organization).expect("the default organization");
     if found.name != "ZITADEL" {
-        world.zitadel.rename_organization(&home, "ZITADEL");
+        world.zitadel.rename_organization(&home_organization, "ZITADEL");
     }
-    for project in world.zitadel.projects(&home) {
+    for project in world.zitadel.projects(&home_organization) {
         world.zitadel.delete_project(&project.id);
     }
     if found.state != State::Active {
-        world.zitadel.set_organization_state(&home, State::Active);
+        world.zitadel.set_organization_state(&home_organization, State::Active);
     }
 }
 
@@ -191,11 +191,11 @@ fn a_header_that_never_arrives_lets_no_write_go_astray_and_nothing_be_available(
             with_a_shop(async |world, shop| {
                 let lost = world.zitadel.inject(loss.fault());
                 case.apply(world, &case.spec).await;
-                let told = case.check(world, loss, &case.spec, shop).await;
+                let reported = case.check(world, loss, &case.spec, shop).await;
                 let mark = world.zitadel.ledger().mark();
                 tokio::time::sleep(LATER).await;
                 case.check(world, loss, &case.spec, shop).await;
-                if told == "Unavailable" {
+                if reported == "Unavailable" {
                     assert_eq!(reason(world, "Connection", CONNECTION).await, "Unavailable");
                     let sent = world
                         .zitadel
@@ -208,7 +208,7 @@ fn a_header_that_never_arrives_lets_no_write_go_astray_and_nothing_be_available(
                     assert!(sent.is_empty(), "{} {loss:?}: {sent:?}", case.kind);
                 }
                 lost.remove();
-                tidy(world);
+                cleaned(world);
                 repaired(world).await;
                 tokio::time::sleep(LATER).await;
                 let label = format!("{} {loss:?}", case.kind);
@@ -296,11 +296,11 @@ fn the_message_names_the_header_and_no_organization() {
     with_a_shop(async |world, _| {
         let _lost = world.zitadel.inject(Loss::Always.fault());
         does(world, [Wait(SOON), project("web", json!({})), Wait(LATER)]).await;
-        let home = world.zitadel.default_organization();
+        let home_organization = world.zitadel.default_organization();
         for (kind, name) in [("Project", "web"), ("Connection", CONNECTION)] {
             let status = world.get(kind, name).await["status"]["conditions"].to_string();
             assert!(status.contains("x-zitadel-orgid"), "{status}");
-            assert!(!status.contains(&home), "{status}");
+            assert!(!status.contains(&home_organization), "{status}");
         }
     });
 }

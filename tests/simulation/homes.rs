@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use support::kubernetes::{Call, Faults, Verb, Verdict};
+use support::kubernetes::{Call, FaultDecision, Faults, Verb};
 use zitadel_operator::engine::decision::config::Config;
 
 use crate::estate::{Estate, Instance, estate, shared};
@@ -18,10 +18,10 @@ const LATE: Duration = Duration::from_secs(120);
 struct LateOrganizations;
 
 impl Faults for LateOrganizations {
-    fn before(&self, call: &Call) -> Verdict {
+    fn before(&self, call: &Call) -> FaultDecision {
         match call.resource == "organizations" && call.verb == Verb::List {
-            true => Verdict::Delay(LATE),
-            false => Verdict::Go,
+            true => FaultDecision::Delay(LATE),
+            false => FaultDecision::Go,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use support::kubernetes::{Call, Failure, Faults, Verb, Verdict};
+use support::kubernetes::{Call, Failure, FaultDecision, Faults, Verb};
 use tokio::time::sleep;
 use zitadel_operator::engine::decision::config::Config;
 
@@ -23,14 +23,14 @@ struct Shut {
 }
 
 impl Faults for Shut {
-    fn before(&self, call: &Call) -> Verdict {
+    fn before(&self, call: &Call) -> FaultDecision {
         let ours = call.group == "zitadel-operator.dev" && call.resource != "clusterconnections";
         let lists = matches!(call.verb, Verb::List | Verb::Watch);
         let place = call.namespace == "shut" || (self.everywhere && call.namespace.is_empty());
         // A person lists without a field manager; the test itself must see what is there.
         match ours && lists && place {
-            true => Verdict::Fail(Failure::new(403, "Forbidden", "the RoleBinding is gone")),
-            false => Verdict::Go,
+            true => FaultDecision::Fail(Failure::new(403, "Forbidden", "the RoleBinding is gone")),
+            false => FaultDecision::Go,
         }
     }
 }

@@ -88,7 +88,7 @@ struct Traffic {
 
 /// One operator's connections. Requests that were sent reach the servers even where their sender ends.
 #[derive(Clone)]
-pub struct Line {
+pub struct ServerLine {
     traffic: Arc<Mutex<Traffic>>,
     trapped: Arc<watch::Sender<bool>>,
     /// Wakes in order; a `tokio::sync::watch` does not.
@@ -96,7 +96,7 @@ pub struct Line {
     oracle: Arc<Oracle>,
 }
 
-impl Line {
+impl ServerLine {
     /// A way without traps, watched by the oracle.
     pub fn new(oracle: Arc<Oracle>) -> Self {
         let trapped = Arc::new(watch::Sender::new(false));
@@ -188,7 +188,7 @@ impl Line {
         let oracle = self.oracle.clone();
         let served = tokio::spawn(async move {
             let answer = request.await;
-            oracle.look();
+            oracle.inspect();
             answer
         });
         let answer = served.await.ok();
@@ -212,7 +212,7 @@ impl Line {
 #[derive(Clone)]
 struct ToKubernetes {
     cluster: Cluster,
-    line: Line,
+    line: ServerLine,
 }
 
 impl tower::Service<Request<kube::client::Body>> for ToKubernetes {
@@ -263,7 +263,7 @@ fn refused(failure: &Failure) -> Response<Body> {
 
 struct ToZitadel {
     zitadel: Double,
-    line: Line,
+    line: ServerLine,
 }
 
 impl Transport for ToZitadel {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Method;
 use kube::api::Patch;
 use serde_json::{Value, json};
-use support::zitadel::{Behaviour, Fault};
+use support::zitadel::{Behaviour, InjectedFault};
 
 use crate::world::{SHARED, World, simulate};
 
@@ -13,15 +13,15 @@ const NAME: &str = "victim";
 const QUIET: Duration = Duration::from_secs(90);
 const PATIENCE: Duration = Duration::from_secs(1800);
 
-fn creates() -> Fault {
-    Fault::unavailable()
+fn creates() -> InjectedFault {
+    InjectedFault::unavailable()
         .on(Method::POST)
         .path("/v2/organizations")
         .when(|request| !request.path.ends_with("_search"))
 }
 
 /// An organization through the tenant's own connection, of which nobody knows whether it was made.
-async fn begun(world: &World, fault: Fault) {
+async fn begun(world: &World, fault: InjectedFault) {
     world.share().await;
     world.start();
     tokio::time::sleep(Duration::from_secs(30)).await;
@@ -67,7 +67,7 @@ fn a_create_is_recovered_through_no_other_connection() {
 #[test]
 fn an_answer_of_the_connection_before_binds_nothing_to_the_one_after() {
     simulate(1, Behaviour::v4(), async |world: World| {
-        let slow = Fault::delay(Duration::from_secs(10));
+        let slow = InjectedFault::delay(Duration::from_secs(10));
         let slow = slow
             .on(Method::POST)
             .path("/v2/organizations")

@@ -76,7 +76,7 @@ impl Oracle {
     }
 
     /// Looks at all that happened since it last looked.
-    pub fn look(&self) {
+    pub fn inspect(&self) {
         let mut seen = self.seen();
         let writes = self.cluster.writes_since(seen.version);
         seen.version = writes.last().map_or(seen.version, |last| last.resource_version);
@@ -100,7 +100,7 @@ impl Oracle {
     fn judge(&self, seen: &mut Seen, write: &Write) {
         let text = write.after.as_ref().map(ToString::to_string).unwrap_or_default();
         let (resource, name) = (&write.resource, &write.name);
-        self.canaries.watch().look(format_args!("{resource} {name} ({:?})", write.verb), text.as_bytes());
+        self.canaries.watch().inspect(format_args!("{resource} {name} ({:?})", write.verb), text.as_bytes());
         let (before, after) = (object(write.before.as_deref()), object(write.after.as_deref()));
         match (is_protected(&before), is_protected(&after)) {
             (true, false) => self.released(seen, write, &before),
@@ -108,7 +108,7 @@ impl Oracle {
             _ => {}
         }
         if write.subresource == "status" {
-            self.told(seen, write, &before, &after);
+            self.reported(seen, write, &before, &after);
         }
     }
 
@@ -151,7 +151,7 @@ impl Oracle {
     }
 
     /// A status says nothing that is not so.
-    fn told(&self, seen: &mut Seen, write: &Write, before: &Value, after: &Value) {
+    fn reported(&self, seen: &mut Seen, write: &Write, before: &Value, after: &Value) {
         let said = |object: &Value| (ours(object, "Ready"), object["status"]["observedGeneration"].clone());
         if said(before) == said(after) {
             return;

@@ -62,7 +62,7 @@ impl<'a> Person<'a> {
             settle(self.world).await;
         }
         let other = self.fixed.iter().any(|field| self.now[field] != spec[field]);
-        if other && self.is_bound().await {
+        if other && self.is_owned().await {
             self.remove().await;
         }
         let before = in_zitadel(&self.world.zitadel);
@@ -128,7 +128,7 @@ impl<'a> Person<'a> {
     }
 
     /// As the rules of the schema have it: the bound resource keeps its fixed fields.
-    pub async fn is_bound(&self) -> bool {
+    pub async fn is_owned(&self) -> bool {
         let status = self.world.get(self.kind, NAME).await["status"].clone();
         !status["organizationId"].is_null() || !status["id"].is_null()
     }

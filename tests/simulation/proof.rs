@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use support::kubernetes::{Call, Failure, Faults, Verb, Verdict};
+use support::kubernetes::{Call, Failure, FaultDecision, Faults, Verb};
 use support::zitadel::Behaviour;
 
 use crate::crash::behaviour;
@@ -55,10 +55,10 @@ fn a_create_that_is_deleted_meanwhile_leaves_nothing_where_the_clocks_are_apart(
 struct Denying(&'static str);
 
 impl Faults for Denying {
-    fn before(&self, call: &Call) -> Verdict {
+    fn before(&self, call: &Call) -> FaultDecision {
         match call.verb == Verb::Patch && call.resource == self.0 && call.subresource == "status" {
-            true => Verdict::Fail(Failure::new(404, "NotFound", "no such thing")),
-            false => Verdict::Go,
+            true => FaultDecision::Fail(Failure::new(404, "NotFound", "no such thing")),
+            false => FaultDecision::Go,
         }
     }
 }

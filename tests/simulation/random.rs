@@ -124,8 +124,8 @@ fn compare(seed: u64, schedule: &Schedule) -> Option<String> {
         return Some(broken.clone());
     }
     let differing = expected.iter().zip(&found).position(|(one, other)| one != other)?;
-    let told = differences(&expected[differing], &found[differing]);
-    Some(format!("I7: epoch {differing} ends differently: {told}"))
+    let reported = differences(&expected[differing], &found[differing]);
+    Some(format!("I7: epoch {differing} ends differently: {reported}"))
 }
 
 /// Takes away whatever the failure does not need.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use support::kubernetes::{Call, Failure, Faults, Verb, Verdict};
+use support::kubernetes::{Call, Failure, FaultDecision, Faults, Verb};
 use tokio::time::sleep;
 use zitadel_operator::engine::decision::config::Config;
 
@@ -27,12 +27,12 @@ impl Policy {
 }
 
 impl Faults for Policy {
-    fn before(&self, call: &Call) -> Verdict {
+    fn before(&self, call: &Call) -> FaultDecision {
         let message = "ValidatingAdmissionPolicy 'tidy' denied request: not here";
         let reason = if self.code == 422 { "Invalid" } else { "Forbidden" };
         match self.forbids(call) {
-            true => Verdict::Fail(Failure::new(self.code, reason, message)),
-            false => Verdict::Go,
+            true => FaultDecision::Fail(Failure::new(self.code, reason, message)),
+            false => FaultDecision::Go,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use support::zitadel::{Behaviour, Failure, Fault, State};
+use support::zitadel::{Behaviour, Failure, InjectedFault, State};
 use zitadel_operator::api::annotation::PAUSED;
 
 use crate::crash::behaviour;
@@ -129,14 +129,16 @@ fn a_create_that_is_deleted_meanwhile_leaves_nothing() {
 #[test]
 fn a_list_that_fails_is_not_an_empty_one() {
     rule(async |world| {
-        let lost = Fault::hold_after_commit().on(Method::POST).path("/management/v1/projects").times(1);
+        let lost =
+            InjectedFault::hold_after_commit().on(Method::POST).path("/management/v1/projects").times(1);
         world.zitadel.inject(lost);
         project("web", json!({})).run(world).await;
         tokio::time::sleep(Duration::from_secs(5)).await;
         world.crash().await;
         assert_eq!(projects(world), ["legacy", "web"]);
         let searches = |request: &support::zitadel::Request| request.path.ends_with("projects/_search");
-        let failing = world.zitadel.inject(Fault::failure(&Failure::bare(13, "no list")).when(searches));
+        let failing =
+            world.zitadel.inject(InjectedFault::failure(&Failure::bare(13, "no list")).when(searches));
         world.start();
         does(world, [Delete("Project", "web".into())]).await;
         tokio::time::sleep(LATER).await;
@@ -151,12 +153,12 @@ fn a_list_that_fails_is_not_an_empty_one() {
 #[test]
 fn nothing_is_let_go_or_told_to_be_gone_while_zitadel_cannot_tell() {
     let answers = [
-        Fault::drop_before as fn() -> Fault,
-        Fault::unavailable,
-        || Fault::failure(&Failure::of("AUTHZ-cdgFk")),
-        || Fault::failure(&Failure::of("AUTH-5mWD2")),
-        Fault::html,
-        || Fault::unavailable().on(Method::GET).path("/management/v1/projects/"),
+        InjectedFault::drop_before as fn() -> InjectedFault,
+        InjectedFault::unavailable,
+        || InjectedFault::failure(&Failure::of("AUTHZ-cdgFk")),
+        || InjectedFault::failure(&Failure::of("AUTH-5mWD2")),
+        InjectedFault::html,
+        || InjectedFault::unavailable().on(Method::GET).path("/management/v1/projects/"),
     ];
     for answer in answers {
         rule(async |world| {
@@ -309,7 +311,8 @@ fn an_organization_outlives_those_who_live_in_it() {
 #[test]
 fn an_unfinished_create_waits_for_its_instance() {
     rule(async |world| {
-        let lost = Fault::hold_after_commit().on(Method::POST).path("/management/v1/projects").times(1);
+        let lost =
+            InjectedFault::hold_after_commit().on(Method::POST).path("/management/v1/projects").times(1);
         let lost = world.zitadel.inject(lost);
         project("web", json!({})).run(world).await;
         tokio::time::sleep(Duration::from_secs(5)).await;

@@ -53,11 +53,11 @@ fn projects() -> Vec<Scenario> {
         s("adopt by name", retained(), vec![apply(json!({ "adoptionPolicy": "ByName" }))]),
         s("observe", retained(), vec![import(json!({ "name": "web", "managementPolicy": "Observe" }))]),
         s("let go", vec![plain()], vec![apply(json!({ "managementPolicy": "Observe" }))]),
-        s("drift", vec![plain()], vec![EditProject("web".into()), look("Project", "web")]),
-        s("removed outside", vec![plain()], vec![RemoveProject("web".into()), look("Project", "web")]),
+        s("drift", vec![plain()], vec![EditProject("web".into()), inspect("Project", "web")]),
+        s("removed outside", vec![plain()], vec![RemoveProject("web".into()), inspect("Project", "web")]),
         s(
             "made again",
-            vec![plain(), wait(), RemoveProject("web".into()), look("Project", "web")],
+            vec![plain(), wait(), RemoveProject("web".into()), inspect("Project", "web")],
             vec![Recreate("Project", "web".into())],
         ),
         s("new token", vec![plain()], vec![RotateToken, named("web~2")]),
@@ -102,15 +102,21 @@ fn organizations() -> Vec<Scenario> {
         s("create and mark", vec![Share], vec![shared("Delete")]),
         s("retain the marked", vec![Share, shared("Retain")], vec![delete()]),
         s("restore the marked", vec![Share, shared("Retain"), wait()], vec![restore()]),
-        s("drift", vec![made()], vec![RenameOrganization("shop".into()), look("Organization", "shop")]),
+        s("drift", vec![made()], vec![RenameOrganization("shop".into()), inspect("Organization", "shop")]),
         s(
             "removed outside",
             vec![made()],
-            vec![RemoveOrganization("shop".into()), look("Organization", "shop")],
+            vec![RemoveOrganization("shop".into()), inspect("Organization", "shop")],
         ),
         s(
             "made again with a project in it",
-            vec![made(), within(), wait(), RemoveOrganization("shop".into()), look("Organization", "shop")],
+            vec![
+                made(),
+                within(),
+                wait(),
+                RemoveOrganization("shop".into()),
+                inspect("Organization", "shop"),
+            ],
             vec![Recreate("Organization", "shop".into())],
         ),
     ]
@@ -160,8 +166,8 @@ fn metadata() -> Vec<Scenario> {
             ],
             vec![entries(json!([{ "key": "a/b", "value": "1" }]))],
         ),
-        s("drift", vec![two()], vec![SetKey("tier", Some("lead")), look("OrgMetadata", "labels")]),
-        s("removed outside", vec![two()], vec![SetKey("tier", None), look("OrgMetadata", "labels")]),
+        s("drift", vec![two()], vec![SetKey("tier", Some("lead")), inspect("OrgMetadata", "labels")]),
+        s("removed outside", vec![two()], vec![SetKey("tier", None), inspect("OrgMetadata", "labels")]),
     ]
 }
 
@@ -174,8 +180,8 @@ fn domain_policies() -> Vec<Scenario> {
         s("update", vec![apply(true)], vec![apply(false)]),
         s("delete", vec![apply(true)], vec![Delete("OrgDomainPolicy", "acme".into())]),
         s("replace", vec![apply(true)], vec![Replace("OrgDomainPolicy", "acme".into(), spec(false).into())]),
-        s("drift", vec![apply(true)], vec![EditPolicy(false), look("OrgDomainPolicy", "acme")]),
-        s("removed outside", vec![apply(true)], vec![EditPolicy(true), look("OrgDomainPolicy", "acme")]),
+        s("drift", vec![apply(true)], vec![EditPolicy(false), inspect("OrgDomainPolicy", "acme")]),
+        s("removed outside", vec![apply(true)], vec![EditPolicy(true), inspect("OrgDomainPolicy", "acme")]),
     ]
 }
 
@@ -217,6 +223,6 @@ fn pause(milliseconds: u64) -> Deed {
 }
 
 /// Has a resource looked at now, as `kubectl annotate` can.
-fn look(kind: &'static str, name: &str) -> Deed {
+fn inspect(kind: &'static str, name: &str) -> Deed {
     Annotate(kind, name.into(), zitadel_operator::api::annotation::RECONCILE_REQUESTED_AT, Some("now".into()))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::api::{Api, DynamicObject, Patch};
 use serde_json::{Value, json};
-use support::kubernetes::{Call, Faults, Verb, Verdict};
+use support::kubernetes::{Call, FaultDecision, Faults, Verb};
 use tokio::time::Instant;
 use zitadel_operator::engine::decision::config::Config;
 
@@ -21,10 +21,10 @@ const OTHER: &str = "side";
 struct Slow;
 
 impl Faults for Slow {
-    fn before(&self, call: &Call) -> Verdict {
+    fn before(&self, call: &Call) -> FaultDecision {
         match call.verb == Verb::Get && call.resource == "secrets" && call.name.starts_with("value") {
-            true => Verdict::Delay(READ),
-            false => Verdict::Go,
+            true => FaultDecision::Delay(READ),
+            false => FaultDecision::Go,
         }
     }
 }

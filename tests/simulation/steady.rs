@@ -24,7 +24,7 @@ pub async fn unsteady(world: &World, counts: impl Fn(&Request) -> bool) -> Vec<S
     let written = world.cluster.writes_since(version);
     let written = written.iter().filter(|write| write.resource != "events");
     sent.map(|call| format!("I3: nothing to do, and sent {} {}: {:?}", call.method, call.path, call.status))
-        .chain(written.map(told))
+        .chain(written.map(reported))
         .chain(applied(&world.cluster.calls()[before..]))
         .collect()
 }
@@ -37,7 +37,7 @@ fn applied(calls: &[Call]) -> Vec<String> {
         .collect()
 }
 
-fn told(write: &Write) -> String {
+fn reported(write: &Write) -> String {
     let empty = Value::Null;
     let [before, after] = [&write.before, &write.after].map(|object| object.as_deref().unwrap_or(&empty));
     let changed = differences(before, after);

@@ -10,7 +10,7 @@ fn organization(resource: &str, name: &str) -> crate::deed::Deed {
     Apply("Organization", resource.into(), json!({ "name": name }).into())
 }
 
-pub async fn told(world: &World, kind: &str, name: &str) -> String {
+pub async fn reported(world: &World, kind: &str, name: &str) -> String {
     let conditions = world.get(kind, name).await["status"]["conditions"].clone();
     let ready = conditions.as_array().into_iter().flatten().find(|condition| condition["type"] == "Ready");
     ready.map(|ready| &ready["message"]).and_then(Value::as_str).unwrap_or_default().to_owned()
@@ -25,7 +25,7 @@ fn a_domain_that_two_names_make_is_told_and_whose_it_is() {
         )
         .await;
         assert_eq!(reason(world, "Organization", "second").await, "Conflict");
-        let message = told(world, "Organization", "second").await;
+        let message = reported(world, "Organization", "second").await;
         assert!(
             message.contains("the domain dom-x.localhost") && message.contains("team/first"),
             "{message}"
@@ -38,7 +38,7 @@ fn a_domain_of_an_organization_without_a_resource_is_told_by_its_id() {
     rule(async |world| {
         let theirs = world.zitadel.add_organization("Dom X");
         does(world, [organization("second", "dom-x"), Wait(LATER)]).await;
-        let message = told(world, "Organization", "second").await;
+        let message = reported(world, "Organization", "second").await;
         assert!(message.contains("the domain dom-x.localhost") && message.contains(&theirs), "{message}");
         world.zitadel.rename_organization(&theirs, "elsewhere");
         does(world, [Wait(LATER)]).await;
@@ -55,7 +55,7 @@ fn a_rename_that_meets_one_of_our_own_names_it() {
             does(world, [named("first", "a"), named("second", "b"), Wait(LATER)]).await;
             does(world, [named("second", "a"), Wait(LATER)]).await;
             assert_eq!(reason(world, kind, "second").await, "Conflict");
-            let message = told(world, kind, "second").await;
+            let message = reported(world, kind, "second").await;
             assert!(message.contains("the name \"a\"") && message.contains("team/first"), "{message}");
             assert!(!world.get(kind, "second").await["status"]["id"].is_null(), "it keeps its bond");
         }

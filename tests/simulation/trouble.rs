@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
-use support::zitadel::{Behaviour, Failure, Fault};
+use support::zitadel::{Behaviour, Failure, InjectedFault};
 use zitadel_operator::runtime::ambient;
 
 use crate::ending::{KINDS, SOMEBODYS};
@@ -108,25 +108,27 @@ impl Answer {
         Self::Databaseless,
     ];
 
-    fn fault(self) -> Fault {
+    fn fault(self) -> InjectedFault {
         match self {
-            Self::Lost => Fault::drop_after_commit(),
-            Self::Broken => Fault::drop_before(),
-            Self::Unavailable => Fault::unavailable(),
-            Self::Internal => Fault::failure(&Failure::bare(13, "something broke")),
-            Self::Limited => Fault::limited(),
-            Self::RetryAfter => Fault::answer(429).header("retry-after", "20"),
-            Self::Unauthorized => Fault::failure(&Failure::of("AUTH-7fs1e")),
-            Self::Unauthorised => Fault::failure(&Failure::of("AUTHZ-cdgFk")),
-            Self::Forbidden => Fault::failure(&Failure::of("AUTH-5mWD2")),
-            Self::Html => Fault::html(),
-            Self::Truncated => Fault::truncated(),
-            Self::Oversized => Fault::oversized(5 * 1024 * 1024),
-            Self::Redirect => Fault::redirect("http://elsewhere.example.com/"),
-            Self::Withheld => Fault::hold_after_commit(),
-            Self::Slow => Fault::delay(Duration::from_secs(12)),
-            Self::Contended => Fault::failure(&Failure::bare(2, "ERROR: duplicate key (SQLSTATE 23505)")),
-            Self::Databaseless => Fault::database_gone(),
+            Self::Lost => InjectedFault::drop_after_commit(),
+            Self::Broken => InjectedFault::drop_before(),
+            Self::Unavailable => InjectedFault::unavailable(),
+            Self::Internal => InjectedFault::failure(&Failure::bare(13, "something broke")),
+            Self::Limited => InjectedFault::limited(),
+            Self::RetryAfter => InjectedFault::answer(429).header("retry-after", "20"),
+            Self::Unauthorized => InjectedFault::failure(&Failure::of("AUTH-7fs1e")),
+            Self::Unauthorised => InjectedFault::failure(&Failure::of("AUTHZ-cdgFk")),
+            Self::Forbidden => InjectedFault::failure(&Failure::of("AUTH-5mWD2")),
+            Self::Html => InjectedFault::html(),
+            Self::Truncated => InjectedFault::truncated(),
+            Self::Oversized => InjectedFault::oversized(5 * 1024 * 1024),
+            Self::Redirect => InjectedFault::redirect("http://elsewhere.example.com/"),
+            Self::Withheld => InjectedFault::hold_after_commit(),
+            Self::Slow => InjectedFault::delay(Duration::from_secs(12)),
+            Self::Contended => {
+                InjectedFault::failure(&Failure::bare(2, "ERROR: duplicate key (SQLSTATE 23505)"))
+            }
+            Self::Databaseless => InjectedFault::database_gone(),
         }
     }
 }
@@ -153,7 +155,7 @@ impl Trouble {
             Self::Stall(seconds) => world.stall(Duration::from_secs(seconds)).await,
             Self::Clock(seconds) => ambient::step_clock(SignedDuration::from_secs(seconds)),
             Self::Outage(seconds) => {
-                let outage = world.zitadel.inject(Fault::drop_before());
+                let outage = world.zitadel.inject(InjectedFault::drop_before());
                 tokio::time::sleep(Duration::from_secs(seconds)).await;
                 outage.remove();
             }

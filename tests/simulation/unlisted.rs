@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::kubernetes::{Call, Failure, Faults, Verb, Verdict};
+use support::kubernetes::{Call, Failure, FaultDecision, Faults, Verb};
 
 use crate::crash::behaviour;
 use crate::deed::Deed::{self, *};
@@ -14,10 +14,10 @@ use crate::world::{CONNECTION, World};
 pub struct Unlisted(pub &'static str);
 
 impl Faults for Unlisted {
-    fn before(&self, call: &Call) -> Verdict {
+    fn before(&self, call: &Call) -> FaultDecision {
         match call.resource == self.0 && matches!(call.verb, Verb::List | Verb::Watch) {
-            true => Verdict::Fail(Failure::new(403, "Forbidden", "may not be listed")),
-            false => Verdict::Go,
+            true => FaultDecision::Fail(Failure::new(403, "Forbidden", "may not be listed")),
+            false => FaultDecision::Go,
         }
     }
 }

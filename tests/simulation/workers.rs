@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::api::{Api, DynamicObject, Patch};
 use serde_json::json;
-use support::kubernetes::{Call, Faults, Verb, Verdict};
+use support::kubernetes::{Call, FaultDecision, Faults, Verb};
 use tokio::time::Instant;
 use zitadel_operator::engine::decision::config::Config;
 
@@ -18,10 +18,10 @@ const WRITE: Duration = Duration::from_secs(10);
 struct Slow;
 
 impl Faults for Slow {
-    fn before(&self, call: &Call) -> Verdict {
+    fn before(&self, call: &Call) -> FaultDecision {
         match call.verb == Verb::Patch && call.subresource == "status" {
-            true => Verdict::Delay(WRITE),
-            false => Verdict::Go,
+            true => FaultDecision::Delay(WRITE),
+            false => FaultDecision::Go,
         }
     }
 }

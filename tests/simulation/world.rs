@@ -31,7 +31,7 @@ use zitadel_operator::runtime::ambient;
 use zitadel_operator::runtime::lease::Leadership;
 use zitadel_operator::runtime::telemetry::may_be_logged;
 
-use crate::line::Line;
+use crate::line::ServerLine;
 use crate::oracle::Oracle;
 
 /// The namespace of every resource.
@@ -68,7 +68,7 @@ pub struct World {
 }
 
 struct Operator {
-    line: Line,
+    line: ServerLine,
     leadership: Leadership,
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -145,7 +145,7 @@ impl World {
 
     /// Starts an operator with these settings.
     pub fn start_with(&self, config: Config) {
-        let line = Line::new(self.oracle.clone());
+        let line = ServerLine::new(self.oracle.clone());
         let transport = line.transport(&self.zitadel);
         let leadership = Leadership::always();
         let mut metrics = Registry::default();
@@ -163,7 +163,7 @@ impl World {
     }
 
     /// The way of the running operator.
-    pub fn line(&self) -> Line {
+    pub fn line(&self) -> ServerLine {
         self.operator.borrow().as_ref().expect("a running operator").line.clone()
     }
 

@@ -118,8 +118,8 @@ async fn hostile_ids_reach_one_segment_of_a_path_and_change_nothing() {
     }
     assert!(asked.len() > 10, "{asked:?}");
     for name in &names {
-        let told = |object: &Value| condition(object, "Ready")["status"] == "False";
-        world.until("Project", name, "was told", told).await;
+        let reported = |object: &Value| condition(object, "Ready")["status"] == "False";
+        world.until("Project", name, "was told", reported).await;
     }
     assert_eq!(world.writes_since(mark).len(), 0);
     assert_eq!(world.project_names().await, ["theirs"]);
@@ -145,7 +145,7 @@ async fn large_resources_cost_bounded_memory_and_processor_time() {
         world.try_apply_annotated("OrgMetadata", &format!("m{n}"), annotation, huge(n)).await.unwrap();
     }
     for n in 0..4 {
-        world.resident("OrgMetadata", &format!("m{n}")).until_ready().await;
+        world.subject("OrgMetadata", &format!("m{n}")).until_ready().await;
     }
     assert_eq!(world.zitadel.metadata(&world.organization).len(), 8);
     let (memory, time) = (operator.peak_memory(), operator.processor_time());
@@ -170,7 +170,7 @@ async fn large_resources_cost_bounded_memory_and_processor_time() {
 async fn an_answer_without_end_costs_no_memory() {
     needs_double!("outages");
     let world = World::without_operator().await;
-    let endless = support::zitadel::Fault::oversized(64 << 20).on(Method::GET);
+    let endless = support::zitadel::InjectedFault::oversized(64 << 20).on(Method::GET);
     let fault = world.zitadel.inject(endless);
     let operator = Process::start(&world, &[]).await;
     world.apply_project("web", json!({})).await;

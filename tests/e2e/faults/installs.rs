@@ -11,8 +11,8 @@ use zitadel_operator::engine::metrics::counters::Metrics;
 use super::process::Process;
 use crate::needs_double;
 use crate::organization::ORGANIZATION;
-use crate::organization_ref::{by_reference, every_kind, residents};
-use crate::resident::Resident;
+use crate::organization_ref::{by_reference, every_kind, subjects};
+use crate::subject::Subject;
 use crate::waits::until_answered;
 use crate::world::World;
 
@@ -22,20 +22,20 @@ async fn left_behind() -> World {
     let implemented = OrganizationFeatures::Implemented;
     world.zitadel.configure(|behaviour| behaviour.organization_features = implemented);
     world.start_operator().await;
-    world.resident(ORGANIZATION, "globex").apply(json!({})).await;
-    for (resident, (_, spec)) in residents(&world).into_iter().zip(every_kind()) {
-        resident.apply(by_reference(spec)).await;
+    world.subject(ORGANIZATION, "globex").apply(json!({})).await;
+    for (subject, (_, spec)) in subjects(&world).into_iter().zip(every_kind()) {
+        subject.apply(by_reference(spec)).await;
     }
-    for resident in everything(&world) {
-        resident.until_ready().await;
+    for subject in everything(&world) {
+        subject.until_ready().await;
     }
     world.until_quiet().await;
     world.stop_operator().await;
     world
 }
 
-fn everything(world: &World) -> Vec<Resident<'_>> {
-    residents(world).into_iter().chain([world.resident(ORGANIZATION, "globex")]).collect()
+fn everything(world: &World) -> Vec<Subject<'_>> {
+    subjects(world).into_iter().chain([world.subject(ORGANIZATION, "globex")]).collect()
 }
 
 /// The writes to this namespace of Kubernetes since the mark.
@@ -83,20 +83,20 @@ async fn a_status_without_the_fields_of_a_later_version_costs_no_write_to_zitade
         "lastHandledReconcileAt": null, "observedGeneration": null, "effective": null, "isDefault": null,
     });
     let mut before = Vec::new();
-    for resident in everything(&world) {
-        before.push(resident.now().await["status"].clone());
+    for subject in everything(&world) {
+        before.push(subject.now().await["status"].clone());
         let patch = Patch::Merge(json!({ "status": older }));
-        let api = world.api(resident.kind);
-        api.patch_status(resident.name, &PatchParams::default(), &patch).await.unwrap();
+        let api = world.api(subject.kind);
+        api.patch_status(subject.name, &PatchParams::default(), &patch).await.unwrap();
     }
     let mark = world.zitadel.ledger().mark();
     world.start_operator().await;
-    for (resident, before) in everything(&world).into_iter().zip(before) {
+    for (subject, before) in everything(&world).into_iter().zip(before) {
         let completed =
             |object: &Value| object["status"]["observedGeneration"] == before["observedGeneration"];
-        let after = resident.until("had its status completed", completed).await;
+        let after = subject.until("had its status completed", completed).await;
         for field in ["id", "organizationId", "origin", "deletionPolicy", "sequence"] {
-            assert_eq!(after["status"][field], before[field], "{} {field}", resident.kind);
+            assert_eq!(after["status"][field], before[field], "{} {field}", subject.kind);
         }
     }
     assert_eq!(world.writes_since(mark).len(), 0);

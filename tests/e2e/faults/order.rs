@@ -7,14 +7,14 @@ use support::zitadel::OrganizationFeatures;
 
 use crate::needs_double;
 use crate::organization::ORGANIZATION;
-use crate::organization_ref::{ALL, by_reference, every_kind, possessions, residents};
+use crate::organization_ref::{ALL, by_reference, every_kind, possessions, subjects};
 use crate::waits::{assert_kstatus, condition};
 use crate::world::{CONNECTION, World};
 use zitadel_operator::kinds::definitions;
 
 /// Takes the connection and its Secret away; answers the spec.
 async fn disconnect(world: &World) -> Value {
-    let connection = world.resident("Connection", CONNECTION);
+    let connection = world.subject("Connection", CONNECTION);
     let spec = connection.now().await["spec"].clone();
     connection.delete().await;
     connection.until_gone().await;
@@ -31,18 +31,18 @@ async fn applied_in_the_wrong_order_everything_is_made_once_and_nothing_spins_me
     world.zitadel.configure(|behaviour| behaviour.organization_features = implemented);
     let connection = disconnect(&world).await;
     world.start_operator().await;
-    for (resident, (_, spec)) in residents(&world).into_iter().zip(every_kind()) {
-        resident.apply(by_reference(spec)).await;
+    for (subject, (_, spec)) in subjects(&world).into_iter().zip(every_kind()) {
+        subject.apply(by_reference(spec)).await;
     }
-    for resident in residents(&world) {
-        resident.until_reason("ReferenceNotFound").await;
+    for subject in subjects(&world) {
+        subject.until_reason("ReferenceNotFound").await;
     }
-    world.resident(ORGANIZATION, "globex").apply(json!({})).await;
+    world.subject(ORGANIZATION, "globex").apply(json!({})).await;
     world.apply("Connection", CONNECTION, connection).await;
-    world.resident(ORGANIZATION, "globex").until_reason("CredentialsUnavailable").await;
-    for resident in residents(&world) {
+    world.subject(ORGANIZATION, "globex").until_reason("CredentialsUnavailable").await;
+    for subject in subjects(&world) {
         // Each says once what it waits for now.
-        resident.until("moved on", |now| condition(now, "Ready")["reason"] != "ReferenceNotFound").await;
+        subject.until("moved on", |now| condition(now, "Ready")["reason"] != "ReferenceNotFound").await;
     }
     assert_eq!(world.zitadel.ledger().requests().len(), 0);
     let audit = world.control_plane.audit_mark().unwrap();
@@ -53,10 +53,10 @@ async fn applied_in_the_wrong_order_everything_is_made_once_and_nothing_spins_me
     assert!(writes.len() <= 3, "writes to Kubernetes while nothing happens: {writes:?}");
 
     world.store_token(&world.token).await;
-    for resident in residents(&world) {
-        resident.until_ready().await;
+    for subject in subjects(&world) {
+        subject.until_ready().await;
     }
-    let globex = world.resident(ORGANIZATION, "globex").until_ready().await;
+    let globex = world.subject(ORGANIZATION, "globex").until_ready().await;
     assert_eq!(possessions(&world, globex["status"]["id"].as_str().unwrap()), ALL);
     assert_eq!(crate::organization::names(&world), ["globex"]);
 }

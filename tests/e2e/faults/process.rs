@@ -67,7 +67,7 @@ impl Process {
         let (log, canaries, forbidden) = (self.log.clone(), self.canaries.clone(), self.forbidden.clone());
         std::thread::spawn(move || {
             for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                canaries.watch().look(format_args!("what the binary writes"), line.as_bytes());
+                canaries.watch().inspect(format_args!("what the binary writes"), line.as_bytes());
                 forbidden.read(&line);
                 let line = serde_json::from_str(&line).unwrap_or_else(|_| line.into());
                 log.lock().unwrap().push(line);
@@ -157,7 +157,7 @@ impl Process {
     pub async fn metrics(&self) -> String {
         let answer = self.ask("metrics").await;
         let text = answer.text().await.expect("metrics");
-        self.canaries.watch().look(format_args!("/metrics"), text.as_bytes());
+        self.canaries.watch().inspect(format_args!("/metrics"), text.as_bytes());
         text
     }
 }

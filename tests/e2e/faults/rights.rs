@@ -39,8 +39,8 @@ async fn rights_that_come_late_go_and_come_back_need_no_restart_and_their_lack_i
     world.apply_project("new", json!({})).await;
     // The server notes a refusal before the operator counts it.
     let counted = async || {
-        let told = meter.value("kubernetes_failures_total", &[("controller", "Project")]);
-        (told > 0.0 && refused(&world, audit) >= 2, told)
+        let reported = meter.value("kubernetes_failures_total", &[("controller", "Project")]);
+        (reported > 0.0 && refused(&world, audit) >= 2, reported)
     };
     until_answered("was refused, and told so", counted).await;
     let before = refused(&world, audit);

@@ -83,7 +83,7 @@ async fn a_watch_of_secrets_whose_packets_are_dropped_is_noticed_within_30_secon
     world.store_value("Secret", "values", "tier", b"silver").await;
     let entry =
         json!({ "key": "tier", "valueFrom": { "secretKeyRef": { "name": "values", "key": "tier" } } });
-    world.resident("OrgMetadata", "acme").apply(json!({ "entries": [entry] })).await;
+    world.subject("OrgMetadata", "acme").apply(json!({ "entries": [entry] })).await;
     until_value(&world, "c2lsdmVy").await;
     // No resync is near: what is seen now was told by the watch.
     world.store_value("Secret", "values", "tier", b"gold!!").await;
@@ -104,7 +104,7 @@ async fn while_a_kind_cannot_be_listed_what_is_known_of_it_is_kept_as_promptly_a
     world.store_value("Secret", "values", "tier", b"silver").await;
     let entry =
         json!({ "key": "tier", "valueFrom": { "secretKeyRef": { "name": "values", "key": "tier" } } });
-    world.resident("OrgMetadata", "acme").apply(json!({ "entries": [entry] })).await;
+    world.subject("OrgMetadata", "acme").apply(json!({ "entries": [entry] })).await;
     until_value(&world, "c2lsdmVy").await;
 
     tap.refuse();

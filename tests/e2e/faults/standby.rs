@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 use support::control_plane::AuditMark;
-use support::zitadel::Fault;
+use support::zitadel::InjectedFault;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use zitadel_operator::engine::decision::config::Config;
@@ -121,10 +121,10 @@ async fn who_stands_by_ends_at_once_when_it_is_told_to() {
     let running =
         tokio::spawn(operator::run(world::client(world.control_plane).await, options, stop.clone()));
     until_answered("ready", async || (readiness.waiting_for().is_empty() && readiness.known() > 0, ())).await;
-    let told = Instant::now();
+    let reported = Instant::now();
     stop.cancel();
     running.await.unwrap().unwrap();
-    assert!(told.elapsed() < SLACK, "{:?}", told.elapsed());
+    assert!(reported.elapsed() < SLACK, "{:?}", reported.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,10 +153,10 @@ async fn after_a_sigterm_of_the_leader_the_other_writes_within_two_seconds() {
     for _ in 0..3 {
         let world = World::without_operator().await;
         let (first, _second) = two(&world).await;
-        let told = Instant::now();
+        let reported = Instant::now();
         first.terminate().await;
         rename(&world, "renamed").await;
-        all.push(told.elapsed());
+        all.push(reported.elapsed());
     }
     eprintln!("SIGTERM: the other wrote after {all:?}");
     // A machine that is busy for a moment delays one of them; who only looks now and then is late at most.
@@ -171,7 +171,7 @@ async fn a_leader_that_was_stopped_beyond_its_lease_writes_nothing_and_ends_with
     let world = World::without_operator().await;
     let (mut first, _second) = two(&world).await;
     let id = world.project("web").await["status"]["id"].as_str().expect("an id").to_owned();
-    let read = Fault::hold().on(Method::GET).path(format!("/management/v1/projects/{id}")).times(1);
+    let read = InjectedFault::hold().on(Method::GET).path(format!("/management/v1/projects/{id}")).times(1);
     let held = world.zitadel.inject(read);
     world.apply_project("web", json!({ "name": "of the first" })).await;
     held.reached(1).await;

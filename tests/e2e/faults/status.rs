@@ -74,7 +74,7 @@ async fn a_foreign_manager_in_our_status_is_corrected_and_keeps_its_own_conditio
     let other = PatchParams::apply("another-controller").force();
     world.api("Project").patch_status("web", &other, &Patch::Apply(meddled)).await.unwrap();
 
-    let project = world.resident("Project", "web");
+    let project = world.subject("Project", "web");
     let after = project.reconciled().await;
     assert_eq!(condition(&after, "Ready")["reason"], "Available");
     assert_eq!(condition(&after, "Theirs")["reason"], "Meddled");
@@ -95,7 +95,7 @@ async fn a_status_that_somebody_emptied_makes_no_second_project() {
     world.until("Project", "web", "had its id beside the status", has_id).await;
     let fields = ["id", "organizationId", "instance", "origin", "sequence", "observedGeneration"];
     patch_status(&world, fields.iter().map(|field| ((*field).to_owned(), Value::Null)).collect()).await;
-    let after = world.resident("Project", "web").reconciled().await;
+    let after = world.subject("Project", "web").reconciled().await;
     assert_eq!(after["status"]["id"], before["status"]["id"], "{after:#}");
     assert_eq!(world.project_names().await, ["web"]);
     assert_eq!(world.zitadel.ledger().writes().len(), 1);

@@ -11,7 +11,7 @@ use crate::organization::{ORGANIZATION, names};
 use crate::organization_grants::{
     HOME, grant, share, share_from, shared, through_shared, unshare, unshare_from,
 };
-use crate::organization_ref::{ALL, every_kind, possessions, residents};
+use crate::organization_ref::{ALL, every_kind, possessions, subjects};
 use crate::waits::{assert_message, condition};
 use crate::world::World;
 
@@ -25,7 +25,7 @@ async fn label(world: &World, name: &str, value: Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_has_its_grant_for_as_long_as_it_has_the_label() {
     needs_double!("the ledger");
-    let (mut world, home) = (World::without_operator().await, World::without_operator().await);
+    let (mut world, home_organization) = (World::without_operator().await, World::without_operator().await);
     world.zitadel.configure(|behaviour| {
         behaviour.organization_features = OrganizationFeatures::Implemented;
     });
@@ -34,40 +34,40 @@ async fn a_namespace_has_its_grant_for_as_long_as_it_has_the_label() {
     let access = json!([{
         "namespaceSelector": selector, "organizations": [{ "id": id }], "kinds": ["OrgDomainPolicy"],
     }]);
-    share_from(&world, &home.namespace, access).await;
-    world.start_operator_from(&home.namespace).await;
+    share_from(&world, &home_organization.namespace, access).await;
+    world.start_operator_from(&home_organization.namespace).await;
     let inside = |mut spec: Value| {
         spec["organization"] = json!({ "id": id });
         through_shared(&world, spec)
     };
-    for (resident, (kind, spec)) in residents(&world).into_iter().zip(every_kind()) {
-        world.apply(kind, resident.name, inside(spec)).await;
-        assert_message(&resident.until_reason("AccessDenied").await, &[&world.namespace, &id]);
+    for (subject, (kind, spec)) in subjects(&world).into_iter().zip(every_kind()) {
+        world.apply(kind, subject.name, inside(spec)).await;
+        assert_message(&subject.until_reason("AccessDenied").await, &[&world.namespace, &id]);
     }
     let mark = world.until_quiet().await;
-    for resident in residents(&world) {
-        resident.reconciled().await;
+    for subject in subjects(&world) {
+        subject.reconciled().await;
     }
     assert_eq!(world.calls_since(mark).len(), 0);
     label(&world, "team", json!(team)).await;
-    for resident in residents(&world) {
-        resident.until_ready().await;
+    for subject in subjects(&world) {
+        subject.until_ready().await;
     }
     assert_eq!(possessions(&world, &id), ALL);
 
     let mark = world.until_quiet().await;
     label(&world, "team", Value::Null).await;
-    for resident in residents(&world) {
-        resident.until_reason("AccessDenied").await;
-        resident.delete().await;
-        resident.until_reason("DeletionBlocked").await;
+    for subject in subjects(&world) {
+        subject.until_reason("AccessDenied").await;
+        subject.delete().await;
+        subject.until_reason("DeletionBlocked").await;
     }
     assert_eq!((world.calls_since(mark).len(), possessions(&world, &id)), (0, ALL));
     label(&world, "team", json!(team)).await;
-    for resident in residents(&world) {
-        resident.until_gone().await;
+    for subject in subjects(&world) {
+        subject.until_gone().await;
     }
-    unshare_from(&world, &home.namespace).await;
+    unshare_from(&world, &home_organization.namespace).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,9 +92,9 @@ async fn an_id_is_no_name_and_a_name_is_no_id_whatever_an_organization_is_called
     ];
     for (name, selector) in rows {
         world.apply("Project", name, through_shared(&world, json!({ "organization": selector }))).await;
-        world.resident("Project", name).until_reason("AccessDenied").await;
-        world.resident("Project", name).delete().await;
-        world.resident("Project", name).until_gone().await;
+        world.subject("Project", name).until_reason("AccessDenied").await;
+        world.subject("Project", name).delete().await;
+        world.subject("Project", name).until_gone().await;
     }
     assert!(world.writes_since(mark).is_empty());
     unshare(&world).await;
@@ -114,18 +114,18 @@ async fn whether_an_organization_exists_is_not_told_to_whom_it_is_not_granted() 
         for (there, missing, field) in
             [(umbrella.as_str(), "no-such-id", "id"), ("umbrella", "nothing", "name")]
         {
-            let mut told = Vec::new();
+            let mut reported = Vec::new();
             for value in [there, missing] {
                 let spec = json!({ "organization": { field: value } });
-                let web = world.resident("Project", "web");
+                let web = world.subject("Project", "web");
                 world.apply("Project", "web", through_shared(&world, spec)).await;
                 let denied = web.until_reason("AccessDenied").await;
                 let message = condition(&denied, "Ready")["message"].as_str().unwrap().to_owned();
-                told.push(message.replace(value, "…"));
+                reported.push(message.replace(value, "…"));
                 web.delete().await;
                 web.until_gone().await;
             }
-            assert_eq!(told[0], told[1]);
+            assert_eq!(reported[0], reported[1]);
         }
         unshare(&world).await;
     }
@@ -137,11 +137,11 @@ async fn a_name_that_is_taken_does_not_tell_by_which_organization() {
     let world = shared(json!([]), true).await;
     let id = world.zitadel.add_organization("umbrella");
     world.apply(ORGANIZATION, "umbrella", through_shared(&world, json!({}))).await;
-    let refused = world.resident(ORGANIZATION, "umbrella").until_reason("Conflict").await;
+    let refused = world.subject(ORGANIZATION, "umbrella").until_reason("Conflict").await;
     assert_message(&refused, &["umbrella", "choose another name"]);
     assert!(!refused["status"].to_string().contains(&id), "{refused}");
     assert_eq!(names(&world), ["umbrella"]);
-    world.resident(ORGANIZATION, "umbrella").delete().await;
-    world.resident(ORGANIZATION, "umbrella").until_gone().await;
+    world.subject(ORGANIZATION, "umbrella").delete().await;
+    world.subject(ORGANIZATION, "umbrella").until_gone().await;
     unshare(&world).await;
 }

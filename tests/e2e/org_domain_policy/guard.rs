@@ -4,7 +4,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use support::zitadel::{Failure, Fault};
+use support::zitadel::{Failure, InjectedFault};
 
 use super::{POLICIES, assert_reported, in_force, of_double, policy, spec, watchful_world};
 use crate::kstatus::Kstatus;
@@ -21,7 +21,7 @@ fn crowded(world: World) -> World {
 }
 
 /// A policy of an organization that has more users than may be renamed without a word.
-fn guarded(values: [bool; 3]) -> Value {
+fn blocked_flip(values: [bool; 3]) -> Value {
     spec(values, json!({ "confirmAboveUsers": 3 }))
 }
 
@@ -55,7 +55,7 @@ async fn as_many_users_as_allowed_are_renamed_and_the_status_shows_what_the_next
 async fn a_create_that_renames_many_users_waits_for_the_annotation_with_the_new_value() {
     needs_double!("its own way into the data or the ledger");
     let world = crowded(World::new().await);
-    policy(&world).apply(guarded([true, true, false])).await;
+    policy(&world).apply(blocked_flip([true, true, false])).await;
     let blocked = until_blocked(&world, "true").await;
     assert_reported(&world, &blocked).await;
     policy(&world).annotate(CONFIRM, "false").await;
@@ -73,9 +73,9 @@ async fn a_create_that_renames_many_users_waits_for_the_annotation_with_the_new_
 async fn an_update_that_renames_many_users_waits_for_the_annotation() {
     needs_double!("its own way into the data or the ledger");
     let world = crowded(World::new().await);
-    policy(&world).apply(guarded([false, true, false])).await;
+    policy(&world).apply(blocked_flip([false, true, false])).await;
     policy(&world).until_ready().await;
-    policy(&world).apply(guarded([true, false, false])).await;
+    policy(&world).apply(blocked_flip([true, false, false])).await;
     assert_reported(&world, &until_blocked(&world, "true").await).await;
     assert_eq!(in_force(&world).await, [false, true, false], "not even the harmless half is written");
     policy(&world).annotate(CONFIRM, "true").await;
@@ -87,9 +87,9 @@ async fn an_update_that_renames_many_users_waits_for_the_annotation() {
 async fn a_change_that_renames_nobody_needs_no_confirmation_and_counts_nobody() {
     needs_double!("its own way into the data or the ledger");
     let world = crowded(World::new().await);
-    policy(&world).apply(guarded([false, true, false])).await;
+    policy(&world).apply(blocked_flip([false, true, false])).await;
     policy(&world).until_ready().await;
-    policy(&world).apply(guarded([false, false, true])).await;
+    policy(&world).apply(blocked_flip([false, false, true])).await;
     policy(&world).until_ready().await;
     policy(&world).delete().await;
     policy(&world).until_gone().await;
@@ -100,7 +100,7 @@ async fn a_change_that_renames_nobody_needs_no_confirmation_and_counts_nobody() 
 async fn the_repair_of_an_edit_that_renamed_many_users_waits_for_the_annotation() {
     needs_double!("its own way into the data or the ledger");
     let world = crowded(watchful_world().await);
-    policy(&world).apply(guarded([false, true, false])).await;
+    policy(&world).apply(blocked_flip([false, true, false])).await;
     policy(&world).until_ready().await;
     world.zitadel.set_domain_policy(&world.organization, Some(of_double([true, true, false])));
     let blocked = until_blocked(&world, "false").await;
@@ -118,7 +118,7 @@ async fn a_policy_reset_by_somebody_else_is_made_again_only_with_the_annotation_
     let world = crowded(watchful_world().await);
     policy(&world).apply(spec([true, false, false], json!({ "confirmAboveUsers": 4 }))).await;
     policy(&world).until_ready().await;
-    policy(&world).apply(guarded([true, false, false])).await;
+    policy(&world).apply(blocked_flip([true, false, false])).await;
     policy(&world).until_ready().await;
     world.zitadel.set_domain_policy(&world.organization, None);
     let blocked = until_blocked(&world, "true").await;
@@ -132,7 +132,7 @@ async fn a_policy_reset_by_somebody_else_is_made_again_only_with_the_annotation_
 async fn a_deletion_that_renames_many_users_is_blocked_until_the_annotation() {
     needs_double!("its own way into the data or the ledger");
     let world = crowded(World::new().await);
-    policy(&world).apply(guarded([true, false, false])).await;
+    policy(&world).apply(blocked_flip([true, false, false])).await;
     policy(&world).annotate(CONFIRM, "true").await;
     policy(&world).until_ready().await;
     policy(&world).delete().await;
@@ -154,7 +154,7 @@ async fn a_deletion_that_renames_many_users_is_blocked_until_the_annotation() {
 async fn the_patch_of_a_blocked_deletion_gives_the_policy_up() {
     needs_double!("its own way into the data or the ledger");
     let world = crowded(World::new().await);
-    policy(&world).apply(guarded([true, false, false])).await;
+    policy(&world).apply(blocked_flip([true, false, false])).await;
     policy(&world).annotate(CONFIRM, "true").await;
     policy(&world).until_ready().await;
     policy(&world).delete().await;
@@ -169,8 +169,8 @@ async fn the_patch_of_a_blocked_deletion_gives_the_policy_up() {
 async fn somebody_else_in_between_is_no_way_around_the_guard() {
     needs_double!("its own way into the data or the ledger");
     let world = crowded(World::new().await);
-    let held = world.zitadel.inject(Fault::hold().on(Method::POST).path(POLICIES));
-    policy(&world).apply(guarded([false, true, false])).await;
+    let held = world.zitadel.inject(InjectedFault::hold().on(Method::POST).path(POLICIES));
+    policy(&world).apply(blocked_flip([false, true, false])).await;
     held.reached(1).await;
     world.zitadel.set_domain_policy(&world.organization, Some(of_double([true, false, false])));
     held.release();
@@ -183,7 +183,7 @@ async fn a_new_user_name_that_is_taken_is_said() {
     needs_double!("its own way into the data or the ledger");
     let world = crowded(World::new().await);
     let collision = Failure { code: 6, id: Some("V3-DKcYh"), message: "Username already taken".into() };
-    let failing = world.zitadel.inject(Fault::failure(&collision).path(POLICIES));
+    let failing = world.zitadel.inject(InjectedFault::failure(&collision).path(POLICIES));
     policy(&world).apply(spec([true, false, false], json!({}))).await;
     let taken = policy(&world).until_reason("Conflict").await;
     assert_kstatus(&taken, Kstatus::Failed);

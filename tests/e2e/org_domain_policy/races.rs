@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::json;
-use support::zitadel::{Fault, Injected};
+use support::zitadel::{Injected, InjectedFault};
 
 use super::{POLICIES, assert_reported, in_force, of_double, policy, spec};
 use crate::kstatus::Kstatus;
@@ -12,7 +12,7 @@ use crate::world::World;
 
 /// Writes of the policy stop before they are handled.
 fn hold(world: &World, method: Method) -> Injected {
-    world.zitadel.inject(Fault::hold().on(method).path(POLICIES))
+    world.zitadel.inject(InjectedFault::hold().on(method).path(POLICIES))
 }
 
 /// Methods and statuses of the writes that reached ZITADEL.
@@ -108,7 +108,7 @@ async fn a_policy_that_somebody_resets_before_a_deletion_does_is_gone() {
 async fn a_create_whose_answer_was_lost_is_found_and_not_repeated() {
     needs_double!("its own way into the data or the ledger");
     let world = World::new().await;
-    world.zitadel.inject(Fault::drop_after_commit().on(Method::POST).path(POLICIES).times(1));
+    world.zitadel.inject(InjectedFault::drop_after_commit().on(Method::POST).path(POLICIES).times(1));
     policy(&world).apply(spec([false, true, false], json!({}))).await;
     assert_reported(&world, &policy(&world).until_ready().await).await;
     let committed = world.zitadel.ledger().writes();

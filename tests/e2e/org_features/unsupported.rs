@@ -125,7 +125,9 @@ async fn deletion_is_not_blocked_by_a_server_that_reads_the_flags_and_does_not_r
     flags(&world).until_ready().await;
     let failure = support::zitadel::Failure::bare(12, "method ResetOrganizationFeatures not implemented");
     for path in [super::V2, super::V2_BETA] {
-        world.zitadel.inject(support::zitadel::Fault::failure(&failure).on(Method::DELETE).path(path));
+        world
+            .zitadel
+            .inject(support::zitadel::InjectedFault::failure(&failure).on(Method::DELETE).path(path));
     }
     flags(&world).delete().await;
     flags(&world).until_gone().await;

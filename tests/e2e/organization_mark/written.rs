@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use support::zitadel::Fault;
+use support::zitadel::InjectedFault;
 use zitadel_operator::engine::kubernetes::seal::SECRET;
 
 use super::{end, lost_and_restored, make, mark, may_create, secrets, start};
@@ -21,11 +21,11 @@ async fn a_refused_mark_leaves_the_organization_ready_and_is_not_sent_again_and_
     let says = json!({ "code": 7, "message": "No matching permissions found",
         "details": [{ "@type": "type.googleapis.com/zitadel.v1.ErrorDetail", "id": "AUTHZ-5mWD2",
             "message": "No matching permissions found" }] });
-    let answer = Fault::answer(403).header("content-type", "application/json").body(says.to_string());
+    let answer = InjectedFault::answer(403).header("content-type", "application/json").body(says.to_string());
     let refused = world.zitadel.inject(answer.path(bulk));
     start(&mut world).await;
     let id = make(&world, "globex").await;
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     for _ in 0..5 {
         assert_eq!(condition(&globex.reconciled().await, "Ready")["status"], "True");
     }
@@ -39,7 +39,7 @@ async fn a_mark_that_zitadel_cannot_take_now_is_written_within_seconds_and_ready
     needs_double!("faults");
     let mut world = World::without_operator().await;
     share_from(&world, &world.namespace, json!([may_create(&world)])).await;
-    let broken = world.zitadel.inject(Fault::unavailable().path("/management/v1/metadata/_bulk"));
+    let broken = world.zitadel.inject(InjectedFault::unavailable().path("/management/v1/metadata/_bulk"));
     start(&mut world).await;
     // What wakes the organization later is no retry of its own.
     let works = |c: &Value| condition(c, "Ready")["status"] == "True";
@@ -47,7 +47,7 @@ async fn a_mark_that_zitadel_cannot_take_now_is_written_within_seconds_and_ready
     let id = make(&world, "globex").await;
     assert_eq!(mark(&world, &id), None);
     broken.remove();
-    let globex = world.resident(ORGANIZATION, "globex");
+    let globex = world.subject(ORGANIZATION, "globex");
     globex.until("was marked", |globex| !globex["status"]["mark"].is_null()).await;
     assert!(mark(&world, &id).is_some());
     end(world).await;
@@ -62,7 +62,7 @@ async fn under_an_older_role_organizations_are_made_without_a_mark() {
     share_from(&world, &world.namespace, json!([may_create(&world)])).await;
     start(&mut world).await;
     let id = make(&world, "globex").await;
-    let globex = world.resident(ORGANIZATION, "globex").reconciled().await;
+    let globex = world.subject(ORGANIZATION, "globex").reconciled().await;
     assert_eq!((&globex["status"]["mark"], mark(&world, &id)), (&Value::Null, None));
     end(world).await;
 }
@@ -82,12 +82,12 @@ async fn a_key_that_is_there_is_used_and_never_overwritten() {
     assert_eq!(after, before);
     lost_and_restored(&mut world).await;
     start(&mut world).await;
-    assert_eq!(id_of(&world.resident(ORGANIZATION, "globex").until_ready().await), id);
+    assert_eq!(id_of(&world.subject(ORGANIZATION, "globex").until_ready().await), id);
     let short = json!({ "data": { "key": "QUFB" } });
     lost_and_restored(&mut world).await;
     world.apply_core("Secret", SECRET, short).await;
     start(&mut world).await;
-    world.resident(ORGANIZATION, "globex").until_reason("AccessDenied").await;
+    world.subject(ORGANIZATION, "globex").until_reason("AccessDenied").await;
     until_answered("the Secret stays", async || {
         let secret = secrets(&world).get(SECRET).await.unwrap();
         (secret.data.unwrap()["key"].0 == b"AAA", ())

@@ -23,36 +23,42 @@ fn without_retries() -> Config {
 /// A world whose `ClusterConnection` is a user of the world's organization, which the namespace is granted; the id of the user.
 async fn shared_home(login: Login) -> (World, String) {
     let mut world = World::without_operator().await;
-    let home = world.namespace.clone();
-    share_from(&world, &home, json!([grant(&world, &json!([{ "id": world.organization }]), false)])).await;
+    let home_organization = world.namespace.clone();
+    share_from(
+        &world,
+        &home_organization,
+        json!([grant(&world, &json!([{ "id": world.organization }]), false)]),
+    )
+    .await;
     let own = world.zitadel.create_user(&world.organization, "operator", &["IAM_OWNER", "ORG_OWNER"]);
     let (values, credential) = match login {
         Login::Token => (json!({ "token": own.token }), json!({})),
         Login::ClientCredentials => {
             let (id, secret) = world.zitadel.create_client_secret(&own.user);
-            let login = json!({ "personalAccessToken": null, "clientCredentials": { "name": home } });
+            let login =
+                json!({ "personalAccessToken": null, "clientCredentials": { "name": home_organization } });
             (json!({ "client-id": id, "client-secret": secret }), login)
         }
     };
-    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), &home);
+    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), &home_organization);
     let patch = Patch::Merge(json!({ "stringData": values }));
-    secrets.patch(&home, &PatchParams::default(), &patch).await.unwrap();
+    secrets.patch(&home_organization, &PatchParams::default(), &patch).await.unwrap();
     connection(&world).patch(json!({ "spec": credential })).await;
     world.zitadel.ledger().clear();
-    world.start_operator_of(without_retries(), &home).await;
+    world.start_operator_of(without_retries(), &home_organization).await;
     connection(&world).until_ready().await;
     (world, own.user)
 }
 
-fn connection(world: &World) -> Resident<'_> {
-    world.resident("ClusterConnection", &world.namespace)
+fn connection(world: &World) -> Subject<'_> {
+    world.subject("ClusterConnection", &world.namespace)
 }
 
 fn message(resource: &Value) -> String {
     condition(resource, "Ready")["message"].as_str().unwrap().to_owned()
 }
 
-async fn end(world: &World, last: Resident<'_>) {
+async fn end(world: &World, last: Subject<'_>) {
     last.patch(json!({ "spec": { "deletionPolicy": "Retain" } })).await;
     last.delete().await;
     last.until_gone().await;
@@ -67,22 +73,22 @@ async fn a_tenant_confirms_no_deactivation_of_the_home_of_a_cluster_connection_a
         let annotations = json!({ "zitadel-operator.dev/id": world.organization });
         let spec = through_shared(&world, json!({ "name": "acme", "state": "Inactive" }));
         world.try_apply_annotated(ORGANIZATION, "home", annotations, spec).await.unwrap();
-        let home = world.resident(ORGANIZATION, "home");
+        let home_organization = world.subject(ORGANIZATION, "home");
         let (name, organization) = (&world.namespace, world.organization.as_str());
         let command = format!(
             "{ADMIN}kubectl annotate clusterconnections.zitadel-operator.dev {name} --overwrite {DEACTIVATION}={organization}"
         );
         let words = ["would be deactivated", &own, "locked out", &command];
-        let blocked = assert_refused(&home, (DEACTIVATION, organization), &words).await;
+        let blocked = assert_refused(&home_organization, (DEACTIVATION, organization), &words).await;
         assert!(!message(&blocked).contains(" -n "), "{blocked}");
         connection(&world).annotate(DEACTIVATION, "true").await;
         connection(&world).reconciled().await;
-        home.reconciled().await;
+        home_organization.reconciled().await;
         world.assert_no_writes();
         run_command_of(&world, &blocked).await;
-        home.until_ready().await;
+        home_organization.until_ready().await;
         assert_eq!(sent(&world, &Method::POST, "/orgs/me/_deactivate").len(), 1);
-        end(&world, home).await;
+        end(&world, home_organization).await;
     }
 }
 

@@ -47,11 +47,11 @@ pub struct Account {
 impl Account {
     async fn install(world: &World, install: Install, release: &str) -> Self {
         let mut objects = install.manifest(world.control_plane, release);
-        let withheld = world.forbidden.withheld();
-        objects.iter_mut().for_each(|object| cut(object, &withheld));
+        let kept_back = world.forbidden.kept_back();
+        objects.iter_mut().for_each(|object| cut(object, &kept_back));
         let admin = world.client.clone();
         try_join_all(objects.iter().map(|object| apply(&admin, object))).await.unwrap();
-        let token = token(&admin, &install.home, release).await;
+        let token = token(&admin, &install.home_organization, release).await;
         let kubeconfig = world.control_plane.kubeconfig_for(release, &token).unwrap();
         let account = Self { install, release: release.to_owned(), admin, objects, kubeconfig };
         account.until_known(true).await;
@@ -98,7 +98,8 @@ impl Account {
     /// The server decides by a copy of the rules that is late by a moment.
     async fn until_known(&self, granted: bool) {
         let client = self.client().await;
-        let mut namespaces: Vec<&String> = self.install.used.iter().chain([&self.install.home]).collect();
+        let mut namespaces: Vec<&String> =
+            self.install.used.iter().chain([&self.install.home_organization]).collect();
         namespaces.sort();
         namespaces.dedup();
         join_all(namespaces.iter().map(|namespace| self.until_known_in(namespace, &client, granted))).await;
@@ -143,14 +144,14 @@ async fn until_applied(rules: &[Value], granted: bool, client: &kube::Client, na
 }
 
 /// Leaves a role without these `verb resource`.
-fn cut(role: &mut Value, withheld: &[String]) {
-    let Some(rules) = role["rules"].as_array().filter(|_| !withheld.is_empty()) else { return };
+fn cut(role: &mut Value, kept_back: &[String]) {
+    let Some(rules) = role["rules"].as_array().filter(|_| !kept_back.is_empty()) else { return };
     let words = |list: &Value| -> Vec<String> { serde_json::from_value(list.clone()).unwrap() };
     let mut left = Vec::new();
     for rule in rules {
         for resource in words(&rule["resources"]) {
             let mut verbs = words(&rule["verbs"]);
-            verbs.retain(|verb| !withheld.contains(&format!("{verb} {resource}")));
+            verbs.retain(|verb| !kept_back.contains(&format!("{verb} {resource}")));
             if !verbs.is_empty() {
                 let mut rule = rule.clone();
                 (rule["resources"], rule["verbs"]) = (json!([resource]), json!(verbs));
@@ -185,8 +186,8 @@ async fn token(admin: &kube::Client, namespace: &str, name: &str) -> String {
     let spec = TokenRequestSpec { expiration_seconds: Some(6 * 3600), ..TokenRequestSpec::default() };
     let request = TokenRequest { spec, ..TokenRequest::default() };
     let accounts = Api::<ServiceAccount>::namespaced(admin.clone(), namespace);
-    let issued = accounts.create_token_request(name, &PostParams::default(), &request).await.unwrap();
-    issued.status.unwrap().token
+    let minted = accounts.create_token_request(name, &PostParams::default(), &request).await.unwrap();
+    minted.status.unwrap().token
 }
 
 /// All that whoever asks may do in a namespace, as the roles say it.

@@ -19,7 +19,7 @@ static RENDERED: Mutex<Option<HashMap<Install, String>>> = Mutex::new(None);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Install {
     /// Its namespace.
-    pub home: String,
+    pub home_organization: String,
     /// `watchNamespaces`; empty: all.
     pub watched: Vec<String>,
     /// Where people want their Secrets and ConfigMaps used; all of `watched` and more.
@@ -36,16 +36,21 @@ impl Install {
         let text = text.replace(RELEASE, release);
         let named = |text: String, (n, name): (usize, &String)| text.replace(&stand_in(Some(n)), name);
         let text = self.used.iter().enumerate().fold(text, named);
-        objects(&text.replace(HOME, &self.home))
+        objects(&text.replace(HOME, &self.home_organization))
     }
 
     fn renamed(&self, name: impl Fn(&String) -> String) -> Self {
         let all = |names: &[String]| names.iter().map(&name).collect();
-        Self { home: name(&self.home), watched: all(&self.watched), used: all(&self.used) }
+        Self {
+            home_organization: name(&self.home_organization),
+            watched: all(&self.watched),
+            used: all(&self.used),
+        }
     }
 
     fn render(&self, control_plane: &ControlPlane) -> String {
-        let elsewhere: Vec<&String> = self.used.iter().filter(|name| **name != self.home).collect();
+        let elsewhere: Vec<&String> =
+            self.used.iter().filter(|name| **name != self.home_organization).collect();
         let values = [
             ("fullnameOverride", json!(RELEASE)),
             ("crds.enabled", json!(false)),
@@ -55,7 +60,7 @@ impl Install {
         ];
         let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/zitadel-operator");
         let mut helm = control_plane.helm();
-        helm.args(["template", RELEASE, chart, "--namespace", &self.home]);
+        helm.args(["template", RELEASE, chart, "--namespace", &self.home_organization]);
         for (name, value) in values {
             helm.args(["--set-json", &format!("{name}={value}")]);
         }

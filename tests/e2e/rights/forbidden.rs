@@ -23,7 +23,7 @@ pub struct Forbidden(Arc<Mutex<Seen>>);
 
 #[derive(Default)]
 struct Seen {
-    withheld: Vec<String>,
+    kept_back: Vec<String>,
     expected: Vec<String>,
     found: BTreeSet<String>,
 }
@@ -63,12 +63,12 @@ impl Forbidden {
 
     /// Installations of this world from now on lack this right, given as `verb resource`.
     pub fn withhold(&self, right: &str) {
-        self.seen().withheld.push(right.to_owned());
+        self.seen().kept_back.push(right.to_owned());
     }
 
     /// What was withheld.
-    pub fn withheld(&self) -> Vec<String> {
-        self.seen().withheld.clone()
+    pub fn kept_back(&self) -> Vec<String> {
+        self.seen().kept_back.clone()
     }
 
     /// The refusals that nobody expects.

@@ -61,10 +61,10 @@ impl World {
     }
 
     /// What the operator of this namespace may do under these settings; given at once.
-    pub async fn account(&self, home: &str, config: Config) -> Arc<Account> {
+    pub async fn account(&self, home_organization: &str, config: Config) -> Arc<Account> {
         let watched = self.confined(config).namespaces;
         let used = if watched.is_empty() { vec![self.namespace.clone()] } else { watched.clone() };
-        let install = Install { home: home.to_owned(), watched, used };
+        let install = Install { home_organization: home_organization.to_owned(), watched, used };
         self.accounts.of(self, install).await
     }
 

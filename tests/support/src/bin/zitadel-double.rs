@@ -3,25 +3,25 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use zitadel_operator_support::zitadel::{Behaviour, Double, Line};
+use zitadel_operator_support::zitadel::{Behaviour, Double, ServerLine};
 
 const USAGE: &str = "usage: zitadel-double [--port N] [--line v3|v4|v4-2026-03] [--lag SECONDS]";
 
 struct Options {
     port: u16,
-    line: Line,
+    line: ServerLine,
     lag: Duration,
 }
 
 fn options(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
-    let mut options = Options { port: 8080, line: Line::V4, lag: Duration::ZERO };
+    let mut options = Options { port: 8080, line: ServerLine::V4, lag: Duration::ZERO };
     while let Some(flag) = arguments.next() {
         let value = arguments.next()?;
         match flag.as_str() {
             "--port" => options.port = value.parse().ok()?,
-            "--line" if value == "v3" => options.line = Line::V3,
-            "--line" if value == "v4" => options.line = Line::V4,
-            "--line" if value == "v4-2026-03" => options.line = Line::V4Newer,
+            "--line" if value == "v3" => options.line = ServerLine::V3,
+            "--line" if value == "v4" => options.line = ServerLine::V4,
+            "--line" if value == "v4-2026-03" => options.line = ServerLine::V4Newer,
             "--lag" => options.lag = Duration::try_from_secs_f64(value.parse().ok()?).ok()?,
             _ => return None,
         }

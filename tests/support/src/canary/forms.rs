@@ -114,7 +114,7 @@ mod tests {
 
     fn is_found(secret: &[u8], text: &[u8]) -> bool {
         let canaries = marked(secret);
-        canaries.watch().look(format_args!("text"), text);
+        canaries.watch().inspect(format_args!("text"), text);
         canaries.any_found()
     }
 

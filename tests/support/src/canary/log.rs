@@ -22,11 +22,11 @@ impl Lookout {
         Self(watch)
     }
 
-    fn look(&self, place: fmt::Arguments<'_>, record: impl FnOnce(&mut Text)) {
+    fn inspect(&self, place: fmt::Arguments<'_>, record: impl FnOnce(&mut Text)) {
         thread_local!(static SPARE: Cell<String> = const { Cell::new(String::new()) });
         let mut text = Text(SPARE.take());
         record(&mut text);
-        self.0.look(place, text.0.as_bytes());
+        self.0.inspect(place, text.0.as_bytes());
         text.0.clear();
         SPARE.set(text.0);
     }
@@ -34,16 +34,16 @@ impl Lookout {
 
 impl<S: Subscriber> Layer<S> for Lookout {
     fn on_new_span(&self, span: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
-        self.look(format_args!("the log (span {})", span.metadata().name()), |text| span.record(text));
+        self.inspect(format_args!("the log (span {})", span.metadata().name()), |text| span.record(text));
     }
 
     fn on_record(&self, _: &Id, values: &Record<'_>, _: Context<'_, S>) {
-        self.look(format_args!("the log (a span)"), |text| values.record(text));
+        self.inspect(format_args!("the log (a span)"), |text| values.record(text));
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let (level, target) = (event.metadata().level(), event.metadata().target());
-        self.look(format_args!("the log ({level} {target})"), |text| event.record(text));
+        self.inspect(format_args!("the log ({level} {target})"), |text| event.record(text));
     }
 }
 

@@ -90,7 +90,7 @@ impl Watch {
     }
 
     /// Looks at a text that may hold no secret.
-    pub fn look(&self, place: fmt::Arguments<'_>, text: &[u8]) {
+    pub fn inspect(&self, place: fmt::Arguments<'_>, text: &[u8]) {
         self.0.looks.fetch_add(1, Ordering::Relaxed);
         self.search(place, text);
         for bytes in forms::lists_of_numbers(text).chain(forms::runs_of_hex(text)) {

@@ -34,8 +34,8 @@ impl Canaries {
         tapped(client, move |request, body| {
             let (method, path) = (request.method(), request.uri().path());
             let uri = request.uri().to_string();
-            canaries.watch.look(format_args!("the URI of a {method}"), uri.as_bytes());
-            canaries.watch.look(format_args!("{method} {path}"), body);
+            canaries.watch.inspect(format_args!("the URI of a {method}"), uri.as_bytes());
+            canaries.watch.inspect(format_args!("{method} {path}"), body);
             if path.ends_with("/secrets") {
                 canaries.mark_secret(path, &serde_json::from_slice(body).unwrap_or_default());
             }
@@ -60,14 +60,14 @@ impl Canaries {
         for (name, value) in request.headers() {
             match *name == AUTHORIZATION {
                 true => self.mark("a token", bearer(value.as_bytes())),
-                false => watch.look(format_args!("the header {name} to ZITADEL"), value.as_bytes()),
+                false => watch.inspect(format_args!("the header {name} to ZITADEL"), value.as_bytes()),
             }
         }
-        watch.look(format_args!("a URI of ZITADEL"), request.uri().to_string().as_bytes());
+        watch.inspect(format_args!("a URI of ZITADEL"), request.uri().to_string().as_bytes());
         if path.ends_with(TOKEN_PATH) {
             self.mark_form(&String::from_utf8_lossy(request.body()));
         } else if !path.contains("/metadata") {
-            watch.look(format_args!("{} {path} to ZITADEL", request.method()), request.body());
+            watch.inspect(format_args!("{} {path} to ZITADEL", request.method()), request.body());
         }
     }
 

@@ -173,6 +173,7 @@ fn lock_with_notice(path: &Path) -> io::Result<File> {
 /// This project's part of `XDG_CACHE_HOME` or `~/.cache`.
 fn cache_dir(recipe: &Recipe) -> Result<PathBuf, Error> {
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
+    let base = absolute("XDG_CACHE_HOME")
+        .or_else(|| absolute("HOME").map(|home_organization| home_organization.join(".cache")));
     Ok(base.ok_or(Error::NoCache)?.join("zitadel-operator").join(recipe.name))
 }

@@ -26,7 +26,7 @@ pub use assets::{Assets, Binary};
 pub use audit::{AuditEntry, AuditMark, AuditObject, AuditStatus, AuditUser};
 pub use error::Error;
 pub use process::{Process, ScratchDir};
-use site::Site;
+use site::Workspace;
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const PORT_ATTEMPTS: u32 = 3;
@@ -79,7 +79,7 @@ impl Builder {
     async fn launch(self, assets: &Assets) -> Result<ControlPlane, Error> {
         let base = runs_dir();
         let scratch = ScratchDir::create(&base).map_err(Error::io("make a directory in", &base))?;
-        let site = Site::prepare(scratch.path(), self.audited)?;
+        let site = Workspace::prepare(scratch.path(), self.audited)?;
         let running = Mutex::default();
         let (assets, options) = (assets.clone(), self);
         let control_plane = ControlPlane { running, site, assets, options, scratch };
@@ -94,7 +94,7 @@ impl Builder {
 pub struct ControlPlane {
     // First, because fields are dropped in this order and the files go last.
     running: Mutex<BTreeMap<Binary, Process>>,
-    site: Site,
+    site: Workspace,
     assets: Assets,
     options: Builder,
     scratch: ScratchDir,

@@ -65,7 +65,7 @@ rules:
 ";
 
 #[derive(Debug)]
-pub(super) struct Site {
+pub(super) struct Workspace {
     dir: PathBuf,
     audited: bool,
     ports: [u16; 4],
@@ -73,7 +73,7 @@ pub(super) struct Site {
     pub(super) ca_pem: String,
 }
 
-impl Site {
+impl Workspace {
     /// Chooses free ports and writes certificates, tokens and the administrator's kubeconfig into `dir`.
     pub(super) fn prepare(dir: &Path, audited: bool) -> Result<Self, Error> {
         let pki = dir.join("pki");

@@ -96,30 +96,31 @@ impl Failure {
 
     /// Fields that others own: who, and which.
     pub(super) fn field_conflicts(conflicts: &[(String, String)]) -> Self {
-        let told = match conflicts {
+        let reported = match conflicts {
             [(who, field)] => format!("1 conflict: conflict with {who}: {field}"),
             several => {
                 let mut fields: BTreeMap<&str, Vec<String>> = BTreeMap::new();
                 for (who, field) in several {
                     fields.entry(who).or_default().push(format!("\n- {field}"));
                 }
-                let told =
+                let reported =
                     fields.iter().map(|(who, fields)| format!("conflicts with {who}:{}", fields.concat()));
-                format!("{} conflicts: {}", several.len(), told.collect::<Vec<_>>().join("\n"))
+                format!("{} conflicts: {}", several.len(), reported.collect::<Vec<_>>().join("\n"))
             }
         };
         let cause = |(who, field): &(String, String)| {
             Cause::new("FieldManagerConflict", field, format!("conflict with {who}"))
         };
         let causes: Vec<Cause> = conflicts.iter().map(cause).collect();
-        Self::new(409, "Conflict", format!("Apply failed with {told}")).caused(&causes)
+        Self::new(409, "Conflict", format!("Apply failed with {reported}")).caused(&causes)
     }
 
     pub(super) fn invalid(kind: &Kind, name: &str, causes: &[Cause]) -> Self {
-        let told =
+        let reported =
             causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect::<Vec<_>>();
-        let told = if told.len() == 1 { told[0].clone() } else { format!("[{}]", told.join(", ")) };
-        let message = format!("{} \"{name}\" is invalid: {told}", kind.kind_qualified());
+        let reported =
+            if reported.len() == 1 { reported[0].clone() } else { format!("[{}]", reported.join(", ")) };
+        let message = format!("{} \"{name}\" is invalid: {reported}", kind.kind_qualified());
         Self::new(422, "Invalid", message).about(kind, &kind.kind, name).caused(causes)
     }
 
@@ -150,9 +151,9 @@ impl Failure {
     }
 
     pub(super) fn options(options: &str, cause: Cause) -> Self {
-        let told = format!("{options}.meta.k8s.io \"\" is invalid: {}: {}", cause.field, cause.message);
+        let reported = format!("{options}.meta.k8s.io \"\" is invalid: {}: {}", cause.field, cause.message);
         let details = json!({ "group": "meta.k8s.io", "kind": options });
-        Self { details, ..Self::new(422, "Invalid", told) }.caused(&[cause])
+        Self { details, ..Self::new(422, "Invalid", reported) }.caused(&[cause])
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Call {
 
 /// What happens to a request before the server sees it.
 #[derive(Clone, Debug, Default)]
-pub enum Verdict {
+pub enum FaultDecision {
     /// It is handled.
     #[default]
     Go,
@@ -60,8 +60,8 @@ pub enum Delivery {
 /// Decides over every request; both methods see the same [`Call`], except that the second knows the status.
 pub trait Faults: Send + Sync + 'static {
     /// Before the request is handled.
-    fn before(&self, _call: &Call) -> Verdict {
-        Verdict::Go
+    fn before(&self, _call: &Call) -> FaultDecision {
+        FaultDecision::Go
     }
 
     /// After it was handled.

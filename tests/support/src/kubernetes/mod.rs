@@ -32,7 +32,7 @@ mod write;
 
 pub use cluster::{Cluster, Write};
 pub use failure::Failure;
-pub use fault::{Broken, Call, Delivery, Faults, Verdict};
+pub use fault::{Broken, Call, Delivery, FaultDecision, Faults};
 pub use route::Verb;
 
 fn with(mut object: serde_json::Value, name: &str, value: serde_json::Value) -> serde_json::Value {

@@ -132,7 +132,7 @@ fn transfer(from: &Value, to: &mut Value, name: &str) {
 }
 
 /// Empty labels, annotations, finalizers and owners are the same as none.
-pub(super) fn tidy(object: &mut Value) {
+pub(super) fn cleaned(object: &mut Value) {
     let is_empty = |value: &Value| {
         value.is_null()
             || value.as_array().is_some_and(Vec::is_empty)

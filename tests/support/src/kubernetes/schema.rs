@@ -143,11 +143,11 @@ fn duplicates(list: &[Value], schema: &Schema, path: &str) -> Vec<Cause> {
         |item: &Value| names.iter().map(|name| (name.clone(), item[name].clone())).collect::<Map<_, _>>();
     let keys: Vec<_> = list.iter().map(key).collect();
     let repeated = |index: &usize| !names.is_empty() && keys[..*index].contains(&keys[*index]);
-    let told = |index: usize| {
+    let reported = |index: usize| {
         let message = format!("Duplicate value: {}", Value::Object(keys[index].clone()));
         Cause::new("FieldValueDuplicate", format!("{path}[{index}]"), message)
     };
-    (1..list.len()).filter(repeated).map(told).collect()
+    (1..list.len()).filter(repeated).map(reported).collect()
 }
 
 fn inspect_fields(
@@ -208,8 +208,8 @@ fn out_of_bounds(value: &Value, schema: &Schema, path: &str) -> Vec<Cause> {
     if let Some(allowed) = &schema.enum_
         && !allowed.iter().any(|one| one.0 == *value)
     {
-        let told = allowed.iter().map(|one| one.0.to_string()).collect::<Vec<_>>().join(", ");
-        let message = format!("Unsupported value: {value}: supported values: {told}");
+        let reported = allowed.iter().map(|one| one.0.to_string()).collect::<Vec<_>>().join(", ");
+        let message = format!("Unsupported value: {value}: supported values: {reported}");
         causes.push(Cause::new("FieldValueNotSupported", path, message));
     }
     match value {

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::cluster::{Cluster, State};
 use super::failure::{Cause, Failure};
-use super::fault::{Broken, Call, Delivery, Verdict};
+use super::fault::{Broken, Call, Delivery, FaultDecision};
 use super::kind::Kind;
 use super::managers::Author;
 use super::read::{get, list, shown};
@@ -119,14 +119,14 @@ impl Cluster {
             (call, state.faults.clone())
         };
         let response = match faults.before(&call) {
-            Verdict::Go => self.answer(&asked, &call),
-            Verdict::Fail(failure) => refused(&failure),
-            Verdict::Drop => return Err(Broken),
-            Verdict::Delay(time) => {
+            FaultDecision::Go => self.answer(&asked, &call),
+            FaultDecision::Fail(failure) => refused(&failure),
+            FaultDecision::Drop => return Err(Broken),
+            FaultDecision::Delay(time) => {
                 tokio::time::sleep(time).await;
                 self.answer(&asked, &call)
             }
-            Verdict::Hang => std::future::pending().await,
+            FaultDecision::Hang => std::future::pending().await,
         };
         call.status = Some(response.status().as_u16());
         match faults.after(&call) {

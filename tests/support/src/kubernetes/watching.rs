@@ -98,8 +98,8 @@ impl Watching {
         Ok(())
     }
 
-    fn event(&self, told: &str, object: &Value) -> Value {
-        json!({ "type": told, "object": shown(object, self.partial) })
+    fn event(&self, reported: &str, object: &Value) -> Value {
+        json!({ "type": reported, "object": shown(object, self.partial) })
     }
 
     fn bookmark_now(&self, store: &Store) -> Value {

@@ -8,8 +8,8 @@ use super::failure::{Cause, Failure};
 use super::kind::Kind;
 use super::managers::{Author, apply, track};
 use super::object::{
-    bad_name, born, confined, finalizers, forbidden, incoming, is_deleting, is_new_generation, merge_patch,
-    meta, tidy,
+    bad_name, born, cleaned, confined, finalizers, forbidden, incoming, is_deleting, is_new_generation,
+    merge_patch, meta,
 };
 use super::schema;
 use super::secret;
@@ -84,7 +84,7 @@ impl Writer<'_> {
     }
 
     fn complete(&self, object: &mut Value, applied: bool) -> Result<(), Failure> {
-        tidy(object);
+        cleaned(object);
         if let Some(schema) = &self.kind.schema {
             schema::complete(object, schema, applied);
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use http::HeaderMap;
 
-use super::behaviour::Line;
+use super::behaviour::ServerLine;
 use super::failure::{Failure, Outcome};
 use super::model::State;
 use super::roles::permissions;
@@ -26,7 +26,7 @@ pub(super) fn resolve_instance(store: &Store, host: &str) -> Outcome<()> {
     }
     let asked = without_port(host);
     let (looked, known_as) = match store.behaviour.line {
-        Line::V4Newer => {
+        ServerLine::V4Newer => {
             (format!("domain: instanceDomain {asked}, publicHostname {asked}"), "Errors.Instance.NotFound")
         }
         _ => (format!("host: instanceHost {host}, publicHost "), "Errors.IAM.NotFound"),
@@ -75,7 +75,7 @@ pub(super) fn context(store: &Store, user: &str, asked: Option<&str>) -> Outcome
 }
 
 /// Checks a permission as the interceptor does: no membership is 404, a missing permission 403.
-pub(super) fn permit(store: &Store, user: &str, organization: &str, needed: &str) -> Outcome<()> {
+pub(super) fn allow(store: &Store, user: &str, organization: &str, needed: &str) -> Outcome<()> {
     let of_instance = needed == "org.create" && store.behaviour.creates_organizations_in_instance;
     let organization = if of_instance { "" } else { organization };
     let granted = granted(store, user, organization);
@@ -98,8 +98,8 @@ pub(super) fn granted(store: &Store, user: &str, organization: &str) -> Vec<&'st
     let all = lists.filter(|permission| seen.insert(*permission));
     let line = store.behaviour.line;
     let known = |permission: &&str| match *permission {
-        "session.read" => line != Line::V3,
-        permission if permission.starts_with("group.") => line == Line::V4Newer,
+        "session.read" => line != ServerLine::V3,
+        permission if permission.starts_with("group.") => line == ServerLine::V4Newer,
         _ => true,
     };
     all.filter(known).collect()

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 /// A server line of which recordings exist; decides texts and error ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Line {
+pub enum ServerLine {
     /// Upstream of 2025-05-08.
     V3,
     /// Upstream of 2025-10-02.
@@ -41,7 +41,7 @@ pub enum OwnIds {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Behaviour {
     /// Decides texts and error ids.
-    pub line: Line,
+    pub line: ServerLine,
     /// An identical project or role update, or the removal of an absent role, is 200 without an event (v4);
     /// else 400 `COMMAND-2M0fs`, `COMMAND-5M0cs`, 404 `COMMAND-m9vMf` (v3).
     pub accepts_unchanged: bool,
@@ -94,7 +94,7 @@ impl Behaviour {
     /// The v3 line as recorded.
     pub fn v3() -> Self {
         Self {
-            line: Line::V3,
+            line: ServerLine::V3,
             accepts_unchanged: false,
             organization_features: OrganizationFeatures::Unimplemented,
             removed_organizations_linger: false,
@@ -106,7 +106,7 @@ impl Behaviour {
     /// The v4 line as recorded.
     pub fn v4() -> Self {
         Self {
-            line: Line::V4,
+            line: ServerLine::V4,
             accepts_unchanged: true,
             organization_features: OrganizationFeatures::UnimplementedAsUnknown,
             bulk_skips_unchanged: false,
@@ -133,7 +133,7 @@ impl Behaviour {
     /// The v4 line as recorded half a year later.
     pub fn v4_newer() -> Self {
         Self {
-            line: Line::V4Newer,
+            line: ServerLine::V4Newer,
             wraps_statuses: true,
             creates_organizations_in_instance: true,
             newest_first: true,
@@ -151,19 +151,19 @@ impl Behaviour {
 
     pub(super) fn version(&self) -> &'static str {
         match self.line {
-            Line::V3 => "v3-60ce32ca4",
-            Line::V4 => "v4-ee3654fe6",
-            Line::V4Newer => "v4-main-20260330",
+            ServerLine::V3 => "v3-60ce32ca4",
+            ServerLine::V4 => "v4-ee3654fe6",
+            ServerLine::V4Newer => "v4-main-20260330",
         }
     }
 }
 
-impl From<Line> for Behaviour {
-    fn from(line: Line) -> Self {
+impl From<ServerLine> for Behaviour {
+    fn from(line: ServerLine) -> Self {
         match line {
-            Line::V3 => Self::v3(),
-            Line::V4 => Self::v4(),
-            Line::V4Newer => Self::v4_newer(),
+            ServerLine::V3 => Self::v3(),
+            ServerLine::V4 => Self::v4(),
+            ServerLine::V4Newer => Self::v4_newer(),
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::access::no_instance;
 use super::api::TOKEN_PATH;
 use super::failure::Failure;
-use super::fault::Fault;
+use super::fault::InjectedFault;
 
 /// Where the database is, as the server's errors tell it: what it is, and its name.
 pub const DATABASE: [(&str, &str); 4] = [
@@ -31,7 +31,7 @@ pub fn lookup_failed(host: &str) -> String {
     format!("{found}: {error} Parent=({})", driver_error())
 }
 
-impl Fault {
+impl InjectedFault {
     /// Every call is answered as by a server whose database is gone: 404, and in plain text where it is for a token.
     pub fn database_gone() -> Self {
         Self::respond(|request| {

@@ -19,7 +19,7 @@ use super::behaviour::Behaviour;
 use super::clock::{Clock, Ids, imf_fixdate};
 use super::credentials::Credentials;
 use super::failure::{Failure, Outcome};
-use super::fault::{Dropped, Fault, Faults, Injected, dropped};
+use super::fault::{Dropped, Faults, Injected, InjectedFault, dropped};
 use super::ledger::{Ledger, Request};
 use super::route::{Reply, Seen, dispatch};
 use super::server::Server;
@@ -152,7 +152,7 @@ impl Double {
     }
 
     /// Puts a fault in force until it is used up or removed.
-    pub fn inject(&self, fault: Fault) -> Injected {
+    pub fn inject(&self, fault: InjectedFault) -> Injected {
         self.inner.faults.inject(fault)
     }
 

@@ -25,7 +25,7 @@ fn factors(name: &str) -> (&'static Factors, usize) {
 impl Double {
     /// The project's roles as they are now, by key.
     pub fn roles(&self, project: &str) -> BTreeMap<String, Role> {
-        self.look(|tables| {
+        self.inspect(|tables| {
             let own = tables.roles.iter().filter(|((of, _), _)| of == project);
             own.map(|((_, key), role)| (key.clone(), (**role).clone())).collect()
         })
@@ -57,13 +57,13 @@ impl Double {
     /// The organization's own policy, if it has one, with its factors, as an answer shows it, without details.
     pub fn policy(&self, name: &str, organization: Option<&str>) -> Option<Value> {
         let row = row(name);
-        self.look(|tables| tables.policy(row.name, organization).map(|policy| shown(row, policy)))
+        self.inspect(|tables| tables.policy(row.name, organization).map(|policy| shown(row, policy)))
     }
 
     /// Sequence and dates of the organization's own policy, if it has one.
     pub fn policy_stamp(&self, name: &str, organization: Option<&str>) -> Option<Stamp> {
         let row = row(name);
-        self.look(|tables| tables.policy(row.name, organization).map(|policy| policy.stamp.clone()))
+        self.inspect(|tables| tables.policy(row.name, organization).map(|policy| policy.stamp.clone()))
     }
 
     /// Sets the organization's own policy to that body of a request, or removes it, as nobody can that of the instance.

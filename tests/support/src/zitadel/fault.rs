@@ -40,7 +40,7 @@ enum Effect {
     Respond(Responder),
     Oversized(usize),
     Delay(Duration),
-    Hold,
+    Pause,
     Forget(&'static str),
     DropBefore,
     HoldAfterCommit,
@@ -50,7 +50,7 @@ enum Effect {
 }
 
 /// What happens to matching requests; without a condition, to all.
-pub struct Fault {
+pub struct InjectedFault {
     effect: Effect,
     conditions: Vec<Condition>,
     times: usize,
@@ -58,13 +58,13 @@ pub struct Fault {
     every: usize,
 }
 
-impl fmt::Debug for Fault {
+impl fmt::Debug for InjectedFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Fault").field("times", &self.times).finish_non_exhaustive()
     }
 }
 
-impl Fault {
+impl InjectedFault {
     fn new(effect: Effect) -> Self {
         Self { effect, conditions: Vec::new(), times: usize::MAX, skipped: 0, every: 1 }
     }
@@ -129,7 +129,7 @@ impl Fault {
 
     /// Waits before handling until [`Injected::release`].
     pub fn hold() -> Self {
-        Self::new(Effect::Hold)
+        Self::new(Effect::Pause)
     }
 
     /// Waits between commit and answer until [`Injected::release`].
@@ -217,7 +217,7 @@ impl Fault {
 
 #[derive(Debug)]
 pub(super) struct Rule {
-    fault: Fault,
+    fault: InjectedFault,
     matched: AtomicUsize,
     removed: AtomicBool,
     reached: watch::Sender<usize>,
@@ -256,13 +256,13 @@ impl Rule {
             Effect::Answer(status, headers, body) => Some(canned(*status, headers, body.clone())),
             Effect::Oversized(bytes) => Some(oversized(*bytes)),
             Effect::DropBefore => Some(dropped()),
-            Effect::Delay(_) | Effect::Hold => None,
+            Effect::Delay(_) | Effect::Pause => None,
             _ => return None,
         };
         self.reached.send_modify(|reached| *reached += 1);
         match &self.fault.effect {
             Effect::Delay(time) => tokio::time::sleep(*time).await,
-            Effect::Hold => self.wait().await,
+            Effect::Pause => self.wait().await,
             _ => {}
         }
         answer
@@ -369,7 +369,7 @@ impl Injected {
 pub(super) struct Faults(Mutex<Vec<Arc<Rule>>>);
 
 impl Faults {
-    pub(super) fn inject(&self, fault: Fault) -> Injected {
+    pub(super) fn inject(&self, fault: InjectedFault) -> Injected {
         let rule = Arc::new(Rule {
             fault,
             matched: AtomicUsize::new(0),

@@ -28,11 +28,11 @@ mod setup;
 mod store;
 mod world;
 
-pub use behaviour::{Behaviour, Line, OrganizationFeatures, OwnIds};
+pub use behaviour::{Behaviour, OrganizationFeatures, OwnIds, ServerLine};
 pub use database::{DATABASE, driver_error, lookup_failed};
 pub use double::{Builder, Double};
 pub use failure::Failure;
-pub use fault::{Dropped, Fault, Injected};
+pub use fault::{Dropped, Injected, InjectedFault};
 pub use ledger::{Fingerprint, Ledger, Mark, Request};
 pub use model::{
     DomainPolicy, DomainSettings, Features, Metadata, Organization, Project, ProjectSettings, Role, Stamp,

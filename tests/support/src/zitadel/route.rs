@@ -122,7 +122,7 @@ fn handled(store: &mut Store, seen: &Seen) -> Outcome<Reply> {
     let user = access::authenticate(store, &seen.headers)?;
     let organization = access::context(store, &user, seen.header("x-zitadel-orgid"))?;
     if let Access::Needs(permission) = route.access {
-        access::permit(store, &user, &organization, permission)?;
+        access::allow(store, &user, &organization, permission)?;
     }
     store.writer.editor = store.editor(&user);
     let mut call = Call { store, user, organization, parameters, query: &seen.query, body };

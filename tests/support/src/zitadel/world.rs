@@ -113,7 +113,7 @@ impl Double {
     /// From now on it says that it is the instance of another double, and has a copy of the organizations there with
     /// all that is in them. Users and credentials stay its own.
     pub fn impersonate(&self, other: &Self) {
-        let theirs = other.look(Tables::clone);
+        let theirs = other.inspect(Tables::clone);
         let identity = other.instance_identity();
         let mut store = self.store();
         store.instance.project = identity;
@@ -164,7 +164,7 @@ impl Double {
         written.unwrap_or_else(|failure| panic!("the double refused: {failure}"))
     }
 
-    pub(super) fn look<T>(&self, read: impl FnOnce(&Tables) -> T) -> T {
+    pub(super) fn inspect<T>(&self, read: impl FnOnce(&Tables) -> T) -> T {
         read(self.store().current())
     }
 }
@@ -280,13 +280,13 @@ impl Double {
 
     /// The organization, also one that was removed.
     pub fn organization(&self, id: &str) -> Option<Organization> {
-        self.look(|tables| tables.organizations.get(id).map(|found| (**found).clone()))
+        self.inspect(|tables| tables.organizations.get(id).map(|found| (**found).clone()))
     }
 
     /// Every organization that was not removed.
     pub fn organizations(&self) -> Vec<Organization> {
         let live = |found: &&Arc<Organization>| found.state != State::Removed;
-        self.look(|tables| {
+        self.inspect(|tables| {
             tables.organizations.values().filter(live).map(|found| (**found).clone()).collect()
         })
     }
@@ -314,13 +314,13 @@ impl Double {
 
     /// The project as it is now, whatever lags.
     pub fn project(&self, id: &str) -> Option<Project> {
-        self.look(|tables| tables.projects.get(id).map(|found| (**found).clone()))
+        self.inspect(|tables| tables.projects.get(id).map(|found| (**found).clone()))
     }
 
     /// The organization's projects as they are now, in the order of their making.
     pub fn projects(&self, organization: &str) -> Vec<Project> {
         let own = |found: &&Arc<Project>| found.organization == organization;
-        self.look(|tables| tables.projects.values().filter(own).map(|found| (**found).clone()).collect())
+        self.inspect(|tables| tables.projects.values().filter(own).map(|found| (**found).clone()).collect())
     }
 
     /// Changes a project's settings.
@@ -351,7 +351,7 @@ impl Double {
 
     /// The organization's metadata.
     pub fn metadata(&self, organization: &str) -> BTreeMap<String, Metadata> {
-        self.look(|tables| {
+        self.inspect(|tables| {
             let own = tables.metadata.iter().filter(|((owner, _), _)| owner == organization);
             own.map(|((_, key), metadata)| (key.clone(), (**metadata).clone())).collect()
         })
@@ -369,7 +369,7 @@ impl Double {
 
     /// The organization's own domain policy, if it has one.
     pub fn domain_policy(&self, organization: &str) -> Option<DomainPolicy> {
-        self.look(|tables| tables.policies.get(organization).cloned())
+        self.inspect(|tables| tables.policies.get(organization).cloned())
     }
 
     /// Sets the organization's own domain policy, or removes it.
@@ -379,7 +379,7 @@ impl Double {
 
     /// The feature flags ever set on the organization.
     pub fn features(&self, organization: &str) -> Option<Features> {
-        self.look(|tables| tables.features.get(organization).cloned())
+        self.inspect(|tables| tables.features.get(organization).cloned())
     }
 
     /// Replaces the organization's feature flags.

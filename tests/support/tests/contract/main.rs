@@ -9,17 +9,17 @@ mod replay;
 
 use std::collections::BTreeSet;
 
-use zitadel_operator_support::zitadel::Line;
+use zitadel_operator_support::zitadel::ServerLine;
 
 use crate::recording::{folder, recording};
 
 /// Every recording, and the line that it is of.
-const LINES: [(&str, Line); 5] = [
-    ("v3", Line::V3),
-    ("v4", Line::V4),
-    ("v4-2026-03", Line::V4Newer),
-    ("next-v3", Line::V3),
-    ("next-v4-2026-03", Line::V4Newer),
+const LINES: [(&str, ServerLine); 5] = [
+    ("v3", ServerLine::V3),
+    ("v4", ServerLine::V4),
+    ("v4-2026-03", ServerLine::V4Newer),
+    ("next-v3", ServerLine::V3),
+    ("next-v4-2026-03", ServerLine::V4Newer),
 ];
 
 /// Steps that the double answers differently, with the reason: (line, scenario, step, reason).

@@ -59,7 +59,7 @@ async fn dropping_one_of_two_removes_it_at_once_and_leaves_the_other() {
 
 #[test]
 fn nothing_is_left_after_a_panic() {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, reported) = std::sync::mpsc::channel();
     let panicking = std::thread::spawn(move || {
         tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
             let control_plane = ControlPlane::start().await.expect("it starts");
@@ -67,7 +67,7 @@ fn nothing_is_left_after_a_panic() {
             panic!("as a failing test does");
         });
     });
-    let dir = told.recv().expect("it starts");
+    let dir = reported.recv().expect("it starts");
     assert!(panicking.join().is_err());
     assert!(is_gone(&dir));
 }

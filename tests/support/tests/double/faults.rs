@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use zitadel_operator_support::zitadel::{Behaviour, Double, Failure, Fault};
+use zitadel_operator_support::zitadel::{Behaviour, Double, Failure, InjectedFault};
 
 use crate::{Bench, PROJECTS, error_id, header, parsed, request};
 
@@ -13,7 +13,7 @@ use crate::{Bench, PROJECTS, error_id, header, parsed, request};
 async fn a_fault_answers_so_many_times_and_is_not_handled() {
     let bench = Bench::new(Behaviour::v4());
     let limited =
-        Fault::limited().header("Retry-After", "7").on(Method::POST).path(PROJECTS).after(1).times(1);
+        InjectedFault::limited().header("Retry-After", "7").on(Method::POST).path(PROJECTS).after(1).times(1);
     let limited = bench.double.inject(limited);
     bench.create("first").await;
     let refused = bench.send(Method::POST, PROJECTS, json!({"name": "second"})).await.expect("an answer");
@@ -30,7 +30,7 @@ async fn a_fault_answers_so_many_times_and_is_not_handled() {
 #[tokio::test]
 async fn a_fault_stays_until_removed() {
     let bench = Bench::new(Behaviour::v4());
-    let fault = bench.double.inject(Fault::failure(&Failure::bare(13, "internal")));
+    let fault = bench.double.inject(InjectedFault::failure(&Failure::bare(13, "internal")));
     for _ in 0..3 {
         assert_eq!(bench.call(Method::GET, "/management/v1/iam", Value::Null).await.0, 500);
     }
@@ -43,9 +43,13 @@ async fn a_fault_stays_until_removed() {
 async fn canned_answers_are_what_they_say() {
     let bench = Bench::new(Behaviour::v4());
     let cases = [
-        (Fault::html(), 200, "text/html"),
-        (Fault::unavailable(), 503, "application/json"),
-        (Fault::answer(502).header("content-type", "text/plain").body("bad gateway"), 502, "text/plain"),
+        (InjectedFault::html(), 200, "text/html"),
+        (InjectedFault::unavailable(), 503, "application/json"),
+        (
+            InjectedFault::answer(502).header("content-type", "text/plain").body("bad gateway"),
+            502,
+            "text/plain",
+        ),
     ];
     for (fault, status, kind) in cases {
         let fault = bench.double.inject(fault);
@@ -53,10 +57,10 @@ async fn canned_answers_are_what_they_say() {
         assert_eq!((response.status().as_u16(), header(&response, "content-type")), (status, kind));
         fault.remove();
     }
-    bench.double.inject(Fault::redirect("http://elsewhere.example/").times(1));
+    bench.double.inject(InjectedFault::redirect("http://elsewhere.example/").times(1));
     let moved = bench.send(Method::GET, "/management/v1/iam", Value::Null).await.expect("an answer");
     assert_eq!((moved.status().as_u16(), header(&moved, "location")), (302, "http://elsewhere.example/"));
-    bench.double.inject(Fault::oversized(5_000_000));
+    bench.double.inject(InjectedFault::oversized(5_000_000));
     let large = bench.send(Method::GET, "/management/v1/iam", Value::Null).await.expect("an answer");
     assert_eq!(large.body().len(), 5_000_002);
 }
@@ -64,11 +68,11 @@ async fn canned_answers_are_what_they_say() {
 #[tokio::test]
 async fn a_dropped_connection_tells_nothing_about_the_commit() {
     let bench = Bench::new(Behaviour::v4());
-    bench.double.inject(Fault::drop_before().path(PROJECTS).times(1));
+    bench.double.inject(InjectedFault::drop_before().path(PROJECTS).times(1));
     bench.send(Method::POST, PROJECTS, json!({"name": "lost"})).await.expect_err("no answer");
-    bench.double.inject(Fault::drop_after_commit().path(PROJECTS).times(1));
+    bench.double.inject(InjectedFault::drop_after_commit().path(PROJECTS).times(1));
     bench.send(Method::POST, PROJECTS, json!({"name": "kept"})).await.expect_err("no answer");
-    bench.double.inject(Fault::truncated().path(PROJECTS).times(1));
+    bench.double.inject(InjectedFault::truncated().path(PROJECTS).times(1));
     bench.send(Method::POST, PROJECTS, json!({"name": "cut"})).await.expect_err("half an answer");
     let names: Vec<_> =
         bench.double.projects(&bench.acme.id).into_iter().map(|found| found.settings.name).collect();
@@ -83,10 +87,10 @@ async fn a_dropped_connection_tells_nothing_about_the_commit() {
 async fn answers_can_be_late_and_slow() {
     let bench = Bench::new(Behaviour::v4());
     let started = Instant::now();
-    bench.double.inject(Fault::delay(Duration::from_secs(30)).times(1));
+    bench.double.inject(InjectedFault::delay(Duration::from_secs(30)).times(1));
     bench.call(Method::GET, "/management/v1/iam", Value::Null).await;
     assert_eq!(started.elapsed(), Duration::from_secs(30));
-    bench.double.inject(Fault::trickle(Duration::from_secs(1)).times(1));
+    bench.double.inject(InjectedFault::trickle(Duration::from_secs(1)).times(1));
     let slow = bench.send(Method::GET, "/management/v1/iam", Value::Null).await.expect("an answer");
     assert!(started.elapsed() > Duration::from_secs(30 + 50) && parsed(&slow).is_object());
 }
@@ -94,7 +98,7 @@ async fn answers_can_be_late_and_slow() {
 #[tokio::test]
 async fn a_hold_stops_a_request_before_or_after_its_commit() {
     let bench = Bench::new(Behaviour::v4());
-    for (fault, committed) in [(Fault::hold(), 0), (Fault::hold_after_commit(), 1)] {
+    for (fault, committed) in [(InjectedFault::hold(), 0), (InjectedFault::hold_after_commit(), 1)] {
         let before = bench.double.projects(&bench.acme.id).len();
         let hold = bench.double.inject(fault.path(PROJECTS).times(1));
         let name = format!("held-{committed}");
@@ -115,7 +119,7 @@ async fn a_hold_stops_a_request_before_or_after_its_commit() {
 #[tokio::test]
 async fn a_held_request_that_is_given_up_is_never_handled() {
     let bench = Bench::new(Behaviour::v4());
-    let hold = bench.double.inject(Fault::hold().path(PROJECTS));
+    let hold = bench.double.inject(InjectedFault::hold().path(PROJECTS));
     let (double, acme) = (bench.double.clone(), bench.acme.clone());
     let body = json!({"name": "crash"});
     let held = tokio::spawn(async move {
@@ -152,12 +156,12 @@ async fn over_a_connection_a_drop_is_a_broken_connection() {
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let iam =
         || client.get(format!("{}/management/v1/iam", double.url())).bearer_auth(double.admin_token()).send();
-    double.inject(Fault::drop_before().times(1));
+    double.inject(InjectedFault::drop_before().times(1));
     assert!(iam().await.is_err_and(|error| error.status().is_none() && !error.is_connect()));
-    double.inject(Fault::truncated().times(1));
+    double.inject(InjectedFault::truncated().times(1));
     let cut = iam().await.expect("headers");
     assert!(cut.bytes().await.is_err());
-    double.inject(Fault::oversized(5_000_000).times(1));
+    double.inject(InjectedFault::oversized(5_000_000).times(1));
     let large = iam().await.expect("headers");
     assert_eq!(
         (large.content_length(), large.bytes().await.map(|body| body.len()).ok()),

@@ -16,8 +16,8 @@ async fn only_the_identity_reveals_a_replaced_instance() {
     let (id, before) = (bench.create("web").await, identity(&bench).await);
     bench.double.replace_instance();
     let owner = &bench.acme.owner;
-    let home = request(&Method::GET, "/management/v1/iam", &owner.token, "", &Value::Null);
-    let answer = bench.double.call(home).await.expect("an answer");
+    let home_organization = request(&Method::GET, "/management/v1/iam", &owner.token, "", &Value::Null);
+    let answer = bench.double.call(home_organization).await.expect("an answer");
     assert_eq!(answer.status(), 200);
     assert_ne!(parsed(&answer)["iamProjectId"], before);
     let read = request(&Method::GET, &format!("{PROJECTS}/{id}"), &owner.token, "", &Value::Null);

@@ -14,14 +14,14 @@ use crate::{Bench, parsed, request};
 struct Assertion<'a> {
     key: &'a Value,
     audience: Value,
-    issued: i64,
+    minted: i64,
     expires: i64,
 }
 
 impl<'a> Assertion<'a> {
     fn good(key: &'a Value) -> Self {
         let now = jiff::Timestamp::now().as_second();
-        Self { key, audience: json!("http://localhost:8080"), issued: now, expires: now + 60 }
+        Self { key, audience: json!("http://localhost:8080"), minted: now, expires: now + 60 }
     }
 
     fn sign(&self) -> String {
@@ -29,7 +29,7 @@ impl<'a> Assertion<'a> {
             Header { kid: self.key["keyId"].as_str().map(str::to_owned), ..Header::new(Algorithm::RS256) };
         let user = &self.key["userId"];
         let claims =
-            json!({"iss": user, "sub": user, "aud": self.audience, "iat": self.issued, "exp": self.expires});
+            json!({"iss": user, "sub": user, "aud": self.audience, "iat": self.minted, "exp": self.expires});
         let pem = self.key["key"].as_str().expect("a key");
         assert!(pem.starts_with("-----BEGIN RSA PRIVATE KEY-----\n"));
         let key = EncodingKey::from_rsa_pem(pem.as_bytes()).expect("PKCS#1");
@@ -93,7 +93,7 @@ async fn every_bad_assertion_is_the_same_server_error() {
     let other: Value =
         serde_json::from_str(&bench.double.create_machine_key(&bench.acme.owner.user)).expect("JSON");
     let good = || Assertion::good(&key);
-    let now = good().issued;
+    let now = good().minted;
     let mut mixed = key.clone();
     mixed["key"] = other["key"].clone();
     let mut stranger = key.clone();
@@ -101,8 +101,8 @@ async fn every_bad_assertion_is_the_same_server_error() {
     let bad = [
         Assertion { audience: json!("http://localhost"), ..good() }.sign(),
         Assertion { expires: now - 1, ..good() }.sign(),
-        Assertion { issued: now + 60, expires: now + 120, ..good() }.sign(),
-        Assertion { issued: now - 3_700, ..good() }.sign(),
+        Assertion { minted: now + 60, expires: now + 120, ..good() }.sign(),
+        Assertion { minted: now - 3_700, ..good() }.sign(),
         Assertion::good(&mixed).sign(),
         Assertion::good(&stranger).sign(),
         "garbage".to_owned(),

@@ -7,9 +7,9 @@ use futures::{FutureExt, StreamExt};
 use kube::api::{PostParams, WatchParams};
 use serde_json::json;
 use tokio::time::{Instant, timeout};
-use zitadel_operator_support::kubernetes::{Call, Cluster, Delivery, Failure, Faults, Verb, Verdict};
+use zitadel_operator_support::kubernetes::{Call, Cluster, Delivery, Failure, FaultDecision, Faults, Verb};
 
-use crate::{World, definitions, refusal, told, version, widget};
+use crate::{World, definitions, refusal, reported, version, widget};
 
 fn world() -> (Cluster, World) {
     let cluster = Cluster::new(&definitions());
@@ -19,10 +19,10 @@ fn world() -> (Cluster, World) {
 }
 
 /// One fault, for the first write.
-struct First(Mutex<Option<Verdict>>, Mutex<Delivery>);
+struct First(Mutex<Option<FaultDecision>>, Mutex<Delivery>);
 
 impl First {
-    fn before(verdict: Verdict) -> Self {
+    fn before(verdict: FaultDecision) -> Self {
         Self(Mutex::new(Some(verdict)), Mutex::default())
     }
 
@@ -32,9 +32,9 @@ impl First {
 }
 
 impl Faults for First {
-    fn before(&self, call: &Call) -> Verdict {
+    fn before(&self, call: &Call) -> FaultDecision {
         let mut fault = self.0.lock().unwrap();
-        if call.verb.writes() { fault.take().unwrap_or_default() } else { Verdict::Go }
+        if call.verb.writes() { fault.take().unwrap_or_default() } else { FaultDecision::Go }
     }
 
     fn after(&self, call: &Call) -> Delivery {
@@ -47,10 +47,14 @@ impl Faults for First {
 async fn a_refused_or_broken_request_commits_nothing() {
     let (cluster, world) = world();
     let before = cluster.resource_version();
-    cluster.set_faults(First::before(Verdict::Fail(Failure::new(500, "InternalError", "etcd is away"))));
+    cluster.set_faults(First::before(FaultDecision::Fail(Failure::new(
+        500,
+        "InternalError",
+        "etcd is away",
+    ))));
     let refused = world.widgets().create(&PostParams::default(), &widget("a", json!({}))).await;
     assert_eq!(refusal(refused), (500, "InternalError".into(), "etcd is away".into()));
-    cluster.set_faults(First::before(Verdict::Drop));
+    cluster.set_faults(First::before(FaultDecision::Drop));
     let broken = world.widgets().create(&PostParams::default(), &widget("a", json!({}))).await;
     assert!(matches!(broken, Err(kube::Error::Service(_))), "{broken:?}");
     assert_eq!(cluster.resource_version(), before);
@@ -60,7 +64,7 @@ async fn a_refused_or_broken_request_commits_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_limited_client_is_told_how_long() {
     let (cluster, world) = world();
-    cluster.set_faults(First::before(Verdict::Fail(Failure::too_many_requests(7))));
+    cluster.set_faults(First::before(FaultDecision::Fail(Failure::too_many_requests(7))));
     let body = serde_json::to_vec(&widget("a", json!({}))).unwrap();
     let path = "/apis/conformance.example.com/v1/namespaces/default/widgets";
     let request = http::Request::post(path).body(kube::client::Body::from(body)).unwrap();
@@ -84,10 +88,10 @@ async fn a_lost_answer_is_committed() {
 async fn delays_and_silence_pass_in_paused_time() {
     let (cluster, world) = world();
     let began = Instant::now();
-    cluster.set_faults(First::before(Verdict::Delay(Duration::from_secs(3600))));
+    cluster.set_faults(First::before(FaultDecision::Delay(Duration::from_secs(3600))));
     world.create("a").await;
     assert_eq!(began.elapsed().as_secs(), 3600);
-    for faults in [First::before(Verdict::Hang), First::after(Delivery::Withhold)] {
+    for faults in [First::before(FaultDecision::Hang), First::after(Delivery::Withhold)] {
         cluster.set_faults(faults);
         let params = PostParams::default();
         let (widgets, object) = (world.widgets(), widget("b", json!({})));
@@ -108,8 +112,8 @@ async fn after_compaction_the_past_is_gone() {
     world.create("c").await;
     cluster.compact();
     let mut late = world.widgets().watch(&WatchParams::default(), &made).await.unwrap().boxed();
-    assert_eq!(told(&mut late, 1).await, ["ERROR 410 Expired"]);
-    assert_eq!(told(&mut running, 2).await, ["ADDED b", "ADDED c"]);
+    assert_eq!(reported(&mut late, 1).await, ["ERROR 410 Expired"]);
+    assert_eq!(reported(&mut running, 2).await, ["ADDED b", "ADDED c"]);
     let params = kube::api::ListParams {
         continue_token: page.metadata.continue_,
         limit: Some(1),
@@ -119,7 +123,7 @@ async fn after_compaction_the_past_is_gone() {
     let now = cluster.resource_version().to_string();
     let mut fresh = world.widgets().watch(&WatchParams::default(), &now).await.unwrap().boxed();
     world.create("d").await;
-    assert_eq!(told(&mut fresh, 1).await, ["ADDED d"]);
+    assert_eq!(reported(&mut fresh, 1).await, ["ADDED d"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -131,7 +135,7 @@ async fn watches_can_lag_and_end() {
     world.create("a").await;
     let began = Instant::now();
     assert!(timeout(Duration::from_secs(9), events.next()).await.is_err());
-    assert_eq!(told(&mut events, 1).await, ["ADDED a"]);
+    assert_eq!(reported(&mut events, 1).await, ["ADDED a"]);
     assert_eq!(began.elapsed().as_secs(), 10);
     world.create("b").await;
     cluster.end_watches();
@@ -146,7 +150,7 @@ async fn the_ledger_tells_every_change_and_nothing_else() {
     world.widgets().delete("a", &Default::default()).await.unwrap();
     world.merge("a", json!({})).await.unwrap();
     world.merge("a", json!({ "metadata": { "finalizers": null } })).await.unwrap();
-    let told: Vec<_> = cluster
+    let reported: Vec<_> = cluster
         .writes_since(start)
         .iter()
         .map(|write| (write.verb, write.before.is_some(), write.after.is_some(), write.manager.clone()))
@@ -156,7 +160,7 @@ async fn the_ledger_tells_every_change_and_nothing_else() {
         (Verb::Delete, true, true, "unknown".to_owned()),
         (Verb::Patch, true, false, "tester".to_owned()),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
     let calls = cluster.calls();
     assert_eq!(
         calls.iter().map(|call| call.status).collect::<Vec<_>>(),

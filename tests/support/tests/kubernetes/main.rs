@@ -187,21 +187,21 @@ pub fn pair(reason: &str, field: &str) -> (String, String) {
 }
 
 /// The next `count` events but bookmarks, each as `ADDED name`.
-pub async fn told<S>(stream: &mut S, count: usize) -> Vec<String>
+pub async fn reported<S>(stream: &mut S, count: usize) -> Vec<String>
 where
     S: Stream<Item = kube::Result<WatchEvent<DynamicObject>>> + Unpin,
 {
-    let mut told = Vec::new();
-    while told.len() < count {
+    let mut reported = Vec::new();
+    while reported.len() < count {
         let next = tokio::time::timeout(Duration::from_secs(30), stream.next()).await;
         let name = |object: DynamicObject| object.metadata.name.unwrap_or_default();
-        match next.unwrap_or_else(|_| panic!("only {told:?}")).expect("the watch goes on").unwrap() {
-            WatchEvent::Added(object) => told.push(format!("ADDED {}", name(object))),
-            WatchEvent::Modified(object) => told.push(format!("MODIFIED {}", name(object))),
-            WatchEvent::Deleted(object) => told.push(format!("DELETED {}", name(object))),
+        match next.unwrap_or_else(|_| panic!("only {reported:?}")).expect("the watch goes on").unwrap() {
+            WatchEvent::Added(object) => reported.push(format!("ADDED {}", name(object))),
+            WatchEvent::Modified(object) => reported.push(format!("MODIFIED {}", name(object))),
+            WatchEvent::Deleted(object) => reported.push(format!("DELETED {}", name(object))),
             WatchEvent::Bookmark(_) => {}
-            WatchEvent::Error(status) => told.push(format!("ERROR {} {}", status.code, status.reason)),
+            WatchEvent::Error(status) => reported.push(format!("ERROR {} {}", status.code, status.reason)),
         }
     }
-    told
+    reported
 }

@@ -76,8 +76,8 @@ async fn schema_violations(world: World) {
     let long = create(json!({ "spec": { "owner": "a name of more than twenty letters" } })).await;
     assert_eq!(causes(long), [pair("FieldValueTooLong", "spec.owner")]);
     let message = refusal(create(json!({ "spec": { "size": 11 } })).await);
-    let told = "Widget.conformance.example.com \"a\" is invalid: spec.size: Invalid value: 11: spec.size in body should be less than or equal to 10";
-    assert_eq!(message, (422, "Invalid".into(), told.into()));
+    let reported = "Widget.conformance.example.com \"a\" is invalid: spec.size: Invalid value: 11: spec.size in body should be less than or equal to 10";
+    assert_eq!(message, (422, "Invalid".into(), reported.into()));
     world.create("a").await;
     assert_eq!(causes(world.merge("a", json!({ "spec": null })).await), [pair("FieldValueRequired", "spec")]);
 }

@@ -226,9 +226,13 @@ async fn real_and_in_memory_answer_the_same() {
             let (name, write) = (random.one(&["a", "b"]), write(&mut random));
             script.push(format!("{name} {write:?}"));
             let (is, wanted) = (memory.answer(name, &write).await, real.answer(name, &write).await);
-            let told =
+            let reported =
                 script.iter().filter(|line| line.starts_with(name)).cloned().collect::<Vec<_>>().join("\n");
-            assert_eq!(differing(&is, &wanted), "", "in memory, and really: SEED={seed} step {step}\n{told}");
+            assert_eq!(
+                differing(&is, &wanted),
+                "",
+                "in memory, and really: SEED={seed} step {step}\n{reported}"
+            );
         }
     }
 }

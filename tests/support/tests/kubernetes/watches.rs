@@ -9,7 +9,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
 use serde_json::json;
 
-use crate::{World, by, conformance, json_of, told, version};
+use crate::{World, by, conformance, json_of, reported, version};
 
 conformance!(
     order,
@@ -42,7 +42,7 @@ async fn order(world: World) {
     world.widgets().delete("a", &DeleteParams::default()).await.unwrap();
     world.create("a").await;
     let expected = ["ADDED a", "ADDED b", "MODIFIED a", "MODIFIED b", "DELETED a", "ADDED a"];
-    assert_eq!(told(&mut events, 6).await, expected);
+    assert_eq!(reported(&mut events, 6).await, expected);
 }
 
 async fn from_the_middle(world: World) {
@@ -52,18 +52,18 @@ async fn from_the_middle(world: World) {
     world.widgets().delete("b", &DeleteParams::default()).await.unwrap();
     let mut events =
         world.widgets().watch(&WatchParams::default(), &middle.to_string()).await.unwrap().boxed();
-    assert_eq!(told(&mut events, 2).await, ["ADDED c", "DELETED b"]);
+    assert_eq!(reported(&mut events, 2).await, ["ADDED c", "DELETED b"]);
 }
 
 async fn present_first(world: World) {
     world.create("b").await;
     world.create("a").await;
     let mut events = world.widgets().watch(&WatchParams::default(), "0").await.unwrap().boxed();
-    let mut present = told(&mut events, 2).await;
+    let mut present = reported(&mut events, 2).await;
     present.sort();
     assert_eq!(present, ["ADDED a", "ADDED b"]);
     world.create("c").await;
-    assert_eq!(told(&mut events, 1).await, ["ADDED c"]);
+    assert_eq!(reported(&mut events, 1).await, ["ADDED c"]);
 }
 
 async fn selected_by_label(world: World) {
@@ -77,7 +77,7 @@ async fn selected_by_label(world: World) {
     world.merge("a", json!({ "spec": { "note": "unseen" } })).await.unwrap();
     world.merge("plain", json!({ "spec": { "note": "seen" } })).await.unwrap();
     let expected = ["ADDED a", "ADDED plain", "DELETED a", "MODIFIED plain"];
-    assert_eq!(told(&mut events, 4).await, expected);
+    assert_eq!(reported(&mut events, 4).await, expected);
 }
 
 async fn selected_by_field(world: World) {
@@ -91,7 +91,7 @@ async fn selected_by_field(world: World) {
     }
     world.widgets().delete("b", &DeleteParams::default()).await.unwrap();
     world.widgets().delete("a", &DeleteParams::default()).await.unwrap();
-    assert_eq!(told(&mut events, 2).await, ["ADDED a", "DELETED a"]);
+    assert_eq!(reported(&mut events, 2).await, ["ADDED a", "DELETED a"]);
 }
 
 /// A deletion shows the object as it was last stored, with the resourceVersion of its end.
@@ -135,13 +135,13 @@ async fn bookmarks(world: World) {
     let resumed = marks[0].to_string();
     let mut events = world.widgets().watch(&WatchParams::default(), &resumed).await.unwrap().boxed();
     world.create("b").await;
-    assert_eq!(told(&mut events, 1).await, ["ADDED b"]);
+    assert_eq!(reported(&mut events, 1).await, ["ADDED b"]);
 }
 
 async fn too_old(world: World) {
     world.create("a").await;
     let mut events = world.widgets().watch(&WatchParams::default(), "1").await.unwrap().boxed();
-    assert_eq!(told(&mut events, 1).await, ["ERROR 410 Expired"]);
+    assert_eq!(reported(&mut events, 1).await, ["ERROR 410 Expired"]);
     let end = tokio::time::timeout(Duration::from_secs(30), events.next()).await;
     assert!(end.expect("the watch ends").is_none());
 }
@@ -151,12 +151,12 @@ async fn streaming_list(world: World) {
     world.create("b").await;
     let params = WatchParams { send_initial_events: true, ..WatchParams::default() };
     let mut events = world.widgets().watch(&params, "0").await.unwrap().boxed();
-    assert_eq!(told(&mut events, 2).await, ["ADDED a", "ADDED b"]);
+    assert_eq!(reported(&mut events, 2).await, ["ADDED a", "ADDED b"]);
     let next = tokio::time::timeout(Duration::from_secs(30), events.next()).await.unwrap().unwrap();
     let WatchEvent::Bookmark(mark) = next.unwrap() else { panic!("no bookmark") };
     assert_eq!(mark.metadata.annotations["k8s.io/initial-events-end"], "true");
     world.create("c").await;
-    assert_eq!(told(&mut events, 1).await, ["ADDED c"]);
+    assert_eq!(reported(&mut events, 1).await, ["ADDED c"]);
 }
 
 async fn metadata_only(world: World) {

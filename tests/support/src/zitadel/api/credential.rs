@@ -29,8 +29,8 @@ pub(super) const ROUTES: &[Route] = &[
 /// Commits an event of the path's user, who must be at home in the context organization.
 fn push(call: &mut Call<'_>, event: &'static str, payload: Value) -> Outcome<Stamp> {
     let (id, organization) = (call.parameters[0].clone(), call.organization.clone());
-    let home = call.store.current().users.get(&id).map(|user| &user.organization);
-    if home != Some(&organization) {
+    let home_organization = call.store.current().users.get(&id).map(|user| &user.organization);
+    if home_organization != Some(&organization) {
         return Err(Failure::bare(5, "User could not be found"));
     }
     let moment = call.push(&Aggregate::of("user", &id, &organization), event, payload)?;

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::zitadel::access::Access::Needs;
-use crate::zitadel::behaviour::Line;
+use crate::zitadel::behaviour::ServerLine;
 use crate::zitadel::clock::rfc3339;
 use crate::zitadel::failure::{Failure, Outcome};
 use crate::zitadel::json::message;
@@ -55,10 +55,10 @@ const TYPES: &[(&str, &str)] = &[
     ("project.role.removed", "Project role removed"),
 ];
 
-fn type_message(kind: &str, line: Line) -> Value {
+fn type_message(kind: &str, line: ServerLine) -> Value {
     let key = format!("EventTypes.{kind}");
     let text = match (kind, line) {
-        ("org.domain.primary.set", Line::V4Newer) => "Organization Domain set",
+        ("org.domain.primary.set", ServerLine::V4Newer) => "Organization Domain set",
         _ => TYPES.iter().find(|(known, _)| *known == kind).map_or(key.as_str(), |(_, text)| *text),
     };
     json!({"type": kind, "localized": {"key": key, "localizedMessage": text}})
@@ -77,7 +77,7 @@ fn aggregate_message(event: &Event) -> Value {
     json!({"id": event.aggregate.id, "type": kind, "resourceOwner": event.aggregate.owner})
 }
 
-fn event_message(event: &Event, line: Line) -> Value {
+fn event_message(event: &Event, line: ServerLine) -> Value {
     message(json!({
         "editor": {"userId": event.editor.id, "displayName": event.editor.name, "service": "zitadel"},
         "aggregate": aggregate_message(event),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::zitadel::access::Access::{Authenticated, Needs};
 use crate::zitadel::access::granted;
-use crate::zitadel::behaviour::{Line, OwnIds};
+use crate::zitadel::behaviour::{OwnIds, ServerLine};
 use crate::zitadel::failure::{Failure, Outcome};
 use crate::zitadel::json::{Body, changed, created, details, message};
 use crate::zitadel::model::{Organization, Stamp, State, same_name};
@@ -51,8 +51,8 @@ fn require_free(store: &Store, name: &str, except: &str) -> Outcome<()> {
     let mut others = store.current().organizations.values().filter(|other| other.state != State::Removed);
     if others.any(|other| other.id != except && same_name(&other.name, name)) {
         let text = match store.behaviour.line {
-            Line::V3 => "Organisation's name already taken",
-            Line::V4 | Line::V4Newer => "Organisation's name or id already taken",
+            ServerLine::V3 => "Organisation's name already taken",
+            ServerLine::V4 | ServerLine::V4Newer => "Organisation's name or id already taken",
         };
         return Err(Failure::taken(text));
     }
@@ -191,8 +191,8 @@ fn get(call: &mut Call<'_>, id: &str) -> Outcome<Reply> {
     let visible =
         |found: &&Arc<Organization>| found.state != State::Removed || behaviour.removed_organizations_linger;
     let missing = match behaviour.line {
-        Line::V3 => "QUERY-iTTGJ",
-        Line::V4 | Line::V4Newer => "QUERY-leq5Q",
+        ServerLine::V3 => "QUERY-iTTGJ",
+        ServerLine::V4 | ServerLine::V4Newer => "QUERY-leq5Q",
     };
     let found = tables.organizations.get(id).filter(visible);
     let organization = found.ok_or_else(|| Failure::of(missing))?;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::factor;
 use crate::zitadel::access::Access::Needs;
-use crate::zitadel::behaviour::Line;
+use crate::zitadel::behaviour::ServerLine;
 use crate::zitadel::failure::{Failure, Outcome};
 use crate::zitadel::json::{Body, changed, created, details};
 use crate::zitadel::model::{Moment, Stamp};
@@ -168,7 +168,7 @@ fn update_instance(call: &mut Call<'_>, row: &'static Row) -> Outcome<Reply> {
     let known = call.store.current().policy(row.name, None).map(Arc::as_ref);
     let Some(settings) = replacement(call, row, known)? else {
         let mut refused = Failure::refusal(9, row.instance_unchanged);
-        if call.store.behaviour.line == Line::V4Newer {
+        if call.store.behaviour.line == ServerLine::V4Newer {
             refused.message = refused.message.replace("Errors.IAM.", "Errors.Instance.");
         }
         return Err(refused);

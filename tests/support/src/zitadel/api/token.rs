@@ -59,8 +59,8 @@ fn assertion_user(store: &Store, seen: &Seen, form: &Form) -> Option<String> {
     let decoding = DecodingKey::from_rsa_der(&key.public);
     let claims = jsonwebtoken::decode::<Value>(assertion, &decoding, &validation).ok()?.claims;
     let now = Timestamp::now().as_second();
-    let (issued, expires) = (claims["iat"].as_i64()?, claims["exp"].as_i64()?);
-    let in_time = issued <= now + 1 && issued >= now - 3_600 && expires > now;
+    let (minted, expires) = (claims["iat"].as_i64()?, claims["exp"].as_i64()?);
+    let in_time = minted <= now + 1 && minted >= now - 3_600 && expires > now;
     let issuer = format!("{}://{}", store.scheme, seen.host);
     let audience = match &claims["aud"] {
         Value::Array(several) => several.iter().any(|one| *one == json!(issuer)),

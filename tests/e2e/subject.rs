@@ -10,7 +10,7 @@ use crate::world::{World, through_connection};
 
 /// One resource of a test.
 #[derive(Clone, Copy)]
-pub struct Resident<'a> {
+pub struct Subject<'a> {
     pub world: &'a World,
     pub kind: &'static str,
     pub name: &'a str,
@@ -18,8 +18,8 @@ pub struct Resident<'a> {
 
 impl World {
     /// A resource of this kind and name, which need not exist yet.
-    pub fn resident<'a>(&'a self, kind: &'static str, name: &'a str) -> Resident<'a> {
-        Resident { world: self, kind, name }
+    pub fn subject<'a>(&'a self, kind: &'static str, name: &'a str) -> Subject<'a> {
+        Subject { world: self, kind, name }
     }
 
     /// Puts a value into a Secret that the operator may read, or a ConfigMap.
@@ -39,7 +39,7 @@ impl World {
     }
 }
 
-impl Resident<'_> {
+impl Subject<'_> {
     /// Applies it through the world's connection, as a person does.
     pub async fn apply(&self, spec: Value) -> Value {
         self.world.apply(self.kind, self.name, through_connection(spec)).await
