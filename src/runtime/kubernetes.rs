@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use tower::{BoxError, ServiceBuilder};
 
 use crate::runtime::ambient::between;
+use crate::runtime::growth::Growth;
 
 /// A server that takes no connection for so long is not there.
 const CONNECT: Duration = Duration::from_secs(4);
@@ -152,11 +153,8 @@ fn tcp() -> HttpConnector {
     tcp
 }
 
-/// After the first failure of a watch.
-const FIRST_PAUSE: Duration = Duration::from_millis(800);
-
-/// However often it fails.
-const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+/// Between failures of a watch.
+const PAUSES: Growth = Growth::from_millis(800, 20_000);
 
 /// The pauses after failures of a watch: half to all of 0.8 s, doubled each time up to 20 s.
 ///
@@ -173,12 +171,12 @@ impl Iterator for Pauses {
 
     fn next(&mut self) -> Option<Duration> {
         let now = Instant::now();
-        if self.last.is_some_and(|last| now - last > 2 * LONGEST_PAUSE) {
+        if self.last.is_some_and(|last| now - last > 2 * PAUSES.cap) {
             self.failures = 0;
         }
         self.last = Some(now);
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(LONGEST_PAUSE);
-        self.failures += 1;
+        let pause = PAUSES.delay(self.failures);
+        self.failures = self.failures.saturating_add(1);
         Some(pause.mul_f64(between(0.5..1.0)))
     }
 }
@@ -201,10 +199,10 @@ mod tests {
             pauses.reset();
             tokio::time::advance(pause).await;
         }
-        assert!(spent[0] <= FIRST_PAUSE && spent.iter().all(|pause| *pause <= LONGEST_PAUSE));
-        assert!(spent[6..].iter().all(|pause| *pause >= LONGEST_PAUSE / 2), "{spent:?}");
-        tokio::time::advance(3 * LONGEST_PAUSE).await;
-        assert!(pauses.next().expect("a pause") <= FIRST_PAUSE);
+        assert!(spent[0] <= PAUSES.base && spent.iter().all(|pause| *pause <= PAUSES.cap));
+        assert!(spent[6..].iter().all(|pause| *pause >= PAUSES.cap / 2), "{spent:?}");
+        tokio::time::advance(3 * PAUSES.cap).await;
+        assert!(pauses.next().expect("a pause") <= PAUSES.base);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod ambient;
+pub mod growth;
 pub mod kubernetes;
 pub mod lease;
 pub mod shutdown;

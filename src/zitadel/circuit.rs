@@ -2,20 +2,19 @@
 
 use std::mem::discriminant;
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::runtime::ambient::between;
+use crate::runtime::growth::Growth;
 use crate::zitadel::error::Error;
 
 /// So many failures in a row open the circuit.
 const FAILURES: u32 = 5;
 /// From the end of a probe to the next: at most one a second.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+const PAUSES: Growth = Growth::from_millis(1000, 8000);
 
 /// Opened by failures of the way and by outages that the server tells ([`Error::is_outage`]), in a row; while it is open one request at a time probes.
 #[derive(Debug, Default)]
@@ -34,14 +33,14 @@ struct State {
 struct Open {
     error: Error,
     probe_at: Instant,
-    pause: Duration,
+    failed_probes: u32,
     probing: bool,
 }
 
 impl Open {
     fn rest(&mut self) {
         self.probing = false;
-        self.probe_at = Instant::now() + self.pause.mul_f64(between(1.0..1.25));
+        self.probe_at = Instant::now() + PAUSES.delay(self.failed_probes).mul_f64(between(1.0..1.25));
     }
 }
 
@@ -102,7 +101,7 @@ impl State {
                 if discriminant(&open.error) != discriminant(&error) {
                     open.error = error;
                 }
-                open.pause = (open.pause * 2).min(LONGEST_PAUSE);
+                open.failed_probes = open.failed_probes.saturating_add(1);
                 open.rest();
             }
             // It was sent before the circuit opened.
@@ -110,7 +109,7 @@ impl State {
             None if self.failures < FAILURES => {}
             None => {
                 let probe_at = Instant::now();
-                let open = Open { error, probe_at, pause: FIRST_PAUSE, probing: false };
+                let open = Open { error, probe_at, failed_probes: 0, probing: false };
                 self.open.insert(open).rest();
             }
         }

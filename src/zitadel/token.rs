@@ -13,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument as _;
 
 use crate::runtime::ambient::between;
+use crate::runtime::growth::Growth;
 use crate::zitadel::auth::{Credential, CredentialError, CredentialSource};
 use crate::zitadel::error::Error;
 use crate::zitadel::mint::{Grant, Minter};
@@ -20,8 +21,7 @@ use crate::zitadel::token_cache::{CachedToken, SHORTEST_INTERVAL, Tokens, Why};
 
 /// Bounds reading the Secret and minting together, below a call's own deadline.
 const RENEWAL_TIMEOUT: Duration = Duration::from_secs(10);
-const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+const PAUSES: Growth = Growth::from_millis(1000, 60_000);
 
 /// Gives out the token of one connection.
 ///
@@ -47,7 +47,8 @@ struct State {
 struct Failure {
     error: Error,
     until: Instant,
-    backoff: Duration,
+    /// Failures in a row before it that count.
+    before: u32,
 }
 
 struct Renewer {
@@ -171,16 +172,16 @@ impl State {
         match outcome {
             Ok(cached) => (self.current, self.failure) = (Some(cached.clone()), None),
             Err(error) => {
-                let longer = self.failure.take().map_or(FIRST_BACKOFF, |last| last.backoff * 2);
-                let backoff = match error {
+                let longer = self.failure.take().map_or(0, |last| last.before.saturating_add(1));
+                let before = match error {
                     // The Secret costs ZITADEL nothing, and may be there in a moment.
-                    Error::Credential(_) => FIRST_BACKOFF,
+                    Error::Credential(_) => 0,
                     // Others see to it that nobody asks in vain.
-                    Error::Unreachable { .. } | Error::Timeout { .. } => FIRST_BACKOFF,
-                    _ => longer.min(LONGEST_BACKOFF),
+                    Error::Unreachable { .. } | Error::Timeout { .. } => 0,
+                    _ => longer,
                 };
-                let until = Instant::now() + backoff.mul_f64(between(1.0..1.2));
-                self.failure = Some(Failure { error: error.clone(), until, backoff });
+                let until = Instant::now() + PAUSES.delay(before).mul_f64(between(1.0..1.2));
+                self.failure = Some(Failure { error: error.clone(), until, before });
             }
         }
     }
@@ -222,7 +223,7 @@ impl Renewer {
     /// A client secret works only some seconds after it was made (a stale projection): 400 until then.
     async fn mint(&self, credential: &Credential) -> Result<Grant, Error> {
         let repeats = if matches!(credential, Credential::ClientCredentials { .. }) { 2 } else { 0 };
-        let pauses = ConstantBuilder::default().with_delay(FIRST_BACKOFF).with_max_times(repeats);
+        let pauses = ConstantBuilder::default().with_delay(PAUSES.base).with_max_times(repeats);
         let refused = |error: &Error| matches!(error, Error::TokenRefused { .. });
         (|| self.minter.mint(credential)).retry(pauses).when(refused).await
     }

@@ -6,8 +6,9 @@ use http::Method;
 use serde_json::{Value, json};
 use support::zitadel::{Mark, Request};
 use tokio::time::Instant;
-use zitadel_operator::engine::decision::backoff::{Delays, Growth};
+use zitadel_operator::engine::decision::backoff::Delays;
 use zitadel_operator::engine::decision::config::Config;
+use zitadel_operator::runtime::growth::Growth;
 
 use crate::kstatus::Kstatus;
 use crate::needs_double;

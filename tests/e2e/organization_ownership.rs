@@ -5,8 +5,9 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 use support::zitadel::State;
-use zitadel_operator::engine::decision::backoff::{Delays, Growth};
+use zitadel_operator::engine::decision::backoff::Delays;
 use zitadel_operator::engine::decision::config::Config;
+use zitadel_operator::runtime::growth::Growth;
 
 use crate::kstatus::Kstatus;
 use crate::needs_double;

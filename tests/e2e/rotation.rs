@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::zitadel::{Actor, Mark, Request};
-use zitadel_operator::engine::decision::backoff::{Delays, Growth};
+use zitadel_operator::engine::decision::backoff::Delays;
 use zitadel_operator::engine::decision::config::Config;
+use zitadel_operator::runtime::growth::Growth;
 
 use crate::needs_double;
 use crate::waits::{assert_message, condition, until_answered};

@@ -6,7 +6,8 @@ use http::Method;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
-use zitadel_operator::engine::decision::backoff::{Delays, Growth};
+use zitadel_operator::engine::decision::backoff::Delays;
+use zitadel_operator::runtime::growth::Growth;
 
 use crate::waits::{condition, until_answered};
 use crate::world::{CONNECTION, World, config};

@@ -8,9 +8,10 @@ use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 use support::control_plane::ControlPlane;
 use tokio::sync::{Mutex, OnceCell};
-use zitadel_operator::engine::decision::backoff::{Delays, Growth};
+use zitadel_operator::engine::decision::backoff::Delays;
 use zitadel_operator::engine::decision::config::Config;
 use zitadel_operator::kinds::definitions;
+use zitadel_operator::runtime::growth::Growth;
 
 use crate::kstatus::{Kstatus, kstatus};
 use crate::waits::{assert_kstatus, assert_message, condition};

@@ -15,9 +15,10 @@ use support::control_plane::ControlPlane;
 use support::zitadel::Double;
 use tokio::sync::OnceCell;
 use zitadel_operator::api::Project;
-use zitadel_operator::engine::decision::backoff::{Delays, Growth};
+use zitadel_operator::engine::decision::backoff::Delays;
 use zitadel_operator::engine::decision::config::Config;
 use zitadel_operator::kinds::definitions;
+use zitadel_operator::runtime::growth::Growth;
 use zitadel_operator::runtime::telemetry::may_be_logged;
 
 use crate::operators::Operator;

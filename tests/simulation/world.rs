@@ -22,12 +22,13 @@ use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use zitadel_operator::api::annotation;
-use zitadel_operator::engine::decision::backoff::{Delays, Growth};
+use zitadel_operator::engine::decision::backoff::Delays;
 use zitadel_operator::engine::decision::config::Config;
 use zitadel_operator::engine::metrics::counters::Metrics;
 use zitadel_operator::kinds::definitions;
 use zitadel_operator::operator::{self, Options};
 use zitadel_operator::runtime::ambient;
+use zitadel_operator::runtime::growth::Growth;
 use zitadel_operator::runtime::lease::Leadership;
 use zitadel_operator::runtime::telemetry::may_be_logged;
 

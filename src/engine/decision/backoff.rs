@@ -8,20 +8,12 @@ use tokio::time::Instant;
 
 use crate::engine::decision::error::RequeuePolicy;
 use crate::runtime::ambient::between;
+use crate::runtime::growth::Growth;
 
 /// A longer delay is as good as none; arithmetic on it would overflow.
 const LONGEST_DELAY: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// First and largest delay of a growing pace.
-#[derive(Clone, Copy, Debug)]
-pub struct Growth {
-    /// The first delay's ceiling.
-    pub base: Duration,
-    /// No delay is longer.
-    pub cap: Duration,
-}
-
-/// The delays of the growing paces.
+/// The delays of the growing delays.
 #[derive(Clone, Copy, Debug)]
 pub struct Delays {
     /// For failures that pass by themselves.
@@ -95,7 +87,7 @@ impl Backoff {
             return known.delay_until - now;
         }
         let count = known.map_or(0, |known| known.count);
-        let delay = full_jitter(growth, count);
+        let delay = growth.spread(count);
         let failed = Failures { requeue, count: count.saturating_add(1), delay_until: now + delay };
         failures.insert(uid.into(), failed);
         delay
@@ -104,12 +96,6 @@ impl Backoff {
     fn failures(&self) -> parking_lot::MutexGuard<'_, HashMap<String, Failures>> {
         self.failures.lock()
     }
-}
-
-/// Anything from half the base to the grown ceiling: never at once, never in step.
-fn full_jitter(growth: Growth, failures: u32) -> Duration {
-    let ceiling = growth.base.saturating_mul(1 << failures.min(16)).min(growth.cap).max(growth.base);
-    between(growth.base / 2..=ceiling)
 }
 
 /// `duration` ± `share` of it.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams};
-use zitadel_operator::engine::decision::backoff::{Delays, Growth};
+use zitadel_operator::engine::decision::backoff::Delays;
 use zitadel_operator::engine::decision::config::Config;
+use zitadel_operator::runtime::growth::Growth;
 
 use super::*;
 use crate::organization_grants::{grant, share_from, through_shared, unshare_from};
