@@ -10,7 +10,7 @@ use crate::engine::decision::plan::Identity;
 use crate::engine::drivers::kind::{Clash, Context, Driver, Kind, Parent, Permission, Report, Verb};
 use crate::engine::drivers::values::Values;
 use crate::engine::kubernetes::events::EventSpec;
-use crate::kinds::common::{differing, valid_name, written};
+use crate::kinds::common::{differing, valid_name};
 use crate::kinds::guard::{self, Rewrite};
 use crate::kinds::org_domain_policy::has_login_domain;
 use crate::zitadel::{self, Details, Error, permission};
@@ -162,7 +162,7 @@ impl Driver<Self> for Organization {
         };
         if remote.name != desired.name {
             let outcome = cx.client.rename_organization(&remote.id, &desired.name).await;
-            if !written(&mut remote.details, outcome)? {
+            if !remote.details.take(outcome)? {
                 return read_again(cx, &remote.id).await;
             }
             remote.name.clone_from(&desired.name);
@@ -172,7 +172,7 @@ impl Driver<Self> for Organization {
                 zitadel::OrganizationState::Inactive => cx.client.deactivate_organization(&remote.id).await,
                 _ => cx.client.reactivate_organization(&remote.id).await,
             };
-            if !written(&mut remote.details, outcome)? {
+            if !remote.details.take(outcome)? {
                 return read_again(cx, &remote.id).await;
             }
             remote.state = desired.state;

@@ -7,7 +7,7 @@ use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::Identity;
 use crate::engine::drivers::kind::{Context, Driver, Kind, Permission, Report, Verb};
 use crate::engine::drivers::values::Values;
-use crate::kinds::common::{differing, valid_name, written};
+use crate::kinds::common::{differing, valid_name};
 use crate::zitadel::{self, Details, Error, ProjectSettings, permission};
 use kube::ResourceExt;
 
@@ -106,7 +106,7 @@ impl Driver<Self> for Project {
         };
         if settings_of(&remote) != desired.settings {
             let outcome = cx.client.update_project(cx.organization, &remote.id, &desired.settings).await;
-            if !written(&mut remote.details, outcome)? {
+            if !remote.details.take(outcome)? {
                 return read_again(cx, &remote.id).await;
             }
             remote = with_settings(remote, &desired.settings);
@@ -118,7 +118,7 @@ impl Driver<Self> for Project {
                 }
                 _ => cx.client.reactivate_project(cx.organization, &remote.id).await,
             };
-            if !written(&mut remote.details, outcome)? {
+            if !remote.details.take(outcome)? {
                 return read_again(cx, &remote.id).await;
             }
             remote.state = desired.state;

@@ -20,3 +20,40 @@ impl Client {
         Ok(self.call::<Written>(call).await?.value.details)
     }
 }
+
+impl Details {
+    /// Takes sequence and date of a write; `false`: "it is so already", which brings none and is seen by a read only. Some
+    /// writes call their date that of a creation (the rename of an organization).
+    ///
+    /// # Errors
+    /// That of the write, but for [`Error::Unchanged`].
+    pub fn take(&mut self, outcome: Result<Self, Error>) -> Result<bool, Error> {
+        match outcome {
+            Ok(Self { sequence, change_date, creation_date, .. }) => {
+                self.sequence = sequence;
+                self.change_date = change_date.or(creation_date).or(self.change_date);
+                Ok(true)
+            }
+            Err(Error::Unchanged { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_one_date_of_a_write_is_that_of_the_change() {
+        let at = |second| jiff::Timestamp::from_second(second).ok();
+        let before = Details { creation_date: at(1), change_date: at(2), ..Default::default() };
+        for (change_date, creation_date, expected) in
+            [(at(3), None, at(3)), (None, at(3), at(3)), (None, None, at(2))]
+        {
+            let mut details = before.clone();
+            details.take(Ok(Details { change_date, creation_date, ..Default::default() })).unwrap();
+            assert_eq!((details.creation_date, details.change_date), (at(1), expected));
+        }
+    }
+}

@@ -10,7 +10,7 @@ use crate::engine::decision::error::ReconcileError;
 use crate::engine::drivers::kind::{Context, Driver, Kind, Report};
 use crate::engine::drivers::values::Values;
 use crate::engine::drivers::wire::{Fields, Wire};
-use crate::zitadel::{self, Details, Error, PolicyPaths};
+use crate::zitadel::{self, Error, PolicyPaths};
 
 /// The driver of policies.
 pub struct Policy;
@@ -18,7 +18,7 @@ pub struct Policy;
 /// A kind whose object is a policy.
 pub trait PolicyKind: Kind<Driver = Policy, Own = PolicyStatus<Self::Fields>> {
     /// The policy as the spec says it, with ZITADEL's field names. What it leaves out is kept as it is.
-    type Fields: Serialize + DeserializeOwned + JsonSchema;
+    type Fields: Serialize + DeserializeOwned + JsonSchema + 'static;
     /// Where it is read and written.
     const PATHS: PolicyPaths;
 
@@ -91,18 +91,16 @@ impl<K: PolicyKind> Driver<K> for Policy {
 async fn update<K: PolicyKind>(
     cx: Context<'_>,
     wanted: &Fields,
-    before: zitadel::Policy,
+    mut before: zitadel::Policy,
 ) -> Result<zitadel::Policy, Error> {
     let fields = Wire::of::<K::Fields>().over(wanted, &before.fields);
-    let written = match cx.client.update_policy(&K::PATHS, cx.organization, &fields).await {
-        Ok(details) if !K::is_answered_by_others(wanted, &before.fields) => details,
+    let outcome = cx.client.update_policy(&K::PATHS, cx.organization, &fields).await;
+    let is_written = before.details.take(outcome.map_err(K::explain))?;
+    if !is_written || K::is_answered_by_others(wanted, &before.fields) {
         // What is "so already" was changed by somebody else meanwhile.
-        Ok(_) | Err(Error::Unchanged { .. }) => return cx.client.policy(&K::PATHS, cx.organization).await,
-        Err(error) => return Err(K::explain(error)),
-    };
-    let change_date = written.change_date.or(written.creation_date);
-    let details = Details { creation_date: before.details.creation_date, change_date, ..written };
-    Ok(zitadel::Policy { details, fields, ..before })
+        return cx.client.policy(&K::PATHS, cx.organization).await;
+    }
+    Ok(zitadel::Policy { fields, ..before })
 }
 
 /// Answers what is in force then: where somebody was faster, theirs, which may need a confirmation that the default did not.

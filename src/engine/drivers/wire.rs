@@ -3,8 +3,10 @@
 //! Names are the same. ZITADEL leaves fields of the zero value out, writes whole numbers as text, and puts the name of an
 //! enumeration before its values (`PASSWORDLESS_TYPE_ALLOWED`, where the spec says `Allowed`).
 
+use std::any::TypeId;
 use std::collections::BTreeMap;
 
+use parking_lot::Mutex;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -25,8 +27,13 @@ enum Shape {
 }
 
 impl Wire {
-    /// Of an object with this schema.
-    pub(crate) fn of<T: JsonSchema>() -> Self {
+    /// Of an object with this schema, which is made once: every reconcile asks for it.
+    pub(crate) fn of<T: JsonSchema + 'static>() -> &'static Self {
+        static KNOWN: Mutex<BTreeMap<TypeId, &'static Wire>> = Mutex::new(BTreeMap::new());
+        KNOWN.lock().entry(TypeId::of::<T>()).or_insert_with(|| Box::leak(Box::new(Self::read::<T>())))
+    }
+
+    fn read<T: JsonSchema>() -> Self {
         let inline = SchemaSettings::default().with(|settings| settings.inline_subschemas = true);
         let schema = inline.into_generator().into_root_schema_for::<T>();
         let properties = schema.get("properties").and_then(Value::as_object);
