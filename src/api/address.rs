@@ -4,6 +4,12 @@ use std::fmt;
 
 use crate::api::common::{ConnectionKind, ConnectionRef};
 
+/// The kind whose resources own organizations.
+pub const ORGANIZATION: &str = "Organization";
+
+/// The kind whose resources own projects.
+pub const PROJECT: &str = "Project";
+
 /// Names a resource of a kind.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Address {

@@ -53,6 +53,29 @@ pub struct OrganizationSelector {
     pub r#ref: Option<LocalReference>,
 }
 
+/// Names the project that an object is in: exactly one of `id`, `name` and `ref`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = ("[has(self.id), has(self.name), has(self.ref)].filter(x, x).size() == 1",
+    "set exactly one of id, name and ref"))]
+#[x_kube(validation = ("!has(self.ref) || !has(self.organization)",
+    "the organization follows from ref: leave organization out"))]
+pub struct ProjectSelector {
+    /// The project's id in ZITADEL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 200), regex(pattern = r"^[!-~]+$"))]
+    pub id: Option<String>,
+    /// The project's name, compared without case as ZITADEL does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 200))]
+    pub name: Option<String>,
+    /// A `Project` resource in the same namespace; its organization follows from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r#ref: Option<LocalReference>,
+    /// The organization of the project that `id` or `name` says. Unset: the connection's `defaultOrganization`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<Box<OrganizationSelector>>,
+}
+
 /// Names another resource in the same namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LocalReference {
@@ -118,6 +141,17 @@ pub struct CommonSpec {
     pub organization: Option<Box<OrganizationSelector>>,
 }
 
+/// The part of `spec` that every kind whose objects are in a project shares.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProjectChildSpec {
+    /// How the resource is managed.
+    #[serde(flatten)]
+    pub management: ManagementSpec,
+    /// The project it is in. Immutable once bound.
+    pub project: Box<ProjectSelector>,
+}
+
 /// How a resource came to own its object in ZITADEL; decides the default deletion policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Origin {
@@ -178,6 +212,9 @@ pub struct CommonStatus {
     /// The id of the organization this resource is bound to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organization_id: Option<String>,
+    /// The id of the project this resource is bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<String>,
     /// The ZITADEL instance this resource was written to (its `iamProjectId`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
@@ -237,12 +274,24 @@ pub struct PolicyStatus<Fields> {
     pub effective: Option<Fields>,
 }
 
+/// What the status of an object adds whose key the spec says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KeyStatus {
+    /// The key of the object under its parent; with the parent's id it proves ownership.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
 /// The part of a spec that says how a resource is managed and where its object is.
 pub trait SharedSpec {
     /// How the resource is managed.
     fn management(&self) -> &ManagementSpec;
     /// The organization that the spec names.
     fn organization(&self) -> Option<&OrganizationSelector> {
+        None
+    }
+    /// The project that the spec names.
+    fn project(&self) -> Option<&ProjectSelector> {
         None
     }
 }
@@ -262,6 +311,26 @@ macro_rules! in_organization {
     };
 }
 pub(super) use in_organization;
+
+/// Spec types with a `common` part: their objects are in a project.
+macro_rules! in_project {
+    ($($spec:ty),+) => {
+        $(impl $crate::api::common::SharedSpec for $spec {
+            fn management(&self) -> &$crate::api::common::ManagementSpec {
+                &self.common.management
+            }
+
+            fn organization(&self) -> Option<&$crate::api::common::OrganizationSelector> {
+                self.common.project.organization.as_deref()
+            }
+
+            fn project(&self) -> Option<&$crate::api::common::ProjectSelector> {
+                Some(&self.common.project)
+            }
+        })+
+    };
+}
+pub(super) use in_project;
 
 /// With more users than this a change of their login names waits for a person's word.
 pub(super) fn default_confirm_above() -> i32 {

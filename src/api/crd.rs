@@ -14,6 +14,25 @@ const IMMUTABLE_BINDING: (&str, &str) = (
     "organization and connectionRef are immutable once the resource is bound to an organization; delete it (with deletionPolicy Retain to keep the object in ZITADEL) and create another",
 );
 
+/// The same of what is in a project.
+const IMMUTABLE_PROJECT: (&str, &str) = (
+    "!has(oldSelf.status) || !has(oldSelf.status.projectId) || (self.spec.connectionRef == oldSelf.spec.connectionRef \
+     && self.spec.project == oldSelf.spec.project)",
+    "project and connectionRef are immutable once the resource is bound to a project; delete it (with deletionPolicy Retain to keep the object in ZITADEL) and create another",
+);
+
+/// A key is an object's identity, also before it is bound.
+const IMMUTABLE_KEY: (&str, &str) = (
+    "has(self.spec.key) == has(oldSelf.spec.key) && (!has(self.spec.key) || self.spec.key == oldSelf.spec.key)",
+    "key is immutable; delete this resource and create another",
+);
+
+/// A Kubernetes name may be longer than ZITADEL's keys.
+const KEY_FITS: (&str, &str) = (
+    "has(self.spec.key) || self.metadata.name.size() <= 200",
+    "metadata.name is longer than the 200 characters ZITADEL allows: set spec.key",
+);
+
 /// An organization stays where it was made.
 const IMMUTABLE_CONNECTION: (&str, &str) = (
     "!has(oldSelf.status) || (!has(oldSelf.status.id) && !has(oldSelf.status.organizationId)) \
@@ -26,6 +45,8 @@ const IMMUTABLE_WHILE_CREATED: (&str, &str) = (
     "!has(oldSelf.status) || !has(oldSelf.status.pendingCreate) || self.spec.connectionRef == oldSelf.spec.connectionRef",
     "connectionRef is immutable while a create is pending in it (status.pendingCreate); wait until that is settled, or delete this resource (with deletionPolicy Retain if its ZITADEL is gone) and create another",
 );
+
+const PROJECT_ID: &str = ".status.projectId";
 
 /// A Kubernetes name may be longer than ZITADEL's names.
 const NAME_FITS: (&str, &str) = (
@@ -49,14 +70,35 @@ pub fn of_organization(crd: CustomResourceDefinition, assigned: bool) -> CustomR
     selectable_by(crd, &[".status.organizationId"])
 }
 
+/// The definition of a kind whose objects are in a project; the spec says their key unless the server gives them an id.
+pub fn of_project(crd: CustomResourceDefinition, assigned: bool) -> CustomResourceDefinition {
+    let own = if assigned { rules_of(assigned) } else { &[IMMUTABLE_KEY, KEY_FITS] };
+    let crd = workload(crd, &[&[IMMUTABLE_PROJECT], own].concat());
+    selectable_by(crd, &[".status.organizationId", PROJECT_ID])
+}
+
 fn rules_of(assigned: bool) -> &'static [(&'static str, &'static str)] {
     if assigned { &[IMMUTABLE_WHILE_CREATED, NAME_FITS] } else { &[] }
 }
 
 fn workload(crd: CustomResourceDefinition, rules: &[(&str, &str)]) -> CustomResourceDefinition {
+    let is_in_project = rules.contains(&IMMUTABLE_PROJECT);
+    let crd = if is_in_project { crd } else { without_status_field(crd, "projectId") };
     let columns =
         [("Sequence", "string", ".status.sequence", 0), ("Changed", "date", ".status.changeDate", 0)];
     selectable_by(shared(crd, rules, &columns), &[".spec.connectionRef.name", ".status.id"])
+}
+
+/// Without what other kinds alone say.
+fn without_status_field(mut crd: CustomResourceDefinition, field: &str) -> CustomResourceDefinition {
+    for version in &mut crd.spec.versions {
+        let root = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut());
+        let status = root.and_then(|root| root.properties.as_mut()?.get_mut("status"));
+        if let Some(fields) = status.and_then(|status| status.properties.as_mut()) {
+            fields.remove(field);
+        }
+    }
+    crd
 }
 
 fn selectable_by(mut crd: CustomResourceDefinition, paths: &[&str]) -> CustomResourceDefinition {

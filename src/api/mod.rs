@@ -12,10 +12,11 @@ pub mod org_features;
 pub mod org_metadata;
 pub mod organization;
 pub mod project;
+pub mod project_role;
 
 pub use common::{
     CommonSpec, CommonStatus, ConnectionKind, ConnectionRef, DeletionPolicy, Drift, ManagementPolicy,
-    ManagementSpec, Nothing, OrganizationSelector, Origin, PendingCreate, Status,
+    ManagementSpec, Nothing, OrganizationSelector, Origin, PendingCreate, ProjectSelector, Status,
 };
 pub use conditions::{ConditionType, Reason};
 pub use connection::{ClusterConnection, Connection};
@@ -24,6 +25,7 @@ pub use org_features::OrgFeatures;
 pub use org_metadata::OrgMetadata;
 pub use organization::Organization;
 pub use project::Project;
+pub use project_role::ProjectRole;
 
 /// The API group of every custom resource here.
 pub const GROUP: &str = "zitadel-operator.dev";

@@ -7,6 +7,7 @@ mod org_features;
 mod org_metadata;
 mod organization;
 mod project;
+mod project_role;
 
 use std::sync::Arc;
 
@@ -16,7 +17,8 @@ use kube::CustomResourceExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{
-    ClusterConnection, Connection, OrgDomainPolicy, OrgFeatures, OrgMetadata, Organization, Project, crd,
+    ClusterConnection, Connection, OrgDomainPolicy, OrgFeatures, OrgMetadata, Organization, Project,
+    ProjectRole, crd,
 };
 use crate::engine::controllers::controller::follow;
 use crate::engine::decision::access::Right;
@@ -47,6 +49,7 @@ pub fn registry() -> Vec<Entry> {
     vec![
         entry::<Organization>(),
         entry::<Project>(),
+        entry::<ProjectRole>(),
         entry::<OrgMetadata>(),
         entry::<OrgDomainPolicy>(),
         entry::<OrgFeatures>(),
@@ -68,6 +71,7 @@ fn definition<K: Kind>() -> CustomResourceDefinition {
     match K::PARENT {
         Parent::Instance => crd::of_instance(K::crd(), assigned),
         Parent::Organization => crd::of_organization(K::crd(), assigned),
+        Parent::Project => crd::of_project(K::crd(), assigned),
     }
 }
 

@@ -50,7 +50,7 @@ impl Kind for OrgDomainPolicy {
     type Own = PolicyStatus<DomainPolicySettings>;
 
     const KIND: &'static str = "OrgDomainPolicy";
-    const IDENTITY: Identity = Identity::Setting;
+    const IDENTITY: Identity = Identity::Keyed;
     const PERMISSIONS: &'static [Permission] = &[
         Permission::new(permission::ORG_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
         Permission::new(permission::USER_READ, Verb::Update, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),

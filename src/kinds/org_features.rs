@@ -21,7 +21,7 @@ impl Kind for OrgFeatures {
     type Own = Nothing;
 
     const KIND: &'static str = "OrgFeatures";
-    const IDENTITY: Identity = Identity::Setting;
+    const IDENTITY: Identity = Identity::Keyed;
     const BULKY: bool = true;
     const PERMISSIONS: &'static [Permission] = &[
         Permission::new(permission::ORG_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),

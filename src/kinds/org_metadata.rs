@@ -29,8 +29,8 @@ impl Kind for OrgMetadata {
     type Own = MetadataStatus;
 
     const KIND: &'static str = "OrgMetadata";
-    const IDENTITY: Identity = Identity::Setting;
-    const KEYED: bool = true;
+    const IDENTITY: Identity = Identity::Keyed;
+    const MANY_KEYS: bool = true;
     const BULKY: bool = true;
     const PERMISSIONS: &'static [Permission] = &[
         Permission::new(permission::ORG_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),

@@ -5,6 +5,7 @@ use kube::ResourceExt;
 use crate::api::common::AdoptionPolicy;
 use crate::api::organization::{OrganizationMark, OrganizationState};
 use crate::api::{DeletionPolicy, Organization, Origin, Reason, annotation};
+use crate::engine::decision::access::Right;
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::Identity;
 use crate::engine::drivers::kind::{Clash, Context, Driver, Kind, Parent, Permission, Report, Verb};
@@ -37,6 +38,10 @@ impl Kind for Organization {
         Permission::new(permission::ORG_DELETE, Verb::Delete, "ORG_OWNER or IAM_OWNER"),
         Permission::new(permission::ORG_CREATE, Verb::Create, "IAM_OWNER or IAM_ORG_MANAGER"),
     ];
+
+    fn right() -> Right {
+        Right::OrganizationItself
+    }
 
     fn adoption(&self) -> AdoptionPolicy {
         self.spec.adoption_policy

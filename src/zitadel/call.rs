@@ -77,8 +77,12 @@ impl Call {
         permission: &'static str,
         body: &impl Serialize,
     ) -> Result<Self, Error> {
-        let call = Self::new(Method::POST, path, &[], permission)?.body(body)?;
-        Ok(Self { repeatable: true, ..call })
+        Ok(Self::new(Method::POST, path, &[], permission)?.body(body)?.reading())
+    }
+
+    /// It only reads, so it may be repeated.
+    pub(crate) fn reading(self) -> Self {
+        Self { repeatable: true, ..self }
     }
 
     /// Names the organization of the call (`x-zitadel-orgid`).

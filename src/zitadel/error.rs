@@ -66,6 +66,14 @@ pub enum Error {
         /// ZITADEL's text.
         message: String,
     },
+    /// The project is not in the organization, or not any more.
+    #[error("there is no project {project} in organization {organization}")]
+    ProjectNotFound {
+        /// The project.
+        project: String,
+        /// The organization.
+        organization: String,
+    },
     /// An answer was about another organization than the one that was asked for. Nothing is sent for organizations
     /// any more, until the header is found to arrive.
     #[error(
@@ -187,6 +195,7 @@ impl Error {
             Self::Unauthorized { .. }
             | Self::PermissionDenied { .. }
             | Self::OrganizationNotFound { .. }
+            | Self::ProjectNotFound { .. }
             | Self::HeaderLost { .. }
             | Self::NotFound { .. }
             | Self::UnknownEndpoint { .. }

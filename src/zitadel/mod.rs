@@ -8,6 +8,7 @@ mod answer;
 mod auth;
 mod budget;
 mod call;
+mod child;
 mod circuit;
 mod client;
 mod details;
@@ -43,6 +44,7 @@ pub use crate::zitadel::aggregate::{AggregateGuard, AggregateLocks};
 pub use crate::zitadel::answer::Answer;
 pub use crate::zitadel::auth::{Credential, CredentialError, CredentialSource, JwtProfile};
 pub use crate::zitadel::budget::{Budget, Opening};
+pub use crate::zitadel::child::{Child, ChildPaths};
 pub use crate::zitadel::circuit::{Circuit, Way};
 pub use crate::zitadel::client::{Client, ClientConfig};
 pub use crate::zitadel::details::{Created, Details};
@@ -108,6 +110,12 @@ pub mod permission {
         PROJECT_DELETE = "project.delete";
         /// Read and list projects.
         PROJECT_READ = "project.read";
+        /// Remove roles of a project.
+        PROJECT_ROLE_DELETE = "project.role.delete";
+        /// List the roles of a project.
+        PROJECT_ROLE_READ = "project.role.read";
+        /// Add or change roles of a project.
+        PROJECT_ROLE_WRITE = "project.role.write";
         /// Change, deactivate or reactivate a project.
         PROJECT_WRITE = "project.write";
         /// List users.

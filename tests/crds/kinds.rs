@@ -14,6 +14,7 @@ pub fn minimal(kind: &str) -> Value {
             "userLoginMustBeDomain": false, "validateOrgDomains": true,
             "smtpSenderAddressMatchesInstanceDomain": false,
         }),
+        "ProjectRole" => json!({ "project": { "name": "web" } }),
         "OrgFeatures" => json!({ "features": { "loginDefaultOrg": true } }),
         _ => panic!("{kind} has no minimal spec"),
     }

@@ -12,6 +12,7 @@ mod org_features;
 mod org_metadata;
 mod organizations;
 mod people;
+mod project_roles;
 mod projects;
 mod roles;
 mod schema;

@@ -71,16 +71,15 @@ async fn the_table_says_first_whether_it_is_ready_and_why() {
     let wide = cluster.printed(&["get", "zproj", &name, "-o", "wide"]);
     assert_eq!(header(&wide), ["NAME", "READY", "REASON", "ID", "SEQUENCE", "CHANGED", "MESSAGE", "AGE"]);
     for (kind, short, identity) in [
-        ("Organization", "zorg", "ID"),
-        ("OrgMetadata", "zorgmeta", "ORGANIZATION"),
-        ("OrgDomainPolicy", "zorgdom", "ORGANIZATION"),
-        ("OrgFeatures", "zorgfeat", "ORGANIZATION"),
+        ("Organization", "zorg", &["ID"][..]),
+        ("ProjectRole", "zrole", &["KEY", "PROJECT"]),
+        ("OrgMetadata", "zorgmeta", &["ORGANIZATION"]),
+        ("OrgDomainPolicy", "zorgdom", &["ORGANIZATION"]),
+        ("OrgFeatures", "zorgfeat", &["ORGANIZATION"]),
     ] {
         cluster.apply(kind, &name, &minimal(kind), false).await.unwrap();
-        assert_eq!(
-            header(&cluster.printed(&["get", short, &name])),
-            ["NAME", "READY", "REASON", identity, "SEQUENCE", "CHANGED", "AGE"]
-        );
+        let columns = [&["NAME", "READY", "REASON"], identity, &["SEQUENCE", "CHANGED", "AGE"]].concat();
+        assert_eq!(header(&cluster.printed(&["get", short, &name])), columns);
     }
     let spec = json!({ "url": "https://zitadel.example.com", "personalAccessToken": { "name": "zitadel" } });
     for (kind, short) in [("Connection", "zconn"), ("ClusterConnection", "zcconn")] {

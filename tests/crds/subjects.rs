@@ -6,7 +6,7 @@ use crate::cluster::{fresh_name, shared};
 use crate::kinds::{RESIDENTS, minimal, with};
 
 fn workloads() -> impl Iterator<Item = &'static str> {
-    RESIDENTS.into_iter().chain(["Organization"])
+    RESIDENTS.into_iter().chain(["Organization", "ProjectRole"])
 }
 
 #[tokio::test]

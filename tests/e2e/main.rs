@@ -48,6 +48,7 @@ mod outages;
 mod own_user;
 mod ownership;
 mod person;
+mod project_role;
 mod refusals;
 mod rights;
 mod rotation;

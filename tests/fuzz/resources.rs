@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use zitadel_operator::api::{
     ClusterConnection, Connection, OrgDomainPolicy, OrgFeatures, OrgMetadata, Organization, Project,
+    ProjectRole,
 };
 
 use crate::foreign::{Bent, CANARY, bent, json as any_json, sent};
@@ -78,11 +79,12 @@ pub fn objects() -> impl Strategy<Value = (usize, Bent)> {
 
 type Parse = fn(&[u8]);
 
-const KINDS: [(&str, Parse); 7] = [
+const KINDS: [(&str, Parse); 8] = [
     ("ClusterConnection", comes_back::<ClusterConnection>),
     ("Connection", comes_back::<Connection>),
     ("Organization", comes_back::<Organization>),
     ("Project", comes_back::<Project>),
+    ("ProjectRole", comes_back::<ProjectRole>),
     ("OrgMetadata", comes_back::<OrgMetadata>),
     ("OrgDomainPolicy", comes_back::<OrgDomainPolicy>),
     ("OrgFeatures", comes_back::<OrgFeatures>),

@@ -14,18 +14,16 @@ use parking_lot::Mutex;
 use tokio::sync::SetOnce;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::address::Address;
-use crate::api::address::ConnectionKey;
+use crate::api::address::{Address, ConnectionKey, ORGANIZATION, PROJECT};
 use crate::api::{ConditionType, annotation};
 use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::config::Config;
-use crate::engine::drivers::kind::{Kind, Parent};
+use crate::engine::drivers::kind::Kind;
 use crate::engine::index::facts::{Facts, malformed_claimant};
 use crate::engine::index::needs;
 use crate::engine::index::selector::Selector;
 use crate::engine::kubernetes::resource::is_protected;
 use crate::engine::reconcile::bounded::reconcile_guarded;
-use crate::engine::reconcile::references::ORGANIZATION;
 use crate::engine::reconcile::{malformed, run};
 use crate::engine::shared::Engine;
 use crate::engine::watch::reflected_store::{ReflectedStore, StoreWriter, all_warm, reflected_store};
@@ -127,7 +125,7 @@ pub(crate) struct KindController<K: Kind> {
 /// By namespace that is left out the UIDs of the resources that were seen there by the list of all namespaces.
 pub(crate) type Elsewhere = HashMap<String, HashSet<String>>;
 
-/// What those who live in an organization, or wait to, need to know of its resource: the id, and whether it is ready.
+/// What those need to know that are in what a resource owns, or wait for it: the id, and whether it is ready.
 type OrganizationReadiness = (Option<String>, bool);
 
 /// What an organization was called last, for those who name it so.
@@ -196,13 +194,14 @@ impl<K: Kind> KindController<K> {
         }
     }
 
-    /// Wakes who lives in an organization, or waits to, when it comes or goes, or becomes ready or not; and who names it
-    /// so, when it is called otherwise than before.
+    /// Wakes the members of an organization, those that refer to a `Project`, and those that wait for either, when it comes
+    /// or goes, or becomes ready or not; and who names an organization so, when it is called otherwise than before.
     fn notify_members(&self, object: &Guarded<K>, is_there: bool) {
-        if K::PARENT == Parent::Organization {
+        let address = K::address_of(object);
+        let is_referred_to = || self.engine.index.has_any(Selector::Referring(&address));
+        if !K::is_organization() && !(K::KIND == PROJECT && is_referred_to()) {
             return;
         }
-        let address = K::address_of(object);
         let parsed = object.0.as_ref().ok();
         let status = parsed.and_then(|object| object.status()).map(|status| &status.common);
         let id = status.and_then(|status| status.id.clone());
@@ -221,9 +220,11 @@ impl<K: Kind> KindController<K> {
         }
         drop(organizations);
         if known != Some(readiness_of) {
-            let owner = claimant(object);
             let instance = status.and_then(|status| status.instance.as_deref());
-            self.engine.wake_members(&owner, id.as_deref(), instance);
+            match K::is_organization() {
+                true => self.engine.wake_members(&claimant(object), id.as_deref(), instance),
+                false => self.engine.requeues.wake(self.engine.resources(Selector::Referring(&address))),
+            }
         }
         if let Some(name) = called_now.filter(|called_now| Some(called_now) != called.as_ref()) {
             let named = Selector::Named { namespace: &address.namespace, name: &name };

@@ -240,9 +240,10 @@ fn of_zitadel(error: &zitadel::Error) -> (Reason, Severity, RequeuePolicy) {
         }
         E::Credential(_) => (Reason::CredentialsUnavailable, Severity::Stalled, RequeuePolicy::Slow),
         E::PermissionDenied { .. } => (Reason::PermissionDenied, Severity::Stalled, RequeuePolicy::Slow),
-        E::OrganizationNotFound { .. } | E::NotFound { .. } | E::UnknownEndpoint { .. } => {
-            (Reason::NotFound, Severity::Stalled, RequeuePolicy::Slow)
-        }
+        E::OrganizationNotFound { .. }
+        | E::ProjectNotFound { .. }
+        | E::NotFound { .. }
+        | E::UnknownEndpoint { .. } => (Reason::NotFound, Severity::Stalled, RequeuePolicy::Slow),
         E::AlreadyExists { .. } => (Reason::Conflict, Severity::Stalled, RequeuePolicy::Slow),
         E::Unchanged { .. } => (Reason::Conflict, Severity::Transient, RequeuePolicy::Transient),
         E::Invalid { .. } | E::TooLarge => (Reason::InvalidSpec, Severity::Stalled, RequeuePolicy::Resync),

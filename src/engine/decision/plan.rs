@@ -7,8 +7,8 @@ use crate::api::{DeletionPolicy, ManagementPolicy};
 pub enum Identity {
     /// The answer to the create holds the id: needs the create protocol.
     Assigned,
-    /// A setting of an organization: there is always exactly one, so it is owned before it is written.
-    Setting,
+    /// The spec says the key under the parent, so that it is owned before it is written. A policy has the one key "".
+    Keyed,
 }
 
 /// What the resource points at in ZITADEL.
@@ -35,6 +35,8 @@ pub enum Observed {
     Foreign,
     /// Confirmed not to be there.
     Absent,
+    /// A list does not show it, which may be late: a create or a removal finds out.
+    Unlisted,
     /// As specified.
     InSync,
     /// Different from the spec.
@@ -175,6 +177,13 @@ pub fn plan(facts: &Facts) -> Step {
     }
 }
 
+impl Observed {
+    /// Is it not there, as far as is known?
+    pub fn is_absent(self) -> bool {
+        matches!(self, Self::Absent | Self::Unlisted)
+    }
+}
+
 fn plan_deletion(facts: &Facts) -> Step {
     let keep = facts.deletion == DeletionPolicy::Retain || facts.management == ManagementPolicy::Observe;
     if keep || facts.taken {
@@ -183,10 +192,10 @@ fn plan_deletion(facts: &Facts) -> Step {
     match (facts.external, facts.observed) {
         (ExternalRef::Owned, Observed::Unknown) => Step::Look,
         (_, Observed::OtherInstance) => Step::BlockReason(BlockReason::InstanceChanged),
-        (ExternalRef::Owned, Observed::InSync | Observed::Differs) if facts.in_use => {
+        (ExternalRef::Owned, Observed::InSync | Observed::Differs | Observed::Unlisted) if facts.in_use => {
             Step::BlockReason(BlockReason::InUse)
         }
-        (ExternalRef::Owned, Observed::InSync | Observed::Differs) => Step::Remove,
+        (ExternalRef::Owned, Observed::InSync | Observed::Differs | Observed::Unlisted) => Step::Remove,
         _ if facts.pending != Pending::No => Step::Recover,
         _ => Step::Release,
     }
@@ -204,7 +213,7 @@ fn plan_observation(facts: &Facts) -> Step {
         (_, Observed::Unknown) => Step::Look,
         (_, Observed::OtherInstance) => Step::BlockReason(BlockReason::InstanceChanged),
         (_, Observed::Foreign) => Step::BlockReason(BlockReason::NothingToImport),
-        (_, Observed::Absent) => Step::BlockReason(BlockReason::NothingToObserve),
+        (_, Observed::Absent | Observed::Unlisted) => Step::BlockReason(BlockReason::NothingToObserve),
         (_, Observed::Differs) => Step::BlockReason(BlockReason::Drift),
         (_, Observed::InSync) => Step::Done,
     }
@@ -214,7 +223,7 @@ fn plan_management(facts: &Facts) -> Step {
     match facts.external {
         _ if facts.observed == Observed::OtherInstance => Step::BlockReason(BlockReason::InstanceChanged),
         ExternalRef::Owned => plan_bound(facts),
-        _ if facts.identity == Identity::Setting => plan_setting(facts),
+        _ if facts.identity == Identity::Keyed => plan_keyed(facts),
         _ if facts.pending != Pending::No => plan_creation(facts),
         ExternalRef::Requested => plan_import(facts),
         ExternalRef::Found => plan_adoption(facts),
@@ -222,14 +231,14 @@ fn plan_management(facts: &Facts) -> Step {
     }
 }
 
-/// A setting is there by nature: it is taken as it is, then made as specified.
-fn plan_setting(facts: &Facts) -> Step {
+/// Whatever a key leads to is taken as it is, then made as specified.
+fn plan_keyed(facts: &Facts) -> Step {
     match facts.observed {
         _ if facts.taken => Step::BlockReason(BlockReason::Taken),
         Observed::Unknown => Step::Look,
         Observed::OtherInstance => Step::BlockReason(BlockReason::InstanceChanged),
         Observed::Foreign => Step::BlockReason(BlockReason::Foreign),
-        Observed::Absent | Observed::InSync | Observed::Differs => adopt(facts),
+        Observed::Absent | Observed::Unlisted | Observed::InSync | Observed::Differs => adopt(facts),
     }
 }
 
@@ -247,12 +256,12 @@ fn plan_bound(facts: &Facts) -> Step {
         Observed::Unknown => Step::Look,
         Observed::OtherInstance => Step::BlockReason(BlockReason::InstanceChanged),
         Observed::Foreign => Step::BlockReason(BlockReason::Foreign),
-        Observed::Absent if facts.name == Name::InUse => Step::BlockReason(BlockReason::NameInUse),
-        Observed::Absent if !facts.recreate && facts.pending == Pending::No => {
+        seen if seen.is_absent() && facts.name == Name::InUse => Step::BlockReason(BlockReason::NameInUse),
+        seen if seen.is_absent() && !facts.recreate && facts.pending == Pending::No => {
             Step::BlockReason(BlockReason::Gone)
         }
-        Observed::Absent if may_be_in_use(facts) => Step::FindByName,
-        Observed::Absent => plan_creation(facts),
+        seen if seen.is_absent() && may_be_in_use(facts) => Step::FindByName,
+        Observed::Absent | Observed::Unlisted => plan_creation(facts),
         _ if !facts.finalizer => Step::Protect,
         Observed::Differs if !facts.recorded => Step::Record,
         Observed::Differs => Step::Update,
@@ -272,7 +281,9 @@ fn plan_import(facts: &Facts) -> Step {
         _ if facts.taken => Step::BlockReason(BlockReason::Taken),
         Observed::Unknown => Step::Look,
         Observed::OtherInstance => Step::BlockReason(BlockReason::InstanceChanged),
-        Observed::Foreign | Observed::Absent => Step::BlockReason(BlockReason::NothingToImport),
+        Observed::Foreign | Observed::Absent | Observed::Unlisted => {
+            Step::BlockReason(BlockReason::NothingToImport)
+        }
         Observed::InSync | Observed::Differs => adopt(facts),
     }
 }
@@ -282,7 +293,9 @@ fn plan_adoption(facts: &Facts) -> Step {
         _ if facts.taken || !facts.adopt_by_name => Step::BlockReason(BlockReason::NameInUse),
         Observed::Unknown => Step::Look,
         Observed::OtherInstance => Step::BlockReason(BlockReason::InstanceChanged),
-        Observed::Foreign | Observed::Absent => Step::BlockReason(BlockReason::NameInUse),
+        Observed::Foreign | Observed::Absent | Observed::Unlisted => {
+            Step::BlockReason(BlockReason::NameInUse)
+        }
         Observed::InSync | Observed::Differs => adopt(facts),
     }
 }
@@ -297,7 +310,7 @@ fn plan_creation(facts: &Facts) -> Step {
         _ if !facts.finalizer => Step::Protect,
         (Identity::Assigned, Pending::Unresolved) => Step::Recover,
         (Identity::Assigned, Pending::No) => Step::BeginCreate,
-        (Identity::Setting, _) if !facts.recorded => Step::Record,
+        (Identity::Keyed, _) if !facts.recorded => Step::Record,
         _ => Step::Create,
     }
 }

@@ -12,7 +12,9 @@ use serde::de::DeserializeOwned;
 
 use crate::api::address::Address;
 use crate::api::common::{AdoptionPolicy, ManagementSpec, SharedSpec, Status};
-use crate::api::{CommonStatus, DeletionPolicy, ManagementPolicy, OrganizationSelector, Origin};
+use crate::api::{
+    CommonStatus, DeletionPolicy, ManagementPolicy, OrganizationSelector, Origin, ProjectSelector,
+};
 use crate::connection::confirmations::Confirmations;
 use crate::connection::session::Session;
 use crate::engine::decision::access::Right;
@@ -25,13 +27,15 @@ use crate::engine::kubernetes::resource::is_protected;
 use crate::engine::watch::sources::SourceKind;
 use crate::zitadel::{Client, Details, Error};
 
-/// Where a kind's objects live.
+/// What a kind's objects are under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parent {
-    /// In the instance itself: organizations.
+    /// The instance.
     Instance,
-    /// In an organization.
+    /// An organization.
     Organization,
+    /// A project of an organization.
+    Project,
 }
 
 /// What a kind needs to talk about one object.
@@ -43,9 +47,11 @@ pub struct Context<'a> {
     pub client: &'a Client,
     /// The id of the organization; empty for an object of the instance.
     pub organization: &'a str,
+    /// The id of the parent; empty where that is the instance.
+    pub parent: &'a str,
     /// The resource's UID, from which a kind derives an id that it may choose.
     pub uid: &'a str,
-    /// The parts of the setting that are this resource's: those of the spec, and those to be removed.
+    /// The keys under the parent that are this resource's: those of the spec, and those to be removed.
     pub keys: &'a BTreeSet<String>,
     /// What is confirmed for all who use a connection.
     pub confirmations: &'a Confirmations,
@@ -54,9 +60,9 @@ pub struct Context<'a> {
 /// What the status says of an object in ZITADEL.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
-    /// The object's id; empty for a setting.
+    /// The object's id; empty where the spec says its key.
     pub id: String,
-    /// The organization that owns it, as the server says.
+    /// The organization that owns it, as the server says; empty where it does not say that of the object itself.
     pub owner: String,
     /// Its name, where the kind has one.
     pub name: String,
@@ -148,10 +154,10 @@ pub trait Kind:
     const KIND: &'static str;
     /// How its objects get their identity.
     const IDENTITY: Identity;
-    /// Where its objects live.
+    /// What its objects are under.
     const PARENT: Parent = Parent::Organization;
-    /// Whether resources share one setting, each owning the parts it names.
-    const KEYED: bool = false;
+    /// Whether a resource owns each of the keys that it names; others may own keys beside them.
+    const MANY_KEYS: bool = false;
     /// Whether the spec may hold values that no store keeps: a reconcile reads the resource once it is admitted.
     const BULKY: bool = false;
     /// What it needs to be allowed, the last with the strongest role.
@@ -161,10 +167,14 @@ pub trait Kind:
     fn right() -> Right {
         let beyond = |p: &Permission| p.verb != Verb::Read && !p.is_of_org_owner();
         match Self::PARENT {
-            Parent::Instance => Right::OrganizationItself,
-            Parent::Organization if Self::PERMISSIONS.iter().any(beyond) => Right::Kind,
-            Parent::Organization => Right::Organization,
+            Parent::Instance => Right::Instance,
+            Parent::Organization | Parent::Project if Self::PERMISSIONS.iter().any(beyond) => Right::Kind,
+            Parent::Organization | Parent::Project => Right::Organization,
         }
+    }
+    /// Are its objects organizations, which others are in?
+    fn is_organization() -> bool {
+        Self::right() == Right::OrganizationItself
     }
     /// How the resource is managed.
     fn management(&self) -> &ManagementSpec {
@@ -173,6 +183,10 @@ pub trait Kind:
     /// The organization that the spec names.
     fn organization(&self) -> Option<&OrganizationSelector> {
         self.spec().organization()
+    }
+    /// The project that the spec names.
+    fn project(&self) -> Option<&ProjectSelector> {
+        self.spec().project()
     }
     /// Whether an object may be taken over by its name.
     fn adoption(&self) -> AdoptionPolicy {
@@ -222,12 +236,14 @@ pub trait Kind:
         own
     }
 
-    /// What this status proves to be the resource's own: an id, or for a setting that of its organization. What was given
-    /// up has no origin any more.
+    /// What this status proves to be the resource's own: the object with this id, or keys under the parent with this id.
+    /// What was given up has no origin any more.
     fn owned(status: &CommonStatus) -> Option<&String> {
-        let external = match Self::IDENTITY {
-            Identity::Assigned => &status.id,
-            Identity::Setting => &status.organization_id,
+        let external = match (Self::IDENTITY, Self::PARENT) {
+            (Identity::Assigned, _) => &status.id,
+            (Identity::Keyed, Parent::Instance) => &status.instance,
+            (Identity::Keyed, Parent::Organization) => &status.organization_id,
+            (Identity::Keyed, Parent::Project) => &status.project_id,
         };
         external.as_ref().filter(|_| status.origin.is_some())
     }
@@ -287,24 +303,24 @@ pub trait Driver<K: Kind>: 'static {
     fn named(desired: Self::Desired, _name: &str) -> Self::Desired {
         desired
     }
-    /// The parts that the spec names.
+    /// The keys that the spec names.
     fn keys(_desired: &Self::Desired) -> BTreeSet<String> {
-        BTreeSet::new()
+        the_only_key()
     }
-    /// The same without the parts of others.
+    /// The same without the keys of others.
     fn without(desired: Self::Desired, _taken: &BTreeSet<&str>) -> Self::Desired {
         desired
     }
-    /// The parts that the status proves.
+    /// The keys that the status of an owner proves.
     fn recorded(_own: &K::Own) -> BTreeSet<String> {
-        BTreeSet::new()
+        the_only_key()
     }
-    /// The status with these parts too, which are about to be written.
-    fn record(own: K::Own, _parts: &BTreeSet<String>) -> K::Own {
+    /// The status with these keys too, which are about to be written.
+    fn record(own: K::Own, _keys: &BTreeSet<String>) -> K::Own {
         own
     }
 
-    /// Reads the object with certainty; `id` is the organization's for a setting.
+    /// Reads the object with certainty; where the spec says its key, `id` is that of the parent.
     fn observe(cx: Context<'_>, id: &str)
     -> impl Future<Output = Result<Option<Self::Remote>, Error>> + Send;
     /// Ids of objects that seem to have this name; may lag behind, proves nothing.
@@ -317,7 +333,7 @@ pub trait Driver<K: Kind>: 'static {
     }
     /// The spec fields in which the object differs.
     fn diff(desired: &Self::Desired, remote: &Self::Remote) -> Vec<String>;
-    /// Whether this is only the default of a setting: nothing that a resource owns.
+    /// Whether this is only a default: nothing that a resource owns.
     fn is_default(_remote: &Self::Remote) -> bool {
         false
     }
@@ -327,6 +343,10 @@ pub trait Driver<K: Kind>: 'static {
         desired: &Self::Desired,
         remote: Option<Self::Remote>,
     ) -> impl Future<Output = Result<Self::Remote, Error>> + Send;
+    /// The object of these keys as a removal needs it, where it may be there although no list shows it yet.
+    fn unlisted(_keys: &BTreeSet<String>) -> Option<Self::Remote> {
+        None
+    }
     /// Removes the object; one that is gone already is fine.
     fn remove(cx: Context<'_>, remote: &Self::Remote) -> impl Future<Output = Result<(), Error>> + Send;
     /// What the status says of the object.
@@ -339,6 +359,11 @@ pub trait Driver<K: Kind>: 'static {
     fn own(_remote: &Self::Remote) -> K::Own {
         K::Own::default()
     }
+}
+
+/// There is one object of the kind under a parent, and its key is empty.
+fn the_only_key() -> BTreeSet<String> {
+    BTreeSet::from([String::new()])
 }
 
 /// The spec of a kind with everything resolved.

@@ -1,5 +1,6 @@
 //! What a kind tells the engine.
 
+pub mod keyed_child;
 pub mod kind;
 pub mod policy;
 pub mod stored;

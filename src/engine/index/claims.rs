@@ -16,8 +16,38 @@ use crate::engine::metrics::counters::Visits;
 pub struct Claim {
     /// The instance (`iamProjectId`).
     pub instance: String,
-    /// The thing, unique in the instance: `Project/312909075211944345`.
-    pub target: String,
+    /// The kind.
+    pub kind: &'static str,
+    /// The id of the parent; empty for an id that ZITADEL assigned, which is unique in the instance.
+    pub parent: String,
+    /// What it is under its parent.
+    pub key: Key,
+}
+
+/// What something is under its parent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Key {
+    /// The object with this id, or this key of the spec.
+    Object(String),
+    /// A name, in lower case. Nobody holds it; those who want it wait on it.
+    Name(String),
+}
+
+impl Claim {
+    /// On the object with this id.
+    pub fn on_id(instance: &str, kind: &'static str, id: &str) -> Self {
+        Self::on_key(instance, kind, "", id)
+    }
+
+    /// On a key under this parent.
+    pub fn on_key(instance: &str, kind: &'static str, parent: &str, key: &str) -> Self {
+        Self { instance: instance.into(), kind, parent: parent.into(), key: Key::Object(key.into()) }
+    }
+
+    /// That stands for a name under this parent, compared without case.
+    pub fn on_name(instance: &str, kind: &'static str, parent: &str, name: &str) -> Self {
+        Self { instance: instance.into(), kind, parent: parent.into(), key: Key::Name(name.to_lowercase()) }
+    }
 }
 
 #[derive(Default)]

@@ -6,12 +6,12 @@ use kube::core::DeserializeGuard;
 use kube::{Resource, ResourceExt};
 use serde_json::Value;
 
-use crate::api::address::{Address, ConnectionKey};
+use crate::api::address::{Address, ConnectionKey, ORGANIZATION, PROJECT};
 use crate::api::connection::Endpoint;
 use crate::api::{CommonStatus, ConnectionKind, ConnectionRef, ManagementPolicy, OrganizationSelector};
 use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::conditions::ReadyState;
-use crate::engine::drivers::kind::{Kind, Parent};
+use crate::engine::drivers::kind::Kind;
 use crate::engine::index::needs::{self, Use};
 use crate::engine::index::relation::Relation;
 use crate::engine::index::selector::Selector;
@@ -84,16 +84,27 @@ fn relations<K: Kind>(object: &K, namespace: String) -> Vec<Relation> {
     let connection = ConnectionKey::of(&object.management().connection_ref, &namespace);
     let read = object.sources().into_iter();
     let read = read.map(|(kind, name)| Relation::Source(kind, namespace.clone(), name.into()));
-    let called = object.object_name().filter(|_| K::PARENT == Parent::Instance);
+    let called = object.object_name().filter(|_| K::is_organization());
     let called = called.iter().map(|name| Selector::Called { namespace: &namespace, name });
     let mut relations: Vec<_> = read.chain(called.flat_map(Relation::of)).collect();
-    relations.extend(namespace_read(object, &namespace));
+    relations.extend(project_of(object, &namespace));
+    relations.extend(organization_of(object, &namespace));
     relations.extend([Relation::Connection(connection), Relation::Namespace(namespace)]);
     relations
 }
 
-/// Where it lives, or wants to.
-fn namespace_read<K: Kind>(object: &K, namespace: &str) -> Vec<Relation> {
+/// The `Project` that its project follows from.
+fn project_of<K: Kind>(object: &K, namespace: &str) -> Option<Relation> {
+    let reference = object.project()?.r#ref.as_ref()?;
+    Some(reference_to(PROJECT, namespace, &reference.name))
+}
+
+fn reference_to(kind: &'static str, namespace: &str, name: &str) -> Relation {
+    Relation::Reference(Address { kind, namespace: namespace.into(), name: name.into() })
+}
+
+/// The organization that it is in, or is to be in.
+fn organization_of<K: Kind>(object: &K, namespace: &str) -> Vec<Relation> {
     let named = match object.organization() {
         Some(OrganizationSelector { name: Some(name), .. }) => {
             Relation::of(Selector::Named { namespace, name })
@@ -101,12 +112,11 @@ fn namespace_read<K: Kind>(object: &K, namespace: &str) -> Vec<Relation> {
         _ => Vec::new(),
     };
     let observes = object.management().management_policy == ManagementPolicy::Observe;
-    if K::PARENT == Parent::Instance || observes {
+    if K::is_organization() || observes {
         return named;
     }
     let reference = object.organization().and_then(|selector| selector.r#ref.as_ref());
-    let reference =
-        reference.map(|r| Relation::Reference { namespace: namespace.into(), name: r.name.clone() });
+    let reference = reference.map(|r| reference_to(ORGANIZATION, namespace, &r.name));
     let owned_in = object.status().and_then(|status| owned_in(&status.common));
     named.into_iter().chain(reference).chain(owned_in).collect()
 }

@@ -74,15 +74,17 @@ pub fn use_of<K: Kind>(object: &K) -> Option<Use> {
 
 fn permission_scope<K: Kind>(object: &K) -> Option<PermissionScope> {
     let status = &object.status()?.common;
-    let own = if K::PARENT == Parent::Instance { &status.id } else { &status.organization_id };
+    let own = if K::is_organization() { &status.id } else { &status.organization_id };
     if let Some(id) = own {
         return Some(PermissionScope::Organization(id.clone()));
     }
-    if !is_denied(object) {
+    if !is_denied(object) && !K::is_owned(status) {
         return None;
     }
+    let follows_from_reference = object.project().is_some_and(|project| project.r#ref.is_some());
     match object.organization() {
         _ if K::PARENT == Parent::Instance => Some(PermissionScope::Instance),
+        None if follows_from_reference => None,
         None => Some(PermissionScope::Default),
         Some(OrganizationSelector { id: Some(id), .. }) => Some(PermissionScope::Organization(id.clone())),
         Some(OrganizationSelector { name: Some(name), .. }) => Some(PermissionScope::Named(name.clone())),

@@ -1,6 +1,6 @@
 //! What resources are asked for by.
 
-use crate::api::address::ConnectionKey;
+use crate::api::address::{Address, ConnectionKey};
 use crate::engine::index::selector::{OrganizationIdentity, Selector};
 use crate::engine::watch::sources::{Source, SourceKind};
 
@@ -17,8 +17,8 @@ pub(crate) enum Relation {
     Source(SourceKind, String, String),
     /// It is bound to this organization of this instance.
     Organization { instance: String, id: String },
-    /// Its spec refers to this `Organization` of its namespace.
-    Reference { namespace: String, name: String },
+    /// Its spec refers to this resource of its namespace.
+    Reference(Address),
     /// It is in this namespace, and its spec names its organization so.
     Named { namespace: String, name: String },
     /// It is in this namespace, and is the resource of an organization that is to be called so.
@@ -40,10 +40,10 @@ impl Relation {
                 vec![Self::Source(kind, namespace.into(), name.into())]
             }
             Selector::Organization { owner, organization } => {
-                let (namespace, name) = (owner.address.namespace.clone(), owner.address.name.clone());
                 let there = organization.into_iter().flat_map(Self::there);
-                there.chain([Self::Reference { namespace, name }]).collect()
+                there.chain([Self::Reference(owner.address.clone())]).collect()
             }
+            Selector::Referring(address) => vec![Self::Reference(address.clone())],
             Selector::Named { namespace, name } => {
                 let (namespace, name) = within(namespace, name);
                 vec![Self::Named { namespace, name }]

@@ -1,6 +1,6 @@
 //! What resources are listed by.
 
-use crate::api::address::ConnectionKey;
+use crate::api::address::{Address, ConnectionKey};
 use crate::engine::decision::claimant::Claimant;
 use crate::engine::watch::sources::Source;
 
@@ -29,6 +29,8 @@ pub enum Selector<'a> {
     },
     /// They take a value, or a connection its credential, from this Secret or ConfigMap.
     Source(Source<'a>),
+    /// Their specs refer to this resource of their namespace.
+    Referring(&'a Address),
     /// They are in this namespace, and name their organization so, compared without case.
     Named {
         /// The namespace.

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::api::address::Address;
-use crate::api::{ConditionType, ConnectionRef, FINALIZER, OrganizationSelector, annotation};
+use crate::api::{
+    ConditionType, ConnectionRef, FINALIZER, OrganizationSelector, ProjectSelector, annotation,
+};
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::kubernetes::stripped::{OTHERS, strip_metadata};
 
@@ -49,12 +51,20 @@ pub struct SpecTarget {
     connection_ref: ConnectionRef,
     #[serde(default)]
     organization: Option<OrganizationSelector>,
+    #[serde(default)]
+    project: Option<ProjectSelector>,
 }
 
 impl SpecTarget {
-    /// This connection, and this organization where the kind has one.
-    pub fn new(connection: &ConnectionRef, organization: Option<&OrganizationSelector>) -> Self {
-        Self { connection_ref: connection.clone(), organization: organization.cloned() }
+    /// This connection, and this project, or else this organization, where the kind has one.
+    pub fn new(
+        connection: &ConnectionRef,
+        organization: Option<&OrganizationSelector>,
+        project: Option<&ProjectSelector>,
+    ) -> Self {
+        // The organization of a project is said within.
+        let organization = organization.filter(|_| project.is_none()).cloned();
+        Self { connection_ref: connection.clone(), organization, project: project.cloned() }
     }
 }
 

@@ -1,10 +1,11 @@
 //! The one gate: whether the namespace of a resource may do something in ZITADEL through its connection.
 //!
-//! Objects are bound in [`Run::take_ownership`] and [`Run::own_setting`], written and removed in [`Run::send`],
+//! Objects are bound in [`Run::take_ownership`] and [`Run::own_keys`], written and removed in [`Run::send`],
 //! [`Run::send_removal`] and [`Run::send_mark`], and nowhere else; each asks here first, with what ZITADEL says of the object.
 
 use std::collections::BTreeMap;
 
+use crate::api::address::ORGANIZATION;
 use crate::api::connection::AccessGrant;
 use crate::api::{CommonStatus, OrganizationSelector, Origin, Reason};
 use crate::connection::session::Session;
@@ -13,7 +14,6 @@ use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::ExternalRef;
 use crate::engine::drivers::kind::{Kind, Report};
-use crate::engine::reconcile::references::ORGANIZATION;
 use crate::engine::reconcile::state::Run;
 use crate::zitadel::Error;
 
@@ -30,17 +30,17 @@ impl<K: Kind> Run<'_, K> {
     ) -> Result<(), ReconcileError> {
         let target = self.target.as_ref().ok_or(ReconcileError::Stale)?;
         let (session, instance) = (&target.session, &target.instance);
-        if K::right() == Right::OrganizationItself {
+        if K::is_organization() {
             let id = object.map(|object| object.id.as_str()).or(self.external_id.as_deref());
             return self.authorize_in(session, instance, id.unwrap_or_default(), action).await;
         }
         if let Some(owner) = object.map(|object| &object.owner)
             && !owner.is_empty()
-            && *owner != target.organization
+            && *owner != target.parents.organization
         {
             return Err(self.is_foreign());
         }
-        self.authorize_in(session, instance, &target.organization, action).await
+        self.authorize_in(session, instance, &target.parents.organization, action).await
     }
 
     /// The same for anything of this kind that is in this organization, or is it.
@@ -131,7 +131,7 @@ impl<K: Kind> Run<'_, K> {
                 let is_marked = self.recognized && self.external_id.as_deref() == Some(organization);
                 Ok(is_marked || is_bound_to_it && self.ownership.origin == Some(Origin::Created))
             }
-            _ if !access::creates(grants, labels) => Ok(false),
+            _ if organization.is_empty() || !access::creates(grants, labels) => Ok(false),
             _ => self.is_in_own_organization(instance, organization).await,
         }
     }
@@ -224,7 +224,7 @@ impl<K: Kind> Run<'_, K> {
             (Some(OrganizationSelector { id: Some(id), .. }), ..) => format!("the organization {id}"),
             (Some(OrganizationSelector { name: Some(name), .. }), ..) => format!("the organization {name:?}"),
             (Some(OrganizationSelector { r#ref: Some(reference), .. }), ..) => {
-                format!("the organization of {}", self.in_same_namespace(&reference.name))
+                format!("the organization of {}", self.in_same_namespace(ORGANIZATION, &reference.name))
             }
             (None, Right::OrganizationItself, Some(id)) => format!("the organization {id}"),
             _ => "its default organization".into(),

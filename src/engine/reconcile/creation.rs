@@ -15,6 +15,7 @@ use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::outcome::Drifted;
 use crate::engine::decision::plan::{Identity, Name, Pending};
 use crate::engine::drivers::kind::{Driver, Kind, Parent, Remote};
+use crate::engine::index::claims::Claim;
 use crate::engine::kubernetes::events::EventSpec;
 use crate::engine::reconcile::state::Run;
 use crate::engine::reconcile::target::Target;
@@ -40,7 +41,7 @@ impl<K: Kind> Run<'_, K> {
         self.intent = Some(PendingCreate {
             name: K::Driver::name(self.desired()?).into(),
             connection_ref: self.object.management().connection_ref.clone(),
-            parent: Some(target.organization.clone()).filter(|_| K::PARENT == Parent::Organization),
+            parent: Some(target.parents.parent.clone()).filter(|parent| !parent.is_empty()),
             instance: target.instance.clone(),
             after,
         });
@@ -81,7 +82,7 @@ impl<K: Kind> Run<'_, K> {
         let outcome = self.post().await;
         self.warn(warning, &outcome);
         match outcome {
-            Ok(remote) if K::IDENTITY == Identity::Setting => self.made(remote),
+            Ok(remote) if K::IDENTITY == Identity::Keyed => self.made(remote),
             Ok(remote) => self.take_ownership(remote, Origin::Created).await?,
             Err(ReconcileError::Zitadel(Error::AlreadyExists { .. }))
                 if K::IDENTITY == Identity::Assigned =>
@@ -97,11 +98,10 @@ impl<K: Kind> Run<'_, K> {
         Ok(())
     }
 
-    /// The bond of a setting stands since before; only what it says is new.
+    /// Ownership stands since before; only what is under the key is new.
     fn made(&mut self, remote: Remote<K>) {
-        let id = self.external_id.as_deref().unwrap_or_default();
-        let note = format!("set the {} of organization {id}", K::KIND);
-        let was_there = !K::KEYED || !K::Driver::recorded(&self.status().own).is_empty();
+        let note = format!("set {}", self.describe_object());
+        let was_there = !K::MANY_KEYS || !K::Driver::recorded(&self.status().own).is_empty();
         let again = self.was_in_sync() && was_there;
         if again {
             self.drift = Drifted::Repaired;
@@ -210,7 +210,7 @@ impl<K: Kind> Run<'_, K> {
         };
         for remote in self.named(&intent.name).await? {
             let report = K::Driver::report(&remote);
-            let claim = Self::claim_on(&intent.instance, &report.id);
+            let claim = Claim::on_id(&intent.instance, K::KIND, &report.id);
             let free = self.engine.claims.held_by_other(&claim, &self.claimant()).is_none()
                 && self.holder_elsewhere(&report.id).await?.is_none();
             if free && intent.can_have_made(report.creation_date) {
@@ -227,24 +227,22 @@ impl<K: Kind> Run<'_, K> {
         Ok(holder)
     }
 
-    /// Leaves new parts alone that resources of other operators own.
+    /// Leaves new keys alone that resources of other operators own.
     pub(crate) async fn yield_keys(&mut self) -> Result<(), ReconcileError> {
         let new: BTreeSet<String> = self.keys.difference(&K::Driver::recorded(&self.own)).cloned().collect();
-        if !K::KEYED || !self.is_managed() || self.is_deleting() || new.is_empty() {
+        if !K::MANY_KEYS || !self.is_managed() || self.is_deleting() || new.is_empty() {
             return Ok(());
         }
-        let Target { instance, organization, .. } = self.target.as_ref().ok_or(ReconcileError::Stale)?;
-        let (instance, organization) = (instance.clone(), organization.clone());
+        let Target { instance, parents, .. } = self.target.as_ref().ok_or(ReconcileError::Stale)?;
+        let (instance, parent) = (instance.clone(), parents.parent.clone());
         let mut taken = BTreeMap::new();
         let take = |other: &K| {
             let theirs = other.status().map(|status| K::Driver::recorded(&status.own)).unwrap_or_default();
             taken.extend(new.intersection(&theirs).map(|key| (key.clone(), other.claimant())));
         };
-        self.each_bound_elsewhere(&organization, take).await?;
-        for key in taken.keys() {
-            let claim = Self::claim_on_key(&instance, &organization, key);
-            self.engine.claims.release_where(self.handle.uid(), |held| *held == claim);
-        }
+        self.each_bound_elsewhere(&parent, take).await?;
+        let lost = Self::claims_on(&instance, &parent, taken.keys());
+        self.engine.claims.release_where(self.handle.uid(), |held| lost.contains(held));
         self.keys_taken.extend(taken);
         self.leave_taken();
         Ok(())
@@ -274,9 +272,11 @@ pub(crate) async fn each_elsewhere<K: Kind>(
     if !engine.config.is_partial() {
         return Ok(());
     }
-    let field = match K::IDENTITY {
-        Identity::Assigned => "status.id",
-        Identity::Setting => "status.organizationId",
+    let field = match (K::IDENTITY, K::PARENT) {
+        (Identity::Assigned, _) => "status.id",
+        (Identity::Keyed, Parent::Instance) => "status.instance",
+        (Identity::Keyed, Parent::Organization) => "status.organizationId",
+        (Identity::Keyed, Parent::Project) => "status.projectId",
     };
     let list = ListParams::default().fields(&format!("{field}={id}"));
     engine.bulk.each(engine.clients.calls.clone(), list, show).await

@@ -4,7 +4,7 @@ use crate::api::Origin;
 use crate::engine::decision::access::Action;
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::{ExternalRef, Name, Pending};
-use crate::engine::drivers::kind::{Desired, Driver, Kind, Remote, Report};
+use crate::engine::drivers::kind::{Desired, Driver, Kind, Parent, Remote, Report};
 use crate::engine::kubernetes::events::EventSpec;
 use crate::engine::reconcile::mark::KEY;
 use crate::engine::reconcile::state::Run;
@@ -38,25 +38,28 @@ impl<K: Kind> Run<'_, K> {
         Ok(())
     }
 
-    /// Takes ownership of a setting of the resource's organization.
-    pub(crate) async fn own_setting(&mut self, origin: Origin) -> Result<(), ReconcileError> {
-        self.authorize(taking(origin), None).await?;
+    /// Takes ownership of the resource's keys under its parent.
+    pub(crate) async fn own_keys(&mut self, origin: Origin) -> Result<(), ReconcileError> {
+        let there = self.remote.as_ref().map(K::Driver::report);
+        self.authorize(taking(origin), there.as_ref()).await?;
         let organization = self.context()?.organization.to_owned();
         self.own(None, organization, origin);
         Ok(())
     }
 
     fn own(&mut self, id: Option<String>, organization: String, origin: Origin) {
-        self.external_id = Some(id.clone().unwrap_or_else(|| organization.clone()));
         let instance = self.target.as_ref().map(|target| target.instance.clone());
+        let parent = self.target.as_ref().map(|target| target.parents.parent.clone());
         let organization_origin = self.ownership.organization_origin;
         self.ownership = Ownership {
             id,
-            organization: Some(organization),
+            organization: Some(organization).filter(|id| !id.is_empty()),
+            project: parent.filter(|_| K::PARENT == Parent::Project),
             instance,
             origin: Some(origin),
             organization_origin,
         };
+        self.external_id = self.owned_id();
         self.external = ExternalRef::Owned;
         (self.recorded, self.intent, self.pending, self.name) = (false, None, Pending::No, Name::Free);
         self.engine.object_states.recovered(self.handle.uid());

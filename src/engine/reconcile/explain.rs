@@ -5,7 +5,7 @@ use crate::api::{Reason, annotation};
 use crate::engine::decision::access::Action;
 use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::error::ReconcileError;
-use crate::engine::decision::plan::{BlockReason, ExternalRef};
+use crate::engine::decision::plan::{BlockReason, ExternalRef, Identity};
 use crate::engine::drivers::kind::{Clash, Driver, Kind, Parent, Permission};
 use crate::engine::index::claims::Claim;
 use crate::engine::index::needs::verbs;
@@ -18,7 +18,10 @@ impl<K: Kind> Run<'_, K> {
     pub(crate) async fn explain(&mut self, error: Error) -> ReconcileError {
         let suspicious = matches!(
             error,
-            Error::OrganizationNotFound { .. } | Error::NotFound { .. } | Error::PermissionDenied { .. }
+            Error::OrganizationNotFound { .. }
+                | Error::ProjectNotFound { .. }
+                | Error::NotFound { .. }
+                | Error::PermissionDenied { .. }
         );
         if suspicious && matches!(self.confirm_instance().await, Ok(false)) {
             return self.held(BlockReason::InstanceChanged);
@@ -26,6 +29,7 @@ impl<K: Kind> Run<'_, K> {
         match error {
             Error::PermissionDenied { permission, .. } => self.denied(error, permission).await,
             Error::OrganizationNotFound { .. } => self.organization_gone(&error),
+            Error::ProjectNotFound { .. } => self.project_gone(&error),
             Error::Unsupported { message } => ReconcileError::Zitadel(Error::Unsupported {
                 message: format!(
                     "{message}; nothing is written, and it is asked again every few hours: once ZITADEL implements it, this works by itself"
@@ -48,6 +52,29 @@ impl<K: Kind> Run<'_, K> {
             _ => format!("correct spec.organization, or defaultOrganization of {}", self.key),
         };
         ReconcileError::Stalled { reason: Reason::NotFound, message: format!("{error}: {remedy}") }
+    }
+
+    fn project_gone(&self, error: &Error) -> ReconcileError {
+        let remedy = match self.external {
+            ExternalRef::Owned => format!("delete this resource, its {} went with the project", K::KIND),
+            _ => "correct spec.project".into(),
+        };
+        ReconcileError::Stalled { reason: Reason::NotFound, message: format!("{error}: {remedy}") }
+    }
+
+    /// The object as events name it.
+    pub(crate) fn describe_object(&self) -> String {
+        let id = self.id();
+        let parent = match (K::IDENTITY, K::PARENT) {
+            (Identity::Assigned, _) => return format!("{} {id}", K::KIND),
+            (Identity::Keyed, Parent::Instance) => "the instance".into(),
+            (Identity::Keyed, Parent::Organization) => format!("organization {id}"),
+            (Identity::Keyed, Parent::Project) => format!("project {id}"),
+        };
+        match self.keys.first().filter(|key| !K::MANY_KEYS && !key.is_empty()) {
+            Some(key) => format!("{} {key} of {parent}", K::KIND),
+            None => format!("the {} of {parent}", K::KIND),
+        }
     }
 
     /// ZITADEL does not say which permission is missing; the list of those present does (contract §0.7).
@@ -132,10 +159,9 @@ impl<K: Kind> Run<'_, K> {
         let instance =
             self.ownership.instance.as_ref().or(self.target.as_ref().map(|target| &target.instance));
         let Some(instance) = instance else { return true };
-        let key = |key: &String| Self::claim_on_key(instance, self.id(), key);
-        let claims: Vec<Claim> = match self.keys_taken.is_empty() {
-            true => vec![Self::claim_on(instance, self.id())],
-            false => self.keys_taken.keys().map(key).collect(),
+        let claims = match self.keys_taken.is_empty() {
+            true => Self::claims_on(instance, self.id(), &self.keys),
+            false => Self::claims_on(instance, self.id(), self.keys_taken.keys()),
         };
         let claimant = self.claimant();
         self.engine.claims.wait(&claims, &claimant);
@@ -181,7 +207,7 @@ impl<K: Kind> Run<'_, K> {
                 _ => return Ok(()),
             },
         };
-        let claim = self.target.as_ref().map(|target| Self::claim_on(&target.instance, &id));
+        let claim = self.target.as_ref().map(|target| Claim::on_id(&target.instance, K::KIND, &id));
         let holder = claim.and_then(|claim| self.engine.claims.held_by_other(&claim, &self.claimant()));
         let known = self.may_know(&id).await;
         self.rival = Some(Rival { id, known, holder, what });
@@ -191,8 +217,8 @@ impl<K: Kind> Run<'_, K> {
     /// Whether the namespace was given the organization; within one it may know all.
     async fn may_know(&self, id: &str) -> bool {
         let Ok(session) = self.session() else { return false };
-        match (K::PARENT, &session.access) {
-            (Parent::Instance, Some(_)) => self.authorize_in(session, "", id, Action::Read).await.is_ok(),
+        match (K::is_organization(), &session.access) {
+            (true, Some(_)) => self.authorize_in(session, "", id, Action::Read).await.is_ok(),
             _ => true,
         }
     }
@@ -203,8 +229,8 @@ impl<K: Kind> Run<'_, K> {
         let holder = self.holder.as_ref().or(rival.and_then(|rival| rival.holder.as_ref()));
         // Its holder may leave the object, name and all, to whoever adopts it.
         let held = self.target.as_ref().filter(|_| holder.is_some());
-        let held =
-            held.map(|target| Self::claim_on(&target.instance, rival.map_or(self.id(), |rival| &rival.id)));
+        let id = rival.map_or(self.id(), |rival| &rival.id);
+        let held = held.map(|target| Claim::on_id(&target.instance, K::KIND, id));
         let claims: Vec<Claim> = self.name_claim(name).into_iter().chain(held).collect();
         self.engine.claims.wait(&claims, &self.claimant());
         let swap = match self.external {
@@ -241,6 +267,7 @@ impl<K: Kind> Run<'_, K> {
         match K::PARENT {
             Parent::Instance => "instance",
             Parent::Organization => "organization",
+            Parent::Project => "project",
         }
     }
 

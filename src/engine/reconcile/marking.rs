@@ -5,6 +5,7 @@ use crate::engine::decision::access::Right;
 use crate::engine::decision::error::{ConditionUpdate, ReconcileError, RequeuePolicy, Severity};
 use crate::engine::decision::plan::ExternalRef;
 use crate::engine::drivers::kind::Kind;
+use crate::engine::index::claims::Claim;
 use crate::engine::reconcile::mark::{KEY, Maker, Mark};
 use crate::engine::reconcile::state::Run;
 use crate::zitadel::Error;
@@ -114,7 +115,7 @@ impl<K: Kind> Run<'_, K> {
 
     /// Who was faster owns it, and writes the mark.
     fn is_held_by_other(&self, id: &str) -> bool {
-        let claim = self.target.as_ref().map(|target| Self::claim_on(&target.instance, id));
+        let claim = self.target.as_ref().map(|target| Claim::on_id(&target.instance, K::KIND, id));
         claim.is_some_and(|claim| self.engine.claims.held_by_other(&claim, &self.claimant()).is_some())
     }
 

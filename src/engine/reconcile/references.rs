@@ -1,20 +1,20 @@
-//! Which organization a resource lives in, and who lives in an `Organization`.
+//! What the object of a resource is under, and who is a member of an `Organization`.
 
-use crate::api::address::Address;
-use crate::api::{CommonStatus, ConditionType, Organization, OrganizationSelector, Reason};
+use crate::api::address::{Address, ORGANIZATION, PROJECT};
+use crate::api::{CommonStatus, ConditionType, Organization, OrganizationSelector, ProjectSelector, Reason};
 use crate::connection::session::Session;
-use crate::engine::decision::access::Action;
+use crate::engine::decision::access::{Action, same_name};
 use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::error::ReconcileError;
+use crate::engine::decision::plan::ExternalRef;
 use crate::engine::drivers::kind::{Kind, Parent};
 use crate::engine::index::claims::Claim;
 use crate::engine::index::selector::{OrganizationIdentity, Selector};
 use crate::engine::reconcile::creation::{each_elsewhere, owns_in};
 use crate::engine::reconcile::state::Run;
+use crate::engine::reconcile::target::{Ownership, Parents};
 use crate::engine::shared::Engine;
-
-/// The kind whose resources own organizations.
-pub const ORGANIZATION: &str = "Organization";
+use crate::zitadel::Error;
 
 /// So many of those who live in an organization are named.
 const NAMED: usize = 3;
@@ -38,32 +38,63 @@ impl Engine {
 
     /// The `Organization`s that own this organization, each through a connection of its own.
     pub(crate) fn owners(&self, instance: &str, id: &str) -> Vec<Claimant> {
-        let claim = Claim { instance: instance.into(), target: format!("{ORGANIZATION}/{id}") };
-        self.claims.holders(&claim)
+        self.claims.holders(&Claim::on_id(instance, ORGANIZATION, id))
     }
 }
 
 impl<K: Kind> Run<'_, K> {
-    /// The organization of the resource, granted to its namespace.
-    pub(crate) async fn organization_of(
+    /// What the object is under, granted to the namespace of the resource.
+    pub(crate) async fn parents_of(
         &mut self,
         session: &Session,
         instance: &str,
-    ) -> Result<String, ReconcileError> {
-        let intended = self.intent.as_ref().and_then(|intent| intent.parent.clone());
-        let id = match self.ownership.organization.clone().or(intended) {
-            Some(id) => {
-                self.check_reference(&id).await?;
-                id
-            }
-            None if K::PARENT == Parent::Instance => String::new(),
-            None => self.resolve_organization(session).await?,
+    ) -> Result<Parents, ReconcileError> {
+        let parents = match self.recorded_parents() {
+            Some(parents) => self.check_references(session, instance, parents).await?,
+            None => self.resolve_parents(session, instance).await?,
         };
-        if K::PARENT == Parent::Organization {
-            self.authorize_in(session, instance, &id, Action::Read).await?;
-            self.record_organization_origin(session, instance, &id).await;
+        if !K::is_organization() {
+            self.authorize_in(session, instance, &parents.organization, Action::Read).await?;
+            self.record_organization_origin(session, instance, &parents.organization).await;
         }
-        Ok(id)
+        Ok(parents)
+    }
+
+    /// Those that the status records.
+    fn recorded_parents(&self) -> Option<Parents> {
+        let Ownership { organization, project, .. } = &self.ownership;
+        let intended = || self.intent.as_ref().and_then(|intent| intent.parent.clone());
+        let organization = organization.clone();
+        match K::PARENT {
+            Parent::Instance => {
+                Some(Parents { organization: organization.unwrap_or_default(), parent: String::new() })
+            }
+            Parent::Organization => organization.or_else(intended).map(Parents::of_organization),
+            Parent::Project => {
+                let (organization, parent) = organization.zip(project.clone())?;
+                Some(Parents { organization, parent })
+            }
+        }
+    }
+
+    async fn resolve_parents(&self, session: &Session, instance: &str) -> Result<Parents, ReconcileError> {
+        match self.object.project() {
+            None => Ok(Parents::of_organization(self.resolve_organization(session).await?)),
+            Some(ProjectSelector { r#ref: Some(reference), .. }) => {
+                self.referenced_project(session, &self.in_same_namespace(PROJECT, &reference.name)).await
+            }
+            Some(ProjectSelector { id: Some(id), .. }) => {
+                let organization = self.resolve_organization(session).await?;
+                Ok(Parents { organization, parent: id.clone() })
+            }
+            Some(ProjectSelector { name, .. }) => {
+                let organization = self.resolve_organization(session).await?;
+                self.authorize_in(session, instance, &organization, Action::Read).await?;
+                let parent =
+                    project_named(session, &organization, name.as_deref().unwrap_or_default()).await?;
+                Ok(Parents { organization, parent })
+            }
+        }
     }
 
     /// Does an `Organization` that another operator follows own it through a `ClusterConnection`? One that does not parse may.
@@ -95,31 +126,88 @@ impl<K: Kind> Run<'_, K> {
 
     /// The id of an `Organization` of this namespace once it is ready; that wakes this resource.
     async fn referenced(&self, name: &str) -> Result<String, ReconcileError> {
-        let address = self.in_same_namespace(name);
+        let address = self.in_same_namespace(ORGANIZATION, name);
+        let (id, _) = self.ready(&address, "spec.organization.ref").await?;
+        Ok(id)
+    }
+
+    /// The same of a `Project`, and its organization.
+    async fn referenced_project(
+        &self,
+        session: &Session,
+        address: &Address,
+    ) -> Result<Parents, ReconcileError> {
+        let (parent, status) = self.ready(address, "spec.project.ref").await?;
+        let current = session.instance().await?;
+        match status.organization_id.zip(status.instance) {
+            Some((organization, instance)) if session.is_instance(&instance, &current) => {
+                Ok(Parents { organization, parent })
+            }
+            _ => Err(ReconcileError::Stalled {
+                reason: Reason::InvalidSpec,
+                message: format!(
+                    "{address} is in another ZITADEL instance than the one that {} reaches: give both the same connection",
+                    self.key
+                ),
+            }),
+        }
+    }
+
+    async fn ready(&self, address: &Address, field: &str) -> Result<(String, CommonStatus), ReconcileError> {
         let waiting = |reason, message| Err(ReconcileError::Waiting { reason, message });
-        let Some(status) = self.status_of(&address).await? else {
-            let message = format!("{address} does not exist: create it, or correct spec.organization.ref");
+        let Some(status) = self.status_of(address).await? else {
+            let message = format!("{address} does not exist: create it, or correct {field}");
             return waiting(Reason::ReferenceNotFound, message);
         };
         let ready = ConditionType::Ready.find(&status.conditions).is_some_and(|c| c.status == "True");
-        match status.id.filter(|_| ready) {
-            Some(id) => Ok(id),
+        match status.id.clone().filter(|_| ready) {
+            Some(id) => Ok((id, status)),
             None => waiting(Reason::ReferenceNotReady, format!("{address} is not ready: see its conditions")),
         }
     }
 
-    /// What is bound stays where it is: a reference that leads elsewhere now is a person's mistake.
-    async fn check_reference(&self, owned: &str) -> Result<(), ReconcileError> {
-        let Some(address) = self.organization_ref().filter(|_| !self.is_deleting()) else { return Ok(()) };
-        match self.status_of(&address).await?.and_then(|status| status.id) {
-            Some(id) if id != owned => Err(ReconcileError::Stalled {
-                reason: Reason::Conflict,
-                message: format!(
-                    "{address} is the organization {id} now, and this resource lives in {owned}: create it anew to move it"
-                ),
-            }),
-            _ => Ok(()),
+    /// What is bound stays where it is: a reference that leads elsewhere now is a person's mistake. Only what went with
+    /// its project follows the `Project` that was made again.
+    async fn check_references(
+        &mut self,
+        session: &Session,
+        instance: &str,
+        recorded: Parents,
+    ) -> Result<Parents, ReconcileError> {
+        if self.is_deleting() {
+            return Ok(recorded);
         }
+        let (address, owned) = match (self.project_ref(), self.organization_ref()) {
+            (Some(address), _) => (address, &recorded.parent),
+            (None, Some(address)) => (address, &recorded.organization),
+            (None, None) => return Ok(recorded),
+        };
+        let Some(id) = self.status_of(&address).await?.and_then(|status| status.id) else {
+            return Ok(recorded);
+        };
+        if id == *owned {
+            return Ok(recorded);
+        }
+        if K::PARENT == Parent::Project && self.is_managed() && project_is_gone(session, &recorded).await? {
+            self.leave_parent();
+            return self.resolve_parents(session, instance).await;
+        }
+        let noun = if K::PARENT == Parent::Project { "project" } else { "organization" };
+        Err(ReconcileError::Stalled {
+            reason: Reason::Conflict,
+            message: format!(
+                "{address} is the {noun} {id} now, and this resource lives in {owned}: create it anew to move it"
+            ),
+        })
+    }
+
+    /// Owns nothing any more: it went with its parent.
+    fn leave_parent(&mut self) {
+        let (instance, external) = (self.ownership.instance.clone(), ExternalRef::None);
+        self.engine.release_claims(self.handle.uid());
+        self.ownership = Ownership { instance, ..Ownership::default() };
+        (self.external, self.external_id, self.recorded) = (external, None, false);
+        (self.own, self.holder) = (K::Own::default(), None);
     }
 
     pub(crate) async fn status_of(&self, address: &Address) -> Result<Option<CommonStatus>, ReconcileError> {
@@ -129,12 +217,17 @@ impl<K: Kind> Run<'_, K> {
     /// The `Organization` that the spec refers to.
     pub(crate) fn organization_ref(&self) -> Option<Address> {
         let reference = self.object.organization()?.r#ref.as_ref()?;
-        Some(self.in_same_namespace(&reference.name))
+        Some(self.in_same_namespace(ORGANIZATION, &reference.name))
     }
 
-    pub(crate) fn in_same_namespace(&self, name: &str) -> Address {
+    fn project_ref(&self) -> Option<Address> {
+        let reference = self.object.project()?.r#ref.as_ref()?;
+        Some(self.in_same_namespace(PROJECT, &reference.name))
+    }
+
+    pub(crate) fn in_same_namespace(&self, kind: &'static str, name: &str) -> Address {
         let namespace = self.handle.address.namespace.clone();
-        Address { kind: ORGANIZATION, namespace, name: name.into() }
+        Address { kind, namespace, name: name.into() }
     }
 
     /// Does any resource live in the organization this resource owns?
@@ -165,5 +258,29 @@ impl<K: Kind> Run<'_, K> {
             named.push(format!("{} of other namespaces", far.len()));
         }
         named.join(", ")
+    }
+}
+
+/// The id of the project of this name in an organization.
+async fn project_named(session: &Session, organization: &str, name: &str) -> Result<String, ReconcileError> {
+    for listed in session.client.projects_named(organization, name).await? {
+        let project = session.client.project_in(organization, &listed.id).await?;
+        if same_name(&project.name, name) {
+            return Ok(project.id);
+        }
+    }
+    Err(ReconcileError::Waiting {
+        reason: Reason::ReferenceNotFound,
+        message: format!(
+            "no project named {name:?} is in organization {organization}: create it, or correct spec.project"
+        ),
+    })
+}
+
+async fn project_is_gone(session: &Session, parents: &Parents) -> Result<bool, ReconcileError> {
+    match session.client.project_in(&parents.organization, &parents.parent).await {
+        Ok(_) => Ok(false),
+        Err(Error::ProjectNotFound { .. }) => Ok(true),
+        Err(error) => Err(error.into()),
     }
 }

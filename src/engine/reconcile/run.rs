@@ -11,7 +11,7 @@ use crate::engine::decision::conditions::{ConditionInput, conditions, now, ours,
 use crate::engine::decision::error::{ConditionUpdate, NET, ReconcileError, RequeuePolicy, Severity};
 use crate::engine::decision::outcome::{Drifted, Outcome, OutcomeKind};
 use crate::engine::decision::plan::{BlockReason, ExternalRef, Identity, Observed, Step, plan};
-use crate::engine::drivers::kind::{Driver, Kind, Parent};
+use crate::engine::drivers::kind::{Driver, Kind};
 use crate::engine::index::claims::Claim;
 use crate::engine::kubernetes::events::EventSpec;
 use crate::engine::kubernetes::resource::MetadataChange;
@@ -47,7 +47,7 @@ impl<K: Kind> Run<'_, K> {
             }
             self.resolve_spec().await?;
         }
-        if K::PARENT == Parent::Instance && self.is_deleting() && !self.handle.is_paused() {
+        if K::is_organization() && self.is_deleting() && !self.handle.is_paused() {
             // Who lives in it is not known before.
             self.engine.complete(&self.key, &self.handle.address).await?;
         }
@@ -95,7 +95,7 @@ impl<K: Kind> Run<'_, K> {
 
     /// The status as it was, with the bond of now. Whoever lost the claim records no bond: it would win the next restart.
     fn owned_status(&self) -> Status<K::Own> {
-        let Ownership { id, organization, instance, origin, organization_origin } =
+        let Ownership { id, organization, project, instance, origin, organization_origin } =
             match (&self.holder, K::IDENTITY) {
                 // Who only observes gives up what it owned, and says so; its organization stays pinned.
                 (None, _) if !self.is_managed() => {
@@ -106,7 +106,7 @@ impl<K: Kind> Run<'_, K> {
                 (Some(_), Identity::Assigned) => {
                     Ownership { id: None, origin: None, ..self.ownership.clone() }
                 }
-                (Some(_), Identity::Setting) => Ownership::default(),
+                (Some(_), Identity::Keyed) => Ownership::default(),
             };
         let (common, own) = (self.status().common, self.own.clone());
         let owns = self.external == ExternalRef::Owned && self.is_managed();
@@ -116,6 +116,7 @@ impl<K: Kind> Run<'_, K> {
                 id,
                 organization_origin: organization.as_ref().and(organization_origin),
                 organization_id: organization,
+                project_id: project,
                 instance,
                 origin,
                 pending_create: self.intent.clone().map(Box::new),
@@ -231,13 +232,12 @@ impl<K: Kind> Run<'_, K> {
         unpaced.then(wait).flatten().map_or(Ok(()), |wait| Err(ReconcileError::NotAdmitted(wait)))
     }
 
-    /// What the status proves no longer is free for others, and so is a part that left the spec before it was recorded.
+    /// What the status proves no longer is free for others, and so is a key that left the spec before it was recorded.
     fn release_dropped_claims(&self, before: &Status<K::Own>, next: &Status<K::Own>) {
         let (proved, kept) = (Self::recorded_claims(before), Self::recorded_claims(next));
-        let wanted = self.target.as_ref().zip(self.desired.as_ref()).filter(|_| K::KEYED);
+        let wanted = self.target.as_ref().zip(self.desired.as_ref()).filter(|_| K::MANY_KEYS);
         let wanted = wanted.map(|(target, desired)| {
-            let claim = |key: &String| Self::claim_on_key(&target.instance, &target.organization, key);
-            K::Driver::keys(desired).iter().map(claim).collect::<Vec<_>>()
+            Self::claims_on(&target.instance, &target.parents.parent, &K::Driver::keys(desired))
         });
         let is_left = |claim: &Claim| match &wanted {
             Some(wanted) => !wanted.contains(claim),
@@ -281,9 +281,9 @@ impl<K: Kind> Run<'_, K> {
             change_date: report.change_date.map(|date| date.to_string()),
             ..status.common
         };
-        // A part that was not written yet, or not removed yet, is still to be proved.
+        // A key that was not written yet, or not removed yet, is still to be proved.
         let mark = K::mark(&status.own).map(str::to_owned);
-        let own = if self.is_settled() || !K::KEYED { K::Driver::own(remote) } else { status.own };
+        let own = if self.is_settled() || !K::MANY_KEYS { K::Driver::own(remote) } else { status.own };
         Status { common, own: K::marked(own, mark) }
     }
 

@@ -19,10 +19,9 @@ use crate::engine::decision::outcome::Drifted;
 use crate::engine::decision::plan::{ExternalRef, Facts, Identity, Name, Observed, Pending};
 use crate::engine::drivers::kind::{Context, Desired, Driver, Kind, Parent, Remote};
 use crate::engine::drivers::values::Values;
-use crate::engine::index::claims::Claim;
 use crate::engine::kubernetes::events::EventSpec;
 use crate::engine::kubernetes::resource::{Handle, SpecTarget};
-use crate::engine::reconcile::target::{Ownership, Rival, Target};
+use crate::engine::reconcile::target::{Ownership, Parents, Rival, Target};
 use crate::engine::shared::Engine;
 use crate::zitadel::Client;
 
@@ -69,7 +68,8 @@ pub(crate) struct Run<'a, K: Kind> {
 
 impl<'a, K: Kind> Run<'a, K> {
     pub(crate) fn new(engine: &'a Engine, object: Arc<K>) -> Self {
-        let place = SpecTarget::new(&object.management().connection_ref, object.organization());
+        let connection = &object.management().connection_ref;
+        let place = SpecTarget::new(connection, object.organization(), object.project());
         let handle = Handle::new::<K>(engine.clients.calls.clone(), K::KIND, object.meta()).at(place);
         let status = object.status().cloned().unwrap_or_default().common;
         let own = Self::proved(&object);
@@ -81,6 +81,7 @@ impl<'a, K: Kind> Run<'a, K> {
         let ownership = Ownership {
             id: status.id.clone(),
             organization: status.organization_id.clone(),
+            project: status.project_id.clone(),
             instance: status.instance.clone(),
             origin: status.origin,
             organization_origin: status.organization_origin.filter(|_| status.organization_id.is_some()),
@@ -143,8 +144,20 @@ impl<'a, K: Kind> Run<'a, K> {
             searched: self.searched,
             adopt_by_name: self.object.adoption() == AdoptionPolicy::ByName,
             recreate: self.object.recreates(),
-            in_use: K::PARENT == Parent::Instance && self.is_deleting() && self.has_dependents(),
+            in_use: K::is_organization() && self.is_deleting() && self.has_dependents(),
         }
+    }
+
+    /// The id of the object, or of the parent of its keys.
+    pub(crate) fn owned_id(&self) -> Option<String> {
+        let Ownership { id, organization, project, instance, .. } = &self.ownership;
+        let owned = match (K::IDENTITY, K::PARENT) {
+            (Identity::Assigned, _) => id,
+            (Identity::Keyed, Parent::Instance) => instance,
+            (Identity::Keyed, Parent::Organization) => organization,
+            (Identity::Keyed, Parent::Project) => project,
+        };
+        owned.clone()
     }
 
     /// Does the status prove all that the resource is about to own?
@@ -182,9 +195,9 @@ impl<'a, K: Kind> Run<'a, K> {
         self.status().common.conditions
     }
 
-    /// Was the resource as specified at this very generation? Where it shares a setting: all but the parts of others.
+    /// Was the resource as specified at this very generation? Of many keys: all but those of others.
     pub(crate) fn was_in_sync(&self) -> bool {
-        let shared = |reason: &str| K::KEYED && reason == Reason::Conflict.as_str();
+        let shared = |reason: &str| K::MANY_KEYS && reason == Reason::Conflict.as_str();
         ConditionType::Ready.find(&self.conditions()).is_some_and(|c| {
             let settled = c.status == "True" || shared(&c.reason);
             settled && c.observed_generation == self.object.meta().generation
@@ -195,74 +208,7 @@ impl<'a, K: Kind> Run<'a, K> {
         self.object.claimant()
     }
 
-    pub(crate) fn claim_on(instance: &str, id: &str) -> Claim {
-        Claim { instance: instance.into(), target: format!("{}/{id}", K::KIND) }
-    }
-
-    pub(crate) fn claim_on_key(instance: &str, id: &str, key: &str) -> Claim {
-        Claim { instance: instance.into(), target: format!("{}/{id}/{key}", K::KIND) }
-    }
-
-    /// The claim that stands for a name; nobody holds it, those who want the name wait on it.
-    pub(crate) fn name_claim(&self, name: &str) -> Option<Claim> {
-        let Target { instance, organization, .. } = self.target.as_ref()?;
-        let organization = if K::PARENT == Parent::Instance { "" } else { organization };
-        let target = format!("{} name/{organization}/{}", K::KIND, name.to_lowercase());
-        Some(Claim { instance: instance.clone(), target })
-    }
-
-    /// Takes the claims of the bond, or learns who holds them. An observer claims nothing, and so does who is not bound:
-    /// what it names was not seen yet.
-    pub(crate) fn claim_owned(&mut self) {
-        let Ownership { id, organization, instance, .. } = self.ownership.clone();
-        let id = if K::IDENTITY == Identity::Setting { organization } else { id };
-        if let (Some(id), Some(instance)) = (id, instance) {
-            self.claim(&instance, &id);
-        }
-    }
-
-    fn claim(&mut self, instance: &str, id: &str) {
-        if self.object.is_let_go() {
-            if !self.handle.has_finalizer() {
-                // What it owned was given up, which may not have been heard.
-                self.engine.release_claims(self.handle.uid());
-            }
-            return;
-        }
-        let (claims, claimant) = (&self.engine.claims, self.engine.index.kept(self.claimant()));
-        let holder = |claim| match self.external {
-            ExternalRef::Owned => claims.acquire(&claim, &claimant).err(),
-            _ => claims.held_by_other(&claim, &claimant),
-        };
-        if !K::KEYED {
-            self.holder = holder(Self::claim_on(instance, id));
-            return;
-        }
-        let taken = |key: &String| Some((key.clone(), holder(Self::claim_on_key(instance, id, key))?));
-        self.keys_taken.extend(self.keys.iter().filter_map(taken).collect::<Vec<_>>());
-        self.leave_taken();
-    }
-
-    pub(crate) fn leave_taken(&mut self) {
-        self.keys.retain(|key| !self.keys_taken.contains_key(key));
-        let lost: BTreeSet<&str> = self.keys_taken.keys().map(String::as_str).collect();
-        self.desired = self.desired.take().map(|desired| K::Driver::without(desired, &lost));
-    }
-
-    /// What a status proves to be its resource's.
-    pub(crate) fn recorded_claims(status: &Status<K::Own>) -> Vec<Claim> {
-        let Some((id, instance)) = K::owned(&status.common).zip(status.common.instance.as_ref()) else {
-            return Vec::new();
-        };
-        match K::KEYED {
-            true => {
-                K::Driver::recorded(&status.own).iter().map(|p| Self::claim_on_key(instance, id, p)).collect()
-            }
-            false => vec![Self::claim_on(instance, id)],
-        }
-    }
-
-    /// Resolves the spec, and the parts it names besides those that are recorded.
+    /// Resolves the spec, and the keys it names besides those that are recorded.
     pub(crate) async fn resolve_spec(&mut self) -> Result<(), ReconcileError> {
         let namespace = &self.handle.address.namespace;
         let mut values = Values::new(self.engine.connections.secret_reader_of(namespace), &self.engine.bulk);
@@ -282,10 +228,10 @@ impl<'a, K: Kind> Run<'a, K> {
     }
 
     pub(crate) fn context(&self) -> Result<Context<'_>, ReconcileError> {
-        let Target { session, client, organization, .. } =
+        let Target { session, client, parents: Parents { organization, parent }, .. } =
             self.target.as_ref().ok_or(ReconcileError::Stale)?;
         let (uid, confirmations) = (self.handle.uid(), &self.engine.confirmations);
-        Ok(Context { session, client, organization, uid, keys: &self.keys, confirmations })
+        Ok(Context { session, client, organization, parent, uid, keys: &self.keys, confirmations })
     }
 
     pub(crate) fn session(&self) -> Result<&Arc<Session>, ReconcileError> {
@@ -296,7 +242,7 @@ impl<'a, K: Kind> Run<'a, K> {
         self.desired.as_ref().ok_or(ReconcileError::Stale)
     }
 
-    /// Takes the way to ZITADEL: session, admission, instance, organization, grant. `false`: it leads to another instance.
+    /// Takes the way to ZITADEL: session, admission, instance, parents, grant. `false`: it leads to another instance.
     pub(crate) async fn target(&mut self) -> Result<bool, ReconcileError> {
         if self.target.is_some() {
             return Ok(self.observed != Observed::OtherInstance);
@@ -309,16 +255,16 @@ impl<'a, K: Kind> Run<'a, K> {
             instance = session.instance_to_refuse().await?;
         }
         let ours = self.is_ours(&session, &instance);
-        let organization =
-            if ours { self.organization_of(&session, &instance).await? } else { String::new() };
-        if ours && K::IDENTITY == Identity::Setting {
-            self.external_id = Some(organization.clone());
+        let parents = if ours { self.parents_of(&session, &instance).await? } else { Parents::default() };
+        if ours && K::IDENTITY == Identity::Keyed {
+            let under = if K::PARENT == Parent::Instance { &instance } else { &parents.parent };
+            self.external_id = Some(under.clone());
             if self.external == ExternalRef::None {
-                self.claim(&instance, &organization);
+                self.claim(&instance, under);
             }
         }
         let client = self.client.take().unwrap_or_else(|| session.client.holding());
-        self.target = Some(Target { session, client, instance, organization, _admission: admission });
+        self.target = Some(Target { session, client, instance, parents, _admission: admission });
         if ours {
             self.follow_instance();
         } else {

@@ -9,10 +9,12 @@ use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::outcome::Drifted;
 use crate::engine::decision::plan::{ExternalRef, Identity, Name, Observed, Pending};
 use crate::engine::drivers::kind::{Driver, Kind, Parent, Remote};
+use crate::engine::index::claims::Claim;
 use crate::engine::index::object_states::Left;
 use crate::engine::kubernetes::events::EventSpec;
 use crate::engine::kubernetes::resource::MetadataChange;
 use crate::engine::reconcile::state::Run;
+use crate::engine::reconcile::target::Target;
 use crate::zitadel::Error;
 
 impl<K: Kind> Run<'_, K> {
@@ -22,10 +24,10 @@ impl<K: Kind> Run<'_, K> {
             self.observed = Observed::Absent;
             return Ok(());
         }
-        if !self.target().await? || (K::IDENTITY == Identity::Setting && self.holder.is_some()) {
+        if !self.target().await? || (K::IDENTITY == Identity::Keyed && self.holder.is_some()) {
             return Ok(());
         }
-        if K::PARENT == Parent::Instance {
+        if K::is_organization() {
             self.recognize().await?;
             self.authorize(Action::Read, None).await?;
         }
@@ -36,8 +38,15 @@ impl<K: Kind> Run<'_, K> {
                 self.note_taken_over(&remote);
                 self.record_observation(remote);
             }
-            Ok(None) => self.confirm_absence().await?,
-            Err(Error::OrganizationNotFound { .. } | Error::Unsupported { .. }) if self.is_deleting() => {
+            Ok(None) => {
+                self.confirm_absence().await?;
+                self.doubt_absence();
+            }
+            Err(
+                Error::OrganizationNotFound { .. }
+                | Error::ProjectNotFound { .. }
+                | Error::Unsupported { .. },
+            ) if self.is_deleting() => {
                 self.confirm_absence().await?;
             }
             Err(error) => return Err(self.explain(error).await),
@@ -45,9 +54,9 @@ impl<K: Kind> Run<'_, K> {
         Ok(())
     }
 
-    /// Parts that are there already and that the status does not prove yet are taken over by naming them.
+    /// Keys that are there already and that the status does not prove yet are taken over by naming them.
     fn note_taken_over(&mut self, remote: &Remote<K>) {
-        if !K::KEYED || !self.is_managed() || self.is_deleting() {
+        if !K::MANY_KEYS || !self.is_managed() || self.is_deleting() {
             return;
         }
         let (there, proved) = (K::Driver::recorded(&K::Driver::own(remote)), K::Driver::recorded(&self.own));
@@ -59,15 +68,17 @@ impl<K: Kind> Run<'_, K> {
         }
     }
 
-    /// A deletion with no part left has nothing to look for.
+    /// A deletion with no key left has nothing to look for.
     fn is_empty_handed(&self) -> bool {
-        K::KEYED && self.is_deleting() && self.keys.is_empty()
+        K::IDENTITY == Identity::Keyed && self.is_deleting() && self.keys.is_empty()
     }
 
     pub(crate) fn record_observation(&mut self, remote: Remote<K>) {
         let report = K::Driver::report(&remote);
-        let resides = || self.target.as_ref().is_some_and(|target| target.organization == report.owner);
-        let owned = K::IDENTITY == Identity::Setting || K::PARENT == Parent::Instance || resides();
+        let is_there = |target: &Target| target.parents.organization == report.owner;
+        let owned = report.owner.is_empty()
+            || K::PARENT == Parent::Instance
+            || self.target.as_ref().is_some_and(is_there);
         self.differing =
             self.desired.as_ref().map(|desired| K::Driver::diff(desired, &remote)).unwrap_or_default();
         self.observed = match self.differing.as_slice() {
@@ -80,7 +91,7 @@ impl<K: Kind> Run<'_, K> {
             // What is bound and there is what the intent was for, or what was before it.
             ExternalRef::Owned if owned => (self.intent, self.pending) = (None, Pending::No),
             ExternalRef::Owned => {}
-            _ if K::IDENTITY == Identity::Setting => {}
+            _ if K::IDENTITY == Identity::Keyed => {}
             _ => self.find_holder(&report.id),
         }
         self.remote = Some(remote);
@@ -88,7 +99,7 @@ impl<K: Kind> Run<'_, K> {
 
     fn find_holder(&mut self, id: &str) {
         let Some(target) = &self.target else { return };
-        let claim = Self::claim_on(&target.instance, id);
+        let claim = Claim::on_id(&target.instance, K::KIND, id);
         self.holder = self.engine.claims.held_by_other(&claim, &self.claimant());
     }
 
@@ -98,6 +109,14 @@ impl<K: Kind> Run<'_, K> {
             (self.observed, self.remote) = (Observed::Absent, None);
         }
         Ok(())
+    }
+
+    /// What only a list shows may be there all the same, until it was removed.
+    fn doubt_absence(&mut self) {
+        let is_listed = K::Driver::unlisted(&self.keys).is_some();
+        if is_listed && !self.removed && self.observed == Observed::Absent {
+            self.observed = Observed::Unlisted;
+        }
     }
 
     pub(crate) async fn protect(&mut self) -> Result<(), ReconcileError> {
@@ -159,7 +178,7 @@ impl<K: Kind> Run<'_, K> {
     }
 
     pub(crate) async fn adopt(&mut self) -> Result<(), ReconcileError> {
-        if K::IDENTITY == Identity::Setting {
+        if K::IDENTITY == Identity::Keyed {
             return self.take_over().await;
         }
         let Some(remote) = self.remote.take() else {
@@ -178,28 +197,24 @@ impl<K: Kind> Run<'_, K> {
         Ok(())
     }
 
-    /// Takes a setting as it is; what it says is recorded before anything is written.
+    /// Takes what is under the keys as it is; that it is owned is recorded before anything is written.
     async fn take_over(&mut self) -> Result<(), ReconcileError> {
         // A server that still answers for a removed organization shows nothing in it.
-        if K::KEYED && self.observed == Observed::Absent && self.confirm_ground().await?.is_none() {
+        if K::MANY_KEYS && self.observed.is_absent() && self.confirm_ground().await?.is_none() {
             return Ok(());
         }
-        let organization = self.context()?.organization.to_owned();
-        if !K::KEYED {
-            self.holder = self.holder_elsewhere(&organization).await?;
+        if !K::MANY_KEYS {
+            let under = self.external_id.clone().ok_or(ReconcileError::Stale)?;
+            self.holder = self.holder_elsewhere(&under).await?;
         }
         if self.holder.is_some() {
             return Ok(());
         }
-        let origin = match self.observed {
-            Observed::Absent => Origin::Created,
-            _ => Origin::Adopted,
-        };
-        if origin == Origin::Adopted && !K::KEYED {
-            let note = format!("took over the {} of organization {organization}", K::KIND);
-            self.events.push(EventSpec::normal("Adopted", note));
+        let origin = if self.observed.is_absent() { Origin::Created } else { Origin::Adopted };
+        if origin == Origin::Adopted && !K::MANY_KEYS {
+            self.events.push(EventSpec::normal("Adopted", format!("took over {}", self.describe_object())));
         }
-        self.own_setting(origin).await
+        self.own_keys(origin).await
     }
 
     /// Asks the kind whether a person must confirm the write first: to the spec, or under deletion the removal.
@@ -239,9 +254,7 @@ impl<K: Kind> Run<'_, K> {
         match outcome {
             Ok(remote) => self.updated(remote, fields, &old_name, drifted),
             Err(ReconcileError::Zitadel(Error::NotFound { .. })) => self.observed = Observed::Unknown,
-            Err(ReconcileError::Zitadel(Error::OrganizationNotFound { .. }))
-                if K::PARENT == Parent::Instance =>
-            {
+            Err(ReconcileError::Zitadel(Error::OrganizationNotFound { .. })) if K::is_organization() => {
                 self.observed = Observed::Unknown;
             }
             Err(ReconcileError::Zitadel(Error::AlreadyExists { .. }))
@@ -335,7 +348,8 @@ impl<K: Kind> Run<'_, K> {
             });
         }
         let warning = self.preflight().await?;
-        let Some(remote) = self.remote.take() else {
+        let unlisted = || K::Driver::unlisted(&self.keys);
+        let Some(remote) = self.remote.take().or_else(unlisted) else {
             return Err(ReconcileError::Stale);
         };
         let outcome = self.send_removal(&remote).await;
@@ -348,12 +362,7 @@ impl<K: Kind> Run<'_, K> {
             Err(error) => return Err(error),
         }
         let name = K::Driver::report(&remote).name;
-        let id = self.external_id.as_deref().unwrap_or_default();
-        let what = match K::IDENTITY {
-            Identity::Assigned => format!("{} {id}", K::KIND),
-            Identity::Setting => format!("the {} of organization {id}", K::KIND),
-        };
-        self.events.push(EventSpec::normal("Removed", format!("removed {what}")));
+        self.events.push(EventSpec::normal("Removed", format!("removed {}", self.describe_object())));
         self.wake_who_wants(&name);
         Ok(())
     }

@@ -13,6 +13,8 @@ use crate::zitadel::Client;
 pub(crate) struct Ownership {
     pub(crate) id: Option<String>,
     pub(crate) organization: Option<String>,
+    /// The project, where that is the parent.
+    pub(crate) project: Option<String>,
     pub(crate) instance: Option<String>,
     pub(crate) origin: Option<Origin>,
     pub(crate) organization_origin: Option<Origin>,
@@ -24,8 +26,24 @@ pub(crate) struct Target {
     /// Its client, whose answers this reconcile holds.
     pub(crate) client: Client,
     pub(crate) instance: String,
-    pub(crate) organization: String,
+    pub(crate) parents: Parents,
     pub(crate) _admission: Admission,
+}
+
+/// What an object is under.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Parents {
+    /// The id of the organization; empty for an object of the instance.
+    pub(crate) organization: String,
+    /// The id of the parent itself, which may be that organization; empty where it is the instance.
+    pub(crate) parent: String,
+}
+
+impl Parents {
+    /// The organization with this id.
+    pub(crate) fn of_organization(id: String) -> Self {
+        Self { parent: id.clone(), organization: id }
+    }
 }
 
 /// What keeps a name from being used.

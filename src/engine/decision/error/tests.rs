@@ -83,6 +83,12 @@ fn stalled() -> Vec<(Error, Reason, Severity, RequeuePolicy)> {
             Stalled,
             RequeuePolicy::Slow,
         ),
+        (
+            Error::ProjectNotFound { project: text(), organization: text() },
+            Reason::NotFound,
+            Stalled,
+            RequeuePolicy::Slow,
+        ),
         (Error::NotFound { id: id(), message: text() }, Reason::NotFound, Stalled, RequeuePolicy::Slow),
         (
             Error::UnknownEndpoint { message: text(), id: None },

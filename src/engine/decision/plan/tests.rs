@@ -4,7 +4,7 @@ use super::*;
 
 /// The whole input product.
 fn every_case() -> impl Iterator<Item = Facts> {
-    let identities = [Identity::Assigned, Identity::Setting];
+    let identities = [Identity::Assigned, Identity::Keyed];
     let pendings = [Pending::No, Pending::Begun, Pending::Unresolved];
     let targets = [ExternalRef::None, ExternalRef::Requested, ExternalRef::Found, ExternalRef::Owned];
     let looks = [
@@ -12,11 +12,12 @@ fn every_case() -> impl Iterator<Item = Facts> {
         Observed::OtherInstance,
         Observed::Foreign,
         Observed::Absent,
+        Observed::Unlisted,
         Observed::InSync,
         Observed::Differs,
     ];
     let names = [Name::Free, Name::Suspect, Name::InUse];
-    let total = 2 * 3 * 4 * 6 * 3 * (1 << 12);
+    let total = 2 * 3 * 4 * 7 * 3 * (1 << 12);
     (0..total).map(move |mut n: usize| {
         let mut pick = |of: usize| {
             let chosen = n % of;
@@ -27,7 +28,7 @@ fn every_case() -> impl Iterator<Item = Facts> {
             identity: identities[pick(2)],
             pending: pendings[pick(3)],
             external: targets[pick(4)],
-            observed: looks[pick(6)],
+            observed: looks[pick(7)],
             management: [ManagementPolicy::Manage, ManagementPolicy::Observe][pick(2)],
             deletion: [DeletionPolicy::Delete, DeletionPolicy::Retain][pick(2)],
             paused: pick(2) == 1,
@@ -95,7 +96,7 @@ fn what_another_resource_holds_is_never_written_adopted_or_removed() {
 }
 
 #[test]
-fn only_an_owned_object_that_is_there_is_removed_and_only_on_deletion_without_retain() {
+fn only_an_owned_object_that_may_be_there_is_removed_and_only_on_deletion_without_retain() {
     always(
         "remove",
         |_, step| step == Step::Remove,
@@ -103,7 +104,7 @@ fn only_an_owned_object_that_is_there_is_removed_and_only_on_deletion_without_re
             f.deleting
                 && f.deletion == DeletionPolicy::Delete
                 && f.external == ExternalRef::Owned
-                && present(f)
+                && (present(f) || f.observed == Observed::Unlisted)
                 && !f.in_use
         },
     );
@@ -157,7 +158,7 @@ fn a_create_begins_only_without_a_target_or_after_confirmed_absence() {
         |_, step| matches!(step, Step::BeginCreate | Step::Create),
         |f| {
             !f.deleting
-                && (f.observed == Observed::Absent && f.external == ExternalRef::Owned
+                && (f.observed.is_absent() && f.external == ExternalRef::Owned
                     || f.external == ExternalRef::None && f.name != Name::InUse
                     || f.external != ExternalRef::Owned && f.pending == Pending::Begun)
         },
@@ -190,17 +191,17 @@ fn adoption_needs_a_request_or_the_policy_and_the_finalizer() {
         |f| {
             let asked =
                 f.external == ExternalRef::Requested || f.external == ExternalRef::Found && f.adopt_by_name;
-            let named = f.identity == Identity::Setting && f.external != ExternalRef::Owned;
-            f.finalizer && (present(f) && asked || named && (present(f) || f.observed == Observed::Absent))
+            let named = f.identity == Identity::Keyed && f.external != ExternalRef::Owned;
+            f.finalizer && (present(f) && asked || named && (present(f) || f.observed.is_absent()))
         },
     );
 }
 
 #[test]
-fn a_setting_is_recorded_as_owned_before_it_is_first_written() {
+fn a_key_is_recorded_as_owned_before_it_is_first_written() {
     always(
-        "setting",
-        |f, step| f.identity == Identity::Setting && writes_zitadel(step),
+        "keyed",
+        |f, step| f.identity == Identity::Keyed && writes_zitadel(step),
         |f| f.deleting || f.recorded && f.external == ExternalRef::Owned,
     );
 }

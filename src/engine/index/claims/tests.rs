@@ -16,7 +16,7 @@ fn address(name: &str) -> Address {
 }
 
 fn claim(target: &str) -> Claim {
-    Claim { instance: "i".into(), target: target.into() }
+    Claim::on_id("i", "Project", target)
 }
 
 fn acquire(claims: &Claims, claim: &Claim, claimant: &Claimant) -> Result<(), Claimant> {
@@ -123,7 +123,10 @@ fn who_waits_for_another_waits_for_what_was_before_no_more() {
     for name in ["p", "q"] {
         claims.wait(&[claim(name)], &shared("b"));
     }
-    assert_eq!(claims.index().waiting.keys().map(|claim| claim.target.as_str()).collect::<Vec<_>>(), ["q"]);
+    assert_eq!(
+        claims.index().waiting.keys().map(|waiting| (**waiting).clone()).collect::<Vec<_>>(),
+        [claim("q")]
+    );
 }
 
 #[test]

@@ -169,7 +169,7 @@ fn crowd(visits: &Visits) -> (Index, Claims) {
 }
 
 fn claim(n: usize) -> Claim {
-    Claim { instance: "i".into(), target: format!("Project/{n}") }
+    Claim::on_id("i", "Project", &n.to_string())
 }
 
 #[test]

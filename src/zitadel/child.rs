@@ -1,0 +1,160 @@
+//! Keyed children: what is found under a parent by a key that its creator chose.
+
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::zitadel::answer::short;
+use crate::zitadel::call::Call;
+use crate::zitadel::client::Client;
+use crate::zitadel::details::Details;
+use crate::zitadel::error::Error;
+use crate::zitadel::page::Item;
+
+/// Where the children of a project are listed and written, and what that needs.
+#[derive(Clone, Copy, Debug)]
+pub struct ChildPaths {
+    /// Where one is added (`POST`).
+    pub add: &'static str,
+    /// The field of an addition that holds the key.
+    pub key: &'static str,
+    /// One of them, by its key (`PUT`, `DELETE`).
+    pub one: &'static str,
+    /// The search (`POST`), and the name of its query by key.
+    pub search: (&'static str, &'static str),
+    /// The permission that listing needs.
+    pub read: &'static str,
+    /// The permission that adding and updating need.
+    pub write: &'static str,
+    /// The permission that removing needs.
+    pub delete: &'static str,
+    /// The error id of adding to a project that is elsewhere or gone (400).
+    pub no_parent: &'static str,
+}
+
+/// A keyed child, as the server has it.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Child {
+    /// Its key.
+    #[serde(deserialize_with = "short")]
+    pub key: String,
+    /// Its last write.
+    pub details: Details,
+    /// Its other fields as they are sent; those of the zero value are left out.
+    #[serde(flatten)]
+    pub fields: Map<String, Value>,
+}
+
+impl Item for Child {
+    fn key(&self) -> String {
+        self.key.clone()
+    }
+}
+
+impl Client {
+    /// Children with this key in any letter case, of a project of an organization (`POST …/_search`).
+    ///
+    /// A stale projection: a miss proves nothing. A project that is elsewhere or gone has none.
+    ///
+    /// # Errors
+    /// As any read.
+    pub async fn children(
+        &self,
+        paths: &ChildPaths,
+        (organization, project): (&str, &str),
+        key: &str,
+    ) -> Result<Vec<Child>, Error> {
+        let (path, query) = paths.search;
+        let named = json!({ query: { "key": key, "method": "TEXT_QUERY_METHOD_EQUALS_IGNORE_CASE" } });
+        let call = |body: &Value| {
+            let call = Call::new(Method::POST, path, &[project], paths.read)?.body(body)?;
+            call.reading().in_organization(organization)
+        };
+        let found: Vec<Child> = self.search(&[named], call).await?;
+        if found.is_empty() || found.iter().any(|child| child.details.resource_owner != organization) {
+            self.doubt(organization).await?;
+        }
+        Ok(found)
+    }
+
+    /// Adds a child to a project.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] (`V3-DKcYh`) where the key is taken in any letter case; [`Error::ProjectNotFound`].
+    pub async fn add_child(
+        &self,
+        paths: &ChildPaths,
+        (organization, project): (&str, &str),
+        key: &str,
+        fields: &Map<String, Value>,
+    ) -> Result<Details, Error> {
+        let mut body = fields.clone();
+        body.insert(paths.key.into(), json!(key));
+        let call = write_call(Method::POST, paths.add, paths.write, organization, &[project])?.body(&body)?;
+        match self.write(&call).await {
+            Err(Error::Invalid { id: Some(id), .. }) if id == paths.no_parent => {
+                Err(project_not_found(organization, project))
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Replaces all fields of a child.
+    ///
+    /// # Errors
+    /// [`Error::Unchanged`], [`Error::NotFound`] without it, or without the project in this organization.
+    pub async fn update_child(
+        &self,
+        paths: &ChildPaths,
+        (organization, project): (&str, &str),
+        key: &str,
+        fields: &Map<String, Value>,
+    ) -> Result<Details, Error> {
+        let parts = [project, key];
+        let call = write_call(Method::PUT, paths.one, paths.write, organization, &parts)?.body(fields)?;
+        self.write(&call).await
+    }
+
+    /// Removes a child.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] without it, but v4 answers as if it had removed it.
+    pub async fn remove_child(
+        &self,
+        paths: &ChildPaths,
+        (organization, project): (&str, &str),
+        key: &str,
+    ) -> Result<Details, Error> {
+        let call = write_call(Method::DELETE, paths.one, paths.delete, organization, &[project, key])?;
+        self.write(&call).await
+    }
+
+    /// A project that is in this organization, read after every write before.
+    ///
+    /// # Errors
+    /// [`Error::ProjectNotFound`] for one that is elsewhere or gone.
+    pub async fn project_in(&self, organization: &str, id: &str) -> Result<crate::zitadel::Project, Error> {
+        match self.project(organization, id).await {
+            Ok(answer) if answer.value.details.resource_owner == organization => Ok(answer.value),
+            Ok(_) | Err(Error::NotFound { .. }) => Err(project_not_found(organization, id)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Writes to a project and to what is in it collide, so they are serial.
+fn write_call(
+    method: Method,
+    path: &'static str,
+    permission: &'static str,
+    organization: &str,
+    parts: &[&str],
+) -> Result<Call, Error> {
+    let call = Call::new(method, path, parts, permission)?.in_organization(organization)?;
+    Ok(call.serial(parts.first().copied().unwrap_or_default()))
+}
+
+fn project_not_found(organization: &str, project: &str) -> Error {
+    Error::ProjectNotFound { project: project.into(), organization: organization.into() }
+}
