@@ -12,8 +12,6 @@ use crate::api::CommonStatus;
 use crate::api::address::{Address, ConnectionKey};
 use crate::connection::confirmations::Confirmations;
 use crate::connection::connections::Connections;
-use crate::engine::admission::status_rate::Telling;
-use crate::engine::decision::backoff::Backoff;
 use crate::engine::decision::conditions::ReadyState;
 use crate::engine::decision::config::Config;
 use crate::engine::decision::error::ReconcileError;
@@ -55,12 +53,8 @@ pub struct Engine {
     pub workers: Workers,
     /// Who may hold large parts of Kubernetes' answers.
     pub bulk: Arc<Bulk>,
-    /// The delays.
-    pub backoff: Backoff,
     /// What is remembered between reconciles.
     pub object_states: ObjectStates,
-    /// How fast statuses are written.
-    pub telling: Telling,
     /// Where events go.
     pub events: Events,
     /// The operator's own key.
@@ -92,7 +86,6 @@ impl Engine {
             workers: Workers::new(config.concurrency),
             bulk: Arc::default(),
             seals: Seals::new(clients.calls.clone(), &connections.installation.namespace),
-            backoff: Backoff::new(config.delays),
             clients,
             config,
             requeues: connections.admissions().requeues(),
@@ -100,8 +93,7 @@ impl Engine {
             index: Index::new(metrics.visits.clone()),
             claims: Claims::new(metrics.visits.clone()),
             confirmations: Confirmations::default(),
-            object_states: ObjectStates::default(),
-            telling: Telling::default(),
+            object_states: ObjectStates::new(config.delays),
             metrics,
             namespaces,
             resource_indexes: ResourceIndexes::of(kinds, is_there),
@@ -210,9 +202,7 @@ impl Engine {
     /// Forgets a resource that is gone or needs nothing any more.
     pub fn forget(&self, uid: &str) {
         self.release_claims(uid);
-        self.backoff.reset(uid);
         self.object_states.forget(uid);
-        self.telling.forget(uid);
         self.confirmations.forget(uid);
     }
 }

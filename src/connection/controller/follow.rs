@@ -158,7 +158,7 @@ where
         if now().is_none_or(|shown| spec(&shown) != spec(&latest)) {
             // Its session would be one of the spec that was shown last, and says nothing of this one.
             let uid = latest.meta().uid.as_deref().unwrap_or_default();
-            let next = engine.backoff.next(uid, RequeuePolicy::Transient, Duration::ZERO);
+            let next = engine.object_states.next_attempt(uid, RequeuePolicy::Transient, Duration::ZERO);
             return Outcome::silent(OutcomeKind::Requeue, Some(next));
         }
         let key = key(&latest);

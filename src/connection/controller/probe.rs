@@ -265,11 +265,8 @@ impl<K: AnyConnection> Probe<'_, K> {
             (None, Err(error)) => self.engine.pace_of(&self.handle, error).await,
             (None, Ok(())) => RequeuePolicy::Transient,
         };
-        if requeue == RequeuePolicy::Resync {
-            self.engine.backoff.reset(&uid);
-        }
         let resync = limits::resync(self.connection.endpoint(), &self.engine.config);
-        let next = self.engine.backoff.next(&uid, requeue, resync);
+        let next = self.engine.object_states.next_attempt(&uid, requeue, resync);
         let reason = update.map(|update| update.reason);
         Outcome { reason, ..Outcome::silent(kind, Some(next)) }
     }

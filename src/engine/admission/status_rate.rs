@@ -25,8 +25,6 @@ pub struct Telling {
 
 #[derive(Default)]
 struct State {
-    /// By UID, when it may write: in which second.
-    due: HashMap<String, u64>,
     /// By second from now on, how many were given out.
     given: BTreeMap<u64, Second>,
 }
@@ -53,27 +51,16 @@ impl Default for Telling {
 }
 
 impl Telling {
-    /// How long the resource waits before its status is written; `None`: it is written now.
-    pub fn wait(&self, namespace: &str, uid: &str) -> Option<Duration> {
+    /// How long a resource waits before its status is written, in the second that is kept for it; `None`: it is written
+    /// now, and nothing is kept.
+    pub fn wait(&self, namespace: &str, kept: &mut Option<u64>) -> Option<Duration> {
         let elapsed = self.began.elapsed();
         let now = elapsed.as_secs();
         let mut state = self.state.lock();
         state.forget_before(now);
-        let due = match state.due.get(uid) {
-            Some(due) => *due,
-            None => state.give(now, namespace),
-        };
-        if due <= now {
-            state.due.remove(uid);
-            return None;
-        }
-        state.due.insert(uid.into(), due);
-        Some((SECOND * u32::try_from(due).unwrap_or(u32::MAX)).saturating_sub(elapsed))
-    }
-
-    /// The resource has nothing to tell any more.
-    pub fn forget(&self, uid: &str) {
-        self.state.lock().due.remove(uid);
+        let due = kept.unwrap_or_else(|| state.give(now, namespace));
+        *kept = Some(due).filter(|due| *due > now);
+        kept.map(|due| (SECOND * u32::try_from(due).unwrap_or(u32::MAX)).saturating_sub(elapsed))
     }
 }
 
@@ -96,10 +83,9 @@ impl State {
 mod tests {
     use super::*;
 
-    /// In which second each of so many writes who all ask again when they may.
+    /// In which second each of so many writes.
     fn seconds(telling: &Telling, namespace: &str, count: u32) -> Vec<u64> {
-        let wait = |number| telling.wait(namespace, &format!("{namespace}{number}"));
-        (0..count).map(|number| wait(number).map_or(0, |wait| wait.as_secs())).collect()
+        (0..count).map(|_| telling.wait(namespace, &mut None).map_or(0, |wait| wait.as_secs())).collect()
     }
 
     #[tokio::test(start_paused = true)]
@@ -119,21 +105,22 @@ mod tests {
             "some with many leave room for the first one of another"
         );
         (0..FIRST).for_each(|number| drop(seconds(&telling, &format!("first{number}"), 1)));
-        assert!(telling.wait("last", "last").is_some(), "no more than so many of all");
+        assert!(telling.wait("last", &mut None).is_some(), "no more than so many of all");
     }
 
     #[tokio::test(start_paused = true)]
     async fn each_keeps_its_time_and_has_it_once() {
         let telling = Telling::default();
-        let first = seconds(&telling, "a", 60);
+        seconds(&telling, "a", 59);
+        let mut kept = None;
+        let first = telling.wait("a", &mut kept).expect("not now");
         tokio::time::advance(SECOND / 2).await;
-        let wait = telling.wait("a", "a59").expect("not yet");
-        assert_eq!(wait + SECOND / 2, Duration::from_secs(first[59]));
+        let wait = telling.wait("a", &mut kept).expect("not yet");
+        assert_eq!(wait + SECOND / 2, first);
         tokio::time::advance(wait).await;
-        assert_eq!(telling.wait("a", "a59"), None);
-        telling.forget("a58");
+        assert_eq!((telling.wait("a", &mut kept), kept), (None, None));
+        telling.wait("a", &mut None);
         let state = telling.state.lock();
-        assert!(!state.due.contains_key("a59") && !state.due.contains_key("a58"));
         assert!(state.given.keys().all(|second| *second >= 2), "what is over is forgotten");
     }
 }

@@ -1,9 +1,7 @@
-//! How long each resource waits before its next attempt.
+//! How long a resource waits before its next attempt.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::engine::decision::error::RequeuePolicy;
@@ -38,64 +36,50 @@ impl Default for Delays {
     }
 }
 
-/// Failures in a row of one pace.
-#[derive(Clone, Copy)]
-struct Failures {
+/// Failures in a row of one requeue policy.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Failures {
     requeue: RequeuePolicy,
     count: u32,
     delay_until: Instant,
 }
 
-/// The failures of every resource, by UID. Kept in memory only: after a restart all start anew.
-#[derive(Default)]
-pub struct Backoff {
-    delays: Delays,
-    failures: Mutex<HashMap<String, Failures>>,
-}
-
-impl Backoff {
-    /// A backoff with these delays.
-    pub fn new(delays: Delays) -> Self {
-        Self { delays, failures: Mutex::default() }
-    }
-
-    /// The jittered delay before the next attempt; `resync` is the interval of [`RequeuePolicy::Resync`].
+impl Delays {
+    /// The jittered delay before the next attempt; `resync` is the interval of [`RequeuePolicy::Resync`], which ends a row
+    /// of failures.
     ///
     /// A failure counts only once the previous delay has elapsed, so that a burst of events is one failure. One of another
-    /// pace is the first of its own: it waits for nothing that is left of a longer delay.
-    pub fn next(&self, uid: &str, requeue: RequeuePolicy, resync: Duration) -> Duration {
+    /// policy is the first of its own: it waits for nothing that is left of a longer delay.
+    pub fn next(
+        &self,
+        failures: &mut Option<Failures>,
+        requeue: RequeuePolicy,
+        resync: Duration,
+    ) -> Duration {
         match requeue {
-            RequeuePolicy::Resync => spread(resync.min(LONGEST_DELAY), 0.1),
-            RequeuePolicy::Rare => spread(self.delays.rare, 0.25),
+            RequeuePolicy::Resync => {
+                *failures = None;
+                spread(resync.min(LONGEST_DELAY), 0.1)
+            }
+            RequeuePolicy::Rare => spread(self.rare, 0.25),
             RequeuePolicy::After(delay) => spread(delay.min(LONGEST_DELAY).mul_f64(1.1), 0.09),
-            RequeuePolicy::Transient => self.grow(uid, requeue, self.delays.transient),
-            RequeuePolicy::Dependency => self.grow(uid, requeue, self.delays.dependency),
-            RequeuePolicy::Slow => self.grow(uid, requeue, self.delays.slow),
+            RequeuePolicy::Transient => grow(failures, requeue, self.transient),
+            RequeuePolicy::Dependency => grow(failures, requeue, self.dependency),
+            RequeuePolicy::Slow => grow(failures, requeue, self.slow),
         }
     }
+}
 
-    /// Forgets the failures of a resource: it succeeded, or is gone.
-    pub fn reset(&self, uid: &str) {
-        self.failures().remove(uid);
+fn grow(failures: &mut Option<Failures>, requeue: RequeuePolicy, growth: Growth) -> Duration {
+    let now = Instant::now();
+    let known = failures.filter(|known| known.requeue == requeue);
+    if let Some(known) = known.filter(|known| now < known.delay_until) {
+        return known.delay_until - now;
     }
-
-    fn grow(&self, uid: &str, requeue: RequeuePolicy, growth: Growth) -> Duration {
-        let now = Instant::now();
-        let mut failures = self.failures();
-        let known = failures.get(uid).filter(|known| known.requeue == requeue);
-        if let Some(known) = known.filter(|known| now < known.delay_until) {
-            return known.delay_until - now;
-        }
-        let count = known.map_or(0, |known| known.count);
-        let delay = growth.spread(count);
-        let failed = Failures { requeue, count: count.saturating_add(1), delay_until: now + delay };
-        failures.insert(uid.into(), failed);
-        delay
-    }
-
-    fn failures(&self) -> parking_lot::MutexGuard<'_, HashMap<String, Failures>> {
-        self.failures.lock()
-    }
+    let count = known.map_or(0, |known| known.count);
+    let delay = growth.spread(count);
+    *failures = Some(Failures { requeue, count: count.saturating_add(1), delay_until: now + delay });
+    delay
 }
 
 /// `duration` ± `share` of it.
@@ -111,44 +95,44 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn delays_grow_to_the_cap_and_start_anew_after_a_success() {
-        let backoff = Backoff::default();
+        let (delays, mut failures) = (Delays::default(), None);
         let mut largest = Duration::ZERO;
         for _ in 0..64 {
-            let delay = backoff.next("a", RequeuePolicy::Transient, RESYNC);
+            let delay = delays.next(&mut failures, RequeuePolicy::Transient, RESYNC);
             assert!(delay >= Duration::from_millis(500) && delay <= Duration::from_secs(60), "{delay:?}");
             largest = largest.max(delay);
             tokio::time::advance(delay).await;
         }
         assert!(largest > Duration::from_secs(30), "never grew: {largest:?}");
-        backoff.reset("a");
-        assert!(backoff.next("a", RequeuePolicy::Transient, RESYNC) <= Duration::from_secs(1));
+        delays.next(&mut failures, RequeuePolicy::Resync, RESYNC);
+        assert!(delays.next(&mut failures, RequeuePolicy::Transient, RESYNC) <= Duration::from_secs(1));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_of_events_is_one_failure() {
-        let backoff = Backoff::default();
-        let first = backoff.next("a", RequeuePolicy::Slow, RESYNC);
-        assert_eq!(first, backoff.next("a", RequeuePolicy::Slow, RESYNC));
+        let (delays, mut failures) = (Delays::default(), None);
+        let first = delays.next(&mut failures, RequeuePolicy::Slow, RESYNC);
+        assert_eq!(first, delays.next(&mut failures, RequeuePolicy::Slow, RESYNC));
         tokio::time::advance(first / 2).await;
-        assert_eq!(first - first / 2, backoff.next("a", RequeuePolicy::Slow, RESYNC));
+        assert_eq!(first - first / 2, delays.next(&mut failures, RequeuePolicy::Slow, RESYNC));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_that_passes_waits_for_no_delay_of_one_that_does_not() {
-        let backoff = Backoff::default();
+        let (delays, mut failures) = (Delays::default(), None);
         for _ in 0..64 {
-            let delay = backoff.next("a", RequeuePolicy::Slow, RESYNC);
+            let delay = delays.next(&mut failures, RequeuePolicy::Slow, RESYNC);
             tokio::time::advance(delay).await;
         }
-        backoff.next("a", RequeuePolicy::Slow, RESYNC);
-        assert!(backoff.next("a", RequeuePolicy::Transient, RESYNC) <= Duration::from_secs(1));
-        assert!(backoff.next("a", RequeuePolicy::Slow, RESYNC) <= Duration::from_secs(15));
+        delays.next(&mut failures, RequeuePolicy::Slow, RESYNC);
+        assert!(delays.next(&mut failures, RequeuePolicy::Transient, RESYNC) <= Duration::from_secs(1));
+        assert!(delays.next(&mut failures, RequeuePolicy::Slow, RESYNC) <= Duration::from_secs(15));
     }
 
     #[test]
     fn a_resync_spreads_by_a_tenth() {
         for _ in 0..100 {
-            let delay = Backoff::default().next("a", RequeuePolicy::Resync, RESYNC);
+            let delay = Delays::default().next(&mut None, RequeuePolicy::Resync, RESYNC);
             assert!(delay >= Duration::from_secs(540) && delay <= Duration::from_secs(660));
         }
     }

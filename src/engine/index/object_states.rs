@@ -6,6 +6,10 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
+use crate::engine::admission::status_rate::Telling;
+use crate::engine::decision::backoff::{Delays, Failures};
+use crate::engine::decision::error::RequeuePolicy;
+
 /// So many repairs of one field …
 const FIGHT_REPAIRS: usize = 5;
 /// … within this time are a fight with somebody else.
@@ -38,15 +42,41 @@ struct Rare {
     recovering_since: Option<Instant>,
     sent: Option<Instant>,
     mark_refused: Option<Instant>,
+    failures: Option<Failures>,
+    /// The second in which it may tell what was learned without asking ZITADEL.
+    telling_at: Option<u64>,
 }
 
 /// The memories of all resources, by UID. One that says nothing any more goes.
 #[derive(Default)]
 pub struct ObjectStates {
     memories: Mutex<HashMap<String, ObjectState>>,
+    delays: Delays,
+    telling: Telling,
 }
 
 impl ObjectStates {
+    /// Of no resource, with these delays.
+    pub fn new(delays: Delays) -> Self {
+        Self { delays, ..Self::default() }
+    }
+
+    /// The jittered delay before the next attempt, as [`Delays::next`].
+    pub fn next_attempt(&self, uid: &str, requeue: RequeuePolicy, resync: Duration) -> Duration {
+        let mut memories = self.memories();
+        let mut failures = rare(&mut memories, uid).and_then(|rare| rare.failures.take());
+        let delay = self.delays.next(&mut failures, requeue, resync);
+        if failures.is_some() {
+            memories.entry(uid.into()).or_default().rare.get_or_insert_default().failures = failures;
+        }
+        delay
+    }
+
+    /// How long the resource waits before it tells what was learned without asking ZITADEL, as [`Telling::wait`].
+    pub fn wait_to_tell(&self, namespace: &str, uid: &str) -> Option<Duration> {
+        self.with(uid, |rare| self.telling.wait(namespace, &mut rare.telling_at))
+    }
+
     /// Remembers the resourceVersion that a write of ours gave the resource.
     pub fn expect_version(&self, uid: &str, resource_version: Option<&str>) {
         let Some(version) = resource_version.and_then(|v| v.parse().ok()) else { return };

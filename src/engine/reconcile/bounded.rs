@@ -46,7 +46,7 @@ where
             Err(error) => {
                 let handle = Handle::new::<K>(engine.clients.calls.clone(), kind, object.meta());
                 let requeue = engine.pace_of(&handle, &error).await;
-                let next = engine.backoff.next(handle.uid(), requeue, Duration::ZERO);
+                let next = engine.object_states.next_attempt(handle.uid(), requeue, Duration::ZERO);
                 Outcome::silent(OutcomeKind::Refused, Some(next))
             }
         }
@@ -100,7 +100,7 @@ async fn bounded_reconcile(
     let started = engine.metrics.started(kind);
     let uid = meta.uid.as_deref().unwrap_or_default();
     let failed = |kind| {
-        let next = engine.backoff.next(uid, RequeuePolicy::Slow, engine.config.resync);
+        let next = engine.object_states.next_attempt(uid, RequeuePolicy::Slow, engine.config.resync);
         Outcome::silent(kind, Some(next))
     };
     let conclude = async {

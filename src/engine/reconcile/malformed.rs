@@ -32,7 +32,7 @@ pub async fn tell<K: Resource<DynamicType = ()>>(
         Ok(()) => (OutcomeKind::Error, RequeuePolicy::Resync),
         Err(error) => (OutcomeKind::of(&error), engine.pace_of(&handle, &error).await),
     };
-    let next = engine.backoff.next(&uid, requeue, engine.config.resync);
+    let next = engine.object_states.next_attempt(&uid, requeue, engine.config.resync);
     Outcome { reason: Some(Reason::InvalidSpec), ..Outcome::silent(kind, Some(next)) }
 }
 

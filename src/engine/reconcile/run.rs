@@ -162,14 +162,11 @@ impl<K: Kind> Run<'_, K> {
             (Ok(()), Err(error), None) => self.engine.pace_of(&self.handle, &error).await,
             (Ok(()), Ok(_), None) => RequeuePolicy::Resync,
         };
-        if matches!(requeue, RequeuePolicy::Resync) {
-            self.engine.backoff.reset(&uid);
-        }
         let reason = update.map(|update| update.reason);
         if reason == Some(Reason::DriftDetected) {
             self.drift = Drifted::Found;
         }
-        let next = self.engine.backoff.next(&uid, requeue, self.resync());
+        let next = self.engine.object_states.next_attempt(&uid, requeue, self.resync());
         Outcome { kind, reason, drift: self.drift, next: Some(next) }
     }
 
@@ -228,7 +225,8 @@ impl<K: Kind> Run<'_, K> {
     /// What comes of calls to ZITADEL is paced by their budget, all else here.
     fn take_time_to_tell(&self) -> Result<(), ReconcileError> {
         let unpaced = self.target.is_none();
-        let wait = || self.engine.telling.wait(&self.handle.address.namespace, self.handle.uid());
+        let wait =
+            || self.engine.object_states.wait_to_tell(&self.handle.address.namespace, self.handle.uid());
         unpaced.then(wait).flatten().map_or(Ok(()), |wait| Err(ReconcileError::NotAdmitted(wait)))
     }
 
