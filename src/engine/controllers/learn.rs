@@ -14,12 +14,14 @@ use kube::api::ListParams;
 use kube::runtime::reflector::ObjectRef;
 use tokio::time::sleep;
 
+use crate::api::Status;
 use crate::engine::controllers::controller::{Guarded, KindController};
 use crate::engine::decision::error::ReconcileError;
-use crate::engine::drivers::kind::Kind;
+use crate::engine::drivers::kind::{Driver, Kind};
+use crate::engine::drivers::subject::KindInfo;
 use crate::engine::index::kind_stores::KindStores;
 use crate::engine::reconcile::malformed;
-use crate::engine::reconcile::state::Run;
+use crate::engine::reconcile::claiming::recorded_claims;
 use crate::engine::watch::reflected_store::{ReflectedStore, all_filled};
 
 /// So long what could not be read is not asked for again.
@@ -163,7 +165,11 @@ impl<K: Kind> KindController<K> {
             return Ok(());
         }
         let claimant = self.engine.index.kept(claimant);
-        for claim in status.iter().flat_map(Run::<K>::recorded_claims) {
+        let claims = |status: &Status<K::Own>| {
+            let keys = K::Driver::recorded(&status.own);
+            recorded_claims(KindInfo::of_kind::<K>(), &status.common, &keys)
+        };
+        for claim in status.iter().flat_map(claims) {
             let _ = self.engine.claims.acquire(&claim, &claimant);
         }
         Ok(())

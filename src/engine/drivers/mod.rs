@@ -4,5 +4,6 @@ pub mod keyed_child;
 pub mod kind;
 pub mod policy;
 pub mod stored;
+pub mod subject;
 pub mod values;
 pub mod wire;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{ConditionType, DeletionPolicy, ManagementPolicy, OrganizationSelector, Reason};
 use crate::engine::drivers::kind::{Kind, Parent, Permission, Verb};
+use crate::engine::drivers::subject::Subject;
 
 /// Where something is needed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,15 +101,15 @@ pub fn is_denied<K: Kind>(object: &K) -> bool {
 }
 
 /// What is done to it, by its policies and whether it is there already.
-pub fn verbs<K: Kind>(object: &K) -> Vec<Verb> {
+pub fn verbs(object: &dyn Subject) -> Vec<Verb> {
     let management = object.management();
     if management.management_policy == ManagementPolicy::Observe {
         return vec![Verb::Read];
     }
-    let status = object.status().map(|status| &status.common);
-    let default = || K::default_deletion(status.and_then(|status| status.origin));
+    let (kind, status) = (object.kind(), object.common());
+    let default = || kind.default_deletion(status.and_then(|status| status.origin));
     let deletes = management.deletion_policy.unwrap_or_else(default) == DeletionPolicy::Delete;
-    let makes = object.recreates() || !status.is_some_and(K::is_owned);
+    let makes = object.recreates() || !status.is_some_and(|status| kind.is_owned(status));
     let optional = [(Verb::Create, makes), (Verb::Delete, deletes)];
     let optional = optional.into_iter().filter_map(|(verb, needed)| needed.then_some(verb));
     [Verb::Read, Verb::Update].into_iter().chain(optional).collect()

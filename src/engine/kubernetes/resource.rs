@@ -89,7 +89,11 @@ impl Handle {
         kind: &'static str,
         meta: &ObjectMeta,
     ) -> Self {
-        let resource = ApiResource::erase::<K>(&());
+        Self::of(client, ApiResource::erase::<K>(&()), kind, meta)
+    }
+
+    /// A handle on a resource of this type.
+    pub fn of(client: kube::Client, resource: ApiResource, kind: &'static str, meta: &ObjectMeta) -> Self {
         let namespace = meta.namespace.clone().unwrap_or_default();
         let api = match meta.namespace.as_deref() {
             Some(namespace) => Api::namespaced_with(client, namespace, &resource),
@@ -198,15 +202,24 @@ impl Handle {
     /// # Errors
     /// [`ReconcileError::Stale`] if the resource went, if another of that name took its place, if its spec points elsewhere, or if
     /// its status proves something else by now: what was made from an old view would take the only proof of ownership away.
-    pub async fn apply_status<S>(&mut self, before: &S, status: &S) -> Result<(), ReconcileError>
-    where
-        S: Serialize + DeserializeOwned,
-    {
-        let known = match &self.proof {
-            Some(known) => known.clone(),
-            None => proof(before)?,
-        };
-        let status = serde_json::to_value(status).map_err(kube::Error::SerdeError)?;
+    pub async fn apply_status(
+        &mut self,
+        known: KnownStatus,
+        before: &impl Serialize,
+        status: &impl Serialize,
+    ) -> Result<(), ReconcileError> {
+        let value = |status| serde_json::to_value(status).map_err(kube::Error::SerdeError);
+        let (before, status) = (serde_json::to_value(before).map_err(kube::Error::SerdeError)?, value(status)?);
+        self.apply_over(known, before, status).await
+    }
+
+    async fn apply_over(
+        &mut self,
+        known: KnownStatus,
+        before: Value,
+        status: Value,
+    ) -> Result<(), ReconcileError> {
+        let proved = self.proof.clone().unwrap_or_else(|| proof(before));
         let params = PatchParams::apply(FIELD_MANAGER).force();
         for _ in 0..APPLY_ATTEMPTS {
             let body = self.status_body(&status);
@@ -214,7 +227,7 @@ impl Handle {
                 Ok(object) => {
                     self.see(object.metadata);
                     let leftover = has_leftover(&object.data, &body);
-                    self.proof = Some(proof_of::<S>(if leftover { &body } else { &object.data })?);
+                    self.proof = Some(proof_of(known, if leftover { &body } else { &object.data })?);
                     return match leftover {
                         true => self.merge_status(&object.data, &cleared(status, &object.data)).await,
                         false => Ok(()),
@@ -224,7 +237,7 @@ impl Handle {
                 Err(kube::Error::Api(status)) if status.code == 409 => {
                     let present = self.read().await?.filter(|object| object.metadata.uid == self.meta.uid);
                     let present = present.ok_or(ReconcileError::Stale)?;
-                    if self.is_moved(&present.data) || proof_of::<S>(&present.data)? != known {
+                    if self.is_moved(&present.data) || proof_of(known, &present.data)? != proved {
                         // With the metadata of before a later write meets the same refusal.
                         return Err(ReconcileError::Stale);
                     }
@@ -309,19 +322,21 @@ impl Handle {
     }
 }
 
+/// What a kind knows of a status: whatever else is in it is left out.
+pub type KnownStatus = fn(Value) -> serde_json::Result<Value>;
+
 /// A status without its conditions, which follow from the rest and are partly those of others.
-fn proof(status: &impl Serialize) -> Result<Value, ReconcileError> {
-    let mut proof = serde_json::to_value(status).map_err(kube::Error::SerdeError)?;
-    if let Some(fields) = proof.as_object_mut() {
+fn proof(mut status: Value) -> Value {
+    if let Some(fields) = status.as_object_mut() {
         fields.remove("conditions");
     }
-    Ok(proof)
+    status
 }
 
 /// The same of a resource as the API server shows it.
-fn proof_of<S: Serialize + DeserializeOwned>(object: &Value) -> Result<Value, ReconcileError> {
+fn proof_of(known: KnownStatus, object: &Value) -> Result<Value, ReconcileError> {
     let status = object.get("status").cloned().unwrap_or_else(|| json!({}));
-    proof(&serde_json::from_value::<S>(status).map_err(kube::Error::SerdeError)?)
+    Ok(proof(known(status).map_err(kube::Error::SerdeError)?))
 }
 
 fn listed(object: &Value) -> impl Iterator<Item = &Value> {

@@ -13,11 +13,11 @@ use crate::engine::decision::access::{self, Action, Request, Right};
 use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::ExternalRef;
-use crate::engine::drivers::kind::{Kind, Report};
+use crate::engine::drivers::kind::Remote;
 use crate::engine::reconcile::state::Run;
 use crate::zitadel::Error;
 
-impl<K: Kind> Run<'_, K> {
+impl Run<'_> {
     /// May this be done to the object that ZITADEL says is there; with `None` to one that is not, or was not read yet?
     ///
     /// # Errors
@@ -26,11 +26,11 @@ impl<K: Kind> Run<'_, K> {
     pub(crate) async fn authorize(
         &self,
         action: Action,
-        object: Option<&Report>,
+        object: Option<&Remote>,
     ) -> Result<(), ReconcileError> {
         let target = self.target.as_ref().ok_or(ReconcileError::Stale)?;
         let (session, instance) = (&target.session, &target.instance);
-        if K::is_organization() {
+        if self.kind.is_organization() {
             let id = object.map(|object| object.id.as_str()).or(self.external_id.as_deref());
             return self.authorize_in(session, instance, id.unwrap_or_default(), action).await;
         }
@@ -53,7 +53,7 @@ impl<K: Kind> Run<'_, K> {
     ) -> Result<(), ReconcileError> {
         let Some(grants) = &session.access else { return Ok(()) };
         let labels = self.namespace_labels()?;
-        let request = Self::request(action, organization, None);
+        let request = self.request(action, organization, None);
         let created = !access::granted(grants, &labels, request)
             && self.is_its_own(grants, &labels, instance, organization).await?;
         let request = Request { created, ..request };
@@ -79,8 +79,8 @@ impl<K: Kind> Run<'_, K> {
         }
     }
 
-    fn request<'a>(action: Action, id: &'a str, name: Option<&'a str>) -> Request<'a> {
-        Request { action, kind: K::KIND, right: K::right(), id, name, created: false }
+    fn request<'a>(&self, action: Action, id: &'a str, name: Option<&'a str>) -> Request<'a> {
+        Request { action, kind: self.kind.name, right: self.kind.right(), id, name, created: false }
     }
 
     /// A namespace that no grant selects costs no call.
@@ -104,7 +104,7 @@ impl<K: Kind> Run<'_, K> {
             error,
             ReconcileError::Stalled { .. } | ReconcileError::Zitadel(Error::OrganizationNotFound { .. })
         );
-        let request = Self::request(Action::Read, id, name);
+        let request = self.request(Action::Read, id, name);
         match (&session.access, self.namespace_labels()) {
             (Some(grants), Ok(labels))
                 if tells
@@ -125,7 +125,7 @@ impl<K: Kind> Run<'_, K> {
         instance: &str,
         organization: &str,
     ) -> Result<bool, ReconcileError> {
-        match K::right() {
+        match self.kind.right() {
             Right::OrganizationItself => {
                 let is_bound_to_it = self.ownership.id.as_deref() == Some(organization);
                 let is_marked = self.recognized && self.external_id.as_deref() == Some(organization);
@@ -183,7 +183,7 @@ impl<K: Kind> Run<'_, K> {
     /// its own have no grants: it needs no mark there, and their servers could say anything of it.
     pub(crate) fn may_be_marked(&self, session: &Session) -> Result<bool, ReconcileError> {
         let Some(grants) = &session.access else { return Ok(false) };
-        Ok(K::right() == Right::OrganizationItself
+        Ok(self.kind.right() == Right::OrganizationItself
             && self.is_managed()
             && access::creates(grants, &self.namespace_labels()?))
     }
@@ -201,7 +201,7 @@ impl<K: Kind> Run<'_, K> {
             reason: Reason::Conflict,
             message: format!(
                 "ZITADEL says that this {} belongs to another organization than the one that was asked for: nothing of it is touched",
-                K::KIND
+                self.kind.name
             ),
         }
     }
@@ -220,7 +220,7 @@ impl<K: Kind> Run<'_, K> {
 
     /// Names the organization as the spec does: what it resolved to is not for everybody.
     fn denied_right(&self, action: Action) -> String {
-        let organization = match (self.object.organization(), K::right(), &self.external_id) {
+        let organization = match (self.object.organization(), self.kind.right(), &self.external_id) {
             (Some(OrganizationSelector { id: Some(id), .. }), ..) => format!("the organization {id}"),
             (Some(OrganizationSelector { name: Some(name), .. }), ..) => format!("the organization {name:?}"),
             (Some(OrganizationSelector { r#ref: Some(reference), .. }), ..) => {
@@ -229,7 +229,7 @@ impl<K: Kind> Run<'_, K> {
             (None, Right::OrganizationItself, Some(id)) => format!("the organization {id}"),
             _ => "its default organization".into(),
         };
-        match (K::right(), action) {
+        match (self.kind.right(), action) {
             (Right::OrganizationItself, Action::Create) => {
                 "to create organizations (createOrganizations)".into()
             }
@@ -238,9 +238,9 @@ impl<K: Kind> Run<'_, K> {
             ),
             (Right::Kind, _) => format!(
                 "{} in {organization} (organizations, and kinds: ZITADEL asks for more than ORG_OWNER)",
-                K::KIND
+                self.kind.name
             ),
-            (Right::Instance, _) => format!("{} (instance and kinds)", K::KIND),
+            (Right::Instance, _) => format!("{} (instance and kinds)", self.kind.name),
             (Right::Organization | Right::OrganizationItself, _) => organization,
         }
     }

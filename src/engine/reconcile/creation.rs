@@ -4,22 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use kube::ResourceExt;
 use kube::api::ListParams;
-use kube::core::DeserializeGuard;
 
-use crate::api::{Origin, PendingCreate, Reason, Status};
+use crate::api::{CommonStatus, Origin, PendingCreate, Reason};
 use crate::engine::decision::access::Action;
 use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::outcome::Drifted;
 use crate::engine::decision::plan::{Identity, Name, Pending};
-use crate::engine::drivers::kind::{Driver, Kind, Parent, Remote};
+use crate::engine::drivers::kind::{Desired, Parent, Remote};
+use crate::engine::drivers::subject::{KindInfo, Subject};
 use crate::engine::index::claims::Claim;
 use crate::engine::kubernetes::events::EventSpec;
+use crate::engine::reconcile::claiming::claims_on;
 use crate::engine::reconcile::state::Run;
 use crate::engine::reconcile::target::Target;
-use crate::engine::shared::Engine;
 use crate::runtime::ambient;
 use crate::zitadel::{Answer, Error};
 
@@ -31,7 +30,7 @@ fn not_before<T>(answer: &Answer<T>) -> Timestamp {
     answer.server_time.unwrap_or_else(ambient::now) - CLOCK_DOUBT
 }
 
-impl<K: Kind> Run<'_, K> {
+impl Run<'_> {
     /// Confirms instance and organization, then records the intent.
     pub(crate) async fn begin_create(&mut self) -> Result<(), ReconcileError> {
         let Some(after) = self.confirm_ground().await? else {
@@ -39,7 +38,7 @@ impl<K: Kind> Run<'_, K> {
         };
         let target = self.target.as_ref().ok_or(ReconcileError::Stale)?;
         self.intent = Some(PendingCreate {
-            name: K::Driver::name(self.desired()?).into(),
+            name: self.desired()?.name.clone(),
             connection_ref: self.object.management().connection_ref.clone(),
             parent: Some(target.parents.parent.clone()).filter(|parent| !parent.is_empty()),
             instance: target.instance.clone(),
@@ -66,7 +65,7 @@ impl<K: Kind> Run<'_, K> {
         }
         self.authorize(Action::Create, None).await?;
         let session = self.session()?.clone();
-        if K::PARENT == Parent::Instance {
+        if self.kind.parent == Parent::Instance {
             return Ok(Some(not_before(&session.client.instance().await?)));
         }
         let organization = self.context()?.organization.to_owned();
@@ -82,10 +81,10 @@ impl<K: Kind> Run<'_, K> {
         let outcome = self.post().await;
         self.warn(warning, &outcome);
         match outcome {
-            Ok(remote) if K::IDENTITY == Identity::Keyed => self.made(remote),
+            Ok(remote) if self.kind.identity == Identity::Keyed => self.made(remote),
             Ok(remote) => self.take_ownership(remote, Origin::Created).await?,
             Err(ReconcileError::Zitadel(Error::AlreadyExists { .. }))
-                if K::IDENTITY == Identity::Assigned =>
+                if self.kind.identity == Identity::Assigned =>
             {
                 self.name_is_in_use().await?;
             }
@@ -99,9 +98,9 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// Ownership stands since before; only what is under the key is new.
-    fn made(&mut self, remote: Remote<K>) {
+    fn made(&mut self, remote: Remote) {
         let note = format!("set {}", self.describe_object());
-        let was_there = !K::MANY_KEYS || !K::Driver::recorded(&self.status().own).is_empty();
+        let was_there = !self.kind.many_keys || !self.object.recorded(&self.before.own).is_empty();
         let again = self.was_in_sync() && was_there;
         if again {
             self.drift = Drifted::Repaired;
@@ -116,11 +115,11 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// Creates under the name that was announced; a rename comes after.
-    async fn post(&mut self) -> Result<Remote<K>, ReconcileError> {
+    async fn post(&mut self) -> Result<Remote, ReconcileError> {
         self.pending = Pending::Unresolved;
         let mut desired = self.desired()?.clone();
         if let Some(intent) = &self.intent {
-            desired = K::Driver::named(desired, &intent.name);
+            desired = Desired { name: intent.name.clone(), ..desired };
         }
         self.engine.object_states.sending(self.handle.uid());
         self.send(&desired, None).await
@@ -204,16 +203,15 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// The object that the unfinished create made: of that name, in this organization, not older, and nobody else's.
-    async fn find_created(&self) -> Result<Option<Remote<K>>, ReconcileError> {
+    async fn find_created(&self) -> Result<Option<Remote>, ReconcileError> {
         let Some(intent) = self.intent.clone() else {
             return Ok(None);
         };
         for remote in self.named(&intent.name).await? {
-            let report = K::Driver::report(&remote);
-            let claim = Claim::on_id(&intent.instance, K::KIND, &report.id);
+            let claim = Claim::on_id(&intent.instance, self.kind.name, &remote.id);
             let free = self.engine.claims.held_by_other(&claim, &self.claimant()).is_none()
-                && self.holder_elsewhere(&report.id).await?.is_none();
-            if free && intent.can_have_made(report.creation_date) {
+                && self.holder_elsewhere(&remote.id).await?.is_none();
+            if free && intent.can_have_made(remote.details.creation_date) {
                 return Ok(Some(remote));
             }
         }
@@ -223,25 +221,26 @@ impl<K: Kind> Run<'_, K> {
     /// An operator that follows a part of the cluster asks for the rest before it takes what it did not make.
     pub(crate) async fn holder_elsewhere(&self, id: &str) -> Result<Option<Claimant>, ReconcileError> {
         let mut holder = None;
-        self.each_bound_elsewhere(id, |other| _ = holder.get_or_insert_with(|| other.claimant())).await?;
+        let mut take = |other: &dyn Subject| _ = holder.get_or_insert_with(|| other.claimant());
+        self.each_bound_elsewhere(id, &mut take).await?;
         Ok(holder)
     }
 
     /// Leaves new keys alone that resources of other operators own.
     pub(crate) async fn yield_keys(&mut self) -> Result<(), ReconcileError> {
-        let new: BTreeSet<String> = self.keys.difference(&K::Driver::recorded(&self.own)).cloned().collect();
-        if !K::MANY_KEYS || !self.is_managed() || self.is_deleting() || new.is_empty() {
+        let new: BTreeSet<String> = self.keys.difference(&self.object.recorded(&self.own)).cloned().collect();
+        if !self.kind.many_keys || !self.is_managed() || self.is_deleting() || new.is_empty() {
             return Ok(());
         }
         let Target { instance, parents, .. } = self.target.as_ref().ok_or(ReconcileError::Stale)?;
         let (instance, parent) = (instance.clone(), parents.parent.clone());
         let mut taken = BTreeMap::new();
-        let take = |other: &K| {
-            let theirs = other.status().map(|status| K::Driver::recorded(&status.own)).unwrap_or_default();
+        let mut take = |other: &dyn Subject| {
+            let theirs = other.recorded(&other.own());
             taken.extend(new.intersection(&theirs).map(|key| (key.clone(), other.claimant())));
         };
-        self.each_bound_elsewhere(&parent, take).await?;
-        let lost = Self::claims_on(&instance, &parent, taken.keys());
+        self.each_bound_elsewhere(&parent, &mut take).await?;
+        let lost = claims_on(self.kind, &instance, &parent, taken.keys());
         self.engine.claims.release_where(self.handle.uid(), |held| lost.contains(held));
         self.keys_taken.extend(taken);
         self.leave_taken();
@@ -249,43 +248,43 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// Shows those who own the same object in this instance and whom no store of ours need have.
-    async fn each_bound_elsewhere(&self, id: &str, mut show: impl FnMut(&K)) -> Result<(), ReconcileError> {
+    async fn each_bound_elsewhere(
+        &self,
+        id: &str,
+        show: &mut (dyn FnMut(&dyn Subject) + Send),
+    ) -> Result<(), ReconcileError> {
+        let engine = self.engine;
+        if !engine.config.is_partial() {
+            return Ok(());
+        }
         let instance = self.target.as_ref().map(|target| target.instance.as_str());
-        let binds = |other: &K| {
-            other.uid().as_deref() != Some(self.handle.uid())
-                && owns_in(other, instance)
-                && other.claimant().binds(&self.claimant())
+        let (uid, claimant) = (self.handle.uid(), self.claimant());
+        let mut binds = |other: &dyn Subject| {
+            let is_other = other.meta().uid.as_deref() != Some(uid);
+            if is_other && owns_in(other, instance) && other.claimant().binds(&claimant) {
+                show(other);
+            }
         };
-        let each =
-            |guard: DeserializeGuard<K>| guard.0.iter().filter(|other| binds(other)).for_each(&mut show);
-        each_elsewhere(self.engine, id, each).await
+        let (list, client) = (naming(self.kind, id), engine.clients.calls.clone());
+        self.object.each(&engine.bulk, client, list, &mut binds).await
     }
 }
 
-/// Shows the resources of a kind whose status names this object, where no store of ours need have them all. Whoever wants
-/// memory makes many, and large ones: what is kept of each is no more than is asked.
-pub(crate) async fn each_elsewhere<K: Kind>(
-    engine: &Engine,
-    id: &str,
-    show: impl FnMut(DeserializeGuard<K>),
-) -> Result<(), ReconcileError> {
-    if !engine.config.is_partial() {
-        return Ok(());
-    }
-    let field = match (K::IDENTITY, K::PARENT) {
+/// The list of the resources of a kind whose status names this object. Whoever wants memory makes many, and large ones:
+/// what is kept of each is no more than is asked.
+pub(crate) fn naming(kind: &KindInfo, id: &str) -> ListParams {
+    let field = match (kind.identity, kind.parent) {
         (Identity::Assigned, _) => "status.id",
         (Identity::Keyed, Parent::Instance) => "status.instance",
         (Identity::Keyed, Parent::Organization) => "status.organizationId",
         (Identity::Keyed, Parent::Project) => "status.projectId",
     };
-    let list = ListParams::default().fields(&format!("{field}={id}"));
-    engine.bulk.each(engine.clients.calls.clone(), list, show).await
+    ListParams::default().fields(&format!("{field}={id}"))
 }
 
 /// Does its status prove that it owns what it names in this instance?
-pub(crate) fn owns_in<K: Kind>(object: &K, instance: Option<&str>) -> bool {
-    let is_here = |status: &Status<K::Own>| {
-        K::is_owned(&status.common) && status.common.instance.as_deref() == instance
-    };
-    !object.is_let_go() && object.status().is_some_and(is_here)
+pub(crate) fn owns_in(object: &dyn Subject, instance: Option<&str>) -> bool {
+    let is_here =
+        |status: &CommonStatus| object.kind().is_owned(status) && status.instance.as_deref() == instance;
+    !object.is_let_go() && object.common().is_some_and(is_here)
 }

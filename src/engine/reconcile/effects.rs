@@ -4,32 +4,31 @@ use crate::api::Origin;
 use crate::engine::decision::access::Action;
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::{ExternalRef, Name, Pending};
-use crate::engine::drivers::kind::{Desired, Driver, Kind, Parent, Remote, Report};
+use crate::engine::drivers::kind::{Desired, Parent, Remote};
 use crate::engine::kubernetes::events::EventSpec;
 use crate::engine::reconcile::mark::KEY;
 use crate::engine::reconcile::state::Run;
 use crate::engine::reconcile::target::Ownership;
 use crate::zitadel::Error;
 
-impl<K: Kind> Run<'_, K> {
+impl Run<'_> {
     /// Takes ownership of the object that ZITADEL shows.
     pub(crate) async fn take_ownership(
         &mut self,
-        remote: Remote<K>,
+        remote: Remote,
         origin: Origin,
     ) -> Result<(), ReconcileError> {
-        let report = K::Driver::report(&remote);
-        self.authorize(taking(origin), Some(&report)).await?;
+        self.authorize(taking(origin), Some(&remote)).await?;
         if origin == Origin::Adopted {
             self.unmark_for_itself().await?;
         }
-        let Report { id, owner, .. } = report;
+        let (id, owner) = (remote.id.clone(), remote.owner.clone());
         if origin == Origin::Created && !self.is_deleting() {
             let note = match self.recognized {
                 true => {
-                    EventSpec::normal("Restored", format!("has {} {id} back, by the mark there", K::KIND))
+                    EventSpec::normal("Restored", format!("has {} {id} back, by the mark there", self.kind.name))
                 }
-                false => EventSpec::normal("Created", format!("created {} {id}", K::KIND)),
+                false => EventSpec::normal("Created", format!("created {} {id}", self.kind.name)),
             };
             self.events.push(note);
         }
@@ -40,8 +39,7 @@ impl<K: Kind> Run<'_, K> {
 
     /// Takes ownership of the resource's keys under its parent.
     pub(crate) async fn own_keys(&mut self, origin: Origin) -> Result<(), ReconcileError> {
-        let there = self.remote.as_ref().map(K::Driver::report);
-        self.authorize(taking(origin), there.as_ref()).await?;
+        self.authorize(taking(origin), self.remote.as_ref()).await?;
         let organization = self.context()?.organization.to_owned();
         self.own(None, organization, origin);
         Ok(())
@@ -54,7 +52,7 @@ impl<K: Kind> Run<'_, K> {
         self.ownership = Ownership {
             id,
             organization: Some(organization).filter(|id| !id.is_empty()),
-            project: parent.filter(|_| K::PARENT == Parent::Project),
+            project: parent.filter(|_| self.kind.parent == Parent::Project),
             instance,
             origin: Some(origin),
             organization_origin,
@@ -69,19 +67,18 @@ impl<K: Kind> Run<'_, K> {
     /// Creates the object (`remote` is `None`) or brings it to `desired`; answers what it is then.
     pub(crate) async fn send(
         &self,
-        desired: &Desired<K>,
-        remote: Option<Remote<K>>,
-    ) -> Result<Remote<K>, ReconcileError> {
-        let there = remote.as_ref().map(K::Driver::report);
+        desired: &Desired,
+        remote: Option<Remote>,
+    ) -> Result<Remote, ReconcileError> {
         let action = if remote.is_some() { Action::Update } else { Action::Create };
-        self.authorize(action, there.as_ref()).await?;
-        Ok(K::Driver::apply(self.context()?, desired, remote).await?)
+        self.authorize(action, remote.as_ref()).await?;
+        Ok(self.object.apply(self.context()?, desired, remote).await?)
     }
 
     /// Removes the object; one that is gone already is fine.
-    pub(crate) async fn send_removal(&self, remote: &Remote<K>) -> Result<(), ReconcileError> {
-        self.authorize(Action::Remove, Some(&K::Driver::report(remote))).await?;
-        Ok(K::Driver::remove(self.context()?, remote).await?)
+    pub(crate) async fn send_removal(&self, remote: &Remote) -> Result<(), ReconcileError> {
+        self.authorize(Action::Remove, Some(remote)).await?;
+        Ok(self.object.remove(self.context()?, remote).await?)
     }
 
     /// Writes the mark into the organization that the resource made, or removes it with `None`; it may be gone already.

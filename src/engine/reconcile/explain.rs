@@ -6,14 +6,15 @@ use crate::engine::decision::access::Action;
 use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::{BlockReason, ExternalRef, Identity};
-use crate::engine::drivers::kind::{Clash, Driver, Kind, Parent, Permission};
+use crate::engine::drivers::kind::{Clash, Parent, Permission};
 use crate::engine::index::claims::Claim;
 use crate::engine::index::needs::verbs;
+use crate::engine::reconcile::claiming::claims_on;
 use crate::engine::reconcile::state::Run;
 use crate::engine::reconcile::target::Rival;
 use crate::zitadel::Error;
 
-impl<K: Kind> Run<'_, K> {
+impl Run<'_> {
     /// The fault of a failed call, after what may lie behind it was looked at: another instance, a missing permission.
     pub(crate) async fn explain(&mut self, error: Error) -> ReconcileError {
         let suspicious = matches!(
@@ -47,7 +48,7 @@ impl<K: Kind> Run<'_, K> {
                     .organization_ref()
                     .map(|organization_ref| format!(", or have {organization_ref} make it again"));
                 let remade = remade.unwrap_or_default();
-                format!("delete this resource, its {} went with the organization{remade}", K::KIND)
+                format!("delete this resource, its {} went with the organization{remade}", self.kind.name)
             }
             _ => format!("correct spec.organization, or defaultOrganization of {}", self.key),
         };
@@ -56,7 +57,7 @@ impl<K: Kind> Run<'_, K> {
 
     fn project_gone(&self, error: &Error) -> ReconcileError {
         let remedy = match self.external {
-            ExternalRef::Owned => format!("delete this resource, its {} went with the project", K::KIND),
+            ExternalRef::Owned => format!("delete this resource, its {} went with the project", self.kind.name),
             _ => "correct spec.project".into(),
         };
         ReconcileError::Stalled { reason: Reason::NotFound, message: format!("{error}: {remedy}") }
@@ -65,15 +66,15 @@ impl<K: Kind> Run<'_, K> {
     /// The object as events name it.
     pub(crate) fn describe_object(&self) -> String {
         let id = self.id();
-        let parent = match (K::IDENTITY, K::PARENT) {
-            (Identity::Assigned, _) => return format!("{} {id}", K::KIND),
+        let parent = match (self.kind.identity, self.kind.parent) {
+            (Identity::Assigned, _) => return format!("{} {id}", self.kind.name),
             (Identity::Keyed, Parent::Instance) => "the instance".into(),
             (Identity::Keyed, Parent::Organization) => format!("organization {id}"),
             (Identity::Keyed, Parent::Project) => format!("project {id}"),
         };
-        match self.keys.first().filter(|key| !K::MANY_KEYS && !key.is_empty()) {
-            Some(key) => format!("{} {key} of {parent}", K::KIND),
-            None => format!("the {} of {parent}", K::KIND),
+        match self.keys.first().filter(|key| !self.kind.many_keys && !key.is_empty()) {
+            Some(key) => format!("{} {key} of {parent}", self.kind.name),
+            None => format!("the {} of {parent}", self.kind.name),
         }
     }
 
@@ -88,7 +89,7 @@ impl<K: Kind> Run<'_, K> {
             Some(present) => verbs.contains(&needed.verb) && !present.contains(needed.name),
             None => needed.name == permission,
         };
-        let missing: Vec<&Permission> = K::PERMISSIONS.iter().filter(is_missing).collect();
+        let missing: Vec<&Permission> = self.kind.permissions.iter().filter(is_missing).collect();
         let names: Vec<&str> = missing.iter().map(|p| p.name).collect();
         let Some(role) = missing.last().map(|p| p.roles) else { return error.into() };
         let parent_noun = match cx.organization {
@@ -124,8 +125,8 @@ impl<K: Kind> Run<'_, K> {
             BlockReason::KeysTaken => self.describe_taken_keys(),
             BlockReason::Gone => format!(
                 "{} {id} was removed in ZITADEL by somebody else: delete this resource, or have it made again with kubectl annotate {} -n {} {} --overwrite {}={id}",
-                K::KIND,
-                K::crd_name(),
+                self.kind.name,
+                self.kind.crd_name(),
                 self.handle.address.namespace,
                 self.handle.address.name,
                 annotation::RECREATE,
@@ -135,17 +136,17 @@ impl<K: Kind> Run<'_, K> {
             BlockReason::NameInUse => self.name_taken(),
             BlockReason::NothingToImport => format!(
                 "there is no {} {} in the {}: correct or remove the annotation {}",
-                K::KIND,
+                self.kind.name,
                 self.id(),
-                Self::parent_noun(),
+                self.parent_noun(),
                 annotation::ID
             ),
-            BlockReason::Foreign => format!("{} {} belongs to another organization", K::KIND, self.id()),
+            BlockReason::Foreign => format!("{} {} belongs to another organization", self.kind.name, self.id()),
             BlockReason::InstanceChanged => self.instance_changed(),
             BlockReason::Drift => {
                 format!("ZITADEL differs in {}; nothing is changed under Observe", self.differing.join(", "))
             }
-            BlockReason::NothingToObserve => format!("there is no such {} in ZITADEL", K::KIND),
+            BlockReason::NothingToObserve => format!("there is no such {} in ZITADEL", self.kind.name),
         };
         ReconcileError::Blocked { block, message }
     }
@@ -160,8 +161,8 @@ impl<K: Kind> Run<'_, K> {
             self.ownership.instance.as_ref().or(self.target.as_ref().map(|target| &target.instance));
         let Some(instance) = instance else { return true };
         let claims = match self.keys_taken.is_empty() {
-            true => Self::claims_on(instance, self.id(), &self.keys),
-            false => Self::claims_on(instance, self.id(), self.keys_taken.keys()),
+            true => claims_on(self.kind, instance, self.id(), &self.keys),
+            false => claims_on(self.kind, instance, self.id(), self.keys_taken.keys()),
         };
         let claimant = self.claimant();
         self.engine.claims.wait(&claims, &claimant);
@@ -180,7 +181,7 @@ impl<K: Kind> Run<'_, K> {
 
     fn taken(&self) -> String {
         let holder = self.holder.as_ref().map_or("another resource".into(), |holder| self.describe(holder));
-        format!("{} {} is owned by {holder}; nothing is touched, not even on deletion", K::KIND, self.id())
+        format!("{} {} is owned by {holder}; nothing is touched, not even on deletion", self.kind.name, self.id())
     }
 
     /// The fault of a wanted name that is in use, once it was looked up by what.
@@ -196,18 +197,18 @@ impl<K: Kind> Run<'_, K> {
         if self.holder.is_some() || (self.external == ExternalRef::Found && self.external_id.is_some()) {
             return Ok(());
         }
-        let (name, own) = (K::Driver::name(self.desired()?).to_owned(), self.ownership.id.clone());
+        let (name, own) = (self.desired()?.name.to_owned(), self.ownership.id.clone());
         let by_name = if self.searched { Vec::new() } else { self.named(&name).await? };
         let mut ids =
-            by_name.iter().map(|remote| K::Driver::report(remote).id).filter(|id| Some(id) != own.as_ref());
+            by_name.into_iter().map(|remote| remote.id).filter(|id| Some(id) != own.as_ref());
         let (id, what) = match ids.next() {
             Some(id) => (id, None),
-            None => match K::Driver::clash(self.context()?, &name).await? {
+            None => match self.object.clash(self.context()?, &name).await? {
                 Some(Clash { id, what }) if Some(&id) != own.as_ref() => (id, Some(what)),
                 _ => return Ok(()),
             },
         };
-        let claim = self.target.as_ref().map(|target| Claim::on_id(&target.instance, K::KIND, &id));
+        let claim = self.target.as_ref().map(|target| Claim::on_id(&target.instance, self.kind.name, &id));
         let holder = claim.and_then(|claim| self.engine.claims.held_by_other(&claim, &self.claimant()));
         let known = self.may_know(&id).await;
         self.rival = Some(Rival { id, known, holder, what });
@@ -217,20 +218,20 @@ impl<K: Kind> Run<'_, K> {
     /// Whether the namespace was given the organization; within one it may know all.
     async fn may_know(&self, id: &str) -> bool {
         let Ok(session) = self.session() else { return false };
-        match (K::is_organization(), &session.access) {
+        match (self.kind.is_organization(), &session.access) {
             (true, Some(_)) => self.authorize_in(session, "", id, Action::Read).await.is_ok(),
             _ => true,
         }
     }
 
     fn name_taken(&self) -> String {
-        let name = self.desired.as_ref().map(K::Driver::name).unwrap_or_default();
+        let name = self.desired.as_ref().map(|desired| desired.name.as_str()).unwrap_or_default();
         let rival = self.rival.as_ref();
         let holder = self.holder.as_ref().or(rival.and_then(|rival| rival.holder.as_ref()));
         // Its holder may leave the object, name and all, to whoever adopts it.
         let held = self.target.as_ref().filter(|_| holder.is_some());
         let id = rival.map_or(self.id(), |rival| &rival.id);
-        let held = held.map(|target| Claim::on_id(&target.instance, K::KIND, id));
+        let held = held.map(|target| Claim::on_id(&target.instance, self.kind.name, id));
         let claims: Vec<Claim> = self.name_claim(name).into_iter().chain(held).collect();
         self.engine.claims.wait(&claims, &self.claimant());
         let swap = match self.external {
@@ -243,14 +244,14 @@ impl<K: Kind> Run<'_, K> {
                 format!("{}: choose another name, or rename that one{swap}", self.describe(holder))
             }
             (None, Some(id), _) => {
-                format!("{} {id}: choose another name, or rename that one{swap}", K::KIND)
+                format!("{} {id}: choose another name, or rename that one{swap}", self.kind.name)
             }
             (None, None, Some(id)) if !self.recorded && !self.hidden => format!(
                 "{} {id}: choose another name, or take it over with adoptionPolicy ByName or the annotation {}={id}",
-                K::KIND,
+                self.kind.name,
                 annotation::ID
             ),
-            _ => format!("another {}: choose another name{swap}", K::KIND),
+            _ => format!("another {}: choose another name{swap}", self.kind.name),
         };
         let made = rival.and_then(|rival| rival.what.as_ref().map(|what| (what, rival.known)));
         let what = match made {
@@ -259,12 +260,12 @@ impl<K: Kind> Run<'_, K> {
             Some((_, false)) => format!("what ZITADEL makes of the name {name:?}"),
             None => format!("the name {name:?}"),
         };
-        format!("{what} is in use in the {} by {by}", Self::parent_noun())
+        format!("{what} is in use in the {} by {by}", self.parent_noun())
     }
 
     /// Where names are unique and ids are looked for.
-    fn parent_noun() -> &'static str {
-        match K::PARENT {
+    fn parent_noun(&self) -> &'static str {
+        match self.kind.parent {
             Parent::Instance => "instance",
             Parent::Organization => "organization",
             Parent::Project => "project",

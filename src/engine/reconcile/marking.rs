@@ -1,16 +1,29 @@
 //! Marks the organization that a resource made, reads the mark where one comes back, and takes it off on release.
 
 use crate::api::{ConnectionKind, DeletionPolicy, Origin};
-use crate::engine::decision::access::Right;
 use crate::engine::decision::error::{ConditionUpdate, ReconcileError, RequeuePolicy, Severity};
 use crate::engine::decision::plan::ExternalRef;
-use crate::engine::drivers::kind::Kind;
+use crate::engine::drivers::subject::OwnStatus;
 use crate::engine::index::claims::Claim;
 use crate::engine::reconcile::mark::{KEY, Maker, Mark};
 use crate::engine::reconcile::state::Run;
 use crate::zitadel::Error;
 
-impl<K: Kind> Run<'_, K> {
+/// The field of a status that says which mark is in the organization that the resource made.
+const MARK: &str = "mark";
+
+/// Which mark a status says is there.
+pub(crate) fn mark_in(own: &OwnStatus) -> Option<&str> {
+    own.get(MARK)?.as_str()
+}
+
+/// This status with the mark of that one.
+pub(crate) fn with_mark_of(marked: &OwnStatus, mut own: OwnStatus) -> OwnStatus {
+    own.extend(marked.get(MARK).map(|mark| (MARK.into(), mark.clone())));
+    own
+}
+
+impl Run<'_> {
     /// Looks whether the organization that the annotation asks for bears the mark of this resource.
     ///
     /// What is wrong with it is not told: whoever writes an annotation would learn what there is.
@@ -61,7 +74,7 @@ impl<K: Kind> Run<'_, K> {
         };
         let mark = Mark::new(&seal, &target.instance, id, self.maker());
         let tag = mark.tag(&seal);
-        if K::mark(&self.own) == Some(tag.as_str()) {
+        if mark_in(&self.own) == Some(tag.as_str()) {
             return Ok(());
         }
         if !self.recorded {
@@ -69,7 +82,7 @@ impl<K: Kind> Run<'_, K> {
         }
         let value = mark.value().map_err(kube::Error::SerdeError)?;
         self.send_mark(Some(&value)).await?;
-        self.own = K::marked(std::mem::take(&mut self.own), Some(tag));
+        self.own.insert(MARK.into(), tag.into());
         Ok(())
     }
 
@@ -93,7 +106,7 @@ impl<K: Kind> Run<'_, K> {
     /// Who takes an organization over has it alone: by a mark there its maker would have it back. Before the bond, so that
     /// a crash in between does not leave it.
     pub(crate) async fn unmark_for_itself(&self) -> Result<(), ReconcileError> {
-        if K::right() != Right::OrganizationItself || self.session()?.access.is_none() {
+        if !self.kind.is_organization() || self.session()?.access.is_none() {
             return Ok(());
         }
         match self.remove_any_mark().await {
@@ -115,7 +128,7 @@ impl<K: Kind> Run<'_, K> {
 
     /// Who was faster owns it, and writes the mark.
     fn is_held_by_other(&self, id: &str) -> bool {
-        let claim = self.target.as_ref().map(|target| Claim::on_id(&target.instance, K::KIND, id));
+        let claim = self.target.as_ref().map(|target| Claim::on_id(&target.instance, self.kind.name, id));
         claim.is_some_and(|claim| self.engine.claims.held_by_other(&claim, &self.claimant()).is_some())
     }
 
@@ -129,7 +142,7 @@ impl<K: Kind> Run<'_, K> {
     /// Did it make the organization that it owns, so that the mark there is for it to write?
     fn is_maker(&self) -> bool {
         let owns = self.is_managed() && self.external == ExternalRef::Owned && self.holder.is_none();
-        owns && K::right() == Right::OrganizationItself && self.ownership.origin == Some(Origin::Created)
+        owns && self.kind.is_organization() && self.ownership.origin == Some(Origin::Created)
     }
 
     fn maker(&self) -> Maker<'_> {

@@ -2,7 +2,7 @@
 
 pub mod authorization;
 pub mod bounded;
-mod claiming;
+pub(crate) mod claiming;
 pub mod creation;
 pub mod effects;
 pub mod explain;

@@ -1,5 +1,7 @@
 //! What the object of a resource is under, and who is a member of an `Organization`.
 
+use kube::core::DeserializeGuard;
+
 use crate::api::address::{Address, ORGANIZATION, PROJECT};
 use crate::api::{CommonStatus, ConditionType, Organization, OrganizationSelector, ProjectSelector, Reason};
 use crate::connection::session::Session;
@@ -7,10 +9,11 @@ use crate::engine::decision::access::{Action, same_name};
 use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::ExternalRef;
-use crate::engine::drivers::kind::{Kind, Parent};
+use crate::engine::drivers::kind::Parent;
+use crate::engine::drivers::subject::{KindInfo, OwnStatus, Subject};
 use crate::engine::index::claims::Claim;
 use crate::engine::index::selector::{OrganizationIdentity, Selector};
-use crate::engine::reconcile::creation::{each_elsewhere, owns_in};
+use crate::engine::reconcile::creation::{naming, owns_in};
 use crate::engine::reconcile::state::Run;
 use crate::engine::reconcile::target::{Ownership, Parents};
 use crate::engine::shared::Engine;
@@ -42,7 +45,7 @@ impl Engine {
     }
 }
 
-impl<K: Kind> Run<'_, K> {
+impl Run<'_> {
     /// What the object is under, granted to the namespace of the resource.
     pub(crate) async fn parents_of(
         &mut self,
@@ -53,7 +56,7 @@ impl<K: Kind> Run<'_, K> {
             Some(parents) => self.check_references(session, instance, parents).await?,
             None => self.resolve_parents(session, instance).await?,
         };
-        if !K::is_organization() {
+        if !self.kind.is_organization() {
             self.authorize_in(session, instance, &parents.organization, Action::Read).await?;
             self.record_organization_origin(session, instance, &parents.organization).await;
         }
@@ -65,7 +68,7 @@ impl<K: Kind> Run<'_, K> {
         let Ownership { organization, project, .. } = &self.ownership;
         let intended = || self.intent.as_ref().and_then(|intent| intent.parent.clone());
         let organization = organization.clone();
-        match K::PARENT {
+        match self.kind.parent {
             Parent::Instance => {
                 Some(Parents { organization: organization.unwrap_or_default(), parent: String::new() })
             }
@@ -99,9 +102,17 @@ impl<K: Kind> Run<'_, K> {
 
     /// Does an `Organization` that another operator follows own it through a `ClusterConnection`? One that does not parse may.
     pub(crate) async fn is_owned_elsewhere(&self, instance: &str, id: &str) -> Result<bool, ReconcileError> {
-        let owns = |owner: &Organization| owns_in(owner, Some(instance)) && owner.claimant().is_shared();
+        let engine = self.engine;
+        if !engine.config.is_partial() {
+            return Ok(false);
+        }
+        let owns = |owner: &Organization| {
+            owns_in(owner, Some(instance)) && Subject::claimant(owner).is_shared()
+        };
         let mut owned = false;
-        each_elsewhere(self.engine, id, |guard| owned |= guard.0.as_ref().map_or(true, owns)).await?;
+        let each = |guard: DeserializeGuard<Organization>| owned |= guard.0.as_ref().map_or(true, owns);
+        let list = naming(KindInfo::of_kind::<Organization>(), id);
+        engine.bulk.each(engine.clients.calls.clone(), list, each).await?;
         Ok(owned)
     }
 
@@ -188,11 +199,11 @@ impl<K: Kind> Run<'_, K> {
         if id == *owned {
             return Ok(recorded);
         }
-        if K::PARENT == Parent::Project && self.is_managed() && project_is_gone(session, &recorded).await? {
+        if self.kind.parent == Parent::Project && self.is_managed() && project_is_gone(session, &recorded).await? {
             self.leave_parent();
             return self.resolve_parents(session, instance).await;
         }
-        let noun = if K::PARENT == Parent::Project { "project" } else { "organization" };
+        let noun = if self.kind.parent == Parent::Project { "project" } else { "organization" };
         Err(ReconcileError::Stalled {
             reason: Reason::Conflict,
             message: format!(
@@ -207,7 +218,7 @@ impl<K: Kind> Run<'_, K> {
         self.engine.release_claims(self.handle.uid());
         self.ownership = Ownership { instance, ..Ownership::default() };
         (self.external, self.external_id, self.recorded) = (external, None, false);
-        (self.own, self.holder) = (K::Own::default(), None);
+        (self.own, self.holder) = (OwnStatus::new(), None);
     }
 
     pub(crate) async fn status_of(&self, address: &Address) -> Result<Option<CommonStatus>, ReconcileError> {

@@ -3,22 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::ResourceExt;
 
 use crate::api::{CommonStatus, ConditionType, Drift, Reason, Status, annotation};
 use crate::engine::decision::conditions::{ConditionInput, conditions, now, ours, shows_in};
 use crate::engine::decision::error::{ConditionUpdate, NET, ReconcileError, RequeuePolicy, Severity};
 use crate::engine::decision::outcome::{Drifted, Outcome, OutcomeKind};
 use crate::engine::decision::plan::{BlockReason, ExternalRef, Identity, Observed, Step, plan};
-use crate::engine::drivers::kind::{Driver, Kind};
+use crate::engine::drivers::subject::{OwnStatus, Subject};
 use crate::engine::index::claims::Claim;
 use crate::engine::kubernetes::events::EventSpec;
 use crate::engine::kubernetes::resource::MetadataChange;
+use crate::engine::reconcile::claiming::claims_on;
+use crate::engine::reconcile::marking::with_mark_of;
 use crate::engine::reconcile::state::Run;
 use crate::engine::reconcile::target::Ownership;
 use crate::engine::shared::Engine;
-use crate::zitadel::Error;
+use crate::zitadel::{Details, Error};
 
 /// The longest plan is protect, look, adopt, record, update; more steps mean that the plan does not end.
 const MAX_STEPS: usize = 16;
@@ -33,21 +35,21 @@ enum Settled {
 }
 
 /// Reconciles one resource.
-pub(crate) async fn reconcile<K: Kind>(engine: &Engine, object: Arc<K>) -> Outcome {
+pub(crate) async fn reconcile(engine: &Engine, object: Arc<dyn Subject>) -> Outcome {
     let mut run = Run::new(engine, object);
     let result = run.drive().await;
     run.finish(result).await
 }
 
-impl<K: Kind> Run<'_, K> {
+impl Run<'_> {
     async fn drive(&mut self) -> Result<Settled, ReconcileError> {
         if !self.is_deleting() && !self.handle.is_paused() {
-            if K::BULKY {
+            if self.kind.bulky {
                 self.load().await?;
             }
             self.resolve_spec().await?;
         }
-        if K::is_organization() && self.is_deleting() && !self.handle.is_paused() {
+        if self.kind.is_organization() && self.is_deleting() && !self.handle.is_paused() {
             // Who lives in it is not known before.
             self.engine.complete(&self.key, &self.handle.address).await?;
         }
@@ -94,9 +96,9 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// The status as it was, with the bond of now. Whoever lost the claim records no bond: it would win the next restart.
-    fn owned_status(&self) -> Status<K::Own> {
+    fn owned_status(&self) -> Status<OwnStatus> {
         let Ownership { id, organization, project, instance, origin, organization_origin } =
-            match (&self.holder, K::IDENTITY) {
+            match (&self.holder, self.kind.identity) {
                 // Who only observes gives up what it owned, and says so; its organization stays pinned.
                 (None, _) if !self.is_managed() => {
                     let id = self.ownership.id.clone().filter(|id| Some(id) == self.external_id.as_ref());
@@ -108,7 +110,7 @@ impl<K: Kind> Run<'_, K> {
                 }
                 (Some(_), Identity::Keyed) => Ownership::default(),
             };
-        let (common, own) = (self.status().common, self.own.clone());
+        let (common, own) = (self.before.common.clone(), self.own.clone());
         let owns = self.external == ExternalRef::Owned && self.is_managed();
         Status {
             common: CommonStatus {
@@ -122,12 +124,12 @@ impl<K: Kind> Run<'_, K> {
                 pending_create: self.intent.clone().map(Box::new),
                 ..common
             },
-            own: if owns { K::Driver::record(own, &self.keys) } else { own },
+            own: if owns { self.object.record(own, &self.keys) } else { own },
         }
     }
 
-    async fn write(&mut self, status: &Status<K::Own>) -> Result<(), ReconcileError> {
-        self.handle.apply_status(&self.status(), status).await?;
+    async fn write(&mut self, status: &Status<OwnStatus>) -> Result<(), ReconcileError> {
+        self.handle.apply_status(self.kind.known_status, &self.before, status).await?;
         self.engine
             .object_states
             .expect_version(self.handle.uid(), self.handle.meta.resource_version.as_deref());
@@ -204,7 +206,7 @@ impl<K: Kind> Run<'_, K> {
             return Err(ReconcileError::Stale);
         }
         let unsent = self.forget_unsent();
-        let before = self.status();
+        let before = self.before.clone();
         let next = match update {
             Some(update) => self.next_status(update),
             None if unsent || self.external == ExternalRef::Owned && !self.recorded => self.owned_status(),
@@ -231,11 +233,12 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// What the status proves no longer is free for others, and so is a key that left the spec before it was recorded.
-    fn release_dropped_claims(&self, before: &Status<K::Own>, next: &Status<K::Own>) {
-        let (proved, kept) = (Self::recorded_claims(before), Self::recorded_claims(next));
-        let wanted = self.target.as_ref().zip(self.desired.as_ref()).filter(|_| K::MANY_KEYS);
+    fn release_dropped_claims(&self, before: &Status<OwnStatus>, next: &Status<OwnStatus>) {
+        let (proved, kept) = (self.recorded_claims(before), self.recorded_claims(next));
+        let wanted = self.target.as_ref().zip(self.desired.as_ref()).filter(|_| self.kind.many_keys);
         let wanted = wanted.map(|(target, desired)| {
-            Self::claims_on(&target.instance, &target.parents.parent, &K::Driver::keys(desired))
+            let keys = self.object.keys(desired);
+            claims_on(self.kind, &target.instance, &target.parents.parent, &keys)
         });
         let is_left = |claim: &Claim| match &wanted {
             Some(wanted) => !wanted.contains(claim),
@@ -245,13 +248,14 @@ impl<K: Kind> Run<'_, K> {
         self.engine.requeues.wake(self.engine.claims.release_where(self.handle.uid(), is_free));
     }
 
-    fn next_status(&self, update: &ConditionUpdate) -> Status<K::Own> {
-        let previous = self.status().common;
+    fn next_status(&self, update: &ConditionUpdate) -> Status<OwnStatus> {
+        let previous = self.before.common.clone();
         let outcome = ConditionInput::of(update, self.object.meta(), self.engine.config.outage_grace);
         let (conditions, observed_generation) =
             conditions(&previous.conditions, previous.observed_generation, &outcome);
         // As it was when this began: what was asked for since is not answered yet.
-        let handled = self.object.annotations().get(annotation::RECONCILE_REQUESTED_AT).cloned();
+        let annotations = self.object.meta().annotations.as_ref();
+        let handled = annotations.and_then(|given| given.get(annotation::RECONCILE_REQUESTED_AT)).cloned();
         let paused = update.severity == Severity::Paused;
         let Status { common, own } = self.with_report(self.owned_status());
         let common = CommonStatus {
@@ -265,24 +269,26 @@ impl<K: Kind> Run<'_, K> {
         Status { common, own }
     }
 
-    fn with_report(&self, status: Status<K::Own>) -> Status<K::Own> {
+    fn with_report(&self, status: Status<OwnStatus>) -> Status<OwnStatus> {
         // What belongs to somebody else is not reported as if it were this resource's.
         let reports = self.external == ExternalRef::Owned || !self.is_managed();
         let Some(remote) = self.remote.as_ref().filter(|_| reports && self.observed != Observed::Foreign)
         else {
             return status;
         };
-        let report = K::Driver::report(remote);
+        let Details { sequence, creation_date, change_date, .. } = &remote.details;
         let common = CommonStatus {
-            sequence: Some(report.sequence).filter(|s| !s.is_empty()),
-            creation_date: report.creation_date.map(|date| date.to_string()),
-            change_date: report.change_date.map(|date| date.to_string()),
+            sequence: Some(sequence.clone()).filter(|s| !s.is_empty()),
+            creation_date: creation_date.map(|date| date.to_string()),
+            change_date: change_date.map(|date| date.to_string()),
             ..status.common
         };
         // A key that was not written yet, or not removed yet, is still to be proved.
-        let mark = K::mark(&status.own).map(str::to_owned);
-        let own = if self.is_settled() || !K::MANY_KEYS { K::Driver::own(remote) } else { status.own };
-        Status { common, own: K::marked(own, mark) }
+        let own = match self.is_settled() || !self.kind.many_keys {
+            true => with_mark_of(&status.own, self.object.own_of(remote)),
+            false => status.own,
+        };
+        Status { common, own }
     }
 
     /// Is ZITADEL as the spec wants it, or only looked at?
@@ -306,7 +312,7 @@ impl<K: Kind> Run<'_, K> {
             return Ok(());
         }
         let mut annotations = Vec::new();
-        if K::IDENTITY == Identity::Assigned {
+        if self.kind.identity == Identity::Assigned {
             annotations.push((annotation::ID, self.ownership.id.clone()));
         }
         if matches!(self.observed, Observed::InSync | Observed::Differs) {
@@ -319,16 +325,16 @@ impl<K: Kind> Run<'_, K> {
     /// Events: what was done, and a change of the reason.
     async fn emit_events(
         &mut self,
-        before: &Status<K::Own>,
-        next: &Status<K::Own>,
+        before: &Status<OwnStatus>,
+        next: &Status<OwnStatus>,
         update: &ConditionUpdate,
     ) {
-        let reason = |status: &Status<K::Own>, kind: ConditionType| {
+        let reason = |status: &Status<OwnStatus>, kind: ConditionType| {
             kind.find(&status.common.conditions).map(|c| c.reason.clone()).unwrap_or_default()
         };
         if reason(before, ConditionType::Synced) != reason(next, ConditionType::Synced) {
             let note = EventSpec::normal(update.reason.as_str(), &update.message);
-            let ready = |status: &Status<K::Own>| {
+            let ready = |status: &Status<OwnStatus>| {
                 ConditionType::Ready.find(&status.common.conditions).is_some_and(|c| c.status == "True")
             };
             let lost = ready(before) && !ready(next) && !self.is_deleting();
@@ -339,7 +345,8 @@ impl<K: Kind> Run<'_, K> {
     }
 
     async fn publish(&mut self) {
-        let about = self.object.object_ref(&());
+        let resource_version = self.object.meta().resource_version.clone();
+        let about = ObjectReference { resource_version, ..self.handle.reference() };
         for note in std::mem::take(&mut self.events) {
             tracing::info!(resource = %self.handle.address, reason = note.reason, "{}", note.note);
             self.engine.events.publish(&about, note).await;
@@ -348,8 +355,8 @@ impl<K: Kind> Run<'_, K> {
 }
 
 /// Only what we own counts: a condition of somebody else is not ours to compare.
-fn differs<Own: Clone + PartialEq>(before: &Status<Own>, next: &Status<Own>) -> bool {
-    let ours = |status: &Status<Own>| Status {
+fn differs(before: &Status<OwnStatus>, next: &Status<OwnStatus>) -> bool {
+    let ours = |status: &Status<OwnStatus>| Status {
         common: CommonStatus { conditions: ours(&status.common.conditions), ..status.common.clone() },
         own: status.own.clone(),
     };

@@ -17,7 +17,8 @@ use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::error::{ReconcileError, RequeuePolicy};
 use crate::engine::decision::outcome::Drifted;
 use crate::engine::decision::plan::{ExternalRef, Facts, Identity, Name, Observed, Pending};
-use crate::engine::drivers::kind::{Context, Desired, Driver, Kind, Parent, Remote};
+use crate::engine::drivers::kind::{Context, Desired, Parent, Remote};
+use crate::engine::drivers::subject::{KindInfo, OwnStatus, Subject};
 use crate::engine::drivers::values::Values;
 use crate::engine::kubernetes::events::EventSpec;
 use crate::engine::kubernetes::resource::{Handle, SpecTarget};
@@ -26,9 +27,12 @@ use crate::engine::shared::Engine;
 use crate::zitadel::Client;
 
 /// The state of one reconcile.
-pub(crate) struct Run<'a, K: Kind> {
+pub(crate) struct Run<'a> {
     pub(crate) engine: &'a Engine,
-    pub(crate) object: Arc<K>,
+    pub(crate) object: Arc<dyn Subject>,
+    pub(crate) kind: &'static KindInfo,
+    /// The status as the resource had it when this began.
+    pub(crate) before: Status<OwnStatus>,
     pub(crate) handle: Handle,
     pub(crate) key: ConnectionKey,
     pub(crate) ownership: Ownership,
@@ -41,8 +45,8 @@ pub(crate) struct Run<'a, K: Kind> {
     /// The client whose answers this reconcile holds, until the way is taken.
     pub(crate) client: Option<Client>,
     pub(crate) target: Option<Target>,
-    pub(crate) desired: Option<Desired<K>>,
-    pub(crate) remote: Option<Remote<K>>,
+    pub(crate) desired: Option<Desired>,
+    pub(crate) remote: Option<Remote>,
     pub(crate) observed: Observed,
     pub(crate) differing: Vec<String>,
     pub(crate) reverted: Vec<String>,
@@ -51,7 +55,7 @@ pub(crate) struct Run<'a, K: Kind> {
     pub(crate) holder: Option<Claimant>,
     pub(crate) keys: BTreeSet<String>,
     pub(crate) keys_taken: BTreeMap<String, Claimant>,
-    pub(crate) own: K::Own,
+    pub(crate) own: OwnStatus,
     pub(crate) name: Name,
     pub(crate) searched: bool,
     /// What was found is not for this namespace to know.
@@ -66,13 +70,17 @@ pub(crate) struct Run<'a, K: Kind> {
     pub(crate) events: Vec<EventSpec>,
 }
 
-impl<'a, K: Kind> Run<'a, K> {
-    pub(crate) fn new(engine: &'a Engine, object: Arc<K>) -> Self {
+impl<'a> Run<'a> {
+    pub(crate) fn new(engine: &'a Engine, object: Arc<dyn Subject>) -> Self {
+        let kind = object.kind();
         let connection = &object.management().connection_ref;
         let place = SpecTarget::new(connection, object.organization(), object.project());
-        let handle = Handle::new::<K>(engine.clients.calls.clone(), K::KIND, object.meta()).at(place);
-        let status = object.status().cloned().unwrap_or_default().common;
-        let own = Self::proved(&object);
+        let client = engine.clients.calls.clone();
+        let handle = Handle::of(client, kind.resource(), kind.name, object.meta()).at(place);
+        let before =
+            Status { common: object.common().cloned().unwrap_or_default(), own: object.own() };
+        let status = &before.common;
+        let own = proved(&*object, &before);
         let conflict = ConditionType::Synced
             .find(&status.conditions)
             .is_some_and(|c| c.reason == Reason::Conflict.as_str());
@@ -87,10 +95,13 @@ impl<'a, K: Kind> Run<'a, K> {
             organization_origin: status.organization_origin.filter(|_| status.organization_id.is_some()),
         };
         let grant = engine.connections.grant(&key, &handle.address);
-        let (external, external_id) = external::<K>(&handle, &status);
+        let (external, external_id) = external(kind, &handle, status);
         let mut run = Self {
             engine,
+            keys: object.recorded(&own),
+            kind,
             object,
+            before,
             handle,
             key,
             ownership,
@@ -110,7 +121,6 @@ impl<'a, K: Kind> Run<'a, K> {
             sent: Vec::new(),
             drift: Drifted::No,
             holder: None,
-            keys: K::Driver::recorded(&own),
             keys_taken: BTreeMap::new(),
             own,
             name: if conflict { Name::Suspect } else { Name::Free },
@@ -128,7 +138,7 @@ impl<'a, K: Kind> Run<'a, K> {
 
     pub(crate) fn facts(&self) -> Facts {
         Facts {
-            identity: K::IDENTITY,
+            identity: self.kind.identity,
             management: self.object.management().management_policy,
             deletion: self.deletion_policy(),
             paused: self.handle.is_paused(),
@@ -144,14 +154,14 @@ impl<'a, K: Kind> Run<'a, K> {
             searched: self.searched,
             adopt_by_name: self.object.adoption() == AdoptionPolicy::ByName,
             recreate: self.object.recreates(),
-            in_use: K::is_organization() && self.is_deleting() && self.has_dependents(),
+            in_use: self.kind.is_organization() && self.is_deleting() && self.has_dependents(),
         }
     }
 
     /// The id of the object, or of the parent of its keys.
     pub(crate) fn owned_id(&self) -> Option<String> {
         let Ownership { id, organization, project, instance, .. } = &self.ownership;
-        let owned = match (K::IDENTITY, K::PARENT) {
+        let owned = match (self.kind.identity, self.kind.parent) {
             (Identity::Assigned, _) => id,
             (Identity::Keyed, Parent::Instance) => instance,
             (Identity::Keyed, Parent::Organization) => organization,
@@ -162,12 +172,12 @@ impl<'a, K: Kind> Run<'a, K> {
 
     /// Does the status prove all that the resource is about to own?
     fn is_recorded(&self) -> bool {
-        self.recorded && self.keys.is_subset(&K::Driver::recorded(&self.own))
+        self.recorded && self.keys.is_subset(&self.object.recorded(&self.own))
     }
 
     /// What the spec says, else what the origin of the object suggests.
     pub(crate) fn deletion_policy(&self) -> DeletionPolicy {
-        let default = || K::default_deletion(self.ownership.origin);
+        let default = || self.kind.default_deletion(self.ownership.origin);
         self.object.management().deletion_policy.unwrap_or_else(default)
     }
 
@@ -179,26 +189,14 @@ impl<'a, K: Kind> Run<'a, K> {
         self.object.management().management_policy == ManagementPolicy::Manage
     }
 
-    /// What the status says besides the bond. Without one, what was only observed is nothing that a managed resource owns.
-    pub(crate) fn proved(object: &K) -> K::Own {
-        let observes = object.management().management_policy == ManagementPolicy::Observe;
-        let proved = object.status().filter(|status| observes || K::is_owned(&status.common));
-        proved.map(|status| status.own.clone()).unwrap_or_default()
-    }
-
-    /// The status as the resource had it when this began.
-    pub(crate) fn status(&self) -> Status<K::Own> {
-        self.object.status().cloned().unwrap_or_default()
-    }
-
-    pub(crate) fn conditions(&self) -> Vec<Condition> {
-        self.status().common.conditions
+    pub(crate) fn conditions(&self) -> &[Condition] {
+        &self.before.common.conditions
     }
 
     /// Was the resource as specified at this very generation? Of many keys: all but those of others.
     pub(crate) fn was_in_sync(&self) -> bool {
-        let shared = |reason: &str| K::MANY_KEYS && reason == Reason::Conflict.as_str();
-        ConditionType::Ready.find(&self.conditions()).is_some_and(|c| {
+        let shared = |reason: &str| self.kind.many_keys && reason == Reason::Conflict.as_str();
+        ConditionType::Ready.find(self.conditions()).is_some_and(|c| {
             let settled = c.status == "True" || shared(&c.reason);
             settled && c.observed_generation == self.object.meta().generation
         })
@@ -213,15 +211,15 @@ impl<'a, K: Kind> Run<'a, K> {
         let namespace = &self.handle.address.namespace;
         let mut values = Values::new(self.engine.connections.secret_reader_of(namespace), &self.engine.bulk);
         values.hold_in(self.client.as_ref().map(Client::memory));
-        let desired = K::Driver::resolve_spec(&self.object, &mut values).await?;
-        if K::BULKY {
+        let desired = self.object.resolve_spec(&mut values).await?;
+        if self.kind.bulky {
             // Once resolved its values are not held twice.
-            Arc::make_mut(&mut self.object).strip();
+            Arc::get_mut(&mut self.object).map(Subject::strip_values);
         }
         if !self.is_managed() {
             self.keys.clear();
         }
-        self.keys.extend(K::Driver::keys(&desired));
+        self.keys.extend(self.object.keys(&desired));
         self.desired = Some(desired);
         self.claim_owned();
         Ok(())
@@ -238,7 +236,7 @@ impl<'a, K: Kind> Run<'a, K> {
         Ok(&self.target.as_ref().ok_or(ReconcileError::Stale)?.session)
     }
 
-    pub(crate) fn desired(&self) -> Result<&Desired<K>, ReconcileError> {
+    pub(crate) fn desired(&self) -> Result<&Desired, ReconcileError> {
         self.desired.as_ref().ok_or(ReconcileError::Stale)
     }
 
@@ -256,8 +254,8 @@ impl<'a, K: Kind> Run<'a, K> {
         }
         let ours = self.is_ours(&session, &instance);
         let parents = if ours { self.parents_of(&session, &instance).await? } else { Parents::default() };
-        if ours && K::IDENTITY == Identity::Keyed {
-            let under = if K::PARENT == Parent::Instance { &instance } else { &parents.parent };
+        if ours && self.kind.identity == Identity::Keyed {
+            let under = if self.kind.parent == Parent::Instance { &instance } else { &parents.parent };
             self.external_id = Some(under.clone());
             if self.external == ExternalRef::None {
                 self.claim(&instance, under);
@@ -275,7 +273,7 @@ impl<'a, K: Kind> Run<'a, K> {
 
     /// Does a person wait for an answer?
     pub(crate) fn urgency(&self) -> Urgency {
-        let status = self.status().common;
+        let status = &self.before.common;
         let asked = self.handle.annotation(annotation::RECONCILE_REQUESTED_AT);
         let is_answered = status.observed_generation == self.object.meta().generation
             && asked == status.last_handled_reconcile_at.as_deref();
@@ -313,13 +311,23 @@ impl<'a, K: Kind> Run<'a, K> {
     }
 }
 
+/// What the status says besides who owns what. Without ownership, what was only observed is nothing that a managed resource
+/// owns.
+fn proved(object: &dyn Subject, status: &Status<OwnStatus>) -> OwnStatus {
+    let observes = object.management().management_policy == ManagementPolicy::Observe;
+    match observes || object.kind().is_owned(&status.common) {
+        true => status.own.clone(),
+        false => OwnStatus::new(),
+    }
+}
+
 /// What the resource points at: what its status proves, else what a person asks to import.
-fn external<K: Kind>(handle: &Handle, status: &CommonStatus) -> (ExternalRef, Option<String>) {
-    if let Some(id) = K::owned(status) {
+fn external(kind: &KindInfo, handle: &Handle, status: &CommonStatus) -> (ExternalRef, Option<String>) {
+    if let Some(id) = kind.owned(status) {
         return (ExternalRef::Owned, Some(id.clone()));
     }
     let requested = handle.annotation(annotation::ID).filter(|id| !id.is_empty());
-    match requested.filter(|_| K::IDENTITY == Identity::Assigned) {
+    match requested.filter(|_| kind.identity == Identity::Assigned) {
         Some(id) => (ExternalRef::Requested, Some(id.into())),
         None => (ExternalRef::None, None),
     }

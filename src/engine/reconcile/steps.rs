@@ -8,7 +8,7 @@ use crate::engine::decision::access::{Action, same_name};
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::outcome::Drifted;
 use crate::engine::decision::plan::{ExternalRef, Identity, Name, Observed, Pending};
-use crate::engine::drivers::kind::{Driver, Kind, Parent, Remote};
+use crate::engine::drivers::kind::{Parent, Remote};
 use crate::engine::index::claims::Claim;
 use crate::engine::index::object_states::Left;
 use crate::engine::kubernetes::events::EventSpec;
@@ -17,23 +17,23 @@ use crate::engine::reconcile::state::Run;
 use crate::engine::reconcile::target::Target;
 use crate::zitadel::Error;
 
-impl<K: Kind> Run<'_, K> {
+impl Run<'_> {
     /// Reads the target with certainty.
     pub(crate) async fn observe(&mut self) -> Result<(), ReconcileError> {
         if self.is_empty_handed() {
             self.observed = Observed::Absent;
             return Ok(());
         }
-        if !self.target().await? || (K::IDENTITY == Identity::Keyed && self.holder.is_some()) {
+        if !self.target().await? || (self.kind.identity == Identity::Keyed && self.holder.is_some()) {
             return Ok(());
         }
-        if K::is_organization() {
+        if self.kind.is_organization() {
             self.recognize().await?;
             self.authorize(Action::Read, None).await?;
         }
         self.yield_keys().await?;
         let id = self.external_id.clone().ok_or(ReconcileError::Stale)?;
-        match K::Driver::observe(self.context()?, &id).await {
+        match self.object.observe(self.context()?, &id).await {
             Ok(Some(remote)) => {
                 self.note_taken_over(&remote);
                 self.record_observation(remote);
@@ -55,11 +55,11 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// Keys that are there already and that the status does not prove yet are taken over by naming them.
-    fn note_taken_over(&mut self, remote: &Remote<K>) {
-        if !K::MANY_KEYS || !self.is_managed() || self.is_deleting() {
+    fn note_taken_over(&mut self, remote: &Remote) {
+        if !self.kind.many_keys || !self.is_managed() || self.is_deleting() {
             return;
         }
-        let (there, proved) = (K::Driver::recorded(&K::Driver::own(remote)), K::Driver::recorded(&self.own));
+        let (there, proved) = (self.object.recorded(&self.object.own_of(remote)), self.object.recorded(&self.own));
         let taken: Vec<&str> =
             there.intersection(&self.keys).filter(|key| !proved.contains(*key)).map(String::as_str).collect();
         if !taken.is_empty() {
@@ -70,20 +70,19 @@ impl<K: Kind> Run<'_, K> {
 
     /// A deletion with no key left has nothing to look for.
     fn is_empty_handed(&self) -> bool {
-        K::IDENTITY == Identity::Keyed && self.is_deleting() && self.keys.is_empty()
+        self.kind.identity == Identity::Keyed && self.is_deleting() && self.keys.is_empty()
     }
 
-    pub(crate) fn record_observation(&mut self, remote: Remote<K>) {
-        let report = K::Driver::report(&remote);
-        let is_there = |target: &Target| target.parents.organization == report.owner;
-        let owned = report.owner.is_empty()
-            || K::PARENT == Parent::Instance
+    pub(crate) fn record_observation(&mut self, remote: Remote) {
+        let is_there = |target: &Target| target.parents.organization == remote.owner;
+        let owned = remote.owner.is_empty()
+            || self.kind.parent == Parent::Instance
             || self.target.as_ref().is_some_and(is_there);
         self.differing =
-            self.desired.as_ref().map(|desired| K::Driver::diff(desired, &remote)).unwrap_or_default();
+            self.desired.as_ref().map(|desired| self.object.diff(desired, &remote)).unwrap_or_default();
         self.observed = match self.differing.as_slice() {
             _ if !owned => Observed::Foreign,
-            _ if self.is_managed() && K::Driver::is_default(&remote) => Observed::Absent,
+            _ if self.is_managed() && remote.is_default => Observed::Absent,
             [] => Observed::InSync,
             _ => Observed::Differs,
         };
@@ -91,15 +90,15 @@ impl<K: Kind> Run<'_, K> {
             // What is bound and there is what the intent was for, or what was before it.
             ExternalRef::Owned if owned => (self.intent, self.pending) = (None, Pending::No),
             ExternalRef::Owned => {}
-            _ if K::IDENTITY == Identity::Keyed => {}
-            _ => self.find_holder(&report.id),
+            _ if self.kind.identity == Identity::Keyed => {}
+            _ => self.find_holder(&remote.id.clone()),
         }
         self.remote = Some(remote);
     }
 
     fn find_holder(&mut self, id: &str) {
         let Some(target) = &self.target else { return };
-        let claim = Claim::on_id(&target.instance, K::KIND, id);
+        let claim = Claim::on_id(&target.instance, self.kind.name, id);
         self.holder = self.engine.claims.held_by_other(&claim, &self.claimant());
     }
 
@@ -113,7 +112,7 @@ impl<K: Kind> Run<'_, K> {
 
     /// What only a list shows may be there all the same, until it was removed.
     fn doubt_absence(&mut self) {
-        let is_listed = K::Driver::unlisted(&self.keys).is_some();
+        let is_listed = self.object.unlisted(&self.keys).is_some();
         if is_listed && !self.removed && self.observed == Observed::Absent {
             self.observed = Observed::Unlisted;
         }
@@ -124,18 +123,17 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// Objects of this name in this organization, each read with certainty.
-    pub(crate) async fn named(&self, name: &str) -> Result<Vec<Remote<K>>, ReconcileError> {
+    pub(crate) async fn named(&self, name: &str) -> Result<Vec<Remote>, ReconcileError> {
         let cx = self.context()?;
         let mut named = Vec::new();
-        let ids = match K::Driver::find(cx, name).await {
+        let ids = match self.object.find(cx, name).await {
             Err(Error::OrganizationNotFound { .. }) if self.is_deleting() => Vec::new(),
             ids => ids?,
         };
         for id in ids {
-            if let Some(remote) = K::Driver::observe(cx, &id).await? {
-                let report = K::Driver::report(&remote);
-                let resides = K::PARENT == Parent::Instance || report.owner == cx.organization;
-                if resides && same_name(&report.name, name) {
+            if let Some(remote) = self.object.observe(cx, &id).await? {
+                        let resides = self.kind.parent == Parent::Instance || remote.owner == cx.organization;
+                if resides && same_name(&remote.name, name) {
                     named.push(remote);
                 }
             }
@@ -147,7 +145,7 @@ impl<K: Kind> Run<'_, K> {
         if !self.target().await? {
             return Ok(());
         }
-        let name = K::Driver::name(self.desired()?).to_owned();
+        let name = self.desired()?.name.clone();
         let found = match self.named(&name).await {
             Ok(found) => found.into_iter().next(),
             Err(ReconcileError::Zitadel(error)) => return Err(self.explain(error).await),
@@ -157,8 +155,8 @@ impl<K: Kind> Run<'_, K> {
             // What it owned is gone, and whatever has the name now is not it.
             Some(_) if self.external == ExternalRef::Owned => self.name = Name::InUse,
             Some(remote) => {
-                (self.external, self.external_id) = (ExternalRef::Found, Some(K::Driver::report(&remote).id));
-                match self.authorize(Action::Read, Some(&K::Driver::report(&remote))).await {
+                (self.external, self.external_id) = (ExternalRef::Found, Some(remote.id.clone()));
+                match self.authorize(Action::Read, Some(&remote)).await {
                     Err(ReconcileError::Stalled { reason: Reason::AccessDenied, .. })
                         if !self.takes_by_name() =>
                     {
@@ -178,13 +176,13 @@ impl<K: Kind> Run<'_, K> {
     }
 
     pub(crate) async fn adopt(&mut self) -> Result<(), ReconcileError> {
-        if K::IDENTITY == Identity::Keyed {
+        if self.kind.identity == Identity::Keyed {
             return self.take_over().await;
         }
         let Some(remote) = self.remote.take() else {
             return Err(ReconcileError::Stale);
         };
-        let id = K::Driver::report(&remote).id;
+        let id = remote.id.clone();
         if let Some(holder) = self.holder_elsewhere(&id).await? {
             (self.holder, self.remote) = (Some(holder), Some(remote));
             return Ok(());
@@ -192,7 +190,7 @@ impl<K: Kind> Run<'_, K> {
         let origin = if self.recognized { Origin::Created } else { Origin::Adopted };
         self.take_ownership(remote, origin).await?;
         if self.holder.is_none() && !self.recognized {
-            self.events.push(EventSpec::normal("Adopted", format!("took over {} {id}", K::KIND)));
+            self.events.push(EventSpec::normal("Adopted", format!("took over {} {id}", self.kind.name)));
         }
         Ok(())
     }
@@ -200,10 +198,10 @@ impl<K: Kind> Run<'_, K> {
     /// Takes what is under the keys as it is; that it is owned is recorded before anything is written.
     async fn take_over(&mut self) -> Result<(), ReconcileError> {
         // A server that still answers for a removed organization shows nothing in it.
-        if K::MANY_KEYS && self.observed.is_absent() && self.confirm_ground().await?.is_none() {
+        if self.kind.many_keys && self.observed.is_absent() && self.confirm_ground().await?.is_none() {
             return Ok(());
         }
-        if !K::MANY_KEYS {
+        if !self.kind.many_keys {
             let under = self.external_id.clone().ok_or(ReconcileError::Stale)?;
             self.holder = self.holder_elsewhere(&under).await?;
         }
@@ -211,7 +209,7 @@ impl<K: Kind> Run<'_, K> {
             return Ok(());
         }
         let origin = if self.observed.is_absent() { Origin::Created } else { Origin::Adopted };
-        if origin == Origin::Adopted && !K::MANY_KEYS {
+        if origin == Origin::Adopted && !self.kind.many_keys {
             self.events.push(EventSpec::normal("Adopted", format!("took over {}", self.describe_object())));
         }
         self.own_keys(origin).await
@@ -248,17 +246,17 @@ impl<K: Kind> Run<'_, K> {
         let Some(remote) = self.remote.take() else {
             return Err(ReconcileError::Stale);
         };
-        let old_name = K::Driver::report(&remote).name;
+        let old_name = remote.name.clone();
         let outcome = self.send(self.desired()?, Some(remote)).await;
         self.warn(warning, &outcome);
         match outcome {
             Ok(remote) => self.updated(remote, fields, &old_name, drifted),
             Err(ReconcileError::Zitadel(Error::NotFound { .. })) => self.observed = Observed::Unknown,
-            Err(ReconcileError::Zitadel(Error::OrganizationNotFound { .. })) if K::is_organization() => {
+            Err(ReconcileError::Zitadel(Error::OrganizationNotFound { .. })) if self.kind.is_organization() => {
                 self.observed = Observed::Unknown;
             }
             Err(ReconcileError::Zitadel(Error::AlreadyExists { .. }))
-                if K::IDENTITY == Identity::Assigned =>
+                if self.kind.identity == Identity::Assigned =>
             {
                 return Err(self.name_in_use().await);
             }
@@ -269,11 +267,11 @@ impl<K: Kind> Run<'_, K> {
     }
 
     /// Did somebody else write? It was as specified at this generation, and is not what was reported then.
-    fn drifted(&self, remote: &Remote<K>) -> bool {
-        self.was_in_sync() && K::Driver::moved(&self.status(), remote)
+    fn drifted(&self, remote: &Remote) -> bool {
+        self.was_in_sync() && self.object.moved(remote)
     }
 
-    fn updated(&mut self, remote: Remote<K>, mut fields: Vec<String>, old_name: &str, drifted: bool) {
+    fn updated(&mut self, remote: Remote, mut fields: Vec<String>, old_name: &str, drifted: bool) {
         self.record_observation(remote);
         // What differs still was not changed.
         fields.retain(|field| !self.differing.contains(field));
@@ -309,7 +307,7 @@ impl<K: Kind> Run<'_, K> {
             (&self.engine.object_states, self.handle.uid(), self.engine.config.delays.rare);
         let left = Left {
             generation: self.object.meta().generation,
-            sequence: self.remote.as_ref().map(|remote| K::Driver::report(remote).sequence),
+            sequence: self.remote.as_ref().map(|remote| remote.details.sequence.clone()),
             fields: fields.to_vec(),
         };
         if std::mem::replace(&mut self.sent, fields.to_vec()) == fields {
@@ -329,7 +327,7 @@ impl<K: Kind> Run<'_, K> {
     /// The same field repaired again and again is somebody else's field too.
     fn check_fight(&self, fields: &[String]) -> Result<(), ReconcileError> {
         let contested = self.engine.object_states.contested(self.handle.uid(), fields);
-        let edited = self.status().common.observed_generation != self.object.meta().generation;
+        let edited = self.before.common.observed_generation != self.object.meta().generation;
         if contested.is_empty() || edited {
             return Ok(());
         }
@@ -343,12 +341,12 @@ impl<K: Kind> Run<'_, K> {
         if std::mem::replace(&mut self.removed, true) {
             return Err(ReconcileError::Soon {
                 reason: Reason::Deleting,
-                message: format!("ZITADEL still shows the {} that was removed", K::KIND),
+                message: format!("ZITADEL still shows the {} that was removed", self.kind.name),
                 after: Duration::from_secs(2),
             });
         }
         let warning = self.preflight().await?;
-        let unlisted = || K::Driver::unlisted(&self.keys);
+        let unlisted = || self.object.unlisted(&self.keys);
         let Some(remote) = self.remote.take().or_else(unlisted) else {
             return Err(ReconcileError::Stale);
         };
@@ -361,9 +359,8 @@ impl<K: Kind> Run<'_, K> {
             Err(ReconcileError::Zitadel(error)) => return Err(self.explain(error).await),
             Err(error) => return Err(error),
         }
-        let name = K::Driver::report(&remote).name;
         self.events.push(EventSpec::normal("Removed", format!("removed {}", self.describe_object())));
-        self.wake_who_wants(&name);
+        self.wake_who_wants(&remote.name);
         Ok(())
     }
 
