@@ -113,6 +113,16 @@ pub enum AdoptionPolicy {
     ByName,
 }
 
+/// Whether an object is to be usable; an inactive one keeps everything that it has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DesiredState {
+    /// Usable.
+    #[default]
+    Active,
+    /// Deactivated.
+    Inactive,
+}
+
 /// The part of `spec` that says how a resource is managed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

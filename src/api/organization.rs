@@ -4,16 +4,23 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::common::{AdoptionPolicy, ManagementSpec, SharedSpec, Status, default_confirm_above};
+use crate::api::common::{
+    AdoptionPolicy, DesiredState, ManagementSpec, SharedSpec, Status, default_confirm_above,
+};
 
-/// Whether an organization is usable: an `Inactive` one keeps everything, its users cannot log in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum OrganizationState {
-    /// Usable.
-    #[default]
-    Active,
-    /// Deactivated.
-    Inactive,
+/// An organization as ZITADEL has it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OrganizationFields {
+    /// The organization's name, unique in the instance without regard to case; ZITADEL would cut blanks around it. Unset: `metadata.name`. A change renames the organization and its generated domain, and with that the login names that carry it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 200),
+        regex(pattern = r"^[^\x00-\x1F\x7F-\x9F\p{Z}]([^\x00-\x1F\x7F-\x9F]*[^\x00-\x1F\x7F-\x9F\p{Z}])?$")
+    )]
+    pub name: Option<String>,
+    /// `Active` (default), or `Inactive`: it keeps everything, and its users cannot log in. Where the connection's own user is one of them, this waits for the annotation `zitadel-operator.dev/confirm-deactivation` with the organization's id: on the `ClusterConnection`, or through a `Connection` on this resource.
+    pub state: DesiredState,
 }
 
 /// What an organization should be in ZITADEL.
@@ -35,16 +42,9 @@ pub struct OrganizationSpec {
     /// How the resource is managed.
     #[serde(flatten)]
     pub management: ManagementSpec,
-    /// The organization's name, unique in the instance without regard to case; ZITADEL would cut blanks around it. Unset: `metadata.name`. A change renames the organization and its generated domain, and with that the login names that carry it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 1, max = 200),
-        regex(pattern = r"^[^\x00-\x1F\x7F-\x9F\p{Z}]([^\x00-\x1F\x7F-\x9F]*[^\x00-\x1F\x7F-\x9F\p{Z}])?$")
-    )]
-    pub name: Option<String>,
-    /// `Active` (default), or `Inactive`: it keeps everything, and its users cannot log in. Where the connection's own user is one of them, this waits for the annotation `zitadel-operator.dev/confirm-deactivation` with the organization's id: on the `ClusterConnection`, or through a `Connection` on this resource.
-    #[serde(default)]
-    pub state: OrganizationState,
+    /// The organization.
+    #[serde(flatten)]
+    pub organization: OrganizationFields,
     /// What to do when the name is taken in ZITADEL: `Never` (default) reports a conflict, `ByName` takes over the organization of that name.
     #[serde(default)]
     pub adoption_policy: AdoptionPolicy,

@@ -1,6 +1,5 @@
 //! The kinds, and the one list of them.
 
-mod common;
 mod guard;
 mod org_domain_policy;
 mod org_features;

@@ -3,28 +3,87 @@
 use kube::ResourceExt;
 
 use crate::api::common::AdoptionPolicy;
-use crate::api::organization::{OrganizationMark, OrganizationState};
+use crate::api::organization::{OrganizationFields, OrganizationMark};
 use crate::api::{DeletionPolicy, Organization, Origin, Reason, annotation};
 use crate::engine::decision::access::Right;
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::Identity;
-use crate::engine::drivers::kind::{Clash, Context, Driver, Kind, Parent, Permission, Report, Verb};
-use crate::engine::drivers::values::Values;
+use crate::engine::drivers::kind::{Clash, Context, Kind, Parent, Permission, Verb};
+use crate::engine::drivers::object::{Desired, Object, ObjectKind};
+use crate::engine::drivers::wire::Fields;
 use crate::engine::kubernetes::events::EventSpec;
-use crate::kinds::common::{differing, valid_name};
 use crate::kinds::guard::{self, Rewrite};
 use crate::kinds::org_domain_policy::has_login_domain;
-use crate::zitadel::{self, Details, Error, permission};
+use crate::zitadel::{self, Created, Details, Error, ObjectPaths, RemoteState, permission};
 
-/// An organization as the spec wants it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Desired {
-    name: String,
-    state: zitadel::OrganizationState,
+impl ObjectKind for Organization {
+    type Fields = OrganizationFields;
+
+    const PATHS: ObjectPaths = zitadel::ORGANIZATION;
+
+    fn fields(&self) -> &OrganizationFields {
+        &self.spec.organization
+    }
+
+    fn check_name(name: &str) -> Result<(), ReconcileError> {
+        if name.trim() == name {
+            return Ok(());
+        }
+        // ZITADEL would cut them off, and the name would differ for ever.
+        Err(ReconcileError::Stalled {
+            reason: Reason::InvalidSpec,
+            message: "the organization name begins or ends with blanks: correct spec.name".into(),
+        })
+    }
+
+    async fn read(cx: Context<'_>, id: &str) -> Result<zitadel::Object, Error> {
+        let zitadel::Organization { id, name, state, details, .. } =
+            cx.client.living_organization(id).await?.value;
+        let details = Details { resource_owner: id.clone(), ..details };
+        Ok(zitadel::Object { id, details, name, state, fields: Fields::new() })
+    }
+
+    fn is_gone(error: &Error) -> bool {
+        matches!(error, Error::OrganizationNotFound { .. })
+    }
+
+    /// The id it would have by its UID comes first: unlike the list it is never late.
+    async fn find(cx: Context<'_>, name: &str) -> Result<Vec<String>, Error> {
+        let found = cx.client.organizations_named(name).await?;
+        let others = found.into_iter().map(|organization| organization.id).filter(|id| id != cx.uid);
+        Ok([cx.uid.to_owned()].into_iter().chain(others).collect())
+    }
+
+    async fn clash(cx: Context<'_>, name: &str) -> Result<Option<Clash>, Error> {
+        let label = zitadel::domain_label(name);
+        if label.is_empty() {
+            return Ok(None);
+        }
+        let has_it = |found: &zitadel::Organization| found.primary_domain.split('.').next() == Some(&label);
+        let found = cx.client.organizations_at(&format!("{label}.")).await?.into_iter().find(has_it);
+        Ok(found.map(|found| Clash { what: format!("the domain {}", found.primary_domain), id: found.id }))
+    }
+
+    async fn create(cx: Context<'_>, wanted: &Desired) -> Result<Created, Error> {
+        let Created { id, details } = cx.client.create_organization(&wanted.name, cx.uid).await?;
+        let details = Details { resource_owner: id.clone(), ..details };
+        Ok(Created { id, details })
+    }
+
+    fn organization_of<'a>(_: Context<'a>, id: &'a str) -> &'a str {
+        id
+    }
+
+    async fn delete(cx: Context<'_>, id: &str) -> Result<(), Error> {
+        match cx.client.delete_organization(id).await {
+            Ok(_) | Err(Error::NotFound { .. } | Error::OrganizationNotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 impl Kind for Organization {
-    type Driver = Self;
+    type Driver = Object;
     type Own = OrganizationMark;
 
     const KIND: &'static str = "Organization";
@@ -60,13 +119,13 @@ impl Kind for Organization {
     }
 
     fn object_name(&self) -> Option<String> {
-        Some(self.spec.name.clone().unwrap_or_else(|| self.name_any()))
+        Some(self.spec.organization.name.clone().unwrap_or_else(|| self.name_any()))
     }
 
     async fn preflight(
         &self,
         cx: Context<'_>,
-        remote: &zitadel::Organization,
+        remote: &zitadel::Object,
         desired: Option<&Desired>,
     ) -> Result<Option<EventSpec>, ReconcileError> {
         let Some(desired) = desired else {
@@ -74,7 +133,7 @@ impl Kind for Organization {
             let deleted = (annotation::CONFIRM_DELETION, Reason::DeletionBlocked, "deleted");
             return guard::lockout(self, cx, &remote.id, deleted).await.map(|()| None);
         };
-        if desired.state == zitadel::OrganizationState::Inactive && remote.state != desired.state {
+        if desired.state == RemoteState::Inactive && remote.state != desired.state {
             let inactive = (annotation::CONFIRM_DEACTIVATION, Reason::InvalidSpec, "deactivated");
             guard::lockout(self, cx, &remote.id, inactive).await?;
         }
@@ -100,108 +159,6 @@ impl Kind for Organization {
     }
 }
 
-impl Driver<Self> for Organization {
-    type Desired = Desired;
-    type Remote = zitadel::Organization;
-
-    async fn resolve_spec(resource: &Self, _: &mut Values<'_>) -> Result<Desired, ReconcileError> {
-        let name = valid_name("organization", resource.object_name().unwrap_or_default())?;
-        if name.trim() != name {
-            // ZITADEL would cut them off, and the name would differ for ever.
-            return Err(ReconcileError::Stalled {
-                reason: Reason::InvalidSpec,
-                message: "the organization name begins or ends with blanks: correct spec.name".into(),
-            });
-        }
-        let state = match resource.spec.state {
-            OrganizationState::Active => zitadel::OrganizationState::Active,
-            OrganizationState::Inactive => zitadel::OrganizationState::Inactive,
-        };
-        Ok(Desired { name, state })
-    }
-
-    fn name(desired: &Desired) -> &str {
-        &desired.name
-    }
-
-    fn named(desired: Desired, name: &str) -> Desired {
-        Desired { name: name.into(), ..desired }
-    }
-
-    async fn observe(cx: Context<'_>, id: &str) -> Result<Option<zitadel::Organization>, Error> {
-        match cx.client.living_organization(id).await {
-            Ok(answer) => Ok(Some(answer.value)),
-            Err(Error::OrganizationNotFound { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The id it would have by its UID comes first: unlike the list it is never late.
-    async fn find(cx: Context<'_>, name: &str) -> Result<Vec<String>, Error> {
-        let found = cx.client.organizations_named(name).await?;
-        let others = found.into_iter().map(|organization| organization.id).filter(|id| id != cx.uid);
-        Ok([cx.uid.to_owned()].into_iter().chain(others).collect())
-    }
-
-    async fn clash(cx: Context<'_>, name: &str) -> Result<Option<Clash>, Error> {
-        let label = zitadel::domain_label(name);
-        if label.is_empty() {
-            return Ok(None);
-        }
-        let has_it = |found: &zitadel::Organization| found.primary_domain.split('.').next() == Some(&label);
-        let found = cx.client.organizations_at(&format!("{label}.")).await?.into_iter().find(has_it);
-        Ok(found.map(|found| Clash { what: format!("the domain {}", found.primary_domain), id: found.id }))
-    }
-
-    fn diff(desired: &Desired, remote: &zitadel::Organization) -> Vec<String> {
-        differing([("name", desired.name != remote.name), ("state", desired.state != remote.state)])
-    }
-
-    async fn apply(
-        cx: Context<'_>,
-        desired: &Desired,
-        remote: Option<zitadel::Organization>,
-    ) -> Result<zitadel::Organization, Error> {
-        let Some(mut remote) = remote else {
-            return create(cx, &desired.name).await;
-        };
-        if remote.name != desired.name {
-            let outcome = cx.client.rename_organization(&remote.id, &desired.name).await;
-            if !remote.details.take(outcome)? {
-                return read_again(cx, &remote.id).await;
-            }
-            remote.name.clone_from(&desired.name);
-        }
-        if remote.state != desired.state {
-            let outcome = match desired.state {
-                zitadel::OrganizationState::Inactive => cx.client.deactivate_organization(&remote.id).await,
-                _ => cx.client.reactivate_organization(&remote.id).await,
-            };
-            if !remote.details.take(outcome)? {
-                return read_again(cx, &remote.id).await;
-            }
-            remote.state = desired.state;
-        }
-        Ok(remote)
-    }
-
-    async fn remove(cx: Context<'_>, remote: &zitadel::Organization) -> Result<(), Error> {
-        match cx.client.delete_organization(&remote.id).await {
-            Ok(_) | Err(Error::NotFound { .. } | Error::OrganizationNotFound { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn report(remote: &zitadel::Organization) -> Report {
-        Report {
-            id: remote.id.clone(),
-            owner: remote.id.clone(),
-            name: remote.name.clone(),
-            ..Report::of(&remote.details)
-        }
-    }
-}
-
 async fn check_not_default(cx: Context<'_>, id: &str) -> Result<(), ReconcileError> {
     if cx.client.instance().await?.value.default_org_id != id {
         return Ok(());
@@ -218,26 +175,8 @@ async fn check_not_default(cx: Context<'_>, id: &str) -> Result<(), ReconcileErr
 async fn moves_login_names(
     cx: Context<'_>,
     desired: &Desired,
-    remote: &zitadel::Organization,
+    remote: &zitadel::Object,
 ) -> Result<bool, Error> {
     let stays = zitadel::has_same_domain(&desired.name, &remote.name);
     Ok(!stays && has_login_domain(cx.client, &remote.id).await?)
-}
-
-/// What is "so already" was changed by somebody else meanwhile.
-async fn read_again(cx: Context<'_>, id: &str) -> Result<zitadel::Organization, Error> {
-    Ok(cx.client.living_organization(id).await?.value)
-}
-
-/// A create answer has one date; the next GET shows it as both (contract §0.14).
-async fn create(cx: Context<'_>, name: &str) -> Result<zitadel::Organization, Error> {
-    let created = cx.client.create_organization(name, cx.uid).await?;
-    let date = created.details.creation_date.or(created.details.change_date);
-    Ok(zitadel::Organization {
-        id: created.id,
-        name: name.into(),
-        primary_domain: String::new(),
-        state: zitadel::OrganizationState::Active,
-        details: Details { creation_date: date, change_date: date, ..created.details },
-    })
 }

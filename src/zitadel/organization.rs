@@ -1,8 +1,8 @@
 //! Organizations: read by id with certainty, found by name with doubt.
 
 use http::Method;
-use serde::{Deserialize, Deserializer};
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Map, json};
 
 use crate::zitadel::answer::{Answer, short};
 use crate::zitadel::call::Call;
@@ -10,8 +10,26 @@ use crate::zitadel::client::Client;
 use crate::zitadel::details::{Created, Details};
 use crate::zitadel::error::Error;
 use crate::zitadel::header::{self, MINE};
+use crate::zitadel::object::{ObjectPaths, RemoteState};
 use crate::zitadel::page::Item;
 use crate::zitadel::permission::{AUTHENTICATED, IAM_WRITE, ORG_CREATE, ORG_DELETE, ORG_WRITE};
+
+/// Where organizations are. A rename ([`Client::update_object`]) brings another generated domain. Without the organization
+/// writes answer [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`) or, after a removal, [`Error::NotFound`] (`ORG-1MRds`).
+pub const ORGANIZATION: ObjectPaths = ObjectPaths {
+    one: "an organization",
+    key: "org",
+    collection: "/v2/organizations",
+    search: "/v2/organizations/_search",
+    object: MINE,
+    deactivate: "/management/v1/orgs/me/_deactivate",
+    reactivate: "/management/v1/orgs/me/_reactivate",
+    read: AUTHENTICATED,
+    create: ORG_CREATE,
+    write: ORG_WRITE,
+    delete: ORG_DELETE,
+    nowhere: "AUTH-Bs7Ds",
+};
 
 /// An organization, as the server has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -26,24 +44,9 @@ pub struct Organization {
     /// Its domain, by default made of its name.
     pub primary_domain: String,
     /// Whether it is usable.
-    #[serde(deserialize_with = "state")]
-    pub state: OrganizationState,
+    pub state: RemoteState,
     /// Its last write.
     pub details: Details,
-}
-
-/// The state of an organization.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OrganizationState {
-    /// In use.
-    Active,
-    /// Deactivated; writes of projects, metadata and policies work all the same.
-    Inactive,
-    /// Gone: v4 goes on answering for it, without a state.
-    #[default]
-    Removed,
-    /// A state of a later version.
-    Unknown,
 }
 
 #[derive(Deserialize)]
@@ -76,13 +79,13 @@ impl Client {
     /// [`Error::OrganizationNotFound`] also for one that was removed; [`Error::Malformed`] for a state that is not known.
     pub async fn living_organization(&self, id: &str) -> Result<Answer<Organization>, Error> {
         self.organization(id).await?.try_map(|organization| match organization.state {
-            OrganizationState::Removed => Err(Error::OrganizationNotFound {
+            RemoteState::Removed => Err(Error::OrganizationNotFound {
                 organization: Some(id.into()),
                 id: "removed".into(),
                 message: "the organization was removed".into(),
             }),
-            OrganizationState::Unknown => Err(Error::unknown_state("an organization")),
-            OrganizationState::Active | OrganizationState::Inactive => Ok(organization),
+            RemoteState::Unknown => Err(Error::unknown_state("an organization")),
+            RemoteState::Active | RemoteState::Inactive => Ok(organization),
         })
     }
 
@@ -94,8 +97,7 @@ impl Client {
     /// As any read.
     pub async fn organizations_named(&self, name: &str) -> Result<Vec<Organization>, Error> {
         let named = json!({"nameQuery": {"name": name, "method": "TEXT_QUERY_METHOD_EQUALS_IGNORE_CASE"}});
-        let path = "/v2/organizations/_search";
-        self.search(&[named], |body| Call::search(path, AUTHENTICATED, body)).await
+        self.search(&[named], |body| Call::search(ORGANIZATION.search, ORGANIZATION.read, body)).await
     }
 
     /// Organizations that the user may read with a verified domain that begins so (`POST /v2/organizations/_search`).
@@ -107,8 +109,7 @@ impl Client {
     pub async fn organizations_at(&self, domain: &str) -> Result<Vec<Organization>, Error> {
         let at =
             json!({"domainQuery": {"domain": domain, "method": "TEXT_QUERY_METHOD_STARTS_WITH_IGNORE_CASE"}});
-        let path = "/v2/organizations/_search";
-        self.search(&[at], |body| Call::search(path, AUTHENTICATED, body)).await
+        self.search(&[at], |body| Call::search(ORGANIZATION.search, ORGANIZATION.read, body)).await
     }
 
     /// Creates an organization under an id of the caller's choice (`POST /v2/organizations`). Never repeated here.
@@ -121,35 +122,8 @@ impl Client {
     pub async fn create_organization(&self, name: &str, id: &str) -> Result<Created, Error> {
         // `orgId` is the older name of the field, the only one that v4 reads before 4.7.
         let body = json!({"name": name, "orgId": id, "organizationId": id});
-        let call = Call::new(Method::POST, "/v2/organizations", &[], ORG_CREATE)?;
+        let call = Call::new(Method::POST, ORGANIZATION.collection, &[], ORGANIZATION.create)?;
         self.create(&call.body(&body)?.serial(id)).await
-    }
-
-    /// Renames an organization (`PUT /management/v1/orgs/me`); its generated domain follows the name.
-    ///
-    /// # Errors
-    /// [`Error::Unchanged`] (`ORG-4VSdf`), [`Error::AlreadyExists`] (`V3-DKcYh`); without the organization
-    /// [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`) or, after a removal, [`Error::NotFound`] (`ORG-1MRds`).
-    pub async fn rename_organization(&self, id: &str, name: &str) -> Result<Details, Error> {
-        self.write(&write_call(Method::PUT, MINE, ORG_WRITE, id)?.body(&json!({"name": name}))?).await
-    }
-
-    /// Deactivates an organization (`POST /management/v1/orgs/me/_deactivate`).
-    ///
-    /// # Errors
-    /// [`Error::Unchanged`] (`EVENT-Dbs2g`); without the organization as [`Client::rename_organization`].
-    pub async fn deactivate_organization(&self, id: &str) -> Result<Details, Error> {
-        let path = "/management/v1/orgs/me/_deactivate";
-        self.write(&write_call(Method::POST, path, ORG_WRITE, id)?.empty_body()?).await
-    }
-
-    /// Reactivates an organization (`POST /management/v1/orgs/me/_reactivate`).
-    ///
-    /// # Errors
-    /// [`Error::Unchanged`] (`EVENT-bfnrh`); without the organization as [`Client::rename_organization`].
-    pub async fn reactivate_organization(&self, id: &str) -> Result<Details, Error> {
-        let path = "/management/v1/orgs/me/_reactivate";
-        self.write(&write_call(Method::POST, path, ORG_WRITE, id)?.empty_body()?).await
     }
 
     /// Deletes an organization with its users, projects and settings (`DELETE /admin/v1/orgs/{id}`; for a user
@@ -164,7 +138,8 @@ impl Client {
         match self.write(&named).await {
             Err(Error::PermissionDenied { .. }) => {
                 self.prove_writes(id).await?;
-                self.write(&write_call(Method::DELETE, MINE, ORG_DELETE, id)?.of_instance()).await
+                let own = Call::new(Method::DELETE, ORGANIZATION.object, &[], ORGANIZATION.delete)?;
+                self.write(&own.in_organization(id)?.serial(id).of_instance()).await
             }
             outcome => outcome,
         }
@@ -174,17 +149,13 @@ impl Client {
     /// change for the organization itself, and a taken one for any other.
     async fn prove_writes(&self, id: &str) -> Result<(), Error> {
         let name = self.organization(id).await?.value.name;
-        match self.rename_organization(id, &name).await {
+        let same = Map::from_iter([("name".to_owned(), name.into())]);
+        match self.update_object(&ORGANIZATION, id, id, &same).await {
             Err(Error::AlreadyExists { .. }) => Err(self.lose_header(id)),
             Ok(_) | Err(Error::Unchanged { .. } | Error::PermissionDenied { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }
-}
-
-/// A write of the organization.
-fn write_call(method: Method, path: &'static str, permission: &'static str, id: &str) -> Result<Call, Error> {
-    Ok(Call::new(method, path, &[], permission)?.in_organization(id)?.serial(id))
 }
 
 /// What the generated domain of an organization of this name begins with, as ZITADEL makes it: different names may have one.
@@ -207,16 +178,4 @@ pub fn has_same_domain(name: &str, other: &str) -> bool {
         kept.to_ascii_lowercase()
     };
     label(name) == label(other)
-}
-
-/// Management says `ORG_STATE_…`, v2 `ORGANIZATION_STATE_…`.
-fn state<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OrganizationState, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    Ok(match name.rsplit_once("_STATE_").map(|(_, state)| state) {
-        Some("ACTIVE") => OrganizationState::Active,
-        Some("INACTIVE") => OrganizationState::Inactive,
-        // To protobuf the first of its names and none at all are the same.
-        Some("REMOVED" | "UNSPECIFIED") => OrganizationState::Removed,
-        _ => OrganizationState::Unknown,
-    })
 }

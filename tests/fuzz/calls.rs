@@ -6,9 +6,10 @@ use std::fmt::Debug;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Map;
-use zitadel_operator::api::OrgDomainPolicy;
+use zitadel_operator::api::{OrgDomainPolicy, Project};
+use zitadel_operator::engine::drivers::object::ObjectKind;
 use zitadel_operator::engine::drivers::policy::PolicyKind;
-use zitadel_operator::zitadel::{Client, Error, PolicyPaths, ProjectSettings};
+use zitadel_operator::zitadel::{Client, Error, ORGANIZATION, ObjectPaths, PolicyPaths, RemoteState};
 
 use crate::server::ID;
 
@@ -31,6 +32,9 @@ macro_rules! calls {
 
 const DOMAIN: PolicyPaths = <OrgDomainPolicy as PolicyKind>::PATHS;
 
+/// Where projects are.
+pub const PROJECT: ObjectPaths = <Project as ObjectKind>::PATHS;
+
 calls! {
     instance(),
     version(),
@@ -41,17 +45,17 @@ calls! {
     living_organization(ID),
     organizations_named("acme"),
     create_organization("acme", ID),
-    rename_organization(ID, "acme"),
-    deactivate_organization(ID),
-    reactivate_organization(ID),
+    update_object(&ORGANIZATION, ID, ID, &Map::new()),
+    set_object_state(&ORGANIZATION, ID, ID, RemoteState::Inactive),
+    set_object_state(&ORGANIZATION, ID, ID, RemoteState::Active),
     delete_organization(ID),
-    project(ID, ID),
-    projects_named(ID, "web"),
-    create_project(ID, &ProjectSettings::default()),
-    update_project(ID, ID, &ProjectSettings::default()),
-    delete_project(ID, ID),
-    deactivate_project(ID, ID),
-    reactivate_project(ID, ID),
+    object(&PROJECT, ID, ID),
+    objects_named(&PROJECT, ID, "web"),
+    create_object(&PROJECT, ID, &Map::new()),
+    update_object(&PROJECT, ID, ID, &Map::new()),
+    delete_object(&PROJECT, ID, ID),
+    set_object_state(&PROJECT, ID, ID, RemoteState::Inactive),
+    set_object_state(&PROJECT, ID, ID, RemoteState::Active),
     policy(&DOMAIN, ID),
     default_policy(&DOMAIN),
     add_policy(&DOMAIN, ID, &Map::new()),

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use zitadel_operator::zitadel::{Client, Error};
 
+use crate::calls::PROJECT;
 use crate::foreign::{json as any_json, text};
 use crate::server::{DEADLINE, ID, Server, assert_discreet, client, on_paused_time, response};
 
@@ -33,9 +34,12 @@ impl List {
     /// The keys of its items, as they came.
     async fn read(self, client: &Client) -> Result<Vec<String>, Error> {
         Ok(match self {
-            Self::Projects => {
-                client.projects_named(ID, "web").await?.into_iter().map(|project| project.id).collect()
-            }
+            Self::Projects => client
+                .objects_named(&PROJECT, ID, "web")
+                .await?
+                .into_iter()
+                .map(|project| project.id)
+                .collect(),
             Self::Organizations => {
                 client.organizations_named("acme").await?.into_iter().map(|org| org.id).collect()
             }

@@ -10,10 +10,11 @@ use http::Request;
 use percent_encoding::percent_decode_str;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use url::Url;
-use zitadel_operator::zitadel::{Client, Error, ProjectSettings};
+use zitadel_operator::zitadel::{Client, Error};
 
+use crate::calls::PROJECT;
 use crate::foreign::text;
 use crate::server::{Server, assert_readable, client, on_paused_time, response};
 
@@ -59,8 +60,8 @@ pub fn ids() -> impl Strategy<Value = (String, String, String)> {
 
 /// An id is one segment of the path and the value of one header, or the call is not made.
 pub fn stay_in_their_place((organization, id, name): (String, String, String)) {
-    let settings = ProjectSettings { name: name.clone(), ..Default::default() };
-    let requests = asked(async |client| client.update_project(&organization, &id, &settings).await);
+    let fields = Map::from_iter([("name".to_owned(), json!(name))]);
+    let requests = asked(async |client| client.update_object(&PROJECT, &organization, &id, &fields).await);
     let sendable = can_be_segment(&id) && can_be_header(&organization) && id.len() < 20_000;
     assert!(!sendable || requests.len() == 1, "{requests:?}");
     for request in requests {

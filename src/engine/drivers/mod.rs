@@ -2,6 +2,7 @@
 
 pub mod keyed_child;
 pub mod kind;
+pub mod object;
 pub mod policy;
 pub mod stored;
 pub mod subject;

@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::zitadel::tests::{
-    Client, Error, Fake, Reply, Reservation, Secret, TestResult, Transport, TransportError, client, client_at,
+    Client, Error, Fake, PROJECT, Reply, Reservation, Secret, TestResult, Transport, TransportError, client,
+    client_at,
 };
 
 /// A client of a server that answers so to the request of this number, and how many it was asked.
@@ -57,7 +58,8 @@ async fn a_list_of_metadata_without_an_end_is_left() -> TestResult {
 async fn a_search_for_large_objects_without_an_end_is_left() -> TestResult {
     let padding = "n".repeat(1 << 22);
     let projects = move |number: usize| page(&[json!({"id": format!("{number}"), "padding": padding})]);
-    let (what, requests) = reading(projects, async |client| client.projects_named("org", "n").await).await?;
+    let (what, requests) =
+        reading(projects, async |client| client.objects_named(&PROJECT, "org", "n").await).await?;
     assert_eq!((what.as_deref(), requests), (Some("its list is too large"), 2));
     Ok(())
 }
@@ -66,7 +68,8 @@ async fn a_search_for_large_objects_without_an_end_is_left() -> TestResult {
 async fn a_search_for_small_objects_without_an_end_is_left() -> TestResult {
     let id = |page: usize, n: usize| json!({"id": format!("{}", page * 1000 + n)});
     let projects = move |number: usize| page(&(0..1000).map(|n| id(number, n)).collect::<Vec<_>>());
-    let (what, requests) = reading(projects, async |client| client.projects_named("org", "n").await).await?;
+    let (what, requests) =
+        reading(projects, async |client| client.objects_named(&PROJECT, "org", "n").await).await?;
     assert_eq!((what.as_deref(), requests), (Some("its list is too large"), 11));
     Ok(())
 }
@@ -128,13 +131,15 @@ async fn only_permissions_that_calls_need_are_kept() -> TestResult {
 async fn an_object_and_a_refusal_are_small() -> TestResult {
     let padding = "x".repeat(1 << 18);
     let object = Reply::json(200, &json!({"project": {"id": "1"}, "padding": padding}));
-    let (what, _) = reading(move |_| object.clone(), async |client| client.project("org", "1").await).await?;
+    let (what, _) =
+        reading(move |_| object.clone(), async |client| client.object(&PROJECT, "org", "1").await).await?;
     assert_eq!(what.as_deref(), Some("it is larger than 262144 bytes"));
     for (length, expected) in [(10, None), (1 << 16, Some("it holds no ZITADEL error".to_owned()))] {
         let refusal = json!({"code": 3, "message": "x".repeat(length)});
         let refusal = Reply::json(400, &refusal);
         let (what, _) =
-            reading(move |_| refusal.clone(), async |client| client.project("org", "1").await).await?;
+            reading(move |_| refusal.clone(), async |client| client.object(&PROJECT, "org", "1").await)
+                .await?;
         assert_eq!(what, expected, "{length}");
     }
     Ok(())

@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use http::{HeaderMap, Method};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use crate::zitadel::tests::{
-    DEADLINE, Error, Fake, ProjectSettings, Reply, Secret, TestResult, client, client_at,
+    DEADLINE, Error, Fake, PROJECT, Reply, Secret, TestResult, client, client_at, object,
 };
 
 fn project(id: &str) -> Value {
@@ -17,8 +17,8 @@ fn written() -> Value {
     json!({"id": "1", "details": {"sequence": "2"}})
 }
 
-fn settings(name: &str) -> ProjectSettings {
-    ProjectSettings { name: name.to_owned(), ..ProjectSettings::default() }
+fn web() -> Map<String, Value> {
+    object(json!({"name": "web"}))
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -30,7 +30,7 @@ async fn a_call_carries_token_organization_and_instance_host() -> TestResult {
     let fake = Fake::always(Reply::json(200, &written()));
     let url = "http://zitadel.ns.svc:8080/prefix";
     let client = client_at(url, Some("login.example.com"), fake.clone(), Secret::pat("t0ken"))?;
-    client.create_project("org", &settings("web")).await?;
+    client.create_object(&PROJECT, "org", &web()).await?;
     let request = fake.seen().remove(0);
     assert_eq!(request.uri(), "http://zitadel.ns.svc:8080/prefix/management/v1/projects");
     assert_eq!(request.method(), Method::POST);
@@ -45,11 +45,7 @@ async fn a_call_carries_token_organization_and_instance_host() -> TestResult {
         assert_eq!(header(request.headers(), name), value, "{name}");
     }
     let body: Value = serde_json::from_slice(request.body())?;
-    let expected = json!({
-        "name": "web", "projectRoleAssertion": false, "projectRoleCheck": false, "hasProjectCheck": false,
-        "privateLabelingSetting": "PRIVATE_LABELING_SETTING_UNSPECIFIED",
-    });
-    assert_eq!(body, expected);
+    assert_eq!(body, json!({"name": "web"}));
     Ok(())
 }
 
@@ -58,15 +54,21 @@ async fn ids_reach_paths_encoded_and_headers_validated() -> TestResult {
     let evil = "../orgs/me?x#%2f\r\n é";
     let fake = Fake::always(Reply::json(200, &project(evil)));
     let client = client(fake.clone(), Secret::pat("t"))?;
-    client.project("org", evil).await?;
+    client.object(&PROJECT, "org", evil).await?;
     let path = "/management/v1/projects/..%2Forgs%2Fme%3Fx%23%252f%0D%0A%20%C3%A9";
     assert_eq!(fake.seen()[0].uri().path_and_query().map(ToString::to_string).as_deref(), Some(path));
     for id in ["", ".", ".."] {
-        assert!(matches!(client.project("org", id).await, Err(Error::Invalid { id: None, .. })), "{id:?}");
+        assert!(
+            matches!(client.object(&PROJECT, "org", id).await, Err(Error::Invalid { id: None, .. })),
+            "{id:?}"
+        );
     }
     let long = "9".repeat(201);
     for org in ["", "a\r\nx-admin: 1", "a\nb", "a b", "é", "\u{7f}", long.as_str()] {
-        assert!(matches!(client.project(org, "1").await, Err(Error::Invalid { id: None, .. })), "{org:?}");
+        assert!(
+            matches!(client.object(&PROJECT, org, "1").await, Err(Error::Invalid { id: None, .. })),
+            "{org:?}"
+        );
     }
     assert_eq!(fake.seen().len(), 1);
     Ok(())
@@ -76,7 +78,7 @@ async fn ids_reach_paths_encoded_and_headers_validated() -> TestResult {
 async fn a_call_ends_at_its_deadline() -> TestResult {
     let fake = Fake::always(Reply::json(200, &project("1")).after(DEADLINE * 4));
     let (client, start) = (client(fake, Secret::pat("t"))?, Instant::now());
-    assert_eq!(client.project("org", "1").await, Err(Error::Timeout { after: DEADLINE }));
+    assert_eq!(client.object(&PROJECT, "org", "1").await, Err(Error::Timeout { after: DEADLINE }));
     assert!(start.elapsed() < DEADLINE + Duration::from_millis(10), "{:?}", start.elapsed());
     Ok(())
 }
@@ -91,20 +93,20 @@ async fn reads_are_repeated_twice_and_writes_never() -> TestResult {
             },
         );
         let client = client(fake.clone(), Secret::pat("t"))?;
-        assert!(client.create_project("org", &settings("web")).await.is_err());
-        assert!(client.update_project("org", "9", &settings("web")).await.is_err());
-        assert!(client.delete_project("org", "8").await.is_err());
+        assert!(client.create_object(&PROJECT, "org", &web()).await.is_err());
+        assert!(client.update_object(&PROJECT, "org", "9", &web()).await.is_err());
+        assert!(client.delete_object(&PROJECT, "org", "8").await.is_err());
         assert_eq!(fake.seen().len(), 3);
-        super::client(fake.clone(), Secret::pat("t"))?.project("org", "1").await?;
+        super::client(fake.clone(), Secret::pat("t"))?.object(&PROJECT, "org", "1").await?;
         assert_eq!(fake.count("/1"), 3);
     }
     let fake = Fake::always(Reply::refused());
-    let refused = client(fake.clone(), Secret::pat("t"))?.project("org", "1").await;
+    let refused = client(fake.clone(), Secret::pat("t"))?.object(&PROJECT, "org", "1").await;
     assert_eq!(refused, Err(Error::Unreachable { message: "connection refused".to_owned() }));
     assert_eq!(fake.seen().len(), 3);
     for other in [Reply::error(500, 13, "X-2"), Reply::error(404, 5, "X-3"), Reply::raw(200, &[], "<html>")] {
         let fake = Fake::always(other);
-        assert!(client(fake.clone(), Secret::pat("t"))?.project("org", "1").await.is_err());
+        assert!(client(fake.clone(), Secret::pat("t"))?.object(&PROJECT, "org", "1").await.is_err());
         assert_eq!(fake.seen().len(), 1);
     }
     Ok(())
@@ -120,12 +122,15 @@ async fn a_limit_pauses_the_connection_and_a_long_one_is_refused_at_once() -> Te
     });
     let (client, start) = (client(fake.clone(), Secret::pat("t"))?, Instant::now());
     let retry_after = Some(Duration::from_secs(4));
-    assert_eq!(client.project("org", "short").await, Err(Error::RateLimited { retry_after, id: None }));
-    client.project("org", "1").await?;
+    assert_eq!(
+        client.object(&PROJECT, "org", "short").await,
+        Err(Error::RateLimited { retry_after, id: None })
+    );
+    client.object(&PROJECT, "org", "1").await?;
     assert!((4..=5).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
-    assert!(client.project("org", "long").await.is_err());
+    assert!(client.object(&PROJECT, "org", "long").await.is_err());
     let (sent, before) = (fake.seen().len(), start.elapsed());
-    let refused = client.project("org", "1").await;
+    let refused = client.object(&PROJECT, "org", "1").await;
     assert!(matches!(refused, Err(Error::RateLimited { retry_after: Some(delay), .. }) if delay > DEADLINE));
     assert_eq!((fake.seen().len(), start.elapsed()), (sent, before));
     assert!(client.budget().delay() > DEADLINE);
@@ -138,10 +143,10 @@ async fn writes_to_one_project_are_serial_and_to_many_parallel() -> TestResult {
         let answer = json!({"details": {"resourceOwner": "org"}});
         let fake = Fake::always(Reply::json(200, &answer).after(Duration::from_millis(50)));
         let client = client(fake.clone(), Secret::pat("t"))?;
-        client.update_project("org", "first", &settings("web")).await?;
+        client.update_object(&PROJECT, "org", "first", &web()).await?;
         let updates = (0..8).map(|i| {
             let client = client.clone();
-            async move { client.update_project("org", &format!("p{}", i % distinct), &settings("web")).await }
+            async move { client.update_object(&PROJECT, "org", &format!("p{}", i % distinct), &web()).await }
         });
         assert!(join_all(updates).await.iter().all(Result::is_ok));
         assert_eq!(fake.most_in_flight(), most);
@@ -163,7 +168,7 @@ async fn answers_that_are_not_zitadels_are_malformed() -> TestResult {
         (Reply::raw(302, &elsewhere, ""), "it is a redirect, which is not followed"),
     ] {
         let fake = Fake::always(reply);
-        let answer = client(fake.clone(), Secret::pat("t"))?.project("org", "1").await;
+        let answer = client(fake.clone(), Secret::pat("t"))?.object(&PROJECT, "org", "1").await;
         let Err(Error::Malformed { what, .. }) = answer else {
             return Err(format!("{answer:?}").into());
         };

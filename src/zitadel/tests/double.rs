@@ -11,7 +11,7 @@ use serde_json::json;
 use support::zitadel::{Behaviour, Double, OrganizationFeatures, OwnIds};
 
 use crate::zitadel::tests::{
-    Client, DOMAIN, Error, OrganizationState, Secret, TestResult, Transport, TransportError, client_at,
+    Client, DOMAIN, Error, RemoteState, Secret, TestResult, Transport, TransportError, client_at,
 };
 use crate::zitadel::transport::BODY_LIMIT;
 
@@ -74,7 +74,7 @@ async fn an_organization_lives_and_ends() -> TestResult {
         assert_eq!(client.organization(&org).await?.value.details.sequence, renamed.sequence);
         assert_eq!(id(client.rename_organization(&org, "Acme Ltd").await), "ORG-4VSdf");
         client.deactivate_organization(&org).await?;
-        assert_eq!(client.organization(&org).await?.value.state, OrganizationState::Inactive);
+        assert_eq!(client.organization(&org).await?.value.state, RemoteState::Inactive);
         assert_eq!(id(client.deactivate_organization(&org).await), "EVENT-Dbs2g");
         client.reactivate_organization(&org).await?;
         assert_eq!(id(client.reactivate_organization(&org).await), "EVENT-bfnrh");

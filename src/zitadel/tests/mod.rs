@@ -297,3 +297,20 @@ pub(crate) const DOMAIN: PolicyPaths =
 pub(crate) fn object(value: Value) -> serde_json::Map<String, Value> {
     serde_json::from_value(value).unwrap_or_default()
 }
+
+pub(crate) const PROJECT: ObjectPaths =
+    <crate::api::Project as crate::engine::drivers::object::ObjectKind>::PATHS;
+
+impl Client {
+    pub(crate) async fn rename_organization(&self, id: &str, name: &str) -> Result<Details, Error> {
+        self.update_object(&ORGANIZATION, id, id, &object(json!({"name": name}))).await
+    }
+
+    pub(crate) async fn deactivate_organization(&self, id: &str) -> Result<Details, Error> {
+        self.set_object_state(&ORGANIZATION, id, id, RemoteState::Inactive).await
+    }
+
+    pub(crate) async fn reactivate_organization(&self, id: &str) -> Result<Details, Error> {
+        self.set_object_state(&ORGANIZATION, id, id, RemoteState::Active).await
+    }
+}
