@@ -7,10 +7,11 @@ use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::Identity;
 use crate::engine::drivers::kind::{Context, Kind, Permission, Verb};
 use crate::engine::drivers::policy::{Policy, PolicyKind};
+use crate::engine::drivers::remote::{Desired, Remote};
 use crate::engine::drivers::wire::Fields;
 use crate::engine::kubernetes::events::EventSpec;
 use crate::kinds::guard::{self, Rewrite};
-use crate::zitadel::{self, Client, Error, PolicyPaths, permission};
+use crate::zitadel::{Client, Error, PolicyPaths, permission};
 
 const RENAMES: &str = "userLoginMustBeDomain";
 
@@ -63,11 +64,11 @@ impl Kind for OrgDomainPolicy {
     async fn preflight(
         &self,
         cx: Context<'_>,
-        remote: &zitadel::Policy,
-        desired: Option<&Fields>,
+        remote: &Remote,
+        desired: Option<&Desired>,
     ) -> Result<Option<EventSpec>, ReconcileError> {
         let wanted = match desired {
-            Some(desired) => is_login_domain(desired),
+            Some(desired) => is_login_domain(&desired.fields),
             None => is_login_domain(&cx.client.default_policy(&Self::PATHS).await?.fields),
         };
         if wanted == is_login_domain(&remote.fields) {

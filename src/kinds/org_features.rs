@@ -1,20 +1,16 @@
 //! `OrgFeatures`: the feature flags of an organization, through `v2/features/organization/{id}`.
 
-use std::collections::BTreeMap;
-
-use serde_json::Value;
-
 use crate::api::org_features::Features;
 use crate::api::{Nothing, OrgFeatures, Reason};
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::Identity;
-use crate::engine::drivers::kind::{Context, Driver, Kind, Permission, Report, Verb};
+use crate::engine::drivers::kind::{Context, Driver, Kind, Permission, Verb};
+use crate::engine::drivers::remote::{Desired, Remote};
 use crate::engine::drivers::values::Values;
+use crate::engine::drivers::wire::Fields;
 use crate::zitadel::{Error, OrganizationFeatures, permission};
 
 const MANAGERS: &str = "ORG_OWNER, ORG_SETTINGS_MANAGER or IAM_OWNER";
-
-type Desired = BTreeMap<String, Value>;
 
 impl Kind for OrgFeatures {
     type Driver = Self;
@@ -41,13 +37,10 @@ impl Kind for OrgFeatures {
 }
 
 impl Driver<Self> for OrgFeatures {
-    type Desired = Desired;
-    type Remote = OrganizationFeatures;
-
     async fn resolve_spec(resource: &Self, _: &mut Values<'_>) -> Result<Desired, ReconcileError> {
-        let flags = resource.spec.features.flags();
-        match flags.is_empty() {
-            false => Ok(flags),
+        let fields: Fields = resource.spec.features.flags().into_iter().collect();
+        match fields.is_empty() {
+            false => Ok(Desired { fields, ..Desired::default() }),
             true => Err(ReconcileError::Stalled {
                 reason: Reason::InvalidSpec,
                 message: "spec.features sets no flag: set one, or delete this resource".into(),
@@ -55,52 +48,50 @@ impl Driver<Self> for OrgFeatures {
         }
     }
 
-    async fn observe(cx: Context<'_>, organization: &str) -> Result<Option<OrganizationFeatures>, Error> {
-        let features = cx.client.organization_features(organization).await?;
-        if features.flags.is_empty() {
+    async fn observe(cx: Context<'_>, organization: &str) -> Result<Option<Remote>, Error> {
+        let features = read(cx, organization).await?;
+        if features.is_default {
             // The server looks at no organization.
             cx.client.living_organization(organization).await?;
         }
         Ok(Some(features))
     }
 
-    fn is_default(remote: &OrganizationFeatures) -> bool {
-        remote.flags.is_empty()
-    }
-
-    fn diff(desired: &Desired, remote: &OrganizationFeatures) -> Vec<String> {
-        let changed = desired.iter().filter(|(flag, value)| remote.flags.get(*flag) != Some(value));
-        let names = changed.map(|(flag, _)| flag).chain(surplus(desired, remote));
+    fn diff(desired: &Desired, remote: &Remote) -> Vec<String> {
+        let (wanted, there) = (&desired.fields, &remote.fields);
+        let changed = wanted.iter().filter(|(flag, value)| there.get(*flag) != Some(value));
+        let names = changed.map(|(flag, _)| flag).chain(surplus(wanted, there));
         names.map(|flag| format!("features.{flag}")).collect()
     }
 
     async fn apply(
         cx: Context<'_>,
         desired: &Desired,
-        remote: Option<OrganizationFeatures>,
-    ) -> Result<OrganizationFeatures, Error> {
-        if remote.is_some_and(|remote| surplus(desired, &remote).next().is_some()) {
+        remote: Option<Remote>,
+    ) -> Result<Remote, Error> {
+        if remote.is_some_and(|remote| surplus(&desired.fields, &remote.fields).next().is_some()) {
             // There is no way to unset a single flag.
             cx.client.reset_organization_features(cx.organization).await?;
         }
-        cx.client.set_organization_features(cx.organization, desired).await?;
+        cx.client.set_organization_features(cx.organization, &desired.fields).await?;
         // Flags that the server does not know are dropped without a word.
-        cx.client.organization_features(cx.organization).await
+        read(cx, cx.organization).await
     }
 
-    async fn remove(cx: Context<'_>, _: &OrganizationFeatures) -> Result<(), Error> {
+    async fn remove(cx: Context<'_>, _: &Remote) -> Result<(), Error> {
         match cx.client.reset_organization_features(cx.organization).await {
             Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }
+}
 
-    fn report(remote: &OrganizationFeatures) -> Report {
-        Report::of(&remote.details)
-    }
+async fn read(cx: Context<'_>, organization: &str) -> Result<Remote, Error> {
+    let OrganizationFeatures { details, flags } = cx.client.organization_features(organization).await?;
+    Ok(Remote { details, is_default: flags.is_empty(), fields: flags, ..Remote::default() })
 }
 
 /// The flags that are set and should not be.
-fn surplus<'a>(desired: &'a Desired, remote: &'a OrganizationFeatures) -> impl Iterator<Item = &'a String> {
-    remote.flags.keys().filter(|flag| !desired.contains_key(*flag))
+fn surplus<'a>(wanted: &'a Fields, there: &'a Fields) -> impl Iterator<Item = &'a String> {
+    there.keys().filter(|flag| !wanted.contains_key(*flag))
 }

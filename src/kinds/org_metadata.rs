@@ -10,7 +10,8 @@ use crate::api::org_metadata::{EntryStatus, MetadataEntry, MetadataStatus, OrgMe
 use crate::api::{GROUP, OrgMetadata, Reason};
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::Identity;
-use crate::engine::drivers::kind::{Context, Driver, Kind, Permission, Report, Verb};
+use crate::engine::drivers::kind::{Context, Driver, Kind, Permission, Verb};
+use crate::engine::drivers::remote::{Desired, Remote};
 use crate::engine::drivers::values::Values;
 use crate::engine::watch::sources::SourceKind;
 use crate::zitadel::{Details, Error, Metadata, permission};
@@ -18,11 +19,11 @@ use crate::zitadel::{Details, Error, Metadata, permission};
 /// The most bytes ZITADEL takes for a value.
 const VALUE_LIMIT: usize = 500_000;
 
-/// The entries that the spec wants; never shown.
-type Desired = BTreeMap<String, Vec<u8>>;
+/// The entries that the spec wants.
+type Wanted = BTreeMap<String, Vec<u8>>;
 
 /// The entries of the resource, as ZITADEL has them.
-type Remote = BTreeMap<String, Metadata>;
+type Present = BTreeMap<String, Metadata>;
 
 impl Kind for OrgMetadata {
     type Driver = Self;
@@ -57,23 +58,22 @@ impl Kind for OrgMetadata {
 }
 
 impl Driver<Self> for OrgMetadata {
-    type Desired = Desired;
-    type Remote = Remote;
-
     async fn resolve_spec(resource: &Self, values: &mut Values<'_>) -> Result<Desired, ReconcileError> {
         if let Some(entry) = resource.spec.entries.iter().find(|entry| is_reserved(&entry.key)) {
             return Err(invalid(&entry.key, "it is the operator's own: choose another key"));
         }
         values.read(resource.spec.entries.iter().filter_map(taken)).await?;
-        resource.spec.entries.iter().map(|entry| Ok((entry.key.clone(), value(entry, values)?))).collect()
+        let entry = |entry: &MetadataEntry| Ok((entry.key.clone(), value(entry, values)?));
+        let entries = resource.spec.entries.iter().map(entry).collect::<Result<_, ReconcileError>>()?;
+        Ok(Desired { entries, ..Desired::default() })
     }
 
     fn keys(desired: &Desired) -> BTreeSet<String> {
-        desired.keys().cloned().collect()
+        desired.entries.keys().cloned().collect()
     }
 
     fn without(mut desired: Desired, taken: &BTreeSet<&str>) -> Desired {
-        desired.retain(|key, _| !taken.contains(key.as_str()));
+        desired.entries.retain(|key, _| !taken.contains(key.as_str()));
         desired
     }
 
@@ -91,32 +91,33 @@ impl Driver<Self> for OrgMetadata {
 
     async fn observe(cx: Context<'_>, organization: &str) -> Result<Option<Remote>, Error> {
         let entries = cx.client.metadata(organization, |key| cx.keys.contains(key)).await?;
-        let remote: Remote = entries.into_iter().map(|entry| (entry.key.clone(), entry)).collect();
-        Ok(Some(remote).filter(|remote| cx.keys.is_empty() || !remote.is_empty()))
+        let present: Present = entries.into_iter().map(|entry| (entry.key.clone(), entry)).collect();
+        Ok(Some(present).filter(|present| cx.keys.is_empty() || !present.is_empty()).map(remote_of))
     }
 
     fn diff(desired: &Desired, remote: &Remote) -> Vec<String> {
-        let changed = changes(desired, remote).into_iter().map(|(key, _)| key);
-        changed.chain(dropped(desired, remote)).map(|key| format!("entries[{key}]")).collect()
+        let (wanted, present) = (&desired.entries, &remote.entries);
+        let changed = changes(wanted, present).into_iter().map(|(key, _)| key);
+        changed.chain(dropped(wanted, present)).map(|key| format!("entries[{key}]")).collect()
     }
 
     async fn apply(cx: Context<'_>, desired: &Desired, remote: Option<Remote>) -> Result<Remote, Error> {
-        let mut remote = remote.unwrap_or_default();
-        let changed = changes(desired, &remote);
+        let (wanted, mut present) = (&desired.entries, remote.unwrap_or_default().entries);
+        let changed = changes(wanted, &present);
         let details = cx.client.set_metadata(cx.organization, &changed).await?;
-        cx.client.remove_metadata(cx.organization, &dropped(desired, &remote)).await?;
-        remote.retain(|key, _| desired.contains_key(key));
+        cx.client.remove_metadata(cx.organization, &dropped(wanted, &present)).await?;
+        present.retain(|key, _| wanted.contains_key(key));
         match (changed.as_slice(), details) {
             ([], _) => {}
-            ([(key, value)], Some(details)) => set(&mut remote, key, value, details),
+            ([(key, value)], Some(details)) => set(&mut present, key, value, details),
             // The answer to a bulk write has no sequence of its entries.
-            _ => remote = Self::observe(cx, cx.organization).await?.unwrap_or_default(),
+            _ => return Ok(Self::observe(cx, cx.organization).await?.unwrap_or_default()),
         }
-        Ok(remote)
+        Ok(remote_of(present))
     }
 
     async fn remove(cx: Context<'_>, remote: &Remote) -> Result<(), Error> {
-        let keys: Vec<&str> = remote.keys().map(String::as_str).collect();
+        let keys: Vec<&str> = remote.entries.keys().map(String::as_str).collect();
         match cx.client.remove_metadata(cx.organization, &keys).await {
             // Somebody removed one of them meanwhile, and so none went: the next look shows the rest.
             Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
@@ -124,15 +125,9 @@ impl Driver<Self> for OrgMetadata {
         }
     }
 
-    fn report(remote: &Remote) -> Report {
-        let newest = remote.values().max_by_key(|entry| entry.details.sequence.parse::<u64>().unwrap_or(0));
-        let report = newest.map(|entry| Report::of(&entry.details)).unwrap_or_default();
-        Report { creation_date: None, ..report }
-    }
-
     /// The newest of all tells neither of a removed entry nor of one that became this resource's.
     fn moved(status: &OrgMetadataStatus, remote: &Remote) -> bool {
-        let present = |key: &str| remote.get(key).map(|entry| entry.details.sequence.as_str());
+        let present = |key: &str| remote.entries.get(key).map(|entry| entry.details.sequence.as_str());
         let mut known = status.own.entries.iter().filter(|entry| entry.sequence.is_some());
         known.any(|entry| entry.sequence.as_deref() != present(&entry.key))
     }
@@ -143,7 +138,7 @@ impl Driver<Self> for OrgMetadata {
             sequence: Some(entry.details.sequence.clone()).filter(|sequence| !sequence.is_empty()),
             change_date: entry.details.change_date.map(|date| date.to_string()),
         };
-        MetadataStatus { entries: remote.values().map(status).collect() }
+        MetadataStatus { entries: remote.entries.values().map(status).collect() }
     }
 }
 
@@ -152,20 +147,27 @@ fn is_reserved(key: &str) -> bool {
     key.strip_prefix(GROUP).is_some_and(|rest| rest.starts_with('/'))
 }
 
+/// The status tells of the newest entry, and of no creation.
+fn remote_of(entries: Present) -> Remote {
+    let newest = entries.values().max_by_key(|entry| entry.details.sequence.parse::<u64>().unwrap_or(0));
+    let details = newest.map(|entry| entry.details.clone()).unwrap_or_default();
+    Remote { details: Details { creation_date: None, ..details }, entries, ..Remote::default() }
+}
+
 /// What has another value in ZITADEL, or none.
-fn changes<'a>(desired: &'a Desired, remote: &Remote) -> Vec<(&'a str, &'a [u8])> {
+fn changes<'a>(desired: &'a Wanted, remote: &Present) -> Vec<(&'a str, &'a [u8])> {
     let differs = |key: &str, value: &[u8]| remote.get(key).is_none_or(|entry| entry.value != value);
     let entries = desired.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
     entries.filter(|(key, value)| differs(key, value)).collect()
 }
 
 /// What is the resource's and not in the spec any more.
-fn dropped<'a>(desired: &Desired, remote: &'a Remote) -> Vec<&'a str> {
+fn dropped<'a>(desired: &Wanted, remote: &'a Present) -> Vec<&'a str> {
     remote.keys().filter(|key| !desired.contains_key(*key)).map(String::as_str).collect()
 }
 
 /// A write answers with one date; the next read shows it as the entry's change (contract §0.14).
-fn set(remote: &mut Remote, key: &str, value: &[u8], details: Details) {
+fn set(remote: &mut Present, key: &str, value: &[u8], details: Details) {
     let date = details.change_date.or(details.creation_date);
     let details = Details { creation_date: date, change_date: date, ..details };
     remote.insert(key.into(), Metadata { key: key.into(), value: value.into(), details });
@@ -224,7 +226,7 @@ mod tests {
             let details = Details { sequence: (*sequence).into(), ..Default::default() };
             ((*key).into(), Metadata { key: (*key).into(), details, ..Default::default() })
         };
-        entries.iter().map(entry).collect()
+        remote_of(entries.iter().map(entry).collect())
     }
 
     #[test]

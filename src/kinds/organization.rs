@@ -9,7 +9,8 @@ use crate::engine::decision::access::Right;
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::Identity;
 use crate::engine::drivers::kind::{Clash, Context, Kind, Parent, Permission, Verb};
-use crate::engine::drivers::object::{Desired, Object, ObjectKind};
+use crate::engine::drivers::object::{Object, ObjectKind};
+use crate::engine::drivers::remote::{Desired, Remote};
 use crate::engine::drivers::wire::Fields;
 use crate::engine::kubernetes::events::EventSpec;
 use crate::kinds::guard::{self, Rewrite};
@@ -125,7 +126,7 @@ impl Kind for Organization {
     async fn preflight(
         &self,
         cx: Context<'_>,
-        remote: &zitadel::Object,
+        remote: &Remote,
         desired: Option<&Desired>,
     ) -> Result<Option<EventSpec>, ReconcileError> {
         let Some(desired) = desired else {
@@ -149,14 +150,6 @@ impl Kind for Organization {
         };
         guard::rewrite(self, cx, rewrite).await
     }
-
-    fn mark(own: &OrganizationMark) -> Option<&str> {
-        own.mark.as_deref()
-    }
-
-    fn marked(_: OrganizationMark, mark: Option<String>) -> OrganizationMark {
-        OrganizationMark { mark }
-    }
 }
 
 async fn check_not_default(cx: Context<'_>, id: &str) -> Result<(), ReconcileError> {
@@ -175,7 +168,7 @@ async fn check_not_default(cx: Context<'_>, id: &str) -> Result<(), ReconcileErr
 async fn moves_login_names(
     cx: Context<'_>,
     desired: &Desired,
-    remote: &zitadel::Object,
+    remote: &Remote,
 ) -> Result<bool, Error> {
     let stays = zitadel::has_same_domain(&desired.name, &remote.name);
     Ok(!stays && has_login_domain(cx.client, &remote.id).await?)

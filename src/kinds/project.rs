@@ -6,27 +6,14 @@ use crate::api::{Nothing, Project};
 use crate::engine::decision::plan::Identity;
 use crate::engine::drivers::kind::{Kind, Permission, Verb};
 use crate::engine::drivers::object::{Object, ObjectKind};
-use crate::zitadel::{ObjectPaths, permission};
+use crate::zitadel::{self, ObjectPaths, permission};
 
 const MANAGERS: &str = "ORG_OWNER or IAM_OWNER";
 
 impl ObjectKind for Project {
     type Fields = ProjectFields;
 
-    const PATHS: ObjectPaths = ObjectPaths {
-        one: "a project",
-        key: "project",
-        collection: "/management/v1/projects",
-        search: "/management/v1/projects/_search",
-        object: "/management/v1/projects/{id}",
-        deactivate: "/management/v1/projects/{id}/_deactivate",
-        reactivate: "/management/v1/projects/{id}/_reactivate",
-        read: permission::PROJECT_READ,
-        create: permission::PROJECT_CREATE,
-        write: permission::PROJECT_WRITE,
-        delete: permission::PROJECT_DELETE,
-        nowhere: "QUERY-fk2fs",
-    };
+    const PATHS: ObjectPaths = zitadel::PROJECT;
 
     fn fields(&self) -> &ProjectFields {
         &self.spec.project

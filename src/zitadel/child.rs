@@ -9,6 +9,7 @@ use crate::zitadel::call::Call;
 use crate::zitadel::client::Client;
 use crate::zitadel::details::Details;
 use crate::zitadel::error::Error;
+use crate::zitadel::object::{Object, PROJECT};
 use crate::zitadel::page::Item;
 
 /// Where the children of a project are listed and written, and what that needs.
@@ -134,9 +135,9 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::ProjectNotFound`] for one that is elsewhere or gone.
-    pub async fn project_in(&self, organization: &str, id: &str) -> Result<crate::zitadel::Project, Error> {
-        match self.project(organization, id).await {
-            Ok(answer) if answer.value.details.resource_owner == organization => Ok(answer.value),
+    pub async fn project_in(&self, organization: &str, id: &str) -> Result<Object, Error> {
+        match self.object(&PROJECT, organization, id).await {
+            Ok(project) if project.details.resource_owner == organization => Ok(project),
             Ok(_) | Err(Error::NotFound { .. }) => Err(project_not_found(organization, id)),
             Err(error) => Err(error),
         }

@@ -2,8 +2,6 @@
 //!
 //! Every released server answers that they are not implemented: [`Error::Unsupported`].
 
-use std::collections::BTreeMap;
-
 use http::Method;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -25,7 +23,7 @@ pub struct OrganizationFeatures {
     pub details: Details,
     /// The flags set for the organization, none that is inherited, each as a write takes it: a bool, for
     /// `improvedPerformance` a list, for others an object.
-    pub flags: BTreeMap<String, Value>,
+    pub flags: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -33,7 +31,7 @@ struct FeaturesAnswer {
     #[serde(default)]
     details: Details,
     #[serde(flatten)]
-    flags: BTreeMap<String, Value>,
+    flags: Map<String, Value>,
 }
 
 impl Client {
@@ -55,7 +53,7 @@ impl Client {
     pub async fn set_organization_features(
         &self,
         organization: &str,
-        flags: &BTreeMap<String, Value>,
+        flags: &Map<String, Value>,
     ) -> Result<Details, Error> {
         let write = |path| {
             let call = feature_call(Method::PUT, path, organization, ORG_FEATURE_WRITE)?;
@@ -121,7 +119,7 @@ fn feature_call(
     Ok(Call::new(method, path, &[organization], permission)?.in_organization(organization)?.by_path())
 }
 
-fn own_flags(sent: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+fn own_flags(sent: Map<String, Value>) -> Map<String, Value> {
     let own = |(name, flag): (String, Value)| own_flag(&name, flag).map(|flag| (name, flag));
     sent.into_iter().filter_map(own).collect()
 }

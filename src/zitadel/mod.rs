@@ -56,7 +56,7 @@ pub use crate::zitadel::load::Load;
 pub use crate::zitadel::memory::{MemoryBudget, MemoryShare, Reservation};
 pub use crate::zitadel::metadata::Metadata;
 pub use crate::zitadel::metrics::{Metrics, Route};
-pub use crate::zitadel::object::{Listed, Object, ObjectPaths, RemoteState};
+pub use crate::zitadel::object::{Listed, Object, ObjectPaths, PROJECT, RemoteState};
 pub use crate::zitadel::organization::{ORGANIZATION, Organization, domain_label, has_same_domain};
 pub use crate::zitadel::policy::{Policy, PolicyPaths};
 pub use crate::zitadel::proxy::Proxy;

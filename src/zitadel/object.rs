@@ -10,6 +10,7 @@ use crate::zitadel::client::Client;
 use crate::zitadel::details::{Created, Details};
 use crate::zitadel::error::Error;
 use crate::zitadel::page::Item;
+use crate::zitadel::permission;
 
 /// Where objects of a kind are read and written, and what that needs.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +48,22 @@ impl ObjectPaths {
         self.one.split_once(' ').map_or(self.one, |(_, noun)| noun)
     }
 }
+
+/// Projects, through management v1, which is the same from v2 to v5 previews.
+pub const PROJECT: ObjectPaths = ObjectPaths {
+    one: "a project",
+    key: "project",
+    collection: "/management/v1/projects",
+    search: "/management/v1/projects/_search",
+    object: "/management/v1/projects/{id}",
+    deactivate: "/management/v1/projects/{id}/_deactivate",
+    reactivate: "/management/v1/projects/{id}/_reactivate",
+    read: permission::PROJECT_READ,
+    create: permission::PROJECT_CREATE,
+    write: permission::PROJECT_WRITE,
+    delete: permission::PROJECT_DELETE,
+    nowhere: "QUERY-fk2fs",
+};
 
 /// An object, as the server has it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

@@ -9,9 +9,10 @@ use serde::Serialize;
 use crate::api::common::KeyStatus;
 use crate::engine::decision::access::same_name;
 use crate::engine::decision::error::ReconcileError;
-use crate::engine::drivers::kind::{Context, Driver, Kind, Report};
+use crate::engine::drivers::kind::{Context, Driver, Kind};
+use crate::engine::drivers::remote::{Desired, Remote};
 use crate::engine::drivers::values::Values;
-use crate::engine::drivers::wire::{Fields, Wire};
+use crate::engine::drivers::wire::Wire;
 use crate::zitadel::{Child, ChildPaths, Details, Error};
 
 /// The driver of keyed children.
@@ -30,23 +31,14 @@ pub trait KeyedChildKind: Kind<Driver = KeyedChild, Own = KeyStatus> {
     fn fields(&self) -> Self::Fields;
 }
 
-/// A keyed child as the spec wants it.
-#[derive(Clone)]
-pub struct Wanted {
-    key: String,
-    fields: Fields,
-}
-
 impl<K: KeyedChildKind> Driver<K> for KeyedChild {
-    type Desired = Wanted;
-    type Remote = Child;
-
-    async fn resolve_spec(resource: &K, _: &mut Values<'_>) -> Result<Wanted, ReconcileError> {
+    async fn resolve_spec(resource: &K, _: &mut Values<'_>) -> Result<Desired, ReconcileError> {
         let fields = serde_json::to_value(resource.fields()).map_err(kube::Error::SerdeError)?;
-        Ok(Wanted { key: resource.key(), fields: Wire::of::<K::Fields>().sent(fields) })
+        let fields = Wire::of::<K::Fields>().sent(fields);
+        Ok(Desired { key: resource.key(), fields, ..Desired::default() })
     }
 
-    fn keys(wanted: &Wanted) -> BTreeSet<String> {
+    fn keys(wanted: &Desired) -> BTreeSet<String> {
         BTreeSet::from([wanted.key.clone()])
     }
 
@@ -58,43 +50,39 @@ impl<K: KeyedChildKind> Driver<K> for KeyedChild {
         KeyStatus { key: keys.first().cloned() }
     }
 
-    async fn observe(cx: Context<'_>, _: &str) -> Result<Option<Child>, Error> {
+    async fn observe(cx: Context<'_>, _: &str) -> Result<Option<Remote>, Error> {
         let Some(key) = cx.keys.first() else { return Ok(None) };
         let listed = listed::<K>(cx, key).await?.into_iter().find(|child| child.key == *key);
         if listed.is_none() {
             // The server lists nothing of a project that is elsewhere or was removed, too (contract-next §2).
             cx.client.project_in(cx.organization, cx.parent).await?;
         }
-        Ok(listed)
+        Ok(listed.map(Remote::from))
     }
 
-    fn diff(wanted: &Wanted, remote: &Child) -> Vec<String> {
+    fn diff(wanted: &Desired, remote: &Remote) -> Vec<String> {
         Wire::of::<K::Fields>().differing(&wanted.fields, &remote.fields)
     }
 
-    async fn apply(cx: Context<'_>, wanted: &Wanted, remote: Option<Child>) -> Result<Child, Error> {
+    async fn apply(cx: Context<'_>, wanted: &Desired, remote: Option<Remote>) -> Result<Remote, Error> {
         match remote {
             Some(remote) => update::<K>(cx, wanted, remote).await,
             None => add::<K>(cx, wanted).await,
         }
     }
 
-    fn unlisted(keys: &BTreeSet<String>) -> Option<Child> {
-        keys.first().map(|key| Child { key: key.clone(), ..Child::default() })
+    fn unlisted(keys: &BTreeSet<String>) -> Option<Remote> {
+        keys.first().map(|key| Remote { key: key.clone(), ..Remote::default() })
     }
 
-    async fn remove(cx: Context<'_>, remote: &Child) -> Result<(), Error> {
+    async fn remove(cx: Context<'_>, remote: &Remote) -> Result<(), Error> {
         match cx.client.remove_child(&K::PATHS, (cx.organization, cx.parent), &remote.key).await {
             Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    fn report(remote: &Child) -> Report {
-        Report { owner: remote.details.resource_owner.clone(), ..Report::of(&remote.details) }
-    }
-
-    fn own(remote: &Child) -> KeyStatus {
+    fn own(remote: &Remote) -> KeyStatus {
         KeyStatus { key: Some(remote.key.clone()) }
     }
 }
@@ -106,17 +94,17 @@ async fn listed<K: KeyedChildKind>(cx: Context<'_>, key: &str) -> Result<Vec<Chi
 
 async fn update<K: KeyedChildKind>(
     cx: Context<'_>,
-    wanted: &Wanted,
-    mut remote: Child,
-) -> Result<Child, Error> {
+    wanted: &Desired,
+    mut remote: Remote,
+) -> Result<Remote, Error> {
     let parents = (cx.organization, cx.parent);
     let outcome = cx.client.update_child(&K::PATHS, parents, &wanted.key, &wanted.fields).await;
     // An answer to nothing that changed has no date.
     remote.details.take(outcome)?;
-    Ok(Child { fields: wanted.fields.clone(), ..remote })
+    Ok(Remote { fields: wanted.fields.clone(), ..remote })
 }
 
-async fn add<K: KeyedChildKind>(cx: Context<'_>, wanted: &Wanted) -> Result<Child, Error> {
+async fn add<K: KeyedChildKind>(cx: Context<'_>, wanted: &Desired) -> Result<Remote, Error> {
     let parents = (cx.organization, cx.parent);
     let taken = match cx.client.add_child(&K::PATHS, parents, &wanted.key, &wanted.fields).await {
         Ok(details) => return Ok(added(wanted, details)),
@@ -125,7 +113,7 @@ async fn add<K: KeyedChildKind>(cx: Context<'_>, wanted: &Wanted) -> Result<Chil
     };
     let there = listed::<K>(cx, &wanted.key).await?;
     if let Some(listed) = there.iter().find(|child| child.key == wanted.key) {
-        return Ok(listed.clone());
+        return Ok(listed.clone().into());
     }
     if let Some(other) = there.iter().find(|child| same_name(&child.key, &wanted.key)) {
         let message = format!(
@@ -144,8 +132,8 @@ async fn add<K: KeyedChildKind>(cx: Context<'_>, wanted: &Wanted) -> Result<Chil
 }
 
 /// A write answers with one date; the next read shows it as the change (contract §0.14).
-fn added(wanted: &Wanted, details: Details) -> Child {
+fn added(wanted: &Desired, details: Details) -> Remote {
     let date = details.change_date.or(details.creation_date);
     let details = Details { change_date: date, ..details };
-    Child { key: wanted.key.clone(), fields: wanted.fields.clone(), details }
+    Child { key: wanted.key.clone(), fields: wanted.fields.clone(), details }.into()
 }

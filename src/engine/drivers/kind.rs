@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
-use jiff::Timestamp;
 use kube::core::NamespaceResourceScope;
 use kube::core::object::{HasSpec, HasStatus};
 use kube::{CustomResourceExt, Resource, ResourceExt};
@@ -21,11 +20,12 @@ use crate::engine::decision::access::Right;
 use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::Identity;
+use crate::engine::drivers::remote::{Desired, Remote};
 use crate::engine::drivers::values::Values;
 use crate::engine::kubernetes::events::EventSpec;
 use crate::engine::kubernetes::resource::is_protected;
 use crate::engine::watch::sources::SourceKind;
-use crate::zitadel::{Client, Details, Error};
+use crate::zitadel::{Client, Error};
 
 /// What a kind's objects are under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,35 +55,6 @@ pub struct Context<'a> {
     pub keys: &'a BTreeSet<String>,
     /// What is confirmed for all who use a connection.
     pub confirmations: &'a Confirmations,
-}
-
-/// What the status says of an object in ZITADEL.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Report {
-    /// The object's id; empty where the spec says its key.
-    pub id: String,
-    /// The organization that owns it, as the server says; empty where it does not say that of the object itself.
-    pub owner: String,
-    /// Its name, where the kind has one.
-    pub name: String,
-    /// Its sequence.
-    pub sequence: String,
-    /// When it was created.
-    pub creation_date: Option<Timestamp>,
-    /// When it last changed.
-    pub change_date: Option<Timestamp>,
-}
-
-impl Report {
-    /// What ZITADEL says of any object's last write.
-    pub fn of(details: &Details) -> Self {
-        Self {
-            sequence: details.sequence.clone(),
-            creation_date: details.creation_date,
-            change_date: details.change_date,
-            ..Self::default()
-        }
-    }
 }
 
 /// What is done to an object, each with permissions of its own.
@@ -221,31 +192,16 @@ pub trait Kind:
     fn preflight(
         &self,
         _cx: Context<'_>,
-        _remote: &Remote<Self>,
-        _desired: Option<&Desired<Self>>,
+        _remote: &Remote,
+        _desired: Option<&Desired>,
     ) -> impl Future<Output = Result<Option<EventSpec>, ReconcileError>> + Send {
         std::future::ready(Ok(None))
-    }
-
-    /// Which mark the status says is in the organization that the resource made; kinds that are no organization have none.
-    fn mark(_own: &Self::Own) -> Option<&str> {
-        None
-    }
-    /// The status with this mark.
-    fn marked(own: Self::Own, _mark: Option<String>) -> Self::Own {
-        own
     }
 
     /// What this status proves to be the resource's own: the object with this id, or keys under the parent with this id.
     /// What was given up has no origin any more.
     fn owned(status: &CommonStatus) -> Option<&String> {
-        let external = match (Self::IDENTITY, Self::PARENT) {
-            (Identity::Assigned, _) => &status.id,
-            (Identity::Keyed, Parent::Instance) => &status.instance,
-            (Identity::Keyed, Parent::Organization) => &status.organization_id,
-            (Identity::Keyed, Parent::Project) => &status.project_id,
-        };
-        external.as_ref().filter(|_| status.origin.is_some())
+        owned(Self::IDENTITY, Self::PARENT, status)
     }
     /// Does this status prove that the resource owns something?
     fn is_owned(status: &CommonStatus) -> bool {
@@ -284,31 +240,18 @@ pub trait Kind:
 /// Contract: `observe` answers `None` only when the server said that the object is not there; `diff` is pure, and empty after a successful `apply` of the same `Desired`; `apply` and `remove`
 /// are safe to repeat.
 pub trait Driver<K: Kind>: 'static {
-    /// The spec with everything resolved.
-    type Desired: Clone + Send + Sync;
-    /// The object as ZITADEL has it.
-    type Remote: Send + Sync;
-
     /// Resolves the spec; `values` reads the Secrets and ConfigMaps of its namespace. Never called for a resource that
     /// is being deleted.
     fn resolve_spec(
         resource: &K,
         values: &mut Values<'_>,
-    ) -> impl Future<Output = Result<Self::Desired, ReconcileError>> + Send;
-    /// The name that must be free to create the object.
-    fn name(_desired: &Self::Desired) -> &str {
-        ""
-    }
-    /// The same under another name.
-    fn named(desired: Self::Desired, _name: &str) -> Self::Desired {
-        desired
-    }
+    ) -> impl Future<Output = Result<Desired, ReconcileError>> + Send;
     /// The keys that the spec names.
-    fn keys(_desired: &Self::Desired) -> BTreeSet<String> {
+    fn keys(_desired: &Desired) -> BTreeSet<String> {
         the_only_key()
     }
     /// The same without the keys of others.
-    fn without(desired: Self::Desired, _taken: &BTreeSet<&str>) -> Self::Desired {
+    fn without(desired: Desired, _taken: &BTreeSet<&str>) -> Desired {
         desired
     }
     /// The keys that the status of an owner proves.
@@ -322,7 +265,7 @@ pub trait Driver<K: Kind>: 'static {
 
     /// Reads the object with certainty; where the spec says its key, `id` is that of the parent.
     fn observe(cx: Context<'_>, id: &str)
-    -> impl Future<Output = Result<Option<Self::Remote>, Error>> + Send;
+    -> impl Future<Output = Result<Option<Remote>, Error>> + Send;
     /// Ids of objects that seem to have this name; may lag behind, proves nothing.
     fn find(_cx: Context<'_>, _name: &str) -> impl Future<Output = Result<Vec<String>, Error>> + Send {
         std::future::ready(Ok(Vec::new()))
@@ -332,31 +275,25 @@ pub trait Driver<K: Kind>: 'static {
         std::future::ready(Ok(None))
     }
     /// The spec fields in which the object differs.
-    fn diff(desired: &Self::Desired, remote: &Self::Remote) -> Vec<String>;
-    /// Whether this is only a default: nothing that a resource owns.
-    fn is_default(_remote: &Self::Remote) -> bool {
-        false
-    }
+    fn diff(desired: &Desired, remote: &Remote) -> Vec<String>;
     /// Creates the object (`remote` is `None`) or brings it to the spec; answers what it is then.
     fn apply(
         cx: Context<'_>,
-        desired: &Self::Desired,
-        remote: Option<Self::Remote>,
-    ) -> impl Future<Output = Result<Self::Remote, Error>> + Send;
+        desired: &Desired,
+        remote: Option<Remote>,
+    ) -> impl Future<Output = Result<Remote, Error>> + Send;
     /// The object of these keys as a removal needs it, where it may be there although no list shows it yet.
-    fn unlisted(_keys: &BTreeSet<String>) -> Option<Self::Remote> {
+    fn unlisted(_keys: &BTreeSet<String>) -> Option<Remote> {
         None
     }
     /// Removes the object; one that is gone already is fine.
-    fn remove(cx: Context<'_>, remote: &Self::Remote) -> impl Future<Output = Result<(), Error>> + Send;
-    /// What the status says of the object.
-    fn report(remote: &Self::Remote) -> Report;
+    fn remove(cx: Context<'_>, remote: &Remote) -> impl Future<Output = Result<(), Error>> + Send;
     /// Was it written by anybody since the status was?
-    fn moved(status: &Status<K::Own>, remote: &Self::Remote) -> bool {
-        status.common.sequence != Some(Self::report(remote).sequence)
+    fn moved(status: &Status<K::Own>, remote: &Remote) -> bool {
+        status.common.sequence.as_ref() != Some(&remote.details.sequence)
     }
     /// What the status says of it besides.
-    fn own(_remote: &Self::Remote) -> K::Own {
+    fn own(_remote: &Remote) -> K::Own {
         K::Own::default()
     }
 }
@@ -366,7 +303,13 @@ fn the_only_key() -> BTreeSet<String> {
     BTreeSet::from([String::new()])
 }
 
-/// The spec of a kind with everything resolved.
-pub type Desired<K> = <<K as Kind>::Driver as Driver<K>>::Desired;
-/// An object of a kind as ZITADEL has it.
-pub type Remote<K> = <<K as Kind>::Driver as Driver<K>>::Remote;
+/// As [`Kind::owned`].
+pub(crate) fn owned(identity: Identity, parent: Parent, status: &CommonStatus) -> Option<&String> {
+    let external = match (identity, parent) {
+        (Identity::Assigned, _) => &status.id,
+        (Identity::Keyed, Parent::Instance) => &status.instance,
+        (Identity::Keyed, Parent::Organization) => &status.organization_id,
+        (Identity::Keyed, Parent::Project) => &status.project_id,
+    };
+    external.as_ref().filter(|_| status.origin.is_some())
+}

@@ -4,6 +4,7 @@ pub mod keyed_child;
 pub mod kind;
 pub mod object;
 pub mod policy;
+pub mod remote;
 pub mod stored;
 pub mod subject;
 pub mod values;

@@ -7,10 +7,11 @@ use serde::de::DeserializeOwned;
 
 use crate::api::common::PolicyStatus;
 use crate::engine::decision::error::ReconcileError;
-use crate::engine::drivers::kind::{Context, Driver, Kind, Report};
+use crate::engine::drivers::kind::{Context, Driver, Kind};
+use crate::engine::drivers::remote::{Desired, Remote};
 use crate::engine::drivers::values::Values;
 use crate::engine::drivers::wire::{Fields, Wire};
-use crate::zitadel::{self, Error, PolicyPaths};
+use crate::zitadel::{Error, PolicyPaths};
 
 /// The driver of policies.
 pub struct Policy;
@@ -35,54 +36,43 @@ pub trait PolicyKind: Kind<Driver = Policy, Own = PolicyStatus<Self::Fields>> {
 }
 
 impl<K: PolicyKind> Driver<K> for Policy {
-    type Desired = Fields;
-    type Remote = zitadel::Policy;
-
-    async fn resolve_spec(resource: &K, _: &mut Values<'_>) -> Result<Fields, ReconcileError> {
+    async fn resolve_spec(resource: &K, _: &mut Values<'_>) -> Result<Desired, ReconcileError> {
         let spec = serde_json::to_value(resource.fields()).map_err(kube::Error::SerdeError)?;
-        Ok(Wire::of::<K::Fields>().sent(spec))
+        Ok(Desired { fields: Wire::of::<K::Fields>().sent(spec), ..Desired::default() })
     }
 
-    async fn observe(cx: Context<'_>, organization: &str) -> Result<Option<zitadel::Policy>, Error> {
+    async fn observe(cx: Context<'_>, organization: &str) -> Result<Option<Remote>, Error> {
         let policy = cx.client.policy(&K::PATHS, organization).await?;
         if policy.is_default {
             // The server has it for an organization that was removed, too, and would let it be replaced (contract §2).
             cx.client.living_organization(organization).await?;
         }
-        Ok(Some(policy))
+        Ok(Some(policy.into()))
     }
 
-    fn is_default(remote: &zitadel::Policy) -> bool {
-        remote.is_default
-    }
-
-    fn diff(wanted: &Fields, remote: &zitadel::Policy) -> Vec<String> {
-        Wire::of::<K::Fields>().differing(wanted, &remote.fields)
+    fn diff(wanted: &Desired, remote: &Remote) -> Vec<String> {
+        Wire::of::<K::Fields>().differing(&wanted.fields, &remote.fields)
     }
 
     async fn apply(
         cx: Context<'_>,
-        wanted: &Fields,
-        remote: Option<zitadel::Policy>,
-    ) -> Result<zitadel::Policy, Error> {
+        Desired { fields, .. }: &Desired,
+        remote: Option<Remote>,
+    ) -> Result<Remote, Error> {
         match remote {
-            Some(remote) => update::<K>(cx, wanted, remote).await,
-            None => add::<K>(cx, wanted).await,
+            Some(remote) => update::<K>(cx, fields, remote).await,
+            None => add::<K>(cx, fields).await,
         }
     }
 
-    async fn remove(cx: Context<'_>, _: &zitadel::Policy) -> Result<(), Error> {
+    async fn remove(cx: Context<'_>, _: &Remote) -> Result<(), Error> {
         match cx.client.reset_policy(&K::PATHS, cx.organization).await {
             Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(K::explain(error)),
         }
     }
 
-    fn report(remote: &zitadel::Policy) -> Report {
-        Report::of(&remote.details)
-    }
-
-    fn own(remote: &zitadel::Policy) -> PolicyStatus<K::Fields> {
+    fn own(remote: &Remote) -> PolicyStatus<K::Fields> {
         let effective = serde_json::from_value(Wire::of::<K::Fields>().shown(&remote.fields)).ok();
         PolicyStatus { is_default: Some(remote.is_default), effective }
     }
@@ -91,20 +81,20 @@ impl<K: PolicyKind> Driver<K> for Policy {
 async fn update<K: PolicyKind>(
     cx: Context<'_>,
     wanted: &Fields,
-    mut before: zitadel::Policy,
-) -> Result<zitadel::Policy, Error> {
+    mut before: Remote,
+) -> Result<Remote, Error> {
     let fields = Wire::of::<K::Fields>().over(wanted, &before.fields);
     let outcome = cx.client.update_policy(&K::PATHS, cx.organization, &fields).await;
     let is_written = before.details.take(outcome.map_err(K::explain))?;
     if !is_written || K::is_answered_by_others(wanted, &before.fields) {
         // What is "so already" was changed by somebody else meanwhile.
-        return cx.client.policy(&K::PATHS, cx.organization).await;
+        return Ok(cx.client.policy(&K::PATHS, cx.organization).await?.into());
     }
-    Ok(zitadel::Policy { fields, ..before })
+    Ok(Remote { fields, ..before })
 }
 
 /// Answers what is in force then: where somebody was faster, theirs, which may need a confirmation that the default did not.
-async fn add<K: PolicyKind>(cx: Context<'_>, wanted: &Fields) -> Result<zitadel::Policy, Error> {
+async fn add<K: PolicyKind>(cx: Context<'_>, wanted: &Fields) -> Result<Remote, Error> {
     let wire = Wire::of::<K::Fields>();
     let fields = match wire.is_complete(wanted) {
         true => wanted.clone(),
@@ -116,5 +106,5 @@ async fn add<K: PolicyKind>(cx: Context<'_>, wanted: &Fields) -> Result<zitadel:
         Err(Error::AlreadyExists { id: Some(id), .. }) if id == K::PATHS.exists => {}
         Err(error) => return Err(K::explain(error)),
     }
-    cx.client.policy(&K::PATHS, cx.organization).await
+    Ok(cx.client.policy(&K::PATHS, cx.organization).await?.into())
 }

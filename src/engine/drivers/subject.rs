@@ -17,9 +17,8 @@ use crate::engine::decision::access::Right;
 use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::Identity;
-use crate::engine::drivers::kind::{
-    Clash, Context, Desired, Driver, Kind, Parent, Permission, Remote, owned,
-};
+use crate::engine::drivers::kind::{Clash, Context, Driver, Kind, Parent, Permission, owned};
+use crate::engine::drivers::remote::{Desired, Remote};
 use crate::engine::drivers::values::Values;
 use crate::engine::kubernetes::bulk::Bulk;
 use crate::engine::kubernetes::events::EventSpec;

@@ -13,7 +13,7 @@ use crate::engine::decision::access::{self, Action, Request, Right};
 use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::ExternalRef;
-use crate::engine::drivers::kind::Remote;
+use crate::engine::drivers::remote::Remote;
 use crate::engine::reconcile::state::Run;
 use crate::zitadel::Error;
 

@@ -17,7 +17,7 @@ use crate::engine::reconcile::creation::{naming, owns_in};
 use crate::engine::reconcile::state::Run;
 use crate::engine::reconcile::target::{Ownership, Parents};
 use crate::engine::shared::Engine;
-use crate::zitadel::Error;
+use crate::zitadel::{self, Error};
 
 /// So many of those who live in an organization are named.
 const NAMED: usize = 3;
@@ -274,7 +274,7 @@ impl Run<'_> {
 
 /// The id of the project of this name in an organization.
 async fn project_named(session: &Session, organization: &str, name: &str) -> Result<String, ReconcileError> {
-    for listed in session.client.projects_named(organization, name).await? {
+    for listed in session.client.objects_named(&zitadel::PROJECT, organization, name).await? {
         let project = session.client.project_in(organization, &listed.id).await?;
         if same_name(&project.name, name) {
             return Ok(project.id);

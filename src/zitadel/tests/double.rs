@@ -1,13 +1,12 @@
 //! The calls about organizations, metadata, policies and features against the double of every server line.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Request, Response};
-use serde_json::json;
+use serde_json::{Map, json};
 use support::zitadel::{Behaviour, Double, OrganizationFeatures, OwnIds};
 
 use crate::zitadel::tests::{
@@ -176,7 +175,7 @@ async fn features_are_unsupported_or_set_merged_and_reset() -> TestResult {
     for behaviour in lines() {
         let (double, client) = connect(behaviour)?;
         let org = double.add_organization("acme");
-        let flags = BTreeMap::from([("loginDefaultOrg".to_owned(), json!(true))]);
+        let flags = Map::from_iter([("loginDefaultOrg".to_owned(), json!(true))]);
         let read = client.organization_features(&org).await;
         assert!(matches!(read, Err(Error::Unsupported { .. })), "{read:?}");
         let set = client.set_organization_features(&org, &flags).await;
@@ -187,12 +186,12 @@ async fn features_are_unsupported_or_set_merged_and_reset() -> TestResult {
         double.configure(|behaviour| behaviour.organization_features = OrganizationFeatures::Implemented);
         assert!(client.organization_features(&org).await?.flags.is_empty());
         let written = client.set_organization_features(&org, &flags).await?;
-        let more = BTreeMap::from([("userSchema".to_owned(), json!(false))]);
+        let more = Map::from_iter([("userSchema".to_owned(), json!(false))]);
         assert_ne!(client.set_organization_features(&org, &more).await?.sequence, written.sequence);
         let read = client.organization_features(&org).await?;
         assert_eq!(json!(read.flags), json!({"loginDefaultOrg": true, "userSchema": false}));
         assert_eq!(read.details.resource_owner, org);
-        assert_eq!(id(client.set_organization_features(&org, &BTreeMap::new()).await), "COMMAND-Vigh1");
+        assert_eq!(id(client.set_organization_features(&org, &Map::new()).await), "COMMAND-Vigh1");
         client.reset_organization_features(&org).await?;
         client.reset_organization_features(&org).await?;
         assert!(client.organization_features(&org).await?.flags.is_empty());

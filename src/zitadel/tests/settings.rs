@@ -1,7 +1,5 @@
 //! What the calls about organizations, metadata, policies and features send, and how they read recordings.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use http::{Method, Request};
 use serde_json::{Map, Value, json};
@@ -26,7 +24,7 @@ async fn call_everything(client: &Client) -> Result<(), Error> {
     let settings = object(
         json!({ "userLoginMustBeDomain": false, "validateOrgDomains": true, "smtpSenderAddressMatchesInstanceDomain": false }),
     );
-    let flags = BTreeMap::from([("loginDefaultOrg".to_owned(), json!(true))]);
+    let flags = Map::from_iter([("loginDefaultOrg".to_owned(), json!(true))]);
     client.create_organization("Acme", "own").await?;
     client.rename_organization("org", "Acme").await?;
     client.deactivate_organization("org").await?;
@@ -104,7 +102,7 @@ async fn a_denial_names_the_permission_of_the_call() -> TestResult {
     let fake = Fake::always(Reply::error(403, 7, "AUTH-5mWD2"));
     let client = client(fake, Secret::pat("t"))?;
     let settings = object(json!({}));
-    let flags = BTreeMap::new();
+    let flags = Map::new();
     let denials = [
         ("org.create", client.create_organization("Acme", "own").await.map(drop)),
         ("org.write", client.rename_organization("org", "Acme").await.map(drop)),
@@ -268,7 +266,7 @@ async fn features_fall_back_to_v2beta_where_v2_lacks_them() -> TestResult {
         }
         let expected = if answered && expected == "UnknownEndpoint" { "Unavailable" } else { expected };
         let read = client.organization_features("org").await;
-        let set = client.set_organization_features("org", &BTreeMap::new()).await;
+        let set = client.set_organization_features("org", &Map::new()).await;
         let reset = client.reset_organization_features("org").await;
         for (outcome, call) in [(read.map(drop), "get"), (set.map(drop), "set"), (reset.map(drop), "reset")] {
             let shown = outcome.as_ref().map_or_else(|error| format!("{error:?}"), |()| "Ok".to_owned());
