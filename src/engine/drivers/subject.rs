@@ -47,6 +47,7 @@ pub struct KindInfo {
     right: fn() -> Right,
     default_deletion: fn(Option<Origin>) -> DeletionPolicy,
     resource: fn() -> ApiResource,
+    crd_name: fn() -> &'static str,
 }
 
 impl KindInfo {
@@ -62,6 +63,7 @@ impl KindInfo {
             right: K::right,
             default_deletion: K::default_deletion,
             resource: || ApiResource::erase::<K>(&()),
+            crd_name: K::crd_name,
         }
     }
 
@@ -88,6 +90,11 @@ impl KindInfo {
     /// As the Kubernetes API names it.
     pub fn resource(&self) -> ApiResource {
         (self.resource)()
+    }
+
+    /// The name of its CustomResourceDefinition.
+    pub fn crd_name(&self) -> &'static str {
+        (self.crd_name)()
     }
 
     /// As [`Kind::owned`].
