@@ -146,7 +146,7 @@ async fn the_servers_time_comes_with_a_read() -> TestResult {
 }
 
 #[tokio::test(start_paused = true)]
-async fn unknown_keyss_are_read_and_never_sent() -> TestResult {
+async fn unknown_settings_are_read_and_never_sent() -> TestResult {
     let project = json!({"id": "1", "state": "PROJECT_STATE_NEW", "privateLabelingSetting": "PRIVATE_LABELING_SETTING_NEW"});
     let read = answered(&json!({"project": project}))?.project("org", "1").await?.value;
     assert_eq!(
