@@ -9,9 +9,8 @@ use crate::{hold, procedures, read};
 use zitadel_operator::kinds::definitions;
 
 const COMMANDS: &str = "docs/commands.md";
-const EXPLAINED: &str = "docs/explain.md";
 
-const PAGES: &[&str] = &[COMMANDS, EXPLAINED, "docs/uninstall.md"];
+const PAGES: &[&str] = &[COMMANDS, "docs/uninstall.md"];
 
 /// One operator for all: what a document does is undone by no other.
 #[tokio::test(flavor = "multi_thread")]
@@ -27,13 +26,10 @@ async fn what_the_documents_show_and_advise_is_what_happens() {
 }
 
 #[test]
-fn every_kind_is_explained_and_waited_for() {
-    let (explained, commands) = (read(EXPLAINED), read(COMMANDS));
+fn every_kind_is_waited_for() {
+    let commands = read(COMMANDS);
     for names in definitions().into_iter().map(|crd| crd.spec.names) {
         let kind = names.short_names.unwrap().remove(0);
-        for path in [kind.clone(), format!("{kind}.spec")] {
-            assert!(explained.contains(&format!("\n$ kubectl explain {path}\n")), "{path} is not explained");
-        }
         let waits =
             Regex::new(&format!(r"\n\$ kubectl wait [^\n]*--for=condition=Ready [^\n]* {kind}/")).unwrap();
         assert!(waits.is_match(&commands), "nobody waits for {kind}");

@@ -222,7 +222,13 @@ impl Run<'_> {
     /// An operator that follows a part of the cluster asks for the rest before it takes what it did not make.
     pub(crate) async fn holder_elsewhere(&self, id: &str) -> Result<Option<Claimant>, ReconcileError> {
         let mut holder = None;
-        let mut take = |other: &dyn Subject| _ = holder.get_or_insert_with(|| other.claimant());
+        let (identity, keys) = (self.kind.identity, &self.keys);
+        let mut take = |other: &dyn Subject| {
+            // Others own other keys under the same parent.
+            if identity == Identity::Assigned || !other.recorded(&other.own()).is_disjoint(keys) {
+                holder.get_or_insert_with(|| other.claimant());
+            }
+        };
         self.each_bound_elsewhere(id, &mut take).await?;
         Ok(holder)
     }
