@@ -64,11 +64,7 @@ impl Driver<Self> for OrgFeatures {
         names.map(|flag| format!("features.{flag}")).collect()
     }
 
-    async fn apply(
-        cx: Context<'_>,
-        desired: &Desired,
-        remote: Option<Remote>,
-    ) -> Result<Remote, Error> {
+    async fn apply(cx: Context<'_>, desired: &Desired, remote: Option<Remote>) -> Result<Remote, Error> {
         if remote.is_some_and(|remote| surplus(&desired.fields, &remote.fields).next().is_some()) {
             // There is no way to unset a single flag.
             cx.client.reset_organization_features(cx.organization).await?;

@@ -165,11 +165,7 @@ async fn check_not_default(cx: Context<'_>, id: &str) -> Result<(), ReconcileErr
 }
 
 /// The generated domain follows the name, and login names carry it where the policy in force says so.
-async fn moves_login_names(
-    cx: Context<'_>,
-    desired: &Desired,
-    remote: &Remote,
-) -> Result<bool, Error> {
+async fn moves_login_names(cx: Context<'_>, desired: &Desired, remote: &Remote) -> Result<bool, Error> {
     let stays = zitadel::has_same_domain(&desired.name, &remote.name);
     Ok(!stays && has_login_domain(cx.client, &remote.id).await?)
 }

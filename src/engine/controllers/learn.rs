@@ -20,8 +20,8 @@ use crate::engine::decision::error::ReconcileError;
 use crate::engine::drivers::kind::{Driver, Kind};
 use crate::engine::drivers::subject::KindInfo;
 use crate::engine::index::kind_stores::KindStores;
-use crate::engine::reconcile::malformed;
 use crate::engine::reconcile::claiming::recorded_claims;
+use crate::engine::reconcile::malformed;
 use crate::engine::watch::reflected_store::{ReflectedStore, all_filled};
 
 /// So long what could not be read is not asked for again.

@@ -264,8 +264,7 @@ pub trait Driver<K: Kind>: 'static {
     }
 
     /// Reads the object with certainty; where the spec says its key, `id` is that of the parent.
-    fn observe(cx: Context<'_>, id: &str)
-    -> impl Future<Output = Result<Option<Remote>, Error>> + Send;
+    fn observe(cx: Context<'_>, id: &str) -> impl Future<Output = Result<Option<Remote>, Error>> + Send;
     /// Ids of objects that seem to have this name; may lag behind, proves nothing.
     fn find(_cx: Context<'_>, _name: &str) -> impl Future<Output = Result<Vec<String>, Error>> + Send {
         std::future::ready(Ok(Vec::new()))

@@ -100,11 +100,7 @@ impl<K: ObjectKind> Driver<K> for Object {
         name.into_iter().chain(fields).chain(state).collect()
     }
 
-    async fn apply(
-        cx: Context<'_>,
-        desired: &Desired,
-        remote: Option<Remote>,
-    ) -> Result<Remote, Error> {
+    async fn apply(cx: Context<'_>, desired: &Desired, remote: Option<Remote>) -> Result<Remote, Error> {
         let Some(mut remote) = remote else { return Ok(made(desired, K::create(cx, desired).await?)) };
         let (wire, organization) = (Wire::of::<K::Fields>(), K::organization_of(cx, &remote.id));
         let fields = wire.over(&desired.fields, &remote.fields);

@@ -135,7 +135,10 @@ pub trait Subject: Send + Sync + 'static {
     /// As [`Kind::strip`].
     fn strip_values(&mut self);
     /// The same with its whole spec as it is now; `None` if it is gone or does not parse.
-    fn whole<'a>(&'a self, handle: &'a Handle) -> BoxFuture<'a, Result<Option<Arc<dyn Subject>>, ReconcileError>>;
+    fn whole<'a>(
+        &'a self,
+        handle: &'a Handle,
+    ) -> BoxFuture<'a, Result<Option<Arc<dyn Subject>>, ReconcileError>>;
     /// Shows each resource of its kind that a list of all namespaces has.
     fn each<'a>(
         &'a self,
@@ -239,10 +242,14 @@ impl<K: Kind> Subject for K {
         self.strip();
     }
 
-    fn whole<'a>(&'a self, handle: &'a Handle) -> BoxFuture<'a, Result<Option<Arc<dyn Subject>>, ReconcileError>> {
+    fn whole<'a>(
+        &'a self,
+        handle: &'a Handle,
+    ) -> BoxFuture<'a, Result<Option<Arc<dyn Subject>>, ReconcileError>> {
         let read = async move {
             let Some(whole) = handle.read_whole::<K>().await? else { return Ok(None) };
-            let same = |meta: &ObjectMeta| (meta.uid.clone(), meta.generation, meta.deletion_timestamp.is_some());
+            let same =
+                |meta: &ObjectMeta| (meta.uid.clone(), meta.generation, meta.deletion_timestamp.is_some());
             if same(kube::Resource::meta(&whole)) != same(kube::Resource::meta(self)) {
                 return Ok(None);
             }

@@ -209,7 +209,8 @@ impl Handle {
         status: &impl Serialize,
     ) -> Result<(), ReconcileError> {
         let value = |status| serde_json::to_value(status).map_err(kube::Error::SerdeError);
-        let (before, status) = (serde_json::to_value(before).map_err(kube::Error::SerdeError)?, value(status)?);
+        let (before, status) =
+            (serde_json::to_value(before).map_err(kube::Error::SerdeError)?, value(status)?);
         self.apply_over(known, before, status).await
     }
 

@@ -23,11 +23,7 @@ pub(crate) fn claims_on<'k>(
 }
 
 /// What a status proves to be its resource's, with these keys in it.
-pub(crate) fn recorded_claims(
-    kind: &KindInfo,
-    status: &CommonStatus,
-    keys: &BTreeSet<String>,
-) -> Vec<Claim> {
+pub(crate) fn recorded_claims(kind: &KindInfo, status: &CommonStatus, keys: &BTreeSet<String>) -> Vec<Claim> {
     match kind.owned(status).zip(status.instance.as_ref()) {
         Some((id, instance)) => claims_on(kind, instance, id, keys),
         None => Vec::new(),

@@ -26,9 +26,10 @@ impl Run<'_> {
         let (id, owner) = (remote.id.clone(), remote.owner.clone());
         if origin == Origin::Created && !self.is_deleting() {
             let note = match self.recognized {
-                true => {
-                    EventSpec::normal("Restored", format!("has {} {id} back, by the mark there", self.kind.name))
-                }
+                true => EventSpec::normal(
+                    "Restored",
+                    format!("has {} {id} back, by the mark there", self.kind.name),
+                ),
                 false => EventSpec::normal("Created", format!("created {} {id}", self.kind.name)),
             };
             self.events.push(note);

@@ -57,7 +57,9 @@ impl Run<'_> {
 
     fn project_gone(&self, error: &Error) -> ReconcileError {
         let remedy = match self.external {
-            ExternalRef::Owned => format!("delete this resource, its {} went with the project", self.kind.name),
+            ExternalRef::Owned => {
+                format!("delete this resource, its {} went with the project", self.kind.name)
+            }
             _ => "correct spec.project".into(),
         };
         ReconcileError::Stalled { reason: Reason::NotFound, message: format!("{error}: {remedy}") }
@@ -141,7 +143,9 @@ impl Run<'_> {
                 self.parent_noun(),
                 annotation::ID
             ),
-            BlockReason::Foreign => format!("{} {} belongs to another organization", self.kind.name, self.id()),
+            BlockReason::Foreign => {
+                format!("{} {} belongs to another organization", self.kind.name, self.id())
+            }
             BlockReason::InstanceChanged => self.instance_changed(),
             BlockReason::Drift => {
                 format!("ZITADEL differs in {}; nothing is changed under Observe", self.differing.join(", "))
@@ -181,7 +185,11 @@ impl Run<'_> {
 
     fn taken(&self) -> String {
         let holder = self.holder.as_ref().map_or("another resource".into(), |holder| self.describe(holder));
-        format!("{} {} is owned by {holder}; nothing is touched, not even on deletion", self.kind.name, self.id())
+        format!(
+            "{} {} is owned by {holder}; nothing is touched, not even on deletion",
+            self.kind.name,
+            self.id()
+        )
     }
 
     /// The fault of a wanted name that is in use, once it was looked up by what.
@@ -199,8 +207,7 @@ impl Run<'_> {
         }
         let (name, own) = (self.desired()?.name.to_owned(), self.ownership.id.clone());
         let by_name = if self.searched { Vec::new() } else { self.named(&name).await? };
-        let mut ids =
-            by_name.into_iter().map(|remote| remote.id).filter(|id| Some(id) != own.as_ref());
+        let mut ids = by_name.into_iter().map(|remote| remote.id).filter(|id| Some(id) != own.as_ref());
         let (id, what) = match ids.next() {
             Some(id) => (id, None),
             None => match self.object.clash(self.context()?, &name).await? {

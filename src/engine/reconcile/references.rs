@@ -106,9 +106,8 @@ impl Run<'_> {
         if !engine.config.is_partial() {
             return Ok(false);
         }
-        let owns = |owner: &Organization| {
-            owns_in(owner, Some(instance)) && Subject::claimant(owner).is_shared()
-        };
+        let owns =
+            |owner: &Organization| owns_in(owner, Some(instance)) && Subject::claimant(owner).is_shared();
         let mut owned = false;
         let each = |guard: DeserializeGuard<Organization>| owned |= guard.0.as_ref().map_or(true, owns);
         let list = naming(KindInfo::of_kind::<Organization>(), id);
@@ -199,7 +198,10 @@ impl Run<'_> {
         if id == *owned {
             return Ok(recorded);
         }
-        if self.kind.parent == Parent::Project && self.is_managed() && project_is_gone(session, &recorded).await? {
+        if self.kind.parent == Parent::Project
+            && self.is_managed()
+            && project_is_gone(session, &recorded).await?
+        {
             self.leave_parent();
             return self.resolve_parents(session, instance).await;
         }

@@ -78,8 +78,7 @@ impl<'a> Run<'a> {
         let place = SpecTarget::new(connection, object.organization(), object.project());
         let client = engine.clients.calls.clone();
         let handle = Handle::of(client, kind.resource(), kind.name, object.meta()).at(place);
-        let before =
-            Status { common: object.common().cloned().unwrap_or_default(), own: object.own() };
+        let before = Status { common: object.common().cloned().unwrap_or_default(), own: object.own() };
         let status = &before.common;
         let own = proved(&*object, &before);
         let conflict = ConditionType::Synced

@@ -60,7 +60,8 @@ impl Run<'_> {
         if !self.kind.many_keys || !self.is_managed() || self.is_deleting() {
             return;
         }
-        let (there, proved) = (self.object.recorded(&self.object.own_of(remote)), self.object.recorded(&self.own));
+        let (there, proved) =
+            (self.object.recorded(&self.object.own_of(remote)), self.object.recorded(&self.own));
         let taken: Vec<&str> =
             there.intersection(&self.keys).filter(|key| !proved.contains(*key)).map(String::as_str).collect();
         if !taken.is_empty() {
@@ -133,7 +134,7 @@ impl Run<'_> {
         };
         for id in ids {
             if let Some(remote) = self.object.observe(cx, &id).await? {
-                        let resides = self.kind.parent == Parent::Instance || remote.owner == cx.organization;
+                let resides = self.kind.parent == Parent::Instance || remote.owner == cx.organization;
                 if resides && same_name(&remote.name, name) {
                     named.push(remote);
                 }
@@ -253,7 +254,9 @@ impl Run<'_> {
         match outcome {
             Ok(remote) => self.updated(remote, fields, &old_name, drifted),
             Err(ReconcileError::Zitadel(Error::NotFound { .. })) => self.observed = Observed::Unknown,
-            Err(ReconcileError::Zitadel(Error::OrganizationNotFound { .. })) if self.kind.is_organization() => {
+            Err(ReconcileError::Zitadel(Error::OrganizationNotFound { .. }))
+                if self.kind.is_organization() =>
+            {
                 self.observed = Observed::Unknown;
             }
             Err(ReconcileError::Zitadel(Error::AlreadyExists { .. }))
