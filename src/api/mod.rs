@@ -9,8 +9,10 @@ pub mod crd;
 pub mod interval;
 pub mod org_domain_policy;
 pub mod org_features;
+pub mod org_login_policy;
 pub mod org_metadata;
 pub mod organization;
+pub mod policy;
 pub mod project;
 
 pub use common::{
@@ -21,6 +23,7 @@ pub use conditions::{ConditionType, Reason};
 pub use connection::{ClusterConnection, Connection};
 pub use org_domain_policy::OrgDomainPolicy;
 pub use org_features::OrgFeatures;
+pub use org_login_policy::OrgLoginPolicy;
 pub use org_metadata::OrgMetadata;
 pub use organization::Organization;
 pub use project::Project;

@@ -4,8 +4,10 @@ mod common;
 mod guard;
 mod org_domain_policy;
 mod org_features;
+mod org_login_policy;
 mod org_metadata;
 mod organization;
+mod policy;
 mod project;
 
 use std::sync::Arc;
@@ -16,7 +18,8 @@ use kube::CustomResourceExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{
-    ClusterConnection, Connection, OrgDomainPolicy, OrgFeatures, OrgMetadata, Organization, Project, crd,
+    ClusterConnection, Connection, OrgDomainPolicy, OrgFeatures, OrgLoginPolicy, OrgMetadata, Organization,
+    Project, crd,
 };
 use crate::engine::controllers::controller::follow;
 use crate::engine::decision::access::Right;
@@ -50,6 +53,7 @@ pub fn registry() -> Vec<Entry> {
         entry::<OrgMetadata>(),
         entry::<OrgDomainPolicy>(),
         entry::<OrgFeatures>(),
+        entry::<OrgLoginPolicy>(),
     ]
 }
 

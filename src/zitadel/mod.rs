@@ -55,7 +55,7 @@ pub use crate::zitadel::memory::{MemoryBudget, MemoryShare, Reservation};
 pub use crate::zitadel::metadata::Metadata;
 pub use crate::zitadel::metrics::{Metrics, Route};
 pub use crate::zitadel::organization::{Organization, OrganizationState, domain_label, has_same_domain};
-pub use crate::zitadel::policy::{Policy, PolicyPaths};
+pub use crate::zitadel::policy::{Policy, PolicyPaths, PolicySet};
 pub use crate::zitadel::project::{PrivateLabelingSetting, Project, ProjectSettings, ProjectState};
 pub use crate::zitadel::proxy::Proxy;
 pub use crate::zitadel::token::TokenSource;
@@ -102,6 +102,12 @@ pub mod permission {
         ORG_READ = "org.read";
         /// Change an organization or its metadata.
         ORG_WRITE = "org.write";
+        /// Read an organization's policies.
+        POLICY_READ = "policy.read";
+        /// Add or change a policy of an organization.
+        POLICY_WRITE = "policy.write";
+        /// Reset a policy of an organization to the instance's.
+        POLICY_DELETE = "policy.delete";
         /// Create a project in an organization.
         PROJECT_CREATE = "project.create";
         /// Delete a project.

@@ -53,7 +53,7 @@ calls! {
     deactivate_project(ID, ID),
     reactivate_project(ID, ID),
     policy(&DOMAIN, ID),
-    default_policy(&DOMAIN),
+    instance_policy("/admin/v1/policies/domain"),
     add_policy(&DOMAIN, ID, &Map::new()),
     update_policy(&DOMAIN, ID, &Map::new()),
     reset_policy(&DOMAIN, ID),

@@ -11,7 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use zitadel_operator::api::{
-    ClusterConnection, Connection, OrgDomainPolicy, OrgFeatures, OrgMetadata, Organization, Project,
+    ClusterConnection, Connection, OrgDomainPolicy, OrgFeatures, OrgLoginPolicy, OrgMetadata, Organization,
+    Project,
 };
 
 use crate::foreign::{Bent, CANARY, bent, json as any_json, sent};
@@ -78,7 +79,7 @@ pub fn objects() -> impl Strategy<Value = (usize, Bent)> {
 
 type Parse = fn(&[u8]);
 
-const KINDS: [(&str, Parse); 7] = [
+const KINDS: [(&str, Parse); 8] = [
     ("ClusterConnection", comes_back::<ClusterConnection>),
     ("Connection", comes_back::<Connection>),
     ("Organization", comes_back::<Organization>),
@@ -86,6 +87,7 @@ const KINDS: [(&str, Parse); 7] = [
     ("OrgMetadata", comes_back::<OrgMetadata>),
     ("OrgDomainPolicy", comes_back::<OrgDomainPolicy>),
     ("OrgFeatures", comes_back::<OrgFeatures>),
+    ("OrgLoginPolicy", comes_back::<OrgLoginPolicy>),
 ];
 
 /// What parses is written as it was read.
