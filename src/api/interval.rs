@@ -4,15 +4,11 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use jiff::fmt::friendly::{Spacing, SpanPrinter};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A week, as in the schema; far more would overflow clocks.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// Ten years, as in the schema.
-const LONGEST_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// How many characters of a text are quoted; the schema allows no more.
 const LONGEST_TEXT: usize = 32;
@@ -20,10 +16,6 @@ const LONGEST_TEXT: usize = 32;
 /// A Go-style duration (`10s`, `5m`, `1h30m`), more than zero and at most a week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval(Duration);
-
-/// How long something counts: a Go-style duration (`12h`, `1h30m`) of at most ten years, also `0s`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lifetime(Duration);
 
 impl From<Duration> for Interval {
     fn from(duration: Duration) -> Self {
@@ -37,12 +29,8 @@ impl From<Interval> for Duration {
     }
 }
 
-/// In Go's notation, with the largest units that say it in whole numbers: `240h`, `1h30m`, `0s`.
-pub fn in_go(duration: SignedDuration) -> String {
-    SpanPrinter::new().spacing(Spacing::None).duration_to_string(&duration)
-}
-
-fn parse<'de, D: Deserializer<'de>>(
+/// Reads a duration within these bounds.
+pub(super) fn parse<'de, D: Deserializer<'de>>(
     deserializer: D,
     bounds: &RangeInclusive<Duration>,
 ) -> Result<Duration, D::Error> {
@@ -60,22 +48,9 @@ impl<'de> Deserialize<'de> for Interval {
     }
 }
 
-impl<'de> Deserialize<'de> for Lifetime {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        parse(deserializer, &(Duration::ZERO..=LONGEST_LIFETIME)).map(Self)
-    }
-}
-
 impl Serialize for Interval {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         kube::core::Duration::from(self.0).serialize(serializer)
-    }
-}
-
-impl Serialize for Lifetime {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let duration = SignedDuration::try_from(self.0).map_err(serde::ser::Error::custom)?;
-        in_go(duration).serialize(serializer)
     }
 }
 
@@ -97,26 +72,6 @@ impl JsonSchema for Interval {
     }
 }
 
-impl JsonSchema for Lifetime {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Lifetime".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        // What the API server calls a duration is Go's, and a rule sees it as one.
-        json_schema!({
-            "type": "string",
-            "format": "duration",
-            "maxLength": 32,
-            "pattern": r"^([0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h))+$",
-            "x-kubernetes-validations": [{
-                "rule": "self <= duration('87600h')",
-                "message": "must be at most 87600h",
-            }],
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,25 +88,6 @@ mod tests {
         assert_eq!(parse("0.5s"), Some(Duration::from_millis(500)));
         for refused in ["", "10", "-5s", "0s", "1d2", "9999999999999999h", "5000000000000000h", "nonsense"] {
             assert_eq!(parse(refused), None, "{refused:?}");
-        }
-    }
-
-    #[test]
-    fn a_lifetime_may_be_zero_or_years_and_is_written_in_whole_units() {
-        for (text, written) in [
-            ("0s", Some("0s")),
-            ("240h", Some("240h")),
-            ("864000s", Some("240h")),
-            ("90m", Some("1h30m")),
-            ("1.5s", Some("1s500ms")),
-            ("87600h", Some("87600h")),
-            ("87601h", None),
-            ("-1s", None),
-            ("", None),
-        ] {
-            let lifetime = serde_json::from_value::<Lifetime>(text.into()).ok();
-            let lifetime = lifetime.map(|lifetime| serde_json::to_value(lifetime).unwrap());
-            assert_eq!(lifetime, written.map(Into::into), "{text:?}");
         }
     }
 

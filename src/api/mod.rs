@@ -7,6 +7,7 @@ pub mod conditions;
 pub mod connection;
 pub mod crd;
 pub mod interval;
+pub mod lifetime;
 pub mod org_domain_policy;
 pub mod org_features;
 pub mod org_login_policy;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::api::interval::Lifetime;
+use crate::api::lifetime::Lifetime;
 use crate::api::policy::{enumerations, organization_policy, policy_fields};
 
 policy_fields! {

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Map;
-use zitadel_operator::api::OrgDomainPolicy;
+use zitadel_operator::api::{OrgDomainPolicy, OrgLoginPolicy};
 use zitadel_operator::engine::drivers::policy::PolicyKind;
 use zitadel_operator::zitadel::{Client, Error, PolicyPaths, ProjectSettings};
 
@@ -30,6 +30,7 @@ macro_rules! calls {
 }
 
 const DOMAIN: PolicyPaths = <OrgDomainPolicy as PolicyKind>::PATHS;
+const LOGIN: PolicyPaths = <OrgLoginPolicy as PolicyKind>::PATHS;
 
 calls! {
     instance(),
@@ -57,6 +58,8 @@ calls! {
     add_policy(&DOMAIN, ID, &Map::new()),
     update_policy(&DOMAIN, ID, &Map::new()),
     reset_policy(&DOMAIN, ID),
+    add_to_policy((&LOGIN, &LOGIN.sets[0]), ID, "SECOND_FACTOR_TYPE_OTP"),
+    remove_from_policy((&LOGIN, &LOGIN.sets[0]), ID, "SECOND_FACTOR_TYPE_OTP"),
     user_count(ID),
     metadata(ID, |_| true),
     set_metadata(ID, &[("tier", b"gold")]),

@@ -2,6 +2,7 @@
 
 pub mod kind;
 pub mod policy;
+mod policy_sets;
 pub mod stored;
 pub mod values;
 pub mod wire;

@@ -1,18 +1,17 @@
 //! Policies: an organization has its own or the instance's default. Nothing is found and no id is assigned; deleting the
 //! resource resets the policy to the default.
 
-use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
 use kube::core::object::HasSpec;
-use serde_json::Value;
 
 use crate::api::policy::{PolicySpec, PolicyStatus};
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::drivers::kind::{Context, Driver, Kind, Report};
+use crate::engine::drivers::policy_sets;
 use crate::engine::drivers::values::Values;
 use crate::engine::drivers::wire::{Fields, Wire};
-use crate::zitadel::{self, Error, PolicyPaths, PolicySet};
+use crate::zitadel::{self, Error, PolicyPaths};
 
 /// The driver of policies.
 pub struct Policy;
@@ -77,7 +76,7 @@ impl<K: PolicyKind> Driver<K> for Policy {
     async fn remove(cx: Context<'_>, _: &zitadel::Policy) -> Result<(), Error> {
         match cx.client.reset_policy(&K::PATHS, cx.organization).await {
             Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(explained::<K>(error)),
+            Err(error) => Err(K::explain(error)),
         }
     }
 
@@ -101,25 +100,16 @@ async fn update<K: PolicyKind>(
     mut before: zitadel::Policy,
 ) -> Result<zitadel::Policy, Error> {
     let fields = wire::<K>().over(wanted, &before.fields);
-    let mut differing = wire::<K>().differing(wanted, &before.fields);
+    let differing = wire::<K>().differing(wanted, &before.fields);
+    let is_of_set = |field: &String| K::PATHS.sets.iter().any(|set| set.field == field);
+    let (sets, others): (Vec<_>, Vec<_>) = differing.into_iter().partition(is_of_set);
     let mut is_known = !K::is_answered_by_others(wanted, &before.fields);
-    let sets: Vec<&PolicySet> =
-        K::PATHS.sets.iter().filter(|set| differing.iter().any(|field| field == set.field)).collect();
-    differing.retain(|field| sets.iter().all(|set| field != set.field));
-    if !differing.is_empty() {
+    if !others.is_empty() {
         let outcome = cx.client.update_policy(&K::PATHS, cx.organization, &fields).await;
-        is_known &= before.details.take(outcome.map_err(explained::<K>))?;
+        is_known &= before.details.take(outcome.map_err(K::explain))?;
     }
-    for set in sets {
-        let (now, then) = (elements(&fields, set), elements(&before.fields, set));
-        // The new ones first: there is never a moment without any.
-        for element in now.difference(&then) {
-            is_known &= before.details.take(add_element::<K>(cx, set, element).await)?;
-        }
-        for element in then.difference(&now) {
-            let removed = cx.client.remove_from_policy((&K::PATHS, set), cx.organization, element).await;
-            is_known &= before.details.take(already(removed))?;
-        }
+    for set in K::PATHS.sets.iter().filter(|set| sets.iter().any(|field| field == set.field)) {
+        is_known &= policy_sets::update(cx, (&K::PATHS, set), &fields, &mut before).await?;
     }
     if !is_known {
         // What is "so already" was changed by somebody else meanwhile.
@@ -138,60 +128,7 @@ async fn add<K: PolicyKind>(cx: Context<'_>, wanted: &Fields) -> Result<zitadel:
     match cx.client.add_policy(&K::PATHS, cx.organization, &fields).await {
         Ok(_) => {}
         Err(Error::AlreadyExists { id: Some(id), .. }) if id == K::PATHS.exists => {}
-        Err(error) => return Err(explained::<K>(error)),
+        Err(error) => return Err(K::explain(policy_sets::explained(&K::PATHS, error))),
     }
     cx.client.policy(&K::PATHS, cx.organization).await
-}
-
-/// The elements of a set, as ZITADEL names them.
-fn elements<'a>(fields: &'a Fields, set: &PolicySet) -> BTreeSet<&'a str> {
-    let elements = fields.get(set.field).and_then(Value::as_array).into_iter().flatten();
-    elements.filter_map(Value::as_str).collect()
-}
-
-/// One that was added before there was an own policy is there and in no read (contract §8): it shows once it is added anew.
-async fn add_element<K: PolicyKind>(
-    cx: Context<'_>,
-    set: &PolicySet,
-    element: &str,
-) -> Result<zitadel::Details, Error> {
-    let (of, organization) = ((&K::PATHS, set), cx.organization);
-    let mut outcome = cx.client.add_to_policy(of, organization, element).await;
-    if matches!(&outcome, Err(Error::AlreadyExists { id: Some(id), .. }) if id == set.exists) {
-        match cx.client.remove_from_policy(of, organization, element).await {
-            Ok(_) | Err(Error::NotFound { .. }) => {}
-            Err(error) => return Err(error),
-        }
-        outcome = cx.client.add_to_policy(of, organization, element).await;
-    }
-    outcome.map_err(|error| match error {
-        Error::Invalid { id, message } => unknown(set, element, id, &message),
-        error => error,
-    })
-}
-
-/// The removal of what is gone.
-fn already<T>(outcome: Result<T, Error>) -> Result<T, Error> {
-    outcome.map_err(|error| match error {
-        Error::NotFound { id, .. } => Error::Unchanged { id },
-        error => error,
-    })
-}
-
-fn explained<K: PolicyKind>(error: Error) -> Error {
-    let refused = |id: &String| K::PATHS.sets.iter().find(|set| set.unknown == id);
-    match error {
-        Error::Invalid { id: Some(id), message } if let Some(set) = refused(&id) => {
-            unknown(set, "an element", Some(id), &message)
-        }
-        error => K::explain(error),
-    }
-}
-
-fn unknown(set: &PolicySet, element: &str, id: Option<String>, message: &str) -> Error {
-    let message = format!(
-        "this version of ZITADEL does not know {element} of {}: remove it from the spec, or upgrade ZITADEL; {message}",
-        set.field
-    );
-    Error::Invalid { id, message }
 }

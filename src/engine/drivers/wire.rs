@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use crate::api::interval::in_go;
+use crate::api::lifetime::in_go;
 
 /// Of a text, in characters, and of a set; no schema of a spec allows more.
 const LONGEST_TEXT: usize = 2048;
@@ -192,7 +192,7 @@ mod tests {
     use serde::{Deserialize, Serialize};
 
     use super::*;
-    use crate::api::interval::Lifetime;
+    use crate::api::lifetime::Lifetime;
 
     #[derive(Serialize, Deserialize, JsonSchema)]
     enum PasswordlessType {

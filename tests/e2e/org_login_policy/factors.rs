@@ -176,8 +176,8 @@ async fn what_no_spec_can_say_is_shown_by_its_own_name() {
     }});
     let answer = InjectedFault::answer(200).body(newer.to_string()).on(Method::GET).path(PATH);
     world.zitadel.inject(answer.header("content-type", "application/json"));
-    let told = policy(&world).reconciled().await;
-    let effective = &told["status"]["effective"];
+    let shown = policy(&world).reconciled().await;
+    let effective = &shown["status"]["effective"];
     assert_eq!(effective["passwordlessType"], "PASSWORDLESS_TYPE_NEW");
     assert_eq!(effective["secondFactors"], json!(["Otp", "SECOND_FACTOR_TYPE_NEW"]));
     assert_eq!(effective["defaultRedirectUri"].as_str().unwrap().len(), 2048);
