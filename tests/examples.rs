@@ -98,6 +98,7 @@ async fn the_playground_leaves_the_zitadel_of_somebody_as_it_was() {
     assert!(zitadel.projects(&acme).is_empty());
     assert!(zitadel.metadata(&acme).is_empty());
     assert_eq!(zitadel.domain_policy(&acme), None);
+    assert_eq!(zitadel.policy("login", Some(&acme)), None);
     std::fs::remove_file(token).unwrap();
     canaries.end();
 }

@@ -48,6 +48,9 @@ impl Removal {
             Some("OrgDomainPolicy") => {
                 vec![Self::new(organization, format!("/admin/v1/orgs/{organization}/policies/domain"))]
             }
+            Some("OrgLoginPolicy") => {
+                vec![Self::new(organization, "/management/v1/policies/login".into())]
+            }
             Some("OrgFeatures") => {
                 vec![Self::new(organization, format!("/v2/features/organization/{organization}"))]
             }

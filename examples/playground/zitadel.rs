@@ -62,15 +62,20 @@ impl Zitadel {
 
     async fn check_untouched(&self, organization: &str) -> Result<()> {
         let organization = Some(organization);
-        let policy = self.call(Method::GET, "/management/v1/policies/domain", organization, None).await?;
+        let mut own = Vec::new();
+        for policy in ["domain", "login"] {
+            let path = format!("/management/v1/policies/{policy}");
+            let answer = self.call(Method::GET, &path, organization, None).await?;
+            own.extend((answer["policy"]["isDefault"] != true).then(|| format!("a {policy} policy")));
+        }
         let one = json!({ "query": { "limit": 1 } });
         let found =
             self.call(Method::POST, "/management/v1/metadata/_search", organization, Some(one)).await?;
-        let what = match (&policy["policy"]["isDefault"], &found["result"]) {
-            (Value::Bool(true), Value::Null) => return Ok(()),
-            (Value::Bool(true), _) => "metadata",
-            _ => "a domain policy",
-        };
+        own.extend((!found["result"].is_null()).then(|| "metadata".to_owned()));
+        if own.is_empty() {
+            return Ok(());
+        }
+        let what = own.join(" and ");
         let place = format!("organization {ORGANIZATION} of {}", self.url);
         Err(format!("{place} has {what} of its own, which the examples might overwrite: remove it first")
             .into())

@@ -272,18 +272,6 @@ pub struct Status<Own> {
     pub own: Own,
 }
 
-/// What the status of a policy adds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", bound(deserialize = "Fields: Deserialize<'de>"))]
-pub struct PolicyStatus<Fields> {
-    /// Whether the organization has no policy of its own, so that the instance's default is in effect.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub is_default: Option<bool>,
-    /// The policy in effect.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub effective: Option<Fields>,
-}
-
 /// What the status of an object adds whose key the spec says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KeyStatus {

@@ -155,6 +155,7 @@ fn column(name: &str, kind: &str, path: &str, priority: i32) -> CustomResourceCo
 /// Without `nullable` the API server drops an explicit null, so that `has()` in a rule means "is set".
 fn drop_nullable(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
+    schema.enum_.iter_mut().for_each(|values| values.retain(|value| !value.0.is_null()));
     schema.properties.iter_mut().flat_map(|properties| properties.values_mut()).for_each(drop_nullable);
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
         drop_nullable(items);
@@ -187,6 +188,21 @@ fn complete_status(status: &mut JSONSchemaProps) {
         if let Some(JSONSchemaPropsOrArray::Schema(condition)) = &mut conditions.items {
             bound_condition(condition);
         }
+    }
+    if let Some(policy) = status.properties.as_mut().and_then(|p| p.get_mut("effective")) {
+        unbind(policy);
+    }
+}
+
+/// What a server has is told whatever it is: a status with a value that no spec may hold would be refused as a whole.
+fn unbind(schema: &mut JSONSchemaProps) {
+    let (items, properties) = (schema.items.take(), schema.properties.take());
+    let (type_, description, required) =
+        (schema.type_.take(), schema.description.take(), schema.required.take());
+    *schema = JSONSchemaProps { items, properties, type_, description, required, ..Default::default() };
+    schema.properties.iter_mut().flat_map(|properties| properties.values_mut()).for_each(unbind);
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        unbind(items);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Durations as people write them in Kubernetes.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -28,17 +29,22 @@ impl From<Interval> for Duration {
     }
 }
 
+/// Reads a duration within these bounds.
+pub(super) fn parse<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    bounds: &RangeInclusive<Duration>,
+) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let parsed = text.parse::<SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok());
+    parsed.filter(|duration| bounds.contains(duration)).ok_or_else(|| {
+        let start: String = text.chars().take(LONGEST_TEXT).collect();
+        de::Error::custom(format!("{start:?} is not a duration like 10s, 5m or 1h30m"))
+    })
+}
+
 impl<'de> Deserialize<'de> for Interval {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let parsed = text.parse::<SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok());
-        match parsed {
-            Some(duration) if !duration.is_zero() && duration <= LONGEST => Ok(Self(duration)),
-            _ => {
-                let start: String = text.chars().take(LONGEST_TEXT).collect();
-                Err(de::Error::custom(format!("{start:?} is not a duration like 10s, 5m or 1h30m")))
-            }
-        }
+        parse(deserializer, &(Duration::from_nanos(1)..=LONGEST)).map(Self)
     }
 }
 

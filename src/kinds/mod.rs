@@ -3,8 +3,10 @@
 mod guard;
 mod org_domain_policy;
 mod org_features;
+mod org_login_policy;
 mod org_metadata;
 mod organization;
+mod policy;
 mod project;
 mod project_role;
 
@@ -16,8 +18,8 @@ use kube::CustomResourceExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{
-    ClusterConnection, Connection, OrgDomainPolicy, OrgFeatures, OrgMetadata, Organization, Project,
-    ProjectRole, crd,
+    ClusterConnection, Connection, OrgDomainPolicy, OrgFeatures, OrgLoginPolicy, OrgMetadata, Organization,
+    Project, ProjectRole, crd,
 };
 use crate::engine::controllers::controller::follow;
 use crate::engine::decision::access::Right;
@@ -52,6 +54,7 @@ pub fn registry() -> Vec<Entry> {
         entry::<OrgMetadata>(),
         entry::<OrgDomainPolicy>(),
         entry::<OrgFeatures>(),
+        entry::<OrgLoginPolicy>(),
     ]
 }
 

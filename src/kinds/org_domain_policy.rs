@@ -1,35 +1,28 @@
 //! `OrgDomainPolicy`: an organization's own domain policy, through admin v1 `orgs/{id}/policies/domain`.
 
 use crate::api::OrgDomainPolicy;
-use crate::api::common::PolicyStatus;
-use crate::api::org_domain_policy::DomainPolicySettings;
 use crate::engine::decision::error::ReconcileError;
-use crate::engine::decision::plan::Identity;
 use crate::engine::drivers::kind::{Context, Kind, Permission, Verb};
-use crate::engine::drivers::policy::{Policy, PolicyKind};
+use crate::engine::drivers::policy::PolicyKind;
 use crate::engine::drivers::remote::{Desired, Remote};
 use crate::engine::drivers::wire::Fields;
 use crate::engine::kubernetes::events::EventSpec;
 use crate::kinds::guard::{self, Rewrite};
+use crate::kinds::policy::organization_policy;
 use crate::zitadel::{Client, Error, PolicyPaths, permission};
 
 const RENAMES: &str = "userLoginMustBeDomain";
+const DEFAULT: &str = "/admin/v1/policies/domain";
 
 impl PolicyKind for OrgDomainPolicy {
-    type Fields = DomainPolicySettings;
-
     const PATHS: PolicyPaths = PolicyPaths {
-        in_force: "/management/v1/policies/domain",
-        default: ("/admin/v1/policies/domain", permission::IAM_POLICY_READ),
+        in_force: ("/management/v1/policies/domain", permission::AUTHENTICATED),
         own: "/admin/v1/orgs/{organization}/policies/domain",
         write: permission::IAM_POLICY_WRITE,
         delete: permission::IAM_POLICY_DELETE,
         exists: "ORG-1M8ds",
+        sets: &[],
     };
-
-    fn fields(&self) -> &DomainPolicySettings {
-        &self.spec.settings
-    }
 
     /// Only a user's new name can be taken (`V3-DKcYh`).
     fn explain(error: Error) -> Error {
@@ -46,19 +39,16 @@ impl PolicyKind for OrgDomainPolicy {
     }
 }
 
-impl Kind for OrgDomainPolicy {
-    type Driver = Policy;
-    type Own = PolicyStatus<DomainPolicySettings>;
+const PERMISSIONS: &[Permission] = &[
+    Permission::new(permission::ORG_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
+    Permission::new(permission::USER_READ, Verb::Update, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
+    Permission::new(permission::IAM_POLICY_READ, Verb::Delete, "IAM_OWNER or IAM_OWNER_VIEWER"),
+    Permission::new(permission::IAM_POLICY_WRITE, Verb::Update, "IAM_OWNER"),
+    Permission::new(permission::IAM_POLICY_DELETE, Verb::Delete, "IAM_OWNER"),
+];
 
-    const KIND: &'static str = "OrgDomainPolicy";
-    const IDENTITY: Identity = Identity::Keyed;
-    const PERMISSIONS: &'static [Permission] = &[
-        Permission::new(permission::ORG_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
-        Permission::new(permission::USER_READ, Verb::Update, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
-        Permission::new(permission::IAM_POLICY_READ, Verb::Delete, "IAM_OWNER or IAM_OWNER_VIEWER"),
-        Permission::new(permission::IAM_POLICY_WRITE, Verb::Update, "IAM_OWNER"),
-        Permission::new(permission::IAM_POLICY_DELETE, Verb::Delete, "IAM_OWNER"),
-    ];
+impl Kind for OrgDomainPolicy {
+    organization_policy!(OrgDomainPolicy, PERMISSIONS);
 
     /// Flipping what is in effect renames every user of the organization.
     async fn preflight(
@@ -69,7 +59,7 @@ impl Kind for OrgDomainPolicy {
     ) -> Result<Option<EventSpec>, ReconcileError> {
         let wanted = match desired {
             Some(desired) => is_login_domain(&desired.fields),
-            None => is_login_domain(&cx.client.default_policy(&Self::PATHS).await?.fields),
+            None => is_login_domain(&cx.client.instance_policy(DEFAULT).await?.fields),
         };
         if wanted == is_login_domain(&remote.fields) {
             return Ok(None);

@@ -58,7 +58,7 @@ pub use crate::zitadel::metadata::Metadata;
 pub use crate::zitadel::metrics::{Metrics, Route};
 pub use crate::zitadel::object::{Listed, Object, ObjectPaths, PROJECT, RemoteState};
 pub use crate::zitadel::organization::{ORGANIZATION, Organization, domain_label, has_same_domain};
-pub use crate::zitadel::policy::{Policy, PolicyPaths};
+pub use crate::zitadel::policy::{Policy, PolicyPaths, PolicySet};
 pub use crate::zitadel::proxy::Proxy;
 pub use crate::zitadel::token::TokenSource;
 pub use crate::zitadel::token_cache::Tokens;
@@ -104,6 +104,12 @@ pub mod permission {
         ORG_READ = "org.read";
         /// Change an organization or its metadata.
         ORG_WRITE = "org.write";
+        /// Read an organization's policies.
+        POLICY_READ = "policy.read";
+        /// Add or change a policy of an organization.
+        POLICY_WRITE = "policy.write";
+        /// Reset a policy of an organization to the instance's.
+        POLICY_DELETE = "policy.delete";
         /// Create a project in an organization.
         PROJECT_CREATE = "project.create";
         /// Delete a project.

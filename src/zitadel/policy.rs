@@ -2,21 +2,19 @@
 
 use http::Method;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::zitadel::call::Call;
 use crate::zitadel::client::Client;
 use crate::zitadel::details::Details;
 use crate::zitadel::error::Error;
-use crate::zitadel::permission::AUTHENTICATED;
+use crate::zitadel::permission::{IAM_POLICY_READ, POLICY_DELETE, POLICY_READ, POLICY_WRITE};
 
 /// Where a policy is read and written, and what that needs.
 #[derive(Clone, Copy, Debug)]
 pub struct PolicyPaths {
-    /// The policy in force in the organization that the header names; any authenticated user reads it.
-    pub in_force: &'static str,
-    /// The instance's default, and the permission that its read needs.
-    pub default: (&'static str, &'static str),
+    /// The policy in force in the organization that the header names, and the permission that its read needs.
+    pub in_force: (&'static str, &'static str),
     /// The organization's own; `{organization}` where the path names it.
     pub own: &'static str,
     /// The permission that adding and updating need.
@@ -25,6 +23,29 @@ pub struct PolicyPaths {
     pub delete: &'static str,
     /// The error id of adding where there is one (409).
     pub exists: &'static str,
+    /// The sets in it.
+    pub sets: &'static [PolicySet],
+}
+
+/// A set in a policy, which only its first write and calls for each element change; an update leaves it as it is.
+#[derive(Clone, Copy, Debug)]
+pub struct PolicySet {
+    /// Its field in the policy.
+    pub field: &'static str,
+    /// The path of an element; one is added at what is before the last part.
+    pub element: &'static str,
+    /// The error id of adding an element that is there (409).
+    pub exists: &'static str,
+    /// The error id of a new policy with an element that the server does not know (400).
+    pub unknown: &'static str,
+}
+
+impl PolicyPaths {
+    /// Of a policy that the owners of an organization write.
+    pub const fn of_owners(path: &'static str, exists: &'static str, sets: &'static [PolicySet]) -> Self {
+        let (read, write, delete) = (POLICY_READ, POLICY_WRITE, POLICY_DELETE);
+        Self { in_force: (path, read), own: path, write, delete, exists, sets }
+    }
 }
 
 /// A policy, as the server has it.
@@ -53,7 +74,8 @@ impl Client {
     /// # Errors
     /// [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`).
     pub async fn policy(&self, paths: &PolicyPaths, organization: &str) -> Result<Policy, Error> {
-        let call = Call::get(paths.in_force, AUTHENTICATED)?.in_organization(organization)?;
+        let (path, permission) = paths.in_force;
+        let call = Call::get(path, permission)?.in_organization(organization)?;
         let policy = self.call::<Answer>(&call).await?.value.policy;
         // Only a policy of its own is owned by the organization.
         let is_default = policy.is_default || policy.details.resource_owner != organization;
@@ -63,12 +85,12 @@ impl Client {
         Ok(Policy { is_default, ..policy })
     }
 
-    /// The policy of every organization without its own.
+    /// A policy of the instance, which is that of every organization without its own.
     ///
     /// # Errors
     /// [`Error::PermissionDenied`] for most users.
-    pub async fn default_policy(&self, paths: &PolicyPaths) -> Result<Policy, Error> {
-        let (path, permission) = paths.default;
+    pub async fn instance_policy(&self, path: &'static str) -> Result<Policy, Error> {
+        let permission = IAM_POLICY_READ;
         Ok(self.call::<Answer>(&Call::get(path, permission)?).await?.value.policy)
     }
 
@@ -105,6 +127,36 @@ impl Client {
     /// [`Error::NotFound`] when it has none, [`Error::AlreadyExists`] as for adding.
     pub async fn reset_policy(&self, paths: &PolicyPaths, organization: &str) -> Result<Details, Error> {
         self.write(&write_call(paths, Method::DELETE, paths.delete, organization)?).await
+    }
+
+    /// Adds an element to a set of an organization's own policy (`POST`).
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`] ([`PolicySet::exists`]), also of one that was added while there was no own policy, and that
+    /// no read shows. [`Error::Invalid`]: the server does not know it.
+    pub async fn add_to_policy(
+        &self,
+        (paths, set): (&PolicyPaths, &PolicySet),
+        organization: &str,
+        element: &str,
+    ) -> Result<Details, Error> {
+        let path = set.element.rsplit_once('/').map_or(set.element, |(path, _)| path);
+        let call = Call::new(Method::POST, path, &[], paths.write)?.body(&json!({ "type": element }))?;
+        self.write(&call.in_organization(organization)?.serial(organization)).await
+    }
+
+    /// Removes an element from a set of an organization's own policy (`DELETE`).
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when it is not there.
+    pub async fn remove_from_policy(
+        &self,
+        (paths, set): (&PolicyPaths, &PolicySet),
+        organization: &str,
+        element: &str,
+    ) -> Result<Details, Error> {
+        let call = Call::new(Method::DELETE, set.element, &[element], paths.write)?;
+        self.write(&call.in_organization(organization)?.serial(organization)).await
     }
 }
 

@@ -44,7 +44,7 @@ enum Meaning {
 }
 
 /// Every error id with a meaning of its own.
-const MEANINGS: [(&str, Meaning); 14] = [
+const MEANINGS: [(&str, Meaning); 15] = [
     ("COMMAND-2M0fs", Meaning::Unchanged), // project, until v3
     ("COMMAND-5M0cs", Meaning::Unchanged), // project role, until v3
     ("COMMAND-mki55", Meaning::Unchanged), // project is inactive
@@ -53,6 +53,7 @@ const MEANINGS: [(&str, Meaning); 14] = [
     ("EVENT-bfnrh", Meaning::Unchanged),   // organization is active
     ("ORG-3M9ds", Meaning::Unchanged),     // domain policy, under the label policy's text
     ("ORG-4VSdf", Meaning::Unchanged),     // organization's name
+    ("Org-5M9vdd", Meaning::Unchanged),    // login policy
     ("AUTH-Bs7Ds", Meaning::OrganizationNotFound),
     ("COMMAND-QXPGs", Meaning::OrganizationNotFound),
     ("AUTHZ-cdgFk", Meaning::PermissionDenied), // a 404: no membership at all

@@ -80,6 +80,7 @@ async fn everything_else_can_change() {
         ("OrgMetadata", json!({ "entries": [{ "key": "other", "base64": "AA==" }] })),
         ("OrgDomainPolicy", json!({ "userLoginMustBeDomain": true, "confirmAboveUsers": 5 })),
         ("OrgFeatures", json!({ "features": { "userSchema": false } })),
+        ("OrgLoginPolicy", json!({ "forceMfa": true, "secondFactors": [], "passwordCheckLifetime": "1h" })),
     ];
     let cluster = shared().await;
     for (kind, mut change) in changes {

@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 
 /// The kinds that live in an organization.
-pub const RESIDENTS: [&str; 4] = ["Project", "OrgMetadata", "OrgDomainPolicy", "OrgFeatures"];
+pub const RESIDENTS: [&str; 5] =
+    ["Project", "OrgMetadata", "OrgDomainPolicy", "OrgFeatures", "OrgLoginPolicy"];
 
 /// A spec with nothing that could be left out.
 pub fn minimal(kind: &str) -> Value {
     match kind {
-        "Organization" | "Project" => json!({}),
+        "Organization" | "Project" | "OrgLoginPolicy" => json!({}),
         "OrgMetadata" => json!({ "entries": [{ "key": "tier", "value": "gold" }] }),
         "OrgDomainPolicy" => json!({
             "userLoginMustBeDomain": false, "validateOrgDomains": true,

@@ -9,6 +9,7 @@ mod files;
 mod kinds;
 mod org_domain_policies;
 mod org_features;
+mod org_login_policies;
 mod org_metadata;
 mod organizations;
 mod people;

@@ -76,6 +76,7 @@ async fn the_table_says_first_whether_it_is_ready_and_why() {
         ("OrgMetadata", "zorgmeta", &["ORGANIZATION"]),
         ("OrgDomainPolicy", "zorgdom", &["ORGANIZATION"]),
         ("OrgFeatures", "zorgfeat", &["ORGANIZATION"]),
+        ("OrgLoginPolicy", "zorglogin", &["ORGANIZATION"]),
     ] {
         cluster.apply(kind, &name, &minimal(kind), false).await.unwrap();
         let columns = [&["NAME", "READY", "REASON"], identity, &["SEQUENCE", "CHANGED", "AGE"]].concat();

@@ -30,6 +30,7 @@ mod network;
 mod operators;
 mod org_domain_policy;
 mod org_features;
+mod org_login_policy;
 mod org_metadata;
 mod org_metadata_keys;
 mod org_metadata_neighbours;

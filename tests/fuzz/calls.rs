@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::Map;
-use zitadel_operator::api::{OrgDomainPolicy, Project};
+use zitadel_operator::api::{OrgDomainPolicy, OrgLoginPolicy, Project};
 use zitadel_operator::engine::drivers::object::ObjectKind;
 use zitadel_operator::engine::drivers::policy::PolicyKind;
 use zitadel_operator::zitadel::{Client, Error, ORGANIZATION, ObjectPaths, PolicyPaths, RemoteState};
@@ -31,6 +31,7 @@ macro_rules! calls {
 }
 
 const DOMAIN: PolicyPaths = <OrgDomainPolicy as PolicyKind>::PATHS;
+const LOGIN: PolicyPaths = <OrgLoginPolicy as PolicyKind>::PATHS;
 
 /// Where projects are.
 pub const PROJECT: ObjectPaths = <Project as ObjectKind>::PATHS;
@@ -57,10 +58,12 @@ calls! {
     set_object_state(&PROJECT, ID, ID, RemoteState::Inactive),
     set_object_state(&PROJECT, ID, ID, RemoteState::Active),
     policy(&DOMAIN, ID),
-    default_policy(&DOMAIN),
+    instance_policy("/admin/v1/policies/domain"),
     add_policy(&DOMAIN, ID, &Map::new()),
     update_policy(&DOMAIN, ID, &Map::new()),
     reset_policy(&DOMAIN, ID),
+    add_to_policy((&LOGIN, &LOGIN.sets[0]), ID, "SECOND_FACTOR_TYPE_OTP"),
+    remove_from_policy((&LOGIN, &LOGIN.sets[0]), ID, "SECOND_FACTOR_TYPE_OTP"),
     user_count(ID),
     metadata(ID, |_| true),
     set_metadata(ID, &[("tier", b"gold")]),

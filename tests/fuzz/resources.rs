@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use zitadel_operator::api::{
-    ClusterConnection, Connection, OrgDomainPolicy, OrgFeatures, OrgMetadata, Organization, Project,
-    ProjectRole,
+    ClusterConnection, Connection, OrgDomainPolicy, OrgFeatures, OrgLoginPolicy, OrgMetadata, Organization,
+    Project, ProjectRole,
 };
 
 use crate::foreign::{Bent, CANARY, bent, json as any_json, sent};
@@ -88,6 +88,7 @@ const KINDS: [(&str, Parse); 8] = [
     ("OrgMetadata", comes_back::<OrgMetadata>),
     ("OrgDomainPolicy", comes_back::<OrgDomainPolicy>),
     ("OrgFeatures", comes_back::<OrgFeatures>),
+    ("OrgLoginPolicy", comes_back::<OrgLoginPolicy>),
 ];
 
 /// What parses is written as it was read.

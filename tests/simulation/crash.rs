@@ -183,6 +183,11 @@ fn an_org_domain_policy_survives_a_crash_at_every_request() {
 }
 
 #[test]
+fn an_org_login_policy_survives_a_crash_at_every_request() {
+    survives_every_crash("OrgLoginPolicy");
+}
+
+#[test]
 fn org_features_survive_a_crash_at_every_request() {
     survives_every_crash("OrgFeatures");
 }

@@ -12,7 +12,7 @@ use crate::world::World;
 /// The condition that somebody else writes.
 pub const SOMEBODYS: &str = "Audited";
 
-/// The kinds of resources.
+/// The kinds of resources whose fields say everything: one that a spec leaves out is what it is by default.
 pub const KINDS: [&str; 5] = ["Organization", "Project", "OrgMetadata", "OrgDomainPolicy", "OrgFeatures"];
 
 /// An organization's projects by name.
@@ -52,6 +52,7 @@ pub fn in_zitadel(zitadel: &Double) -> Value {
             "projects": projects(zitadel, id),
             "metadata": metadata(zitadel, id),
             "policy": zitadel.domain_policy(id).map(|policy| format!("{:?}", policy.settings)),
+            "login": zitadel.policy("login", Some(id)),
             "features": zitadel.features(id).map(|features| features.flags).filter(|flags| !flags.is_empty()),
         });
         (organization.name, value)
@@ -63,7 +64,7 @@ pub fn in_zitadel(zitadel: &Double) -> Value {
 /// Everything in both servers.
 pub async fn ending(world: &World) -> Value {
     let mut resources = Map::new();
-    for kind in KINDS {
+    for kind in KINDS.into_iter().chain(["OrgLoginPolicy"]) {
         let list = world.api(kind).list(&Default::default()).await.expect("a list");
         for object in list {
             let name = format!("{kind}/{}", object.metadata.name.clone().unwrap_or_default());

@@ -76,7 +76,8 @@ impl Victim {
     fn state(&self, double: &Double) -> String {
         let id = &self.organization;
         let settings = (double.metadata(id), double.domain_policy(id), double.features(id));
-        format!("{:?} {:?} {settings:?}", double.organization(id), double.projects(id))
+        let login = double.policy("login", Some(id));
+        format!("{:?} {:?} {settings:?} {login:?}", double.organization(id), double.projects(id))
     }
 
     fn is_in(&self, reported: &str) -> bool {
@@ -143,7 +144,7 @@ impl Victim {
 }
 
 /// What each kind needs at least; differs from what the victim has.
-fn least_specs() -> [(&'static str, Value); 5] {
+fn least_specs() -> [(&'static str, Value); 6] {
     let policy = json!({
         "userLoginMustBeDomain": true, "validateOrgDomains": true, "smtpSenderAddressMatchesInstanceDomain": false,
     });
@@ -153,6 +154,7 @@ fn least_specs() -> [(&'static str, Value); 5] {
         ("OrgMetadata", json!({ "entries": [{ "key": "tier", "value": "forged" }] })),
         ("OrgDomainPolicy", policy),
         ("OrgFeatures", json!({ "features": { "loginDefaultOrg": true } })),
+        ("OrgLoginPolicy", json!({ "forceMfa": true, "secondFactors": ["OtpSms"] })),
     ]
 }
 

@@ -22,7 +22,7 @@ fn scenario(kind: &'static str, name: &'static str, before: Vec<Deed>, act: Vec<
 
 /// Every scenario of every kind.
 pub fn scenarios() -> Vec<Scenario> {
-    [projects(), organizations(), metadata(), domain_policies(), features()].concat()
+    [projects(), organizations(), metadata(), domain_policies(), login_policies(), features()].concat()
 }
 
 fn projects() -> Vec<Scenario> {
@@ -182,6 +182,25 @@ fn domain_policies() -> Vec<Scenario> {
         s("replace", vec![apply(true)], vec![Replace("OrgDomainPolicy", "acme".into(), spec(false).into())]),
         s("drift", vec![apply(true)], vec![EditPolicy(false), inspect("OrgDomainPolicy", "acme")]),
         s("removed outside", vec![apply(true)], vec![EditPolicy(true), inspect("OrgDomainPolicy", "acme")]),
+    ]
+}
+
+fn login_policies() -> Vec<Scenario> {
+    const KIND: &str = "OrgLoginPolicy";
+    let spec =
+        |factors: Value| json!({ "allowRegister": false, "secondFactors": factors, "multiFactors": [] });
+    let apply = |factors| Apply(KIND, "acme".into(), spec(factors).into());
+    let two = || apply(json!(["Otp", "U2F"]));
+    let other =
+        json!({ "forceMfa": true, "secondFactors": ["OtpSms"], "multiFactors": ["U2FWithVerification"] });
+    let s = |name, before, act| scenario(KIND, name, before, act);
+    vec![
+        s("create", vec![], vec![two()]),
+        s("update", vec![two()], vec![Apply(KIND, "acme".into(), other.into())]),
+        s("delete", vec![two()], vec![Delete(KIND, "acme".into())]),
+        s("replace", vec![two()], vec![Replace(KIND, "acme".into(), spec(json!([])).into())]),
+        s("drift", vec![two()], vec![EditLogin(false), inspect(KIND, "acme")]),
+        s("removed outside", vec![two()], vec![EditLogin(true), inspect(KIND, "acme")]),
     ]
 }
 

@@ -1,13 +1,14 @@
 //! Policies: an organization has its own or the instance's default. Nothing is found and no id is assigned; deleting the
 //! resource resets the policy to the default.
 
-use schemars::JsonSchema;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use std::marker::PhantomData;
 
-use crate::api::common::PolicyStatus;
+use kube::core::object::HasSpec;
+
+use crate::api::policy::{PolicySpec, PolicyStatus};
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::drivers::kind::{Context, Driver, Kind};
+use crate::engine::drivers::policy_sets;
 use crate::engine::drivers::remote::{Desired, Remote};
 use crate::engine::drivers::values::Values;
 use crate::engine::drivers::wire::{Fields, Wire};
@@ -16,15 +17,16 @@ use crate::zitadel::{Error, PolicyPaths};
 /// The driver of policies.
 pub struct Policy;
 
+/// The fields of a kind's policy.
+pub type FieldsOf<K> = <<K as HasSpec>::Spec as PolicySpec>::Fields;
+
 /// A kind whose object is a policy.
-pub trait PolicyKind: Kind<Driver = Policy, Own = PolicyStatus<Self::Fields>> {
-    /// The policy as the spec says it, with ZITADEL's field names. What it leaves out is kept as it is.
-    type Fields: Serialize + DeserializeOwned + JsonSchema + 'static;
+pub trait PolicyKind:
+    Kind<Driver = Policy, Own = PolicyStatus<FieldsOf<Self>>> + HasSpec<Spec: PolicySpec>
+{
     /// Where it is read and written.
     const PATHS: PolicyPaths;
 
-    /// The policy that the spec wants.
-    fn fields(&self) -> &Self::Fields;
     /// A failed write in the words of the kind.
     fn explain(error: Error) -> Error {
         error
@@ -37,8 +39,8 @@ pub trait PolicyKind: Kind<Driver = Policy, Own = PolicyStatus<Self::Fields>> {
 
 impl<K: PolicyKind> Driver<K> for Policy {
     async fn resolve_spec(resource: &K, _: &mut Values<'_>) -> Result<Desired, ReconcileError> {
-        let spec = serde_json::to_value(resource.fields()).map_err(kube::Error::SerdeError)?;
-        Ok(Desired { fields: Wire::of::<K::Fields>().sent(spec), ..Desired::default() })
+        let spec = serde_json::to_value(resource.spec().fields()).map_err(kube::Error::SerdeError)?;
+        Ok(Desired { fields: wire::<K>().sent(spec), ..Desired::default() })
     }
 
     async fn observe(cx: Context<'_>, organization: &str) -> Result<Option<Remote>, Error> {
@@ -51,7 +53,7 @@ impl<K: PolicyKind> Driver<K> for Policy {
     }
 
     fn diff(wanted: &Desired, remote: &Remote) -> Vec<String> {
-        Wire::of::<K::Fields>().differing(&wanted.fields, &remote.fields)
+        wire::<K>().differing(&wanted.fields, &remote.fields)
     }
 
     async fn apply(
@@ -72,10 +74,14 @@ impl<K: PolicyKind> Driver<K> for Policy {
         }
     }
 
-    fn own(remote: &Remote) -> PolicyStatus<K::Fields> {
-        let effective = serde_json::from_value(Wire::of::<K::Fields>().shown(&remote.fields)).ok();
-        PolicyStatus { is_default: Some(remote.is_default), effective }
+    fn own(remote: &Remote) -> PolicyStatus<FieldsOf<K>> {
+        let effective = Some(wire::<K>().shown(&remote.fields).into());
+        PolicyStatus { is_default: Some(remote.is_default), effective, of: PhantomData }
     }
+}
+
+fn wire<K: PolicyKind>() -> &'static Wire {
+    Wire::of::<FieldsOf<K>>()
 }
 
 async fn update<K: PolicyKind>(
@@ -83,10 +89,19 @@ async fn update<K: PolicyKind>(
     wanted: &Fields,
     mut before: Remote,
 ) -> Result<Remote, Error> {
-    let fields = Wire::of::<K::Fields>().over(wanted, &before.fields);
-    let outcome = cx.client.update_policy(&K::PATHS, cx.organization, &fields).await;
-    let is_written = before.details.take(outcome.map_err(K::explain))?;
-    if !is_written || K::is_answered_by_others(wanted, &before.fields) {
+    let fields = wire::<K>().over(wanted, &before.fields);
+    let differing = wire::<K>().differing(wanted, &before.fields);
+    let is_of_set = |field: &String| K::PATHS.sets.iter().any(|set| set.field == field);
+    let (sets, others): (Vec<_>, Vec<_>) = differing.into_iter().partition(is_of_set);
+    let mut is_known = !K::is_answered_by_others(wanted, &before.fields);
+    if !others.is_empty() {
+        let outcome = cx.client.update_policy(&K::PATHS, cx.organization, &fields).await;
+        is_known &= before.details.take(outcome.map_err(K::explain))?;
+    }
+    for set in K::PATHS.sets.iter().filter(|set| sets.iter().any(|field| field == set.field)) {
+        is_known &= policy_sets::update(cx, (&K::PATHS, set), &fields, &mut before).await?;
+    }
+    if !is_known {
         // What is "so already" was changed by somebody else meanwhile.
         return Ok(cx.client.policy(&K::PATHS, cx.organization).await?.into());
     }
@@ -95,16 +110,15 @@ async fn update<K: PolicyKind>(
 
 /// Answers what is in force then: where somebody was faster, theirs, which may need a confirmation that the default did not.
 async fn add<K: PolicyKind>(cx: Context<'_>, wanted: &Fields) -> Result<Remote, Error> {
-    let wire = Wire::of::<K::Fields>();
-    let fields = match wire.is_complete(wanted) {
+    let fields = match wire::<K>().is_complete(wanted) {
         true => wanted.clone(),
-        // What is not sent would be zero instead of what is in force.
-        false => wire.over(wanted, &cx.client.policy(&K::PATHS, cx.organization).await?.fields),
+        // What is not sent would be zero, and a set empty, instead of what is in force.
+        false => wire::<K>().over(wanted, &cx.client.policy(&K::PATHS, cx.organization).await?.fields),
     };
     match cx.client.add_policy(&K::PATHS, cx.organization, &fields).await {
         Ok(_) => {}
         Err(Error::AlreadyExists { id: Some(id), .. }) if id == K::PATHS.exists => {}
-        Err(error) => return Err(K::explain(error)),
+        Err(error) => return Err(K::explain(policy_sets::explained(&K::PATHS, error))),
     }
     Ok(cx.client.policy(&K::PATHS, cx.organization).await?.into())
 }

@@ -1,15 +1,22 @@
 //! Between a spec's object and what ZITADEL sends and takes, told by the object's schema alone.
 //!
-//! Names are the same. ZITADEL leaves fields of the zero value out, writes whole numbers as text, and puts the name of an
-//! enumeration before its values (`PASSWORDLESS_TYPE_ALLOWED`, where the spec says `Allowed`).
+//! Names are the same. ZITADEL leaves fields of the zero value out, writes whole numbers as text and durations in seconds
+//! (`864000s`, also `0s`), and puts the name of an enumeration before its values (`PASSWORDLESS_TYPE_ALLOWED`, where the
+//! spec says `Allowed`).
 
 use std::any::TypeId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::SignedDuration;
 use parking_lot::Mutex;
-use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
+
+use crate::api::lifetime::in_go;
+
+/// Of a text, in characters, and of a set; no schema of a spec allows more.
+const LONGEST_TEXT: usize = 2048;
+const MOST_ELEMENTS: usize = 64;
 
 /// The fields of an object, as ZITADEL has them.
 pub type Fields = Map<String, Value>;
@@ -22,8 +29,11 @@ enum Shape {
     Boolean,
     Count,
     Text,
+    Duration,
     /// With what stands before each value, and the values; the first is zero.
     Enumeration(String, Vec<String>),
+    /// In no order, each once.
+    Set(Box<Shape>),
 }
 
 impl Wire {
@@ -34,11 +44,9 @@ impl Wire {
     }
 
     fn read<T: JsonSchema>() -> Self {
-        let inline = SchemaSettings::default().with(|settings| settings.inline_subschemas = true);
-        let schema = inline.into_generator().into_root_schema_for::<T>();
-        let properties = schema.get("properties").and_then(Value::as_object);
-        let shape = |(name, property): (&String, &Value)| (name.clone(), Shape::of(name, property));
-        Self(properties.into_iter().flatten().map(shape).collect())
+        let schema = SchemaGenerator::default().into_root_schema_for::<T>().to_value();
+        let properties = schema["properties"].as_object().into_iter().flatten();
+        Self(properties.map(|(name, of)| (name.clone(), Shape::of(of, &schema["$defs"]))).collect())
     }
 
     /// What a spec sets, as it is sent.
@@ -48,9 +56,9 @@ impl Wire {
         known.filter_map(|(name, value)| Some((name.clone(), self.0.get(&name)?.sent(value)))).collect()
     }
 
-    /// What ZITADEL has, as a spec would say it.
+    /// What ZITADEL has, as a spec would say it, and no more of it than a status holds.
     pub(crate) fn shown(&self, there: &Fields) -> Value {
-        let field = |(name, shape): (&String, &Shape)| (name.clone(), shape.shown(there.get(name)));
+        let field = |(name, shape): (&String, &Shape)| (name.clone(), limited(shape.shown(there.get(name))));
         Value::Object(self.0.iter().map(field).collect())
     }
 
@@ -75,15 +83,18 @@ impl Wire {
 }
 
 impl Shape {
-    fn of(name: &str, property: &Value) -> Self {
-        let is_of = |kind: &str| match &property["type"] {
+    fn of(property: &Value, types: &Value) -> Self {
+        let (name, schema) = resolved(property, types);
+        let is_of = |kind: &str| match &schema["type"] {
             Value::Array(kinds) => kinds.contains(&json!(kind)),
             one => one == kind,
         };
-        match values(property) {
+        match values(schema) {
             values if !values.is_empty() => Self::Enumeration(format!("{}_", screaming(name)), values),
             _ if is_of("boolean") => Self::Boolean,
             _ if is_of("integer") => Self::Count,
+            _ if is_of("array") => Self::Set(Box::new(Self::of(&schema["items"], types))),
+            _ if schema["format"] == "duration" => Self::Duration,
             _ => Self::Text,
         }
     }
@@ -93,41 +104,72 @@ impl Shape {
             (Self::Enumeration(prefix, _), Value::String(name)) => {
                 json!(format!("{prefix}{}", screaming(name)))
             }
+            (Self::Duration, Value::String(text)) => text.parse().map_or(value, in_seconds),
+            (Self::Set(of), Value::Array(elements)) => {
+                Value::Array(elements.iter().map(|element| of.sent(element.clone())).collect())
+            }
             _ => value,
         }
     }
 
-    /// As a spec says it; a value that no spec can say is shown as it came.
+    /// As a spec says it; a name or a duration that no spec can say is shown as it came.
     fn shown(&self, value: Option<&Value>) -> Value {
-        match (self, value) {
-            (Self::Boolean, None) => json!(false),
-            (Self::Text, None) => json!(""),
-            (Self::Count, value) => count(value),
-            (Self::Enumeration(_, values), None) => json!(values.first()),
-            (Self::Enumeration(prefix, values), Some(Value::String(sent))) => {
-                let is_sent = |name: &&String| sent.strip_prefix(prefix.as_str()) == Some(&screaming(name));
-                json!(values.iter().find(is_sent).unwrap_or(sent))
+        let text = value.and_then(Value::as_str).unwrap_or_default();
+        match self {
+            Self::Boolean => json!(value.and_then(Value::as_bool).unwrap_or_default()),
+            Self::Count => {
+                json!(value.and_then(Value::as_u64).or_else(|| text.parse().ok()).unwrap_or_default())
             }
-            (_, Some(value)) => value.clone(),
+            Self::Text => json!(text),
+            Self::Duration if text.is_empty() => json!("0s"),
+            Self::Duration => json!(text.parse().map_or_else(|_| text.to_owned(), in_go)),
+            Self::Enumeration(_, values) if text.is_empty() => json!(values.first()),
+            Self::Enumeration(prefix, values) => {
+                let is_sent = |name: &&String| text.strip_prefix(prefix.as_str()) == Some(&screaming(name));
+                json!(values.iter().find(is_sent).map_or(text, String::as_str))
+            }
+            Self::Set(of) => {
+                let elements = value.and_then(Value::as_array).into_iter().flatten();
+                let named = elements.filter(|element| element.is_string());
+                let shown = named.filter_map(|name| of.shown(Some(name)).as_str().map(str::to_owned));
+                json!(shown.collect::<BTreeSet<String>>())
+            }
         }
     }
 }
 
-fn count(value: Option<&Value>) -> Value {
-    match value {
-        None => json!(0),
-        Some(Value::String(text)) => text.parse::<u64>().map_or_else(|_| json!(text), |number| json!(number)),
-        Some(number) => number.clone(),
+/// As protobuf's JSON has it: with no or nine digits behind the point.
+fn in_seconds(duration: SignedDuration) -> Value {
+    match duration.subsec_nanos() {
+        0 => json!(format!("{}s", duration.as_secs())),
+        nanos => json!(format!("{}.{nanos:09}s", duration.as_secs())),
     }
 }
 
-/// The values of an enumeration, also of one whose values are documented one by one or that may be left out.
-fn values(property: &Value) -> Vec<String> {
-    let listed =
-        property["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
-    let single = property["const"].as_str().map(str::to_owned);
-    let choices = ["oneOf", "anyOf"].into_iter().filter_map(|choice| property[choice].as_array()).flatten();
-    listed.chain(single).chain(choices.flat_map(values)).collect()
+/// What a status holds of a value: a server may answer anything.
+fn limited(value: Value) -> Value {
+    match value {
+        Value::String(text) if text.len() > LONGEST_TEXT => {
+            json!(text.chars().take(LONGEST_TEXT).collect::<String>())
+        }
+        Value::Array(elements) => elements.into_iter().take(MOST_ELEMENTS).map(limited).collect(),
+        value => value,
+    }
+}
+
+/// What a property refers to, also where it may be left out: the name of a type and its schema, or none and itself.
+fn resolved<'a>(property: &'a Value, types: &'a Value) -> (&'a str, &'a Value) {
+    let choices = property["anyOf"].as_array().into_iter().flatten();
+    let references = std::iter::once(property).chain(choices).filter_map(|choice| choice["$ref"].as_str());
+    let name = references.filter_map(|reference| reference.rsplit('/').next()).next();
+    name.map_or(("", property), |name| (name, &types[name]))
+}
+
+/// The values of an enumeration, also of one whose values are documented one by one.
+fn values(schema: &Value) -> Vec<String> {
+    let listed = schema["enum"].as_array().into_iter().flatten();
+    let documented = schema["oneOf"].as_array().into_iter().flatten().map(|value| &value["const"]);
+    listed.chain(documented).filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// `passwordlessType` as `PASSWORDLESS_TYPE`, `U2FWithVerification` as `U2F_WITH_VERIFICATION`.
@@ -150,6 +192,7 @@ mod tests {
     use serde::{Deserialize, Serialize};
 
     use super::*;
+    use crate::api::lifetime::Lifetime;
 
     #[derive(Serialize, Deserialize, JsonSchema)]
     enum PasswordlessType {
@@ -159,6 +202,12 @@ mod tests {
         Allowed,
     }
 
+    #[derive(PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+    enum SecondFactorType {
+        Otp,
+        U2F,
+    }
+
     #[derive(Default, Serialize, Deserialize, JsonSchema)]
     #[serde(rename_all = "camelCase", default)]
     struct Object {
@@ -166,6 +215,8 @@ mod tests {
         max_attempts: Option<u32>,
         redirect_uri: Option<String>,
         passwordless_type: Option<PasswordlessType>,
+        check_lifetime: Option<Lifetime>,
+        second_factors: Option<BTreeSet<SecondFactorType>>,
     }
 
     fn fields(value: &Value) -> Fields {
@@ -175,28 +226,72 @@ mod tests {
     #[test]
     fn a_spec_is_sent_as_zitadel_takes_it_and_shown_as_the_spec_says_it() {
         let wire = Wire::of::<Object>();
-        let object = Object {
-            allow_register: Some(true),
-            passwordless_type: Some(PasswordlessType::Allowed),
-            ..Default::default()
-        };
+        let object = json!({
+            "allowRegister": true, "passwordlessType": "Allowed", "checkLifetime": "240h", "secondFactors": ["U2F", "Otp"],
+        });
+        let object: Object = serde_json::from_value(object).unwrap();
         let sent = wire.sent(serde_json::to_value(object).unwrap());
-        assert_eq!(
-            sent,
-            fields(&json!({ "allowRegister": true, "passwordlessType": "PASSWORDLESS_TYPE_ALLOWED" }))
-        );
+        let expected = json!({
+            "allowRegister": true, "passwordlessType": "PASSWORDLESS_TYPE_ALLOWED", "checkLifetime": "864000s",
+            "secondFactors": ["SECOND_FACTOR_TYPE_OTP", "SECOND_FACTOR_TYPE_U2F"],
+        });
+        assert_eq!(sent, fields(&expected));
         assert!(!wire.is_complete(&sent));
+        let there =
+            json!({ "maxAttempts": "5", "newer": 1, "redirectUri": "https://x", "checkLifetime": "5400.5s" });
         assert_eq!(
-            wire.shown(&fields(&json!({ "maxAttempts": "5", "newer": 1, "redirectUri": "https://x" }))),
-            json!({ "allowRegister": false, "maxAttempts": 5, "redirectUri": "https://x", "passwordlessType": "NotAllowed" })
+            wire.shown(&fields(&there)),
+            json!({
+                "allowRegister": false, "maxAttempts": 5, "redirectUri": "https://x", "passwordlessType": "NotAllowed",
+                "checkLifetime": "1h30m500ms", "secondFactors": [],
+            })
         );
+    }
+
+    #[test]
+    fn every_duration_survives_the_way_there_and_back() {
+        let wire = Wire::of::<Object>();
+        for (spec, sent) in [
+            ("0s", "0s"),
+            ("500ms", "0.500000000s"),
+            ("90m", "5400s"),
+            ("87600h", "315360000s"),
+            ("1h0.5s", "3600.500000000s"),
+        ] {
+            let object: Object = serde_json::from_value(json!({ "checkLifetime": spec })).unwrap();
+            let fields = wire.sent(serde_json::to_value(object).unwrap());
+            assert_eq!(fields["checkLifetime"], sent, "{spec}");
+            let shown: Object = serde_json::from_value(wire.shown(&fields)).unwrap();
+            assert_eq!(wire.sent(serde_json::to_value(shown).unwrap())["checkLifetime"], sent, "{spec}");
+        }
+    }
+
+    /// A newer server may know more, a hostile one answer anything; a status holds it all the same.
+    #[test]
+    fn what_no_spec_can_say_is_shown_as_it_came_and_in_bounds() {
+        let wire = Wire::of::<Object>();
+        let newer = json!({
+            "passwordlessType": "PASSWORDLESS_TYPE_NEW", "checkLifetime": "soon", "redirectUri": "x".repeat(5000),
+            "secondFactors": ["SECOND_FACTOR_TYPE_NEW", "SECOND_FACTOR_TYPE_U2F", 7, "SECOND_FACTOR_TYPE_U2F"],
+        });
+        let shown = wire.shown(&fields(&newer));
+        assert_eq!(shown["passwordlessType"], "PASSWORDLESS_TYPE_NEW");
+        assert_eq!(shown["checkLifetime"], "soon");
+        assert_eq!(shown["redirectUri"], "x".repeat(2048));
+        assert_eq!(shown["secondFactors"], json!(["SECOND_FACTOR_TYPE_NEW", "U2F"]));
+        let many: Vec<String> = (0..100).map(|number| number.to_string()).collect();
+        let shown = wire.shown(&fields(&json!({ "secondFactors": many })));
+        assert_eq!(shown["secondFactors"].as_array().unwrap().len(), 64);
+        let wrong = json!({ "allowRegister": "yes", "maxAttempts": {}, "redirectUri": 1, "checkLifetime": [], "secondFactors": "x" });
+        assert_eq!(wire.shown(&fields(&wrong)), wire.shown(&Fields::new()));
     }
 
     #[test]
     fn only_what_the_spec_sets_is_compared_and_the_rest_is_kept() {
         let wire = Wire::of::<Object>();
-        let there =
-            fields(&json!({ "maxAttempts": "5", "redirectUri": "https://x", "secondFactors": ["A"] }));
+        let there = fields(
+            &json!({ "maxAttempts": "5", "redirectUri": "https://x", "secondFactors": ["A", "B"], "checkLifetime": "3600s", "idps": [] }),
+        );
         for (wanted, differing) in [
             (json!({}), &[][..]),
             (json!({ "maxAttempts": 5, "allowRegister": false }), &[]),
@@ -205,12 +300,19 @@ mod tests {
                 json!({ "passwordlessType": "PASSWORDLESS_TYPE_NOT_ALLOWED", "redirectUri": "" }),
                 &["redirectUri"],
             ),
+            (json!({ "checkLifetime": "3600.0s", "secondFactors": ["B", "A"] }), &[]),
+            (
+                json!({ "checkLifetime": "3601s", "secondFactors": ["A"] }),
+                &["checkLifetime", "secondFactors"],
+            ),
         ] {
             assert_eq!(wire.differing(&fields(&wanted), &there), differing, "{wanted}");
         }
         assert_eq!(
             wire.over(&fields(&json!({ "maxAttempts": 0 })), &there),
-            fields(&json!({ "maxAttempts": 0, "redirectUri": "https://x" }))
+            fields(
+                &json!({ "maxAttempts": 0, "redirectUri": "https://x", "secondFactors": ["A", "B"], "checkLifetime": "3600s" })
+            )
         );
     }
 

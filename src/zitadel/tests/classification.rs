@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use support::zitadel::{DATABASE, driver_error, lookup_failed};
 
 use crate::zitadel::refusal::{Asked, classify};
-use crate::zitadel::tests::{Error, Reply, TestResult, recordings};
+use crate::zitadel::tests::{Error, Reply, TestResult, recorded, recordings};
 
 const ASKED: Asked<'_> = Asked {
     permission: "project.write",
@@ -102,6 +102,38 @@ fn every_recorded_refusal_has_the_expected_class() -> TestResult {
         met.insert((status, body["code"].as_i64(), id.to_owned()));
     }
     assert_eq!(met.len(), RECORDED.len(), "rows without a recording");
+    Ok(())
+}
+
+#[test]
+fn every_recorded_refusal_of_a_login_policy_has_the_expected_class() -> TestResult {
+    let mut met = BTreeSet::new();
+    for step in [recorded("next-v3")?, recorded("next-v4-2026-03")?].concat() {
+        let path = step["path"].as_str().unwrap_or_default();
+        let status = u16::try_from(step["status"].as_u64().ok_or("no status")?)?;
+        if status >= 400 && path.starts_with("/management/v1/policies/login") {
+            let body = &step["response"];
+            let error = classify(&response(Reply::json(status, body))?, ASKED);
+            met.insert(format!("{} {}", named(body), variant(&error)));
+        }
+    }
+    let expected = [
+        " Invalid",
+        " UnknownEndpoint",
+        "AUTH-5mWD2 PermissionDenied",
+        "AUTH-Bs7Ds OrganizationNotFound",
+        "AUTHZ-cdgFk PermissionDenied",
+        "InvalidArgument Invalid",
+        "Org-2B0ps AlreadyExists",
+        "Org-3M9df NotFound",
+        "Org-3M9od AlreadyExists",
+        "Org-3M9od NotFound",
+        "Org-5M9vdd Unchanged",
+        "Org-Dgfb2 AlreadyExists",
+        "Org-GHB37 NotFound",
+        "Org-M0sif NotFound",
+    ];
+    assert_eq!(met.iter().map(String::as_str).collect::<Vec<_>>(), expected);
     Ok(())
 }
 

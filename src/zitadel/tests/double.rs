@@ -10,7 +10,7 @@ use serde_json::{Map, json};
 use support::zitadel::{Behaviour, Double, OrganizationFeatures, OwnIds};
 
 use crate::zitadel::tests::{
-    Client, DOMAIN, Error, RemoteState, Secret, TestResult, Transport, TransportError, client_at,
+    Client, DOMAIN, Error, LOGIN, RemoteState, Secret, TestResult, Transport, TransportError, client_at,
 };
 use crate::zitadel::transport::BODY_LIMIT;
 
@@ -139,7 +139,7 @@ async fn a_domain_policy_is_added_changed_and_reset() -> TestResult {
         let (double, client) = connect(behaviour)?;
         let acme = double.create_organization("acme");
         let org = acme.id.as_str();
-        let default = client.default_policy(&DOMAIN).await?;
+        let default = client.instance_policy("/admin/v1/policies/domain").await?;
         assert!(default.is_default && client.policy(&DOMAIN, org).await? == default);
         let mut settings = default.fields.clone();
         settings.insert("validateOrgDomains".into(), true.into());
@@ -166,6 +166,36 @@ async fn a_domain_policy_is_added_changed_and_reset() -> TestResult {
         assert!(client.policy(&DOMAIN, org).await?.is_default);
         assert_eq!(id(client.policy(&DOMAIN, "404").await), "AUTH-Bs7Ds");
         assert_eq!(id(client.add_policy(&DOMAIN, "404", &settings).await), "AUTH-Bs7Ds");
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_policy_and_its_factors_are_written_by_an_owner() -> TestResult {
+    for behaviour in lines() {
+        let (double, _) = connect(behaviour)?;
+        let acme = double.create_organization("acme");
+        let (client, org) = (connect_as(&double, &acme.owner.token)?, acme.id.as_str());
+        let second = (&LOGIN, &LOGIN.sets[0]);
+        let default = client.policy(&LOGIN, org).await?;
+        assert!(default.is_default);
+        assert_eq!(id(client.update_policy(&LOGIN, org, &default.fields).await), "Org-M0sif");
+        assert_eq!(id(client.reset_policy(&LOGIN, org).await), "Org-GHB37");
+        client.add_policy(&LOGIN, org, &default.fields).await?;
+        assert_eq!(client.policy(&LOGIN, org).await?.fields, default.fields);
+        assert_eq!(id(client.add_policy(&LOGIN, org, &default.fields).await), LOGIN.exists);
+        assert_eq!(id(client.update_policy(&LOGIN, org, &default.fields).await), "Org-5M9vdd");
+        let present = client.add_to_policy(second, org, "SECOND_FACTOR_TYPE_OTP").await;
+        assert_eq!(id(present), LOGIN.sets[0].exists);
+        let added = client.add_to_policy(second, org, "SECOND_FACTOR_TYPE_OTP_SMS").await?;
+        assert_eq!(client.policy(&LOGIN, org).await?.details.sequence, added.sequence);
+        client.remove_from_policy(second, org, "SECOND_FACTOR_TYPE_OTP_SMS").await?;
+        let absent = client.remove_from_policy(second, org, "SECOND_FACTOR_TYPE_OTP_SMS").await;
+        assert_eq!(id(absent), "Org-3M9od");
+        let unknown = client.add_to_policy(second, org, "SECOND_FACTOR_TYPE_NEW").await;
+        assert!(matches!(&unknown, Err(Error::Invalid { .. })), "{unknown:?}");
+        client.reset_policy(&LOGIN, org).await?;
+        assert_eq!(client.policy(&LOGIN, org).await?.fields, default.fields);
     }
     Ok(())
 }

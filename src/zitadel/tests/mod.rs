@@ -294,6 +294,10 @@ pub(crate) fn budget() -> Arc<Budget> {
 pub(crate) const DOMAIN: PolicyPaths =
     <crate::api::OrgDomainPolicy as crate::engine::drivers::policy::PolicyKind>::PATHS;
 
+/// One with sets, which the owners of an organization write.
+pub(crate) const LOGIN: PolicyPaths =
+    <crate::api::OrgLoginPolicy as crate::engine::drivers::policy::PolicyKind>::PATHS;
+
 pub(crate) fn object(value: Value) -> serde_json::Map<String, Value> {
     serde_json::from_value(value).unwrap_or_default()
 }

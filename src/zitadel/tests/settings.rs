@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::zitadel::tests::api::{answered, answers, owner};
 use crate::zitadel::tests::{
-    Client, DOMAIN, Error, Fake, Policy, Reply, Secret, TestResult, client, object, recordings,
+    Client, DOMAIN, Error, Fake, LOGIN, Policy, Reply, Secret, TestResult, client, object, recordings,
 };
 
 const POLICY: &str = "/admin/v1/orgs/org/policies/domain";
@@ -36,10 +36,13 @@ async fn call_everything(client: &Client) -> Result<(), Error> {
     client.remove_metadata("org", &["one", "a/b"]).await?;
     client.metadata("org", |_| true).await?;
     client.policy(&DOMAIN, "org").await?;
-    client.default_policy(&DOMAIN).await?;
+    client.instance_policy("/admin/v1/policies/domain").await?;
     client.add_policy(&DOMAIN, "org", &settings).await?;
     client.update_policy(&DOMAIN, "org", &settings).await?;
     client.reset_policy(&DOMAIN, "org").await?;
+    client.add_policy(&LOGIN, "org", &object(json!({ "forceMfa": true }))).await?;
+    client.add_to_policy((&LOGIN, &LOGIN.sets[0]), "org", "SECOND_FACTOR_TYPE_OTP").await?;
+    client.remove_from_policy((&LOGIN, &LOGIN.sets[1]), "org", "a/b").await?;
     client.user_count("org").await?;
     client.organization_features("org").await?;
     client.set_organization_features("org", &flags).await?;
@@ -58,7 +61,8 @@ async fn every_call_has_its_path_organization_and_body() -> TestResult {
         "userLoginMustBeDomain": false, "validateOrgDomains": true, "smtpSenderAddressMatchesInstanceDomain": false,
     });
     let first_page = json!({"query": {"offset": "0", "limit": 1000, "asc": true}});
-    let (me, metadata) = ("/management/v1/orgs/me", "/management/v1/metadata");
+    let (me, metadata, login) =
+        ("/management/v1/orgs/me", "/management/v1/metadata", "/management/v1/policies/login");
     let path = |base: &str, rest: &str| format!("{base}{rest}");
     let rows = [
         (
@@ -86,6 +90,9 @@ async fn every_call_has_its_path_organization_and_body() -> TestResult {
         ("POST", path(POLICY, ""), "org", settings.clone()),
         ("PUT", path(POLICY, ""), "org", settings),
         ("DELETE", path(POLICY, ""), "org", json!(null)),
+        ("POST", path(login, ""), "org", json!({"forceMfa": true})),
+        ("POST", path(login, "/second_factors"), "org", json!({"type": "SECOND_FACTOR_TYPE_OTP"})),
+        ("DELETE", path(login, "/multi_factors/a%2Fb"), "org", json!(null)),
         ("POST", path("/management/v1/users/_search", ""), "org", json!({"query": {"limit": 1}})),
         ("GET", path(FEATURES, ""), "org", json!(null)),
         ("PUT", path(FEATURES, ""), "org", json!({"loginDefaultOrg": true})),
@@ -110,10 +117,15 @@ async fn a_denial_names_the_permission_of_the_call() -> TestResult {
         ("org.write", client.set_metadata("org", &[("k", b"v")]).await.map(drop)),
         ("org.write", client.remove_metadata("org", &["k"]).await),
         ("org.read", client.metadata("org", |_| true).await.map(drop)),
-        ("iam.policy.read", client.default_policy(&DOMAIN).await.map(drop)),
+        ("iam.policy.read", client.instance_policy("/admin/v1/policies/domain").await.map(drop)),
         ("iam.policy.write", client.add_policy(&DOMAIN, "org", &settings).await.map(drop)),
         ("iam.policy.write", client.update_policy(&DOMAIN, "org", &settings).await.map(drop)),
         ("iam.policy.delete", client.reset_policy(&DOMAIN, "org").await.map(drop)),
+        ("policy.read", client.policy(&LOGIN, "org").await.map(drop)),
+        ("policy.write", client.update_policy(&LOGIN, "org", &settings).await.map(drop)),
+        ("policy.write", client.add_to_policy((&LOGIN, &LOGIN.sets[0]), "org", "X").await.map(drop)),
+        ("policy.write", client.remove_from_policy((&LOGIN, &LOGIN.sets[0]), "org", "X").await.map(drop)),
+        ("policy.delete", client.reset_policy(&LOGIN, "org").await.map(drop)),
         ("user.read", client.user_count("org").await.map(drop)),
         ("org.feature.read", client.organization_features("org").await.map(drop)),
         ("org.feature.write", client.set_organization_features("org", &flags).await.map(drop)),
@@ -176,7 +188,8 @@ async fn recorded_domain_policies_are_read() -> TestResult {
     }
     assert!(met.iter().all(|count| *count > 1), "{met:?}");
     for body in answers(&Method::GET, "/admin/v1/policies/domain")? {
-        let Policy { fields: read, is_default, .. } = answered(&body)?.default_policy(&DOMAIN).await?;
+        let Policy { fields: read, is_default, .. } =
+            answered(&body)?.instance_policy("/admin/v1/policies/domain").await?;
         assert_eq!((read, is_default), (settings(&body["policy"]), true));
     }
     let foreign = json!({"policy": {"details": {"resourceOwner": "instance"}}});
