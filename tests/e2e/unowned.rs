@@ -4,7 +4,7 @@ use kube::api::{Api, ObjectMeta, Patch, PatchParams};
 use serde_json::json;
 use zitadel_operator::api::Project;
 use zitadel_operator::engine::decision::error::ReconcileError;
-use zitadel_operator::engine::kubernetes::resource::Handle;
+use zitadel_operator::engine::kubernetes::resource::{Handle, known_as};
 
 use crate::world::{World, through_connection};
 
@@ -62,13 +62,14 @@ async fn a_resource_made_anew_under_the_same_name_gets_no_status_of_its_predeces
         serde_json::from_value(project.apply(json!({})).await["metadata"].clone()).unwrap();
     let mut handle = Handle::new::<Project>(world.client.clone(), "Project", &first);
     project.annotate("example.com/edited", "meanwhile").await;
-    handle.apply_status(&json!({}), &json!({ "observedGeneration": 1 })).await.unwrap();
+    handle.apply_status(known_as::<Value>, &json!({}), &json!({ "observedGeneration": 1 })).await.unwrap();
     assert_eq!(project.now().await["status"]["observedGeneration"], 1, "an edit in between is no obstacle");
 
     project.delete().await;
     project.until_gone().await;
     project.apply(json!({})).await;
-    let refused = handle.apply_status(&json!({}), &json!({ "id": "312909075211944345" })).await;
+    let refused =
+        handle.apply_status(known_as::<Value>, &json!({}), &json!({ "id": "312909075211944345" })).await;
     assert!(matches!(refused, Err(ReconcileError::Stale)), "{refused:?}");
     assert_eq!(project.now().await["status"]["id"], serde_json::Value::Null);
 }

@@ -12,7 +12,7 @@ use zitadel_operator::api::annotation::{ID, RECONCILE_REQUESTED_AT};
 use zitadel_operator::api::project::ProjectStatus;
 use zitadel_operator::api::{CommonStatus, Project};
 use zitadel_operator::engine::decision::error::ReconcileError;
-use zitadel_operator::engine::kubernetes::resource::{FIELD_MANAGER, Handle, MetadataChange};
+use zitadel_operator::engine::kubernetes::resource::{FIELD_MANAGER, Handle, MetadataChange, known_as};
 
 use crate::crash::behaviour;
 use crate::deed::Deed::{self, *};
@@ -203,7 +203,8 @@ fn a_status_made_from_an_old_view_takes_no_proof_away() {
         let mut old = handle(world).await;
         apply_status(world, "web", json!({ "id": "1234567890", "organizationId": world.acme })).await;
         for _ in 0..2 {
-            let outcome = old.apply_status(&ProjectStatus::default(), &status()).await;
+            let outcome =
+                old.apply_status(known_as::<ProjectStatus>, &ProjectStatus::default(), &status()).await;
             assert!(matches!(outcome, Err(ReconcileError::Stale)), "{outcome:?}");
         }
         assert_eq!(world.get("Project", "web").await["status"]["id"], "1234567890");
@@ -217,7 +218,7 @@ fn a_resource_that_took_the_name_of_another_is_not_written_to() {
         let mut old = handle(world).await;
         world.delete("Project", "web").await;
         world.apply("Project", "web", json!({})).await;
-        let outcome = old.apply_status(&ProjectStatus::default(), &status()).await;
+        let outcome = old.apply_status(known_as::<ProjectStatus>, &ProjectStatus::default(), &status()).await;
         assert!(matches!(outcome, Err(ReconcileError::Stale)), "{outcome:?}");
         let protect = MetadataChange { finalizer: Some(true), ..Default::default() };
         let outcome = old.change(&protect).await;

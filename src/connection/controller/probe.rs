@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt;
-use serde_json::Value;
 
 use crate::api::address::ConnectionKey;
 use crate::api::connection::{
@@ -22,7 +21,7 @@ use crate::engine::decision::error::{ConditionUpdate, ReconcileError, RequeuePol
 use crate::engine::decision::outcome::{Outcome, OutcomeKind};
 use crate::engine::index::selector::Selector;
 use crate::engine::kubernetes::events::EventSpec;
-use crate::engine::kubernetes::resource::{Handle, MetadataChange};
+use crate::engine::kubernetes::resource::{Handle, MetadataChange, known_as};
 use crate::engine::shared::Engine;
 use crate::runtime::ambient;
 use crate::zitadel::{Credential, CredentialError, Error};
@@ -298,7 +297,7 @@ impl<K: AnyConnection> Probe<'_, K> {
         if update.severity != Severity::Fine && message(&before) != message(&next) {
             tracing::info!(resource = %self.handle.address, reason = %update.message, "connection not usable");
         }
-        let written = self.handle.apply_status(known_status, &before, &next).await;
+        let written = self.handle.apply_status(known_as::<ConnectionStatus>, &before, &next).await;
         self.remember_write();
         let same = usability(&before) == usability(&next);
         if !same && !written.as_ref().is_err_and(ReconcileError::is_refused) {
@@ -313,10 +312,6 @@ impl<K: AnyConnection> Probe<'_, K> {
         }
         Ok(())
     }
-}
-
-fn known_status(status: Value) -> serde_json::Result<Value> {
-    serde_json::to_value(serde_json::from_value::<ConnectionStatus>(status)?)
 }
 
 fn still_used(users: usize) -> String {

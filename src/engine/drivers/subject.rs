@@ -22,7 +22,7 @@ use crate::engine::drivers::remote::{Desired, Remote};
 use crate::engine::drivers::values::Values;
 use crate::engine::kubernetes::bulk::Bulk;
 use crate::engine::kubernetes::events::EventSpec;
-use crate::engine::kubernetes::resource::Handle;
+use crate::engine::kubernetes::resource::{Handle, KnownStatus, known_as};
 use crate::zitadel::Error;
 
 /// What a status says besides what every kind's says.
@@ -43,7 +43,7 @@ pub struct KindInfo {
     /// What it needs to be allowed, the last with the strongest role.
     pub permissions: &'static [Permission],
     /// The fields of a status that the kind knows.
-    pub known_status: fn(Value) -> serde_json::Result<Value>,
+    pub known_status: KnownStatus,
     right: fn() -> Right,
     default_deletion: fn(Option<Origin>) -> DeletionPolicy,
     resource: fn() -> ApiResource,
@@ -59,7 +59,7 @@ impl KindInfo {
             many_keys: K::MANY_KEYS,
             bulky: K::BULKY,
             permissions: K::PERMISSIONS,
-            known_status: |status| serde_json::to_value(serde_json::from_value::<Status<K::Own>>(status)?),
+            known_status: known_as::<Status<K::Own>>,
             right: K::right,
             default_deletion: K::default_deletion,
             resource: || ApiResource::erase::<K>(&()),

@@ -326,6 +326,14 @@ impl Handle {
 /// What a kind knows of a status: whatever else is in it is left out.
 pub type KnownStatus = fn(Value) -> serde_json::Result<Value>;
 
+/// A status as `S` knows it.
+///
+/// # Errors
+/// It is none.
+pub fn known_as<S: Serialize + DeserializeOwned>(status: Value) -> serde_json::Result<Value> {
+    serde_json::to_value(serde_json::from_value::<S>(status)?)
+}
+
 /// A status without its conditions, which follow from the rest and are partly those of others.
 fn proof(mut status: Value) -> Value {
     if let Some(fields) = status.as_object_mut() {
