@@ -1,8 +1,5 @@
 //! What deleting a resource does in ZITADEL, and what can stand in its way.
 
-use std::time::Duration;
-
-use http::Method;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube::runtime::wait::await_condition;
@@ -53,15 +50,6 @@ async fn tear_out_connection(world: &World) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn retain_leaves_the_project() {
-    let world = world_with(json!({ "deletionPolicy": "Retain" })).await;
-    assert_eq!(world.project("web").await["status"]["deletionPolicy"], "Retain");
-    world.delete_project("web").await;
-    world.until_gone("web").await;
-    assert_eq!(world.project_names().await, ["web"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn retain_needs_neither_a_working_credential_nor_a_connection() {
     let (mut world, owner) = owned_world_with(json!({ "deletionPolicy": "Retain" })).await;
     world.apply_project("second", json!({ "deletionPolicy": "Retain" })).await;
@@ -93,38 +81,6 @@ async fn a_refused_token_blocks_and_the_patch_of_the_message_frees() {
     assert_eq!(world.project_names().await, ["web"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lost_permission_blocks_until_it_is_given_back() {
-    let (world, owner) = owned_world_with(json!({})).await;
-    owner.change_role("ORG_OWNER_VIEWER").await;
-    world.delete_project("web").await;
-    let message = until_blocked(&world).await;
-    assert!(message.contains("project.delete") && message.contains("ORG_OWNER"), "{message}");
-    assert_eq!(world.project_names().await, ["web"]);
-    owner.change_role("ORG_OWNER").await;
-    world.until_gone("web").await;
-    assert_eq!(world.project_names().await, [""; 0]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_gone_in_zitadel_already_is_released() {
-    let world = world_with(json!({})).await;
-    let web = world.project("web").await;
-    // Its connection becomes ready at about the same time, and then it is looked at again.
-    let mark = world.until_quiet().await;
-    world.person.delete_project(&world.organization, web["status"]["id"].as_str().unwrap()).await;
-    world.delete_project("web").await;
-    world.until_gone("web").await;
-    assert_eq!(
-        world.history().await,
-        ["project.added", "project.removed"],
-        "created, and removed by the person"
-    );
-    if world.ledger().is_some() {
-        assert!(world.calls_since(mark).iter().all(|call| call.method != Method::DELETE));
-    }
-}
-
 /// Removes the organization of a project, then the resource.
 async fn releases_what_went_with_its_organization(world: World) {
     let beta = world.another_organization("beta").await;
@@ -146,25 +102,6 @@ async fn what_went_with_its_organization_is_released_by_v3() {
     let world = World::new().await;
     world.zitadel.configure(|behaviour| *behaviour = Behaviour::v3());
     releases_what_went_with_its_organization(world).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_paused_deletion_waits() {
-    let world = world_with(json!({})).await;
-    world.annotate("web", "zitadel-operator.dev/paused", "true").await;
-    world.until("Project", "web", "was paused", |p| condition(p, "Synced")["reason"] == "Paused").await;
-    let mark = world.until_quiet().await;
-    world.delete_project("web").await;
-    // Nothing is to happen: longer than any delay of the tests.
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    world.assert_no_call_since(mark);
-    assert_eq!(world.history().await, ["project.added"]);
-    let waiting = world.project("web").await;
-    assert_eq!(condition(&waiting, "Synced")["reason"], "Paused");
-    assert_kstatus(&waiting, Kstatus::Terminating);
-    world.annotate("web", "zitadel-operator.dev/paused", Value::Null).await;
-    world.until_gone("web").await;
-    assert_eq!(world.project_names().await, [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,8 +35,8 @@ async fn start_operator(world: &mut World, others: &[&World]) {
 
 /// One of every kind.
 fn everything(world: &World) -> Vec<Subject<'_>> {
-    let kinds = every_kind().map(|(kind, _)| kind);
-    kinds.into_iter().chain([ORGANIZATION]).map(|kind| world.subject(kind, "acme")).collect()
+    let kinds = every_kind().into_iter().map(|(kind, _)| kind);
+    kinds.chain([ORGANIZATION]).map(|kind| world.subject(kind, "acme")).collect()
 }
 
 /// Takes over the organization of `owner` and what is in it, and waits until all is as specified.

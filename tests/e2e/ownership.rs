@@ -54,20 +54,6 @@ async fn is_ready_within_seconds(world: &World, name: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_second_resource_with_a_name_is_a_conflict_that_names_the_first_and_touches_nothing() {
-    let world = rivals().await;
-    let second = world.project("second").await;
-    let first = format!("Project {}/first", world.namespace);
-    assert!(message(&second).contains(&first), "{}", message(&second));
-    assert_kstatus(&second, Kstatus::Failed);
-    assert_eq!(second["status"]["id"], Value::Null);
-    assert_kstatus(&world.project("first").await, Kstatus::Current);
-    deletes_nothing(&world, "second").await;
-    assert_eq!(world.project_names().await, ["shared"]);
-    assert_kstatus(&world.project("first").await, Kstatus::Current);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_taken_name_is_had_within_seconds_once_its_owner_is_renamed() {
     let world = rivals().await;
     world.apply_project("first", json!({ "name": "elsewhere" })).await;
@@ -75,14 +61,6 @@ async fn a_taken_name_is_had_within_seconds_once_its_owner_is_renamed() {
     assert_eq!(second["status"]["origin"], "Created");
     world.until_ready("first").await;
     assert_eq!(world.project_names().await, ["elsewhere", "shared"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_taken_name_is_had_within_seconds_once_its_owner_is_deleted() {
-    let world = rivals().await;
-    world.delete_project("first").await;
-    is_ready_within_seconds(&world, "second").await;
-    assert_eq!(world.project_names().await, ["shared"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,47 +151,6 @@ async fn the_id_annotation_of_a_bound_resource_moves_nothing() {
     world.until_gone("web").await;
     assert_eq!(world.project_names().await, ["other"]);
     assert_eq!(world.person.history(&beta).await, ["project.added"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_import_by_annotation_takes_over_follows_the_spec_and_is_retained() {
-    let world = World::new().await;
-    let id = world.person.create_project(&world.organization, "old name").await;
-    world.import_project("web", &id, json!({ "projectRoleAssertion": true })).await;
-    let web = world.until_ready("web").await;
-    assert_eq!(web["status"]["id"], id);
-    assert_eq!(web["status"]["origin"], "Adopted");
-    assert_eq!(web["status"]["deletionPolicy"], "Retain");
-    assert!(world.until_event("web", "Adopted").await.contains(&id));
-    let remote = world.remote(&web).await;
-    assert_eq!((&remote["name"], &remote["projectRoleAssertion"]), (&json!("web"), &json!(true)));
-    deletes_nothing(&world, "web").await;
-    assert_eq!(world.project_names().await, ["web"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_taken_name_can_be_adopted_where_the_resource_says_so_as_the_message_proposes() {
-    let world = World::new().await;
-    let id = world.person.create_project(&world.organization, "web").await;
-    world.until_listed(&["web"]).await;
-    world.apply_project("web", json!({})).await;
-    let refused = until_conflict(&world, "web").await;
-    let reported = message(&refused);
-    assert!(
-        reported.contains("adoptionPolicy ByName")
-            && reported.contains(&format!("zitadel-operator.dev/id={id}")),
-        "{reported}"
-    );
-    assert_eq!(world.history().await, ["project.added"], "the person's");
-
-    world.apply_project("web", json!({ "adoptionPolicy": "ByName", "hasProjectCheck": true })).await;
-    let adopted = world.until_ready("web").await;
-    assert_eq!(adopted["status"]["id"], id);
-    assert_eq!(adopted["status"]["origin"], "Adopted");
-    assert_eq!(world.remote(&adopted).await["hasProjectCheck"], true);
-    world.until_event("web", "Adopted").await;
-    deletes_nothing(&world, "web").await;
-    assert_eq!(world.project_names().await, ["web"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -92,11 +92,17 @@ impl Subject<'_> {
         self.until("went", Value::is_null).await;
     }
 
-    /// Asks for a reconcile and waits until it was handled.
-    pub async fn reconciled(&self) -> Value {
+    /// Asks for a reconcile as a person does; answers the value of the annotation.
+    pub async fn request(&self) -> String {
         let now = self.world.zitadel.now().to_string();
         self.annotate("zitadel-operator.dev/reconcile-requested-at", now.as_str()).await;
-        self.until("was looked at again", |object| object["status"]["lastHandledReconcileAt"] == now).await
+        now
+    }
+
+    /// Asks for a reconcile and waits until it was handled.
+    pub async fn reconciled(&self) -> Value {
+        let asked = self.request().await;
+        self.until("was looked at again", |object| object["status"]["lastHandledReconcileAt"] == asked).await
     }
 
     /// Asserts that another reconcile writes nothing to ZITADEL and nothing but the echo of the request here.

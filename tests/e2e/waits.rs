@@ -112,17 +112,17 @@ impl World {
         now
     }
 
-    /// Asserts that calls to ZITADEL are few over three seconds: with the delays of [`config`] a state costs
-    /// at most some sixty, a hot loop hundreds. Where nobody counts, time passes in which wrong writes would show.
+    /// Asserts that calls to ZITADEL are few over a second: with the delays of [`config`] a state costs at most some
+    /// twenty, a hot loop hundreds. Where nobody counts, time passes in which wrong writes would show.
     pub async fn assert_calm(&self) {
-        let mark = self.zitadel.ledger().mark();
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        if self.ledger().is_some() {
-            let calls = self.calls_since(mark);
-            let paths: Vec<String> =
-                calls.iter().map(|call| format!("{} {}", call.method, call.path)).collect();
-            assert!(calls.len() <= 80, "{} calls in 3 s: {paths:?}", calls.len());
+        if self.ledger().is_none() {
+            return tokio::time::sleep(Duration::from_secs(3)).await;
         }
+        let mark = self.zitadel.ledger().mark();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let calls = self.calls_since(mark);
+        let paths: Vec<String> = calls.iter().map(|call| format!("{} {}", call.method, call.path)).collect();
+        assert!(calls.len() <= 40, "{} calls in a second: {paths:?}", calls.len());
     }
 
     /// Asserts that nobody has written anything to projects of the organization so far.

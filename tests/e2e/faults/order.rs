@@ -7,7 +7,7 @@ use support::zitadel::OrganizationFeatures;
 
 use crate::needs_double;
 use crate::organization::ORGANIZATION;
-use crate::organization_ref::{ALL, by_reference, every_kind, possessions, subjects};
+use crate::organization_ref::{all, by_reference, every_kind, possessions, subjects};
 use crate::waits::{assert_kstatus, condition};
 use crate::world::{CONNECTION, World};
 use zitadel_operator::kinds::definitions;
@@ -57,7 +57,7 @@ async fn applied_in_the_wrong_order_everything_is_made_once_and_nothing_spins_me
         subject.until_ready().await;
     }
     let globex = world.subject(ORGANIZATION, "globex").until_ready().await;
-    assert_eq!(possessions(&world, globex["status"]["id"].as_str().unwrap()), ALL);
+    assert_eq!(possessions(&world, globex["status"]["id"].as_str().unwrap()).await, all());
     assert_eq!(crate::organization::names(&world), ["globex"]);
 }
 
