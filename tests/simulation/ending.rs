@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use support::zitadel::{Double, State};
 use zitadel_operator::api::annotation;
 use zitadel_operator::engine::reconcile::mark::KEY;
+use zitadel_operator::kinds::registry;
 
 use crate::world::World;
 
@@ -13,7 +14,9 @@ use crate::world::World;
 pub const SOMEBODYS: &str = "Audited";
 
 /// The kinds of resources.
-pub const KINDS: [&str; 5] = ["Organization", "Project", "OrgMetadata", "OrgDomainPolicy", "OrgFeatures"];
+pub fn kinds() -> Vec<&'static str> {
+    registry().iter().map(|entry| entry.kind).collect()
+}
 
 /// An organization's projects by name.
 pub fn projects(zitadel: &Double, organization: &str) -> Map<String, Value> {
@@ -63,7 +66,7 @@ pub fn in_zitadel(zitadel: &Double) -> Value {
 /// Everything in both servers.
 pub async fn ending(world: &World) -> Value {
     let mut resources = Map::new();
-    for kind in KINDS {
+    for kind in kinds() {
         let list = world.api(kind).list(&Default::default()).await.expect("a list");
         for object in list {
             let name = format!("{kind}/{}", object.metadata.name.clone().unwrap_or_default());
