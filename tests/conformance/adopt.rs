@@ -9,7 +9,6 @@ use super::case::{Case, id_of, running};
 use super::rows::{Identity, Row, merged};
 use crate::kstatus::Kstatus;
 use crate::waits::{assert_kstatus, assert_message, condition};
-use crate::world::through_connection;
 
 const ID: &str = "zitadel-operator.dev/id";
 
@@ -97,8 +96,7 @@ pub async fn import(row: &Row) {
     let world = running(row).await;
     let case = Case::of(&world, row, "first");
     let id = case.create(&["name"]).await;
-    let spec = through_connection(case.spec(&settings(row)));
-    world.try_apply_annotated(row.kind, "first", json!({ ID: id }), spec).await.unwrap();
+    case.subject.import(&id, case.spec(&settings(row))).await;
     assert_adopted(&case, &id, &settings(row)).await;
 }
 

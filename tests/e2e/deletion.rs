@@ -18,8 +18,8 @@ const FINALIZER: &str = "zitadel-operator.dev/finalizer";
 /// A world with one project that is ready, and that with this spec.
 async fn world_with(spec: Value) -> World {
     let world = World::new().await;
-    world.apply_project("web", spec).await;
-    world.until_ready("web").await;
+    world.project("web").apply(spec).await;
+    world.project("web").until_ready().await;
     world
 }
 
@@ -28,14 +28,14 @@ async fn owned_world_with(spec: Value) -> (World, User) {
     let mut world = World::without_operator().await;
     let owner = world.log_in_as("owner", Some("ORG_OWNER")).await;
     world.start_operator().await;
-    world.apply_project("web", spec).await;
-    world.until_ready("web").await;
+    world.project("web").apply(spec).await;
+    world.project("web").until_ready().await;
     (world, owner)
 }
 
 /// Waits until the deletion is blocked; answers the message.
 async fn until_blocked(world: &World) -> String {
-    let blocked = world.until_ready_reason("web", "DeletionBlocked").await;
+    let blocked = world.project("web").until_reason("DeletionBlocked").await;
     assert_kstatus(&blocked, Kstatus::Terminating);
     condition(&blocked, "Ready")["message"].as_str().unwrap().to_owned()
 }
@@ -52,16 +52,16 @@ async fn tear_out_connection(world: &World) {
 #[tokio::test(flavor = "multi_thread")]
 async fn retain_needs_neither_a_working_credential_nor_a_connection() {
     let (mut world, owner) = owned_world_with(json!({ "deletionPolicy": "Retain" })).await;
-    world.apply_project("second", json!({ "deletionPolicy": "Retain" })).await;
-    world.until_ready("second").await;
+    world.project("second").apply(json!({ "deletionPolicy": "Retain" })).await;
+    world.project("second").until_ready().await;
     owner.revoke(&owner.token).await;
-    world.delete_project("web").await;
-    world.until_gone("web").await;
+    world.project("web").delete().await;
+    world.project("web").until_gone().await;
     world.crash_operator().await;
     tear_out_connection(&world).await;
     world.start_operator().await;
-    world.delete_project("second").await;
-    world.until_gone("second").await;
+    world.project("second").delete().await;
+    world.project("second").until_gone().await;
     assert_eq!(world.project_names().await, ["web", "second"]);
 }
 
@@ -69,7 +69,7 @@ async fn retain_needs_neither_a_working_credential_nor_a_connection() {
 async fn a_refused_token_blocks_and_the_patch_of_the_message_frees() {
     let (world, owner) = owned_world_with(json!({})).await;
     owner.revoke(&owner.token).await;
-    world.delete_project("web").await;
+    world.project("web").delete().await;
     let message = until_blocked(&world).await;
     let patch = format!(
         "kubectl patch projects.zitadel-operator.dev -n {} web --type merge -p '{{\"spec\":{{\"deletionPolicy\":\"Retain\"}}}}'",
@@ -77,18 +77,18 @@ async fn a_refused_token_blocks_and_the_patch_of_the_message_frees() {
     );
     assert!(message.ends_with(&patch), "{message}");
     world.run_command_of(&message).await;
-    world.until_gone("web").await;
+    world.project("web").until_gone().await;
     assert_eq!(world.project_names().await, ["web"]);
 }
 
 /// Removes the organization of a project, then the resource.
 async fn releases_what_went_with_its_organization(world: World) {
     let beta = world.another_organization("beta").await;
-    world.apply_project("web", json!({ "organization": { "id": beta } })).await;
-    world.until_ready("web").await;
+    world.project("web").apply(json!({ "organization": { "id": beta } })).await;
+    world.project("web").until_ready().await;
     world.person.remove_organization(&beta).await;
-    world.delete_project("web").await;
-    world.until_gone("web").await;
+    world.project("web").delete().await;
+    world.project("web").until_gone().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,12 +109,12 @@ async fn an_outage_delays_a_deletion_and_does_not_block_it() {
     needs_double!("outages");
     let world = world_with(json!({})).await;
     world.zitadel.stop().await;
-    world.delete_project("web").await;
-    let waiting = world.until_ready_reason("web", "Deleting").await;
+    world.project("web").delete().await;
+    let waiting = world.project("web").until_reason("Deleting").await;
     assert_eq!(condition(&waiting, "Synced")["reason"], "Unavailable");
     assert_eq!(condition(&waiting, "Stalled"), Value::Null);
     world.zitadel.resume().await.unwrap();
-    world.until_gone("web").await;
+    world.project("web").until_gone().await;
     assert_eq!(world.project_names().await, [""; 0]);
 }
 
@@ -131,11 +131,11 @@ async fn a_connection_stays_until_its_users_are_gone_also_over_a_restart() {
     world.until("Connection", CONNECTION, "told that it is in use", reported).await;
     world.crash_operator().await;
     world.start_operator().await;
-    world.apply_project("web", json!({ "name": "renamed" })).await;
-    world.until_ready("web").await;
+    world.project("web").apply(json!({ "name": "renamed" })).await;
+    world.project("web").until_ready().await;
     assert_eq!(world.project_names().await, ["renamed"]);
-    world.delete_project("web").await;
-    world.until_gone("web").await;
+    world.project("web").delete().await;
+    world.project("web").until_gone().await;
     world.until("Connection", CONNECTION, "went", Value::is_null).await;
     assert_eq!(world.project_names().await, [""; 0]);
 }
@@ -145,8 +145,8 @@ async fn a_namespace_deleted_at_once_leaves_nothing_on_either_side() {
     let mut world = World::to_be_deleted().await;
     world.start_operator_from(HOME).await;
     for name in ["a", "b", "c"] {
-        world.apply_project(name, json!({})).await;
-        world.until_ready(name).await;
+        world.project(name).apply(json!({})).await;
+        world.project(name).until_ready().await;
     }
     let namespaces: Api<Namespace> = Api::all(world.client.clone());
     namespaces.delete(&world.namespace, &DeleteParams::default()).await.unwrap();
@@ -165,11 +165,11 @@ async fn without_its_secret_a_new_operator_says_that_the_deletion_is_blocked() {
     world.crash_operator().await;
     let secrets: Api<Secret> = Api::namespaced(world.client.clone(), &world.namespace);
     secrets.delete(CONNECTION, &DeleteParams::default()).await.unwrap();
-    world.delete_project("web").await;
+    world.project("web").delete().await;
     world.start_operator().await;
     let message = until_blocked(&world).await;
     assert!(message.contains(&format!("Secret {}/{CONNECTION}", world.namespace)), "{message}");
     world.store_token(&world.token).await;
-    world.until_gone("web").await;
+    world.project("web").until_gone().await;
     assert_eq!(world.project_names().await, [""; 0]);
 }

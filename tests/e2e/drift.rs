@@ -34,8 +34,8 @@ async fn edit(world: &World, id: &str, flag: &str) {
 async fn an_edit_is_noticed_within_a_resync_and_an_event_names_the_fields() {
     let world = World::new().await;
     world.patch_connection(json!({ "resyncInterval": "500ms" })).await;
-    world.apply_project("web", json!({})).await;
-    let web = world.until_ready("web").await;
+    world.project("web").apply(json!({})).await;
+    let web = world.project("web").until_ready().await;
     let id = web["status"]["id"].as_str().expect("an id");
     world
         .person
@@ -64,16 +64,16 @@ async fn looks_at_the_resync_pace(world: &World, mark: Mark) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_field_repaired_five_times_is_left_to_its_other_writer_and_told() {
     let world = watchful_world().await;
-    world.apply_project("web", json!({})).await;
-    let web = world.until_ready("web").await;
+    world.project("web").apply(json!({})).await;
+    let web = world.project("web").until_ready().await;
     let id = web["status"]["id"].as_str().unwrap();
     for _ in 0..5 {
         edit(&world, id, "projectRoleAssertion").await;
         world.until_remote(id, "repaired", |p| p["projectRoleAssertion"].is_null()).await;
-        world.until_ready("web").await;
+        world.project("web").until_ready().await;
     }
     edit(&world, id, "projectRoleAssertion").await;
-    let lost = world.until_ready_reason("web", "Conflict").await;
+    let lost = world.project("web").until_reason("Conflict").await;
     let message = condition(&lost, "Ready")["message"].as_str().unwrap().to_owned();
     assert!(message.contains("projectRoleAssertion") && message.contains("5 times"), "{message}");
     assert_kstatus(&lost, Kstatus::Failed);
@@ -88,7 +88,7 @@ async fn a_field_repaired_five_times_is_left_to_its_other_writer_and_told() {
     assert_eq!(world.history().await, before);
 
     edit(&world, id, "projectRoleAssertion").await;
-    assert_kstatus(&world.until_ready("web").await, Kstatus::Current);
+    assert_kstatus(&world.project("web").until_ready().await, Kstatus::Current);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,20 +101,20 @@ async fn a_look_that_is_asked_for_in_the_middle_of_a_reconcile_is_told_once_ther
         world.zitadel.inject(InjectedFault::hold().on(method).when(here).times(1))
     };
     let create = hold(Method::POST, |path| path == PROJECTS);
-    world.apply_project("web", json!({ "state": "Inactive" })).await;
+    world.project("web").apply(json!({ "state": "Inactive" })).await;
     create.reached(1).await;
-    let asked = world.request_reconcile("web").await;
+    let asked = world.project("web").request().await;
     let last = hold(Method::POST, |path| path.ends_with("/_deactivate"));
     create.release();
     last.reached(1).await;
     let inspect = hold(Method::GET, |path| path.starts_with(PROJECTS));
     last.release();
-    let web = world.until_ready("web").await;
+    let web = world.project("web").until_ready().await;
     assert_eq!(web["status"]["lastHandledReconcileAt"], Value::Null);
     inspect.reached(1).await;
     inspect.release();
     let handled = |web: &Value| web["status"]["lastHandledReconcileAt"] == asked;
-    world.until("Project", "web", "was looked at", handled).await;
+    world.project("web").until("was looked at", handled).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,15 +124,15 @@ async fn an_update_that_somebody_else_made_first_is_success_on_the_line_that_ref
     world.zitadel.configure(|behaviour| *behaviour = Behaviour::v3());
     let meter = Meter::new();
     let _operator = world.operator(world.operator_client().await, meter.metrics.clone());
-    world.apply_project("web", json!({})).await;
-    let web = world.until_ready("web").await;
+    world.project("web").apply(json!({})).await;
+    let web = world.project("web").until_ready().await;
     let fault = InjectedFault::hold().on(Method::PUT).path(PROJECTS).when(world.is_operators());
     let held = world.zitadel.inject(fault);
-    world.apply_project("web", json!({ "projectRoleCheck": true })).await;
+    world.project("web").apply(json!({ "projectRoleCheck": true })).await;
     held.reached(1).await;
     edit(&world, web["status"]["id"].as_str().unwrap(), "projectRoleCheck").await;
     held.release();
-    let web = world.until_ready("web").await;
+    let web = world.project("web").until_ready().await;
     assert_eq!(condition(&web, "Synced")["status"], "True");
     world.until_quiet().await;
     let is_operators = world.is_operators();

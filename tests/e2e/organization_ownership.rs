@@ -14,7 +14,7 @@ use crate::organization::{ORGANIZATION, id_of, names};
 use crate::organization_grants::{HOME, grant, share, through_shared, unshare};
 use crate::subject::Subject;
 use crate::waits::{assert_kstatus, assert_message, condition};
-use crate::world::{World, config, through_connection};
+use crate::world::{World, config};
 
 /// Nothing but a wake-up brings forward what waits.
 pub fn without_polls() -> Config {
@@ -32,10 +32,9 @@ pub async fn world_without_polls() -> World {
 }
 
 async fn import<'a>(world: &'a World, name: &'a str, id: &str, spec: Value) -> Subject<'a> {
-    let annotations = json!({ "zitadel-operator.dev/id": id });
-    let spec = through_connection(spec);
-    world.try_apply_annotated(ORGANIZATION, name, annotations, spec).await.unwrap();
-    world.subject(ORGANIZATION, name)
+    let subject = world.subject(ORGANIZATION, name);
+    subject.import(id, spec).await;
+    subject
 }
 
 /// Two resources that want the name `shared`; the first has it.

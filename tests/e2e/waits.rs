@@ -50,26 +50,6 @@ impl World {
         }
     }
 
-    /// Waits until the `Project` has this reason in `Ready`, at its current generation.
-    pub async fn until_ready_reason(&self, name: &str, reason: &str) -> Value {
-        let what = format!("had Ready reason {reason}");
-        self.until("Project", name, &what, |p| {
-            let ready = condition(p, "Ready");
-            ready["reason"] == reason && ready["observedGeneration"] == p["metadata"]["generation"]
-        })
-        .await
-    }
-
-    /// Waits until the `Project` is as specified.
-    pub async fn until_ready(&self, name: &str) -> Value {
-        self.until_ready_reason(name, "Available").await
-    }
-
-    /// Waits until the `Project` is gone from Kubernetes.
-    pub async fn until_gone(&self, name: &str) {
-        self.until("Project", name, "went", Value::is_null).await;
-    }
-
     /// Waits until ZITADEL lists exactly these projects in the organization; a list may be a moment late.
     pub async fn until_listed(&self, expected: &[&str]) {
         until_answered(&format!("listed as {expected:?}"), async || {
@@ -97,19 +77,6 @@ impl World {
         let next = tokio::time::timeout(PATIENCE, found.next()).await;
         let event = next.unwrap_or_else(|_| panic!("no event {reason} about {name}"));
         event.unwrap().unwrap()
-    }
-
-    /// Waits until the `Project` has this reason in `Synced`.
-    pub async fn until_synced_reason(&self, name: &str, reason: &str) -> Value {
-        let what = format!("had Synced reason {reason}");
-        self.until("Project", name, &what, |p| condition(p, "Synced")["reason"] == reason).await
-    }
-
-    /// Asks for a reconcile as a person does; answers the value of the annotation.
-    pub async fn request_reconcile(&self, name: &str) -> String {
-        let now = self.zitadel.now().to_string();
-        self.annotate(name, "zitadel-operator.dev/reconcile-requested-at", now.as_str()).await;
-        now
     }
 
     /// Asserts that calls to ZITADEL are few over a second: with the delays of [`config`] a state costs at most some

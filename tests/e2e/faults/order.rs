@@ -67,13 +67,13 @@ async fn a_parent_that_never_comes_holds_up_only_its_children() {
     let world = World::new().await;
     for n in 0..20 {
         let orphan = by_reference(json!({}));
-        world.apply_project(&format!("orphan{n}"), orphan).await;
+        world.project(&format!("orphan{n}")).apply(orphan).await;
     }
-    let orphan = world.until_ready_reason("orphan19", "ReferenceNotFound").await;
+    let orphan = world.project("orphan19").until_reason("ReferenceNotFound").await;
     assert_kstatus(&orphan, crate::kstatus::Kstatus::InProgress);
-    world.apply_project("web", json!({})).await;
+    world.project("web").apply(json!({})).await;
     let applied = tokio::time::Instant::now();
-    world.until_ready("web").await;
+    world.project("web").until_ready().await;
     assert!(applied.elapsed() < std::time::Duration::from_secs(5), "{:?}", applied.elapsed());
     world.assert_calm().await;
     assert_eq!(world.project_names().await, ["web"]);
