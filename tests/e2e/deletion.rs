@@ -1,17 +1,15 @@
 //! What deleting a resource does in ZITADEL, and what can stand in its way.
 
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
-use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
 use support::zitadel::Behaviour;
 
 use crate::kstatus::Kstatus;
 use crate::needs_double;
-use crate::organization_grants::HOME;
 use crate::staff::User;
-use crate::waits::{assert_kstatus, condition, until_answered};
-use crate::world::{CONNECTION, PATIENCE, World};
+use crate::waits::{assert_kstatus, condition};
+use crate::world::{CONNECTION, World};
 
 const FINALIZER: &str = "zitadel-operator.dev/finalizer";
 
@@ -138,25 +136,6 @@ async fn a_connection_stays_until_its_users_are_gone_also_over_a_restart() {
     world.project("web").until_gone().await;
     world.until("Connection", CONNECTION, "went", Value::is_null).await;
     assert_eq!(world.project_names().await, [""; 0]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_namespace_deleted_at_once_leaves_nothing_on_either_side() {
-    let mut world = World::to_be_deleted().await;
-    world.start_operator_from(HOME).await;
-    for name in ["a", "b", "c"] {
-        world.project(name).apply(json!({})).await;
-        world.project(name).until_ready().await;
-    }
-    let namespaces: Api<Namespace> = Api::all(world.client.clone());
-    namespaces.delete(&world.namespace, &DeleteParams::default()).await.unwrap();
-    until_answered("removed in ZITADEL", async || {
-        let names = world.project_names().await;
-        (names.is_empty(), names)
-    })
-    .await;
-    let gone = await_condition(namespaces, &world.namespace, |found: Option<&Namespace>| found.is_none());
-    tokio::time::timeout(PATIENCE, gone).await.expect("the namespace goes in time").unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,7 +19,7 @@ use crate::waits::{assert_kstatus, assert_message, condition, until_answered};
 use crate::world::{CONNECTION, PATIENCE, World, config};
 
 /// Worlds that go at the same time.
-const AT_ONCE: usize = 3;
+const AT_ONCE: usize = 4;
 
 /// A world with an `Organization` of this deletion policy and every kind in it; the id of the organization.
 async fn inhabited(policy: &str) -> (World, String) {
