@@ -73,8 +73,8 @@ async fn what_the_user_lacks_for_the_kinds_in_use_is_told_with_its_remedy_until_
     let mut world = World::without_operator().await;
     let user = world.log_in_as("viewer", Some("ORG_OWNER_VIEWER")).await;
     world.start_operator().await;
-    world.apply_project("web", json!({})).await;
-    world.until_ready_reason("web", "PermissionDenied").await;
+    world.project("web").apply(json!({})).await;
+    world.project("web").until_reason("PermissionDenied").await;
     let lacks = |c: &Value| c["status"]["missingPermissions"] != Value::Null;
     let reported = until(&world, "told the gap", lacks).await;
     let expected = json!([{
@@ -106,7 +106,7 @@ async fn what_a_resource_never_does_is_no_gap() {
     let spec = json!({ "managementPolicy": "Observe", "name": "web" });
     let spec = crate::world::through_connection(spec);
     world.try_apply_annotated("Project", "web", annotations, spec).await.unwrap();
-    world.until_ready("web").await;
+    world.project("web").until_ready().await;
     until_looked_again(&world).await;
     let reported = until(&world, "was ready", |_| true).await;
     assert_eq!(reported["status"]["missingPermissions"], Value::Null);
@@ -148,8 +148,8 @@ async fn a_default_organization_in_a_state_that_is_not_known_stops_nothing_else(
 async fn a_connection_that_waits_for_its_last_user_says_so_once() {
     let world = World::without_operator().await;
     let process = Process::start(&world, &[]).await;
-    world.apply_project("web", json!({})).await;
-    world.until_ready("web").await;
+    world.project("web").apply(json!({})).await;
+    world.project("web").until_ready().await;
     let is_kept = |c: &Value| !c["metadata"]["finalizers"].is_null();
     world.until("Connection", CONNECTION, "was kept for its user", is_kept).await;
     world.api("Connection").delete(CONNECTION, &Default::default()).await.unwrap();

@@ -1,8 +1,7 @@
 //! Lost answers and crashes: whatever the point, the end is that of an undisturbed run. On the real API server this
 //! is shown once around each side; the simulation has every scenario of every kind.
 
-use futures::FutureExt;
-use futures::future::{BoxFuture, join_all};
+use futures::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -14,9 +13,6 @@ use crate::waits::{condition, until_answered};
 use crate::world::{PATIENCE, World};
 
 const PROJECTS: &str = "/management/v1/projects";
-
-/// Worlds that crash at the same time.
-const AT_ONCE: usize = 4;
 
 /// Ready at its present generation, and nothing left of the create protocol.
 fn is_settled(project: &Value) -> bool {
@@ -34,7 +30,7 @@ async fn creations(world: &World) -> usize {
 }
 
 async fn made_once(world: &World, name: &str) {
-    let web = world.until("Project", "web", "was settled", is_settled).await;
+    let web = world.project("web").until("was settled", is_settled).await;
     assert_eq!(world.project_names().await, [name]);
     assert_eq!(creations(world).await, 1);
     assert_eq!(world.remote(&web).await["id"], web["status"]["id"], "its id is that of the project");
@@ -43,7 +39,7 @@ async fn made_once(world: &World, name: &str) {
 }
 
 async fn gone_on_both_sides(world: &World) {
-    world.until_gone("web").await;
+    world.project("web").until_gone().await;
     assert_eq!(world.project_names().await, [""; 0]);
     assert_eq!(creations(world).await, 1);
 }
@@ -54,77 +50,41 @@ enum Point {
     Kubernetes(Barrier),
 }
 
-/// Crashes one world at the point, if it gets there, starts another operator and waits for the end.
-async fn crash_at(point: Point) -> bool {
+/// Crashes a world at the point, starts another operator and waits for the end.
+async fn crash_at(point: Point) {
     let mut world = World::without_operator().await;
-    let (reached, quiet): (BoxFuture<'_, ()>, BoxFuture<'_, ()>) = match point {
+    match point {
         Point::Zitadel(fault) => {
             world.start_operator().await;
             let held = world.zitadel.inject(fault.when(world.is_operators()));
-            world.apply_project("web", json!({})).await;
-            (async move { held.reached(1).await }.boxed(), world.until_quiet().map(drop).boxed())
+            world.project("web").apply(json!({})).await;
+            held.reached(1).await;
         }
         Point::Kubernetes(gate) => {
-            world.apply_project("web", json!({})).await;
+            world.project("web").apply(json!({})).await;
             let client = gate.before(world.operator_client().await);
             world.start_operator_through(client);
-            let other = gate.clone();
-            (async move { gate.reached().await }.boxed(), async move { other.until_quiet().await }.boxed())
-        }
-    };
-    // The end may be seen before the answer that brought it; what comes after is a point too.
-    let undisturbed = async {
-        made_once(&world, "web").await;
-        quiet.await;
-    };
-    let crashed = tokio::select! {
-        () = reached => true,
-        () = undisturbed => false,
-    };
-    if crashed {
-        world.crash_operator().await;
-        world.start_operator().await;
-        made_once(&world, "web").await;
-    }
-    crashed
-}
-
-/// Crashes at the first, second, … request until a run needs no further one; answers how many there were.
-async fn crash_at_each(point: impl Fn(usize) -> Point) -> usize {
-    let mut crashes = 0;
-    loop {
-        // All of them end: a world given up while it is made leaves its organization behind.
-        let worlds = (crashes..crashes + AT_ONCE).map(|n| crash_at(point(n)));
-        match join_all(worlds).await.iter().position(|crashed| !crashed) {
-            Some(first) => return crashes + first,
-            None => crashes += AT_ONCE,
+            gate.reached().await;
         }
     }
-}
-
-async fn crash_around_zitadel() {
-    let before = crash_at_each(|n| Point::Zitadel(InjectedFault::hold().after(n).times(1))).await;
-    let after = crash_at_each(|n| Point::Zitadel(InjectedFault::hold_after_commit().after(n).times(1))).await;
-    println!("crashed before {before} and after {after} requests to ZITADEL");
-    assert!(before > 1 && after > 1, "{before} and {after}");
-}
-
-async fn crash_around_kubernetes() {
-    let before = crash_at_each(|n| Point::Kubernetes(Barrier::after(n, Side::Before))).await;
-    let after = crash_at_each(|n| Point::Kubernetes(Barrier::after(n, Side::After))).await;
-    println!("crashed before {before} and after {after} writes to Kubernetes");
-    assert!(before > 0 && after > 0, "{before} and {after}");
+    world.crash_operator().await;
+    world.start_operator().await;
+    made_once(&world, "web").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_create_survives_a_crash_around_every_request_to_zitadel() {
+async fn a_create_survives_a_crash_on_both_sides_of_its_request_to_zitadel() {
     needs_double!("faults");
-    crash_around_zitadel().await;
+    for create in [InjectedFault::hold(), InjectedFault::hold_after_commit()] {
+        crash_at(Point::Zitadel(create.on(Method::POST).path(PROJECTS).times(1))).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_create_survives_a_crash_around_every_write_to_kubernetes() {
-    crash_around_kubernetes().await;
+async fn a_create_survives_a_crash_on_both_sides_of_each_of_its_first_writes_to_kubernetes() {
+    // Finalizer, intent, id.
+    let points = (0..3).flat_map(|n| [Side::Before, Side::After].map(|side| Barrier::after(n, side)));
+    join_all(points.map(|gate| crash_at(Point::Kubernetes(gate)))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,10 +93,10 @@ async fn a_create_whose_answer_is_lost_ends_with_one_project_of_ours() {
     let world = World::new().await;
     let lost =
         world.zitadel.inject(InjectedFault::drop_after_commit().on(Method::POST).path(PROJECTS).times(1));
-    world.apply_project("web", json!({})).await;
+    world.project("web").apply(json!({})).await;
     made_once(&world, "web").await;
     assert_eq!(lost.hits(), 1);
-    world.delete_project("web").await;
+    world.project("web").delete().await;
     gone_on_both_sides(&world).await;
 }
 
@@ -146,12 +106,12 @@ async fn a_rename_during_the_outage_that_lost_the_answer_ends_with_one_project_o
     let world = World::new().await;
     let lost =
         world.zitadel.inject(InjectedFault::hold_after_commit().on(Method::POST).path(PROJECTS).times(1));
-    world.apply_project("web", json!({})).await;
+    world.project("web").apply(json!({})).await;
     lost.reached(1).await;
     world.zitadel.stop().await;
-    world.apply_project("web", json!({ "name": "renamed" })).await;
+    world.project("web").apply(json!({ "name": "renamed" })).await;
     let reported = |p: &Value| condition(p, "Ready")["reason"] == "Unavailable";
-    world.until("Project", "web", "told of the outage", reported).await;
+    world.project("web").until("told of the outage", reported).await;
     world.zitadel.resume().await.unwrap();
     made_once(&world, "renamed").await;
 }
@@ -164,10 +124,10 @@ async fn a_create_whose_answer_is_lost_and_then_deleted_leaves_nothing() {
         world.zitadel.configure(|b| *b = b.clone().lagging(lag));
         let lost =
             world.zitadel.inject(InjectedFault::hold_after_commit().on(Method::POST).path(PROJECTS).times(1));
-        world.apply_project("web", json!({})).await;
+        world.project("web").apply(json!({})).await;
         lost.reached(1).await;
         world.crash_operator().await;
-        world.delete_project("web").await;
+        world.project("web").delete().await;
         world.start_operator().await;
         gone_on_both_sides(&world).await;
     }
@@ -178,17 +138,17 @@ async fn a_create_that_never_arrived_and_then_deleted_is_never_sent_again() {
     needs_double!("faults");
     let mut world = World::new().await;
     let held = world.zitadel.inject(InjectedFault::hold().on(Method::POST).path(PROJECTS).times(1));
-    world.apply_project("web", json!({})).await;
+    world.project("web").apply(json!({})).await;
     held.reached(1).await;
     world.crash_operator().await;
-    world.delete_project("web").await;
+    world.project("web").delete().await;
     world.start_operator().await;
     let searches = || world.zitadel.ledger().count(&Method::POST, "/management/v1/projects/_search");
     // Lists may lag: for `projection_lag` it must look, and only then let go.
     until_answered("searched", async || (searches() >= 2, searches())).await;
-    assert!(!world.project("web").await.is_null(), "released before the lists could tell");
+    assert!(!world.project("web").now().await.is_null(), "released before the lists could tell");
     let looking = async {
-        while !world.project("web").await.is_null() {
+        while !world.project("web").now().await.is_null() {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     };

@@ -50,8 +50,8 @@ async fn a_token_that_zitadel_refuses_is_unauthorized_until_the_secret_has_a_goo
     let mut world = World::without_operator().await;
     world.store_token("not-a-token").await;
     world.start_operator().await;
-    world.apply_project("web", json!({})).await;
-    let web = world.until_ready_reason("web", "Unauthorized").await;
+    world.project("web").apply(json!({})).await;
+    let web = world.project("web").until_reason("Unauthorized").await;
     assert_kstatus(&web, Kstatus::Failed);
     assert_message(&web, &["AUTH-7fs1e", "Secret"]);
     let connection = world.until("Connection", CONNECTION, "was unauthorized", |c| {
@@ -61,7 +61,7 @@ async fn a_token_that_zitadel_refuses_is_unauthorized_until_the_secret_has_a_goo
     world.assert_calm().await;
     world.assert_nothing_written().await;
     world.store_token(&world.token).await;
-    assert_kstatus(&world.until_ready("web").await, Kstatus::Current);
+    assert_kstatus(&world.project("web").until_ready().await, Kstatus::Current);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,15 +69,15 @@ async fn a_revoked_token_is_replaced_from_the_secret_without_a_restart() {
     let mut world = World::without_operator().await;
     let owner = world.log_in_as("owner", Some("ORG_OWNER")).await;
     world.start_operator().await;
-    world.apply_project("web", json!({})).await;
-    world.until_ready("web").await;
+    world.project("web").apply(json!({})).await;
+    world.project("web").until_ready().await;
     owner.revoke(&owner.token).await;
-    world.request_reconcile("web").await;
-    let web = world.until_ready_reason("web", "Unauthorized").await;
+    world.project("web").request().await;
+    let web = world.project("web").until_reason("Unauthorized").await;
     assert_kstatus(&web, Kstatus::Failed);
     world.assert_calm().await;
     world.store_token(&owner.add_token().await.secret).await;
-    assert_kstatus(&world.until_ready("web").await, Kstatus::Current);
+    assert_kstatus(&world.project("web").until_ready().await, Kstatus::Current);
     assert_eq!(world.history().await, ["project.added"]);
 }
 
@@ -86,18 +86,19 @@ async fn a_secret_rotated_before_the_old_token_ends_costs_at_most_one_refused_ca
     let mut world = World::without_operator().await;
     let owner = world.log_in_as("owner", Some("ORG_OWNER")).await;
     world.start_operator().await;
-    world.apply_project("web", json!({})).await;
-    world.until_ready("web").await;
+    world.project("web").apply(json!({})).await;
+    world.project("web").until_ready().await;
     world.until_quiet().await;
     let new = owner.add_token().await;
     let mark = world.until_quiet().await;
     world.store_token(&new.secret).await;
     owner.revoke(&owner.token).await;
-    let asked = world.request_reconcile("web").await;
-    let web = world.until("Project", "web", "was reconciled", |p| {
-        p["status"]["lastHandledReconcileAt"] == asked.as_str()
-    });
-    assert_eq!(condition(&web.await, "Ready")["status"], "True");
+    let asked = world.project("web").request().await;
+    let web = world
+        .project("web")
+        .until("was reconciled", |p| p["status"]["lastHandledReconcileAt"] == asked.as_str())
+        .await;
+    assert_eq!(condition(&web, "Ready")["status"], "True");
     if world.ledger().is_some() {
         // The wait for the old token to end asks who it is.
         let mut calls = world.calls_since(mark);
@@ -115,8 +116,8 @@ async fn without_the_secret_nothing_is_called_and_it_is_picked_up_when_it_comes(
     let mut world = World::without_operator().await;
     secrets(&world).delete(CONNECTION, &Default::default()).await.unwrap();
     world.start_operator().await;
-    world.apply_project("web", json!({})).await;
-    let web = world.until_ready_reason("web", "CredentialsUnavailable").await;
+    world.project("web").apply(json!({})).await;
+    let web = world.project("web").until_reason("CredentialsUnavailable").await;
     assert_kstatus(&web, Kstatus::Failed);
     assert_message(&web, &[&format!("Secret {}/{CONNECTION} does not exist", world.namespace)]);
     world.assert_calm().await;
@@ -124,7 +125,7 @@ async fn without_the_secret_nothing_is_called_and_it_is_picked_up_when_it_comes(
         assert!(ledger.requests().is_empty());
     }
     world.store_token(&world.token).await;
-    assert_kstatus(&world.until_ready("web").await, Kstatus::Current);
+    assert_kstatus(&world.project("web").until_ready().await, Kstatus::Current);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,8 +133,8 @@ async fn a_secret_that_does_not_allow_it_is_not_read_until_the_printed_command_w
     let mut world = World::without_operator().await;
     patch_secret(&world, json!({ "metadata": { "labels": null } })).await;
     world.start_operator_from("default").await;
-    world.apply_project("web", json!({})).await;
-    let web = world.until_ready_reason("web", "CredentialsUnavailable").await;
+    world.project("web").apply(json!({})).await;
+    let web = world.project("web").until_reason("CredentialsUnavailable").await;
     assert_kstatus(&web, Kstatus::Failed);
     let label = "zitadel-operator.dev/allow=true";
     let command = format!("kubectl label secret -n {} {CONNECTION} {label}", world.namespace);
@@ -142,7 +143,7 @@ async fn a_secret_that_does_not_allow_it_is_not_read_until_the_printed_command_w
         assert!(ledger.requests().is_empty());
     }
     world.run_command_of(condition(&web, "Ready")["message"].as_str().unwrap()).await;
-    assert_kstatus(&world.until_ready("web").await, Kstatus::Current);
+    assert_kstatus(&world.project("web").until_ready().await, Kstatus::Current);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,8 +151,8 @@ async fn a_key_file_logs_in_and_its_token_serves_many_calls() {
     let mut world = World::without_operator().await;
     let (owner, _) = use_key_file(&world).await;
     world.start_operator().await;
-    world.apply_project("web", json!({})).await;
-    assert_kstatus(&world.until_ready("web").await, Kstatus::Current);
+    world.project("web").apply(json!({})).await;
+    assert_kstatus(&world.project("web").until_ready().await, Kstatus::Current);
     let connection =
         world.until("Connection", CONNECTION, "was ready", |c| condition(c, "Ready")["status"] == "True");
     assert_eq!(connection.await["status"]["user"]["id"], owner.id);
@@ -167,8 +168,8 @@ async fn a_minted_token_that_expired_early_costs_one_extra_call_and_no_condition
     let mut world = World::without_operator().await;
     use_key_file(&world).await;
     world.start_operator().await;
-    world.apply_project("web", json!({})).await;
-    world.until_ready("web").await;
+    world.project("web").apply(json!({})).await;
+    world.project("web").until_ready().await;
     world.until_quiet().await;
     let before = mints(&world);
     let minted = before.last().unwrap().at;
@@ -180,11 +181,12 @@ async fn a_minted_token_that_expired_early_costs_one_extra_call_and_no_condition
     .await;
     let mark = world.until_quiet().await;
     world.zitadel.expire_minted_tokens();
-    let asked = world.request_reconcile("web").await;
-    let web = world.until("Project", "web", "was reconciled", |p| {
-        p["status"]["lastHandledReconcileAt"] == asked.as_str()
-    });
-    assert_eq!(condition(&web.await, "Synced")["status"], "True");
+    let asked = world.project("web").request().await;
+    let web = world
+        .project("web")
+        .until("was reconciled", |p| p["status"]["lastHandledReconcileAt"] == asked.as_str())
+        .await;
+    assert_eq!(condition(&web, "Synced")["status"], "True");
     assert_eq!(refused_since(&world, mark), 1);
     assert_eq!(mints(&world).len(), before.len() + 1);
 }
@@ -195,13 +197,13 @@ async fn a_key_that_was_removed_says_so_and_a_new_key_file_is_picked_up() {
     let (owner, key) = use_key_file(&world).await;
     owner.remove_key(&key).await;
     world.start_operator().await;
-    world.apply_project("web", json!({})).await;
-    let web = world.until_ready_reason("web", "Unavailable").await;
+    world.project("web").apply(json!({})).await;
+    let web = world.project("web").until_reason("Unavailable").await;
     assert_kstatus(&web, Kstatus::InProgress);
     assert_message(&web, &["token endpoint", "the key is wrong, expired or deleted"]);
     world.assert_calm().await;
     world.assert_nothing_written().await;
     let key = owner.add_key().await;
     patch_secret(&world, json!({ "stringData": { "key.json": key.file } })).await;
-    assert_kstatus(&world.until_ready("web").await, Kstatus::Current);
+    assert_kstatus(&world.project("web").until_ready().await, Kstatus::Current);
 }

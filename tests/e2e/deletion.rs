@@ -1,28 +1,23 @@
 //! What deleting a resource does in ZITADEL, and what can stand in its way.
 
-use std::time::Duration;
-
-use http::Method;
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
-use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
 use support::zitadel::Behaviour;
 
 use crate::kstatus::Kstatus;
 use crate::needs_double;
-use crate::organization_grants::HOME;
 use crate::staff::User;
-use crate::waits::{assert_kstatus, condition, until_answered};
-use crate::world::{CONNECTION, PATIENCE, World};
+use crate::waits::{assert_kstatus, condition};
+use crate::world::{CONNECTION, World};
 
 const FINALIZER: &str = "zitadel-operator.dev/finalizer";
 
 /// A world with one project that is ready, and that with this spec.
 async fn world_with(spec: Value) -> World {
     let world = World::new().await;
-    world.apply_project("web", spec).await;
-    world.until_ready("web").await;
+    world.project("web").apply(spec).await;
+    world.project("web").until_ready().await;
     world
 }
 
@@ -31,14 +26,14 @@ async fn owned_world_with(spec: Value) -> (World, User) {
     let mut world = World::without_operator().await;
     let owner = world.log_in_as("owner", Some("ORG_OWNER")).await;
     world.start_operator().await;
-    world.apply_project("web", spec).await;
-    world.until_ready("web").await;
+    world.project("web").apply(spec).await;
+    world.project("web").until_ready().await;
     (world, owner)
 }
 
 /// Waits until the deletion is blocked; answers the message.
 async fn until_blocked(world: &World) -> String {
-    let blocked = world.until_ready_reason("web", "DeletionBlocked").await;
+    let blocked = world.project("web").until_reason("DeletionBlocked").await;
     assert_kstatus(&blocked, Kstatus::Terminating);
     condition(&blocked, "Ready")["message"].as_str().unwrap().to_owned()
 }
@@ -53,27 +48,18 @@ async fn tear_out_connection(world: &World) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn retain_leaves_the_project() {
-    let world = world_with(json!({ "deletionPolicy": "Retain" })).await;
-    assert_eq!(world.project("web").await["status"]["deletionPolicy"], "Retain");
-    world.delete_project("web").await;
-    world.until_gone("web").await;
-    assert_eq!(world.project_names().await, ["web"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn retain_needs_neither_a_working_credential_nor_a_connection() {
     let (mut world, owner) = owned_world_with(json!({ "deletionPolicy": "Retain" })).await;
-    world.apply_project("second", json!({ "deletionPolicy": "Retain" })).await;
-    world.until_ready("second").await;
+    world.project("second").apply(json!({ "deletionPolicy": "Retain" })).await;
+    world.project("second").until_ready().await;
     owner.revoke(&owner.token).await;
-    world.delete_project("web").await;
-    world.until_gone("web").await;
+    world.project("web").delete().await;
+    world.project("web").until_gone().await;
     world.crash_operator().await;
     tear_out_connection(&world).await;
     world.start_operator().await;
-    world.delete_project("second").await;
-    world.until_gone("second").await;
+    world.project("second").delete().await;
+    world.project("second").until_gone().await;
     assert_eq!(world.project_names().await, ["web", "second"]);
 }
 
@@ -81,7 +67,7 @@ async fn retain_needs_neither_a_working_credential_nor_a_connection() {
 async fn a_refused_token_blocks_and_the_patch_of_the_message_frees() {
     let (world, owner) = owned_world_with(json!({})).await;
     owner.revoke(&owner.token).await;
-    world.delete_project("web").await;
+    world.project("web").delete().await;
     let message = until_blocked(&world).await;
     let patch = format!(
         "kubectl patch projects.zitadel-operator.dev -n {} web --type merge -p '{{\"spec\":{{\"deletionPolicy\":\"Retain\"}}}}'",
@@ -89,50 +75,18 @@ async fn a_refused_token_blocks_and_the_patch_of_the_message_frees() {
     );
     assert!(message.ends_with(&patch), "{message}");
     world.run_command_of(&message).await;
-    world.until_gone("web").await;
+    world.project("web").until_gone().await;
     assert_eq!(world.project_names().await, ["web"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lost_permission_blocks_until_it_is_given_back() {
-    let (world, owner) = owned_world_with(json!({})).await;
-    owner.change_role("ORG_OWNER_VIEWER").await;
-    world.delete_project("web").await;
-    let message = until_blocked(&world).await;
-    assert!(message.contains("project.delete") && message.contains("ORG_OWNER"), "{message}");
-    assert_eq!(world.project_names().await, ["web"]);
-    owner.change_role("ORG_OWNER").await;
-    world.until_gone("web").await;
-    assert_eq!(world.project_names().await, [""; 0]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_gone_in_zitadel_already_is_released() {
-    let world = world_with(json!({})).await;
-    let web = world.project("web").await;
-    // Its connection becomes ready at about the same time, and then it is looked at again.
-    let mark = world.until_quiet().await;
-    world.person.delete_project(&world.organization, web["status"]["id"].as_str().unwrap()).await;
-    world.delete_project("web").await;
-    world.until_gone("web").await;
-    assert_eq!(
-        world.history().await,
-        ["project.added", "project.removed"],
-        "created, and removed by the person"
-    );
-    if world.ledger().is_some() {
-        assert!(world.calls_since(mark).iter().all(|call| call.method != Method::DELETE));
-    }
 }
 
 /// Removes the organization of a project, then the resource.
 async fn releases_what_went_with_its_organization(world: World) {
     let beta = world.another_organization("beta").await;
-    world.apply_project("web", json!({ "organization": { "id": beta } })).await;
-    world.until_ready("web").await;
+    world.project("web").apply(json!({ "organization": { "id": beta } })).await;
+    world.project("web").until_ready().await;
     world.person.remove_organization(&beta).await;
-    world.delete_project("web").await;
-    world.until_gone("web").await;
+    world.project("web").delete().await;
+    world.project("web").until_gone().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,35 +103,16 @@ async fn what_went_with_its_organization_is_released_by_v3() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_paused_deletion_waits() {
-    let world = world_with(json!({})).await;
-    world.annotate("web", "zitadel-operator.dev/paused", "true").await;
-    world.until("Project", "web", "was paused", |p| condition(p, "Synced")["reason"] == "Paused").await;
-    let mark = world.until_quiet().await;
-    world.delete_project("web").await;
-    // Nothing is to happen: longer than any delay of the tests.
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    world.assert_no_call_since(mark);
-    assert_eq!(world.history().await, ["project.added"]);
-    let waiting = world.project("web").await;
-    assert_eq!(condition(&waiting, "Synced")["reason"], "Paused");
-    assert_kstatus(&waiting, Kstatus::Terminating);
-    world.annotate("web", "zitadel-operator.dev/paused", Value::Null).await;
-    world.until_gone("web").await;
-    assert_eq!(world.project_names().await, [""; 0]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn an_outage_delays_a_deletion_and_does_not_block_it() {
     needs_double!("outages");
     let world = world_with(json!({})).await;
     world.zitadel.stop().await;
-    world.delete_project("web").await;
-    let waiting = world.until_ready_reason("web", "Deleting").await;
+    world.project("web").delete().await;
+    let waiting = world.project("web").until_reason("Deleting").await;
     assert_eq!(condition(&waiting, "Synced")["reason"], "Unavailable");
     assert_eq!(condition(&waiting, "Stalled"), Value::Null);
     world.zitadel.resume().await.unwrap();
-    world.until_gone("web").await;
+    world.project("web").until_gone().await;
     assert_eq!(world.project_names().await, [""; 0]);
 }
 
@@ -194,32 +129,13 @@ async fn a_connection_stays_until_its_users_are_gone_also_over_a_restart() {
     world.until("Connection", CONNECTION, "told that it is in use", reported).await;
     world.crash_operator().await;
     world.start_operator().await;
-    world.apply_project("web", json!({ "name": "renamed" })).await;
-    world.until_ready("web").await;
+    world.project("web").apply(json!({ "name": "renamed" })).await;
+    world.project("web").until_ready().await;
     assert_eq!(world.project_names().await, ["renamed"]);
-    world.delete_project("web").await;
-    world.until_gone("web").await;
+    world.project("web").delete().await;
+    world.project("web").until_gone().await;
     world.until("Connection", CONNECTION, "went", Value::is_null).await;
     assert_eq!(world.project_names().await, [""; 0]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_namespace_deleted_at_once_leaves_nothing_on_either_side() {
-    let mut world = World::to_be_deleted().await;
-    world.start_operator_from(HOME).await;
-    for name in ["a", "b", "c"] {
-        world.apply_project(name, json!({})).await;
-        world.until_ready(name).await;
-    }
-    let namespaces: Api<Namespace> = Api::all(world.client.clone());
-    namespaces.delete(&world.namespace, &DeleteParams::default()).await.unwrap();
-    until_answered("removed in ZITADEL", async || {
-        let names = world.project_names().await;
-        (names.is_empty(), names)
-    })
-    .await;
-    let gone = await_condition(namespaces, &world.namespace, |found: Option<&Namespace>| found.is_none());
-    tokio::time::timeout(PATIENCE, gone).await.expect("the namespace goes in time").unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,11 +144,11 @@ async fn without_its_secret_a_new_operator_says_that_the_deletion_is_blocked() {
     world.crash_operator().await;
     let secrets: Api<Secret> = Api::namespaced(world.client.clone(), &world.namespace);
     secrets.delete(CONNECTION, &DeleteParams::default()).await.unwrap();
-    world.delete_project("web").await;
+    world.project("web").delete().await;
     world.start_operator().await;
     let message = until_blocked(&world).await;
     assert!(message.contains(&format!("Secret {}/{CONNECTION}", world.namespace)), "{message}");
     world.store_token(&world.token).await;
-    world.until_gone("web").await;
+    world.project("web").until_gone().await;
     assert_eq!(world.project_names().await, [""; 0]);
 }

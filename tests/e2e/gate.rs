@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use http::Method;
 use tokio::sync::watch;
 
-use crate::waits::until_still;
 use crate::way;
 
 /// On which side of a request it stops.
@@ -37,11 +36,6 @@ impl Barrier {
     pub async fn reached(&self) {
         // Fails only once the sender is gone, which the gate owns.
         let _ = self.reached.subscribe().wait_for(|reached| *reached).await;
-    }
-
-    /// Waits until half a second passed without a further write.
-    pub async fn until_quiet(&self) {
-        until_still(|| self.writes.load(Ordering::SeqCst)).await;
     }
 
     /// The same client; its writes come through here.

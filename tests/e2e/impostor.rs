@@ -35,8 +35,8 @@ async fn start_operator(world: &mut World, others: &[&World]) {
 
 /// One of every kind.
 fn everything(world: &World) -> Vec<Subject<'_>> {
-    let kinds = every_kind().map(|(kind, _)| kind);
-    kinds.into_iter().chain([ORGANIZATION]).map(|kind| world.subject(kind, "acme")).collect()
+    let kinds = every_kind().into_iter().map(|(kind, _)| kind);
+    kinds.chain([ORGANIZATION]).map(|kind| world.subject(kind, "acme")).collect()
 }
 
 /// Takes over the organization of `owner` and what is in it, and waits until all is as specified.
@@ -129,18 +129,18 @@ async fn within_a_namespace_a_cluster_connection_goes_first_and_the_other_is_tol
     world.start_operator_from(HOME).await;
     let project = world.zitadel.projects(&world.organization)[0].id.clone();
     let spec = json!({ "organization": { "id": world.organization }, "name": "web" });
-    world.import_project("own", &project, spec.clone()).await;
-    world.until_ready("own").await;
+    world.project("own").import(&project, spec.clone()).await;
+    world.project("own").until_ready().await;
     let annotation = json!({ "zitadel-operator.dev/id": project });
     let spec = through_shared(&world, spec);
     world.try_apply_annotated("Project", "shared", annotation, spec).await.unwrap();
-    world.until_ready("shared").await;
-    world.request_reconcile("own").await;
-    let refused = world.until_ready_reason("own", "Conflict").await;
+    world.project("shared").until_ready().await;
+    world.project("own").request().await;
+    let refused = world.project("own").until_reason("Conflict").await;
     assert_message(&refused, &[&format!("Project {}/shared", world.namespace)]);
     for name in ["own", "shared"] {
-        world.delete_project(name).await;
-        world.until_gone(name).await;
+        world.project(name).delete().await;
+        world.project(name).until_gone().await;
     }
     assert!(world.zitadel.project(&project).is_some());
     unshare(&world).await;

@@ -14,7 +14,7 @@ async fn refused_without(right: &str, rights: Rights) -> (World, Vec<String>) {
     world.rights = rights;
     world.forbidden.withhold(right);
     world.start_operator().await;
-    world.apply_project("web", json!({})).await;
+    world.project("web").apply(json!({})).await;
     let refused = until_answered("was refused", async || {
         let refused = world.forbidden.unexpected();
         (!refused.is_empty(), refused)

@@ -22,16 +22,16 @@ fn calls(process: &Process) -> Vec<Value> {
 async fn the_filter_changes_while_the_binary_runs_and_every_line_of_a_reconcile_names_its_resource() {
     let world = World::without_operator().await;
     let process = Process::start(&world, &[]).await;
-    world.apply_project("web", json!({})).await;
-    world.until_ready("web").await;
+    world.project("web").apply(json!({})).await;
+    world.project("web").until_ready().await;
     assert_eq!(calls(&process).len(), 0, "nothing of this level yet");
 
     let admin = process.admin().await;
     let (status, why) = put(&admin, "zitadel_operator=loud").await;
     assert!(status == 400 && why.contains("loud"), "{status} {why}");
     assert_eq!(put(&admin, "info,zitadel_operator=debug").await.0, 200);
-    world.apply_project("web", json!({ "name": "renamed" })).await;
-    world.until_ready("web").await;
+    world.project("web").apply(json!({ "name": "renamed" })).await;
+    world.project("web").until_ready().await;
     let reported = until_answered("told of a call", async || {
         let about = |line: &&Value| line["kind"] == "Project" && line["name"] == "web";
         let reported = calls(&process).iter().find(about).cloned();

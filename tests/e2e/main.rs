@@ -7,6 +7,8 @@
 
 mod binary;
 mod canaries;
+#[path = "../conformance/mod.rs"]
+mod conformance;
 mod connection_status;
 mod crash;
 mod credentials;
@@ -35,7 +37,6 @@ mod org_metadata;
 mod org_metadata_keys;
 mod org_metadata_neighbours;
 mod org_metadata_recovery;
-mod org_metadata_refusals;
 mod org_metadata_values;
 mod organization;
 mod organization_crash;

@@ -56,12 +56,12 @@ async fn a_reconcile_is_counted_once_with_its_time_result_and_reason() {
     needs_double!("requests that are held");
     let (world, meter) = metered().await;
     let held = world.zitadel.inject(InjectedFault::hold().on(Method::POST).path(PROJECTS));
-    world.apply_project("web", json!({})).await;
+    world.project("web").apply(json!({})).await;
     meter.until("active_workers", &[PROJECT], some).await;
     assert_eq!(meter.value("reconcile_reasons_total", &[PROJECT, ("reason", "Available")]), 0.0);
     held.release();
     held.remove();
-    world.until_ready("web").await;
+    world.project("web").until_ready().await;
 
     meter.until("active_workers", &[PROJECT], |busy| busy == 0.0).await;
     let samples = meter.samples();
@@ -79,8 +79,8 @@ async fn a_reconcile_is_counted_once_with_its_time_result_and_reason() {
 async fn requests_are_counted_by_route_never_by_id_and_resources_by_kind_and_readiness() {
     needs_double!("the ledger");
     let (world, meter) = metered().await;
-    world.apply_project("web", json!({})).await;
-    world.until_ready("web").await;
+    world.project("web").apply(json!({})).await;
+    world.project("web").until_ready().await;
     let created = [("method", "POST"), ("route", PROJECTS), ("code", "200")];
     assert_eq!(meter.value("zitadel_requests_total", &created), 1.0);
     assert_eq!(meter.value("zitadel_request_seconds_count", &created), 1.0);
@@ -89,8 +89,8 @@ async fn requests_are_counted_by_route_never_by_id_and_resources_by_kind_and_rea
     meter.until("resources", &ready, |resources| resources == 1.0).await;
     meter.until("resources", &[("kind", "Connection"), ("ready", "True")], |ready| ready == 1.0).await;
 
-    world.delete_project("web").await;
-    world.until_gone("web").await;
+    world.project("web").delete().await;
+    world.project("web").until_gone().await;
     assert_eq!(meter.value("zitadel_requests_total", &removed), 1.0);
     meter.until("resources", &[("kind", "Project")], |resources| resources == 0.0).await;
 }
@@ -100,17 +100,17 @@ async fn what_is_paused_is_counted_as_paused_whatever_ready_says() {
     let (world, meter) = metered().await;
     let spec = through_connection(json!({}));
     world.try_apply_annotated("Project", "web", json!({ PAUSED: "true" }), spec).await.unwrap();
-    let born = world.until_synced_reason("web", "Paused").await;
+    let born = world.project("web").until_synced_reason("Paused").await;
     assert_eq!(condition(&born, "Ready")["reason"], "Pending");
     let unseen = [("kind", "Project"), ("ready", "Unknown"), ("reason", "Paused")];
     meter.until("resources", &unseen, |resources| resources == 1.0).await;
     assert_eq!(meter.value("resources", &[("kind", "Project")]), 1.0);
 
-    world.annotate("web", PAUSED, Value::Null).await;
-    world.until_ready("web").await;
+    world.project("web").annotate(PAUSED, Value::Null).await;
+    world.project("web").until_ready().await;
     let ready = [("kind", "Project"), ("ready", "True"), ("reason", "Available")];
     meter.until("resources", &ready, |resources| resources == 1.0).await;
-    world.annotate("web", PAUSED, "true").await;
+    world.project("web").annotate(PAUSED, "true").await;
     let paused = [("kind", "Project"), ("ready", "True"), ("reason", "Paused")];
     meter.until("resources", &paused, |resources| resources == 1.0).await;
     assert_eq!(meter.value("resources", &[("kind", "Project")]), 1.0);
@@ -124,10 +124,12 @@ async fn more_resources_are_not_more_series_and_no_label_names_one() {
     for round in 0..3 {
         for number in 0..3 {
             let name = format!("canary-{round}-{number}");
-            world.apply_project(&name, json!({})).await;
-            seen.insert(world.until_ready(&name).await["status"]["id"].as_str().unwrap().to_owned());
-            world.delete_project(&name).await;
-            world.until_gone(&name).await;
+            world.project(&name).apply(json!({})).await;
+            seen.insert(
+                world.project(&name).until_ready().await["status"]["id"].as_str().unwrap().to_owned(),
+            );
+            world.project(&name).delete().await;
+            world.project(&name).until_gone().await;
         }
         let series = meter.samples().len();
         assert!(round == 0 || series <= counted + 40, "{counted} series became {series}: {}", meter.page());
@@ -146,15 +148,15 @@ async fn more_resources_are_not_more_series_and_no_label_names_one() {
 async fn an_outage_shows_as_errors_an_open_circuit_and_reconciles_that_wait() {
     needs_double!("outages");
     let (world, meter) = metered().await;
-    world.apply_project("first", json!({})).await;
-    world.until_ready("first").await;
+    world.project("first").apply(json!({})).await;
+    world.project("first").until_ready().await;
     let closed = [("kind", "Connection"), ("name", ""), ("state", "closed")];
     let open = [("kind", "Connection"), ("name", ""), ("state", "open")];
     assert_eq!((meter.value("circuits", &closed), meter.value("circuits", &open)), (1.0, 0.0));
 
     let outage = world.zitadel.inject(InjectedFault::unavailable());
     for name in ["a", "b", "c"] {
-        world.apply_project(name, json!({})).await;
+        world.project(name).apply(json!({})).await;
     }
     meter.until("circuits", &open, |open| open == 1.0).await;
     meter.until("admission_waiting", &[PROJECT], some).await;
@@ -165,7 +167,7 @@ async fn an_outage_shows_as_errors_an_open_circuit_and_reconciles_that_wait() {
 
     outage.remove();
     for name in ["a", "b", "c"] {
-        world.until_ready(name).await;
+        world.project(name).until_ready().await;
     }
     assert_eq!((meter.value("circuits", &closed), meter.value("circuits", &open)), (1.0, 0.0));
     meter.until("admission_waiting", &[], |waiting| waiting == 0.0).await;
@@ -176,10 +178,10 @@ async fn a_request_without_an_answer_has_the_code_error() {
     needs_double!("outages");
     let (world, meter) = metered().await;
     let lost = world.zitadel.inject(InjectedFault::drop_before().path(PROJECTS));
-    world.apply_project("web", json!({})).await;
+    world.project("web").apply(json!({})).await;
     meter.until("zitadel_requests_total", &[("code", "error")], some).await;
     lost.remove();
-    world.until_ready("web").await;
+    world.project("web").until_ready().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,17 +190,17 @@ async fn a_429_is_a_pause_and_a_low_rate_is_a_wait() {
     let (world, meter) = metered().await;
     let limited =
         world.zitadel.inject(InjectedFault::limited().header("retry-after", "4").path(PROJECTS).times(1));
-    world.apply_project("web", json!({})).await;
+    world.project("web").apply(json!({})).await;
     let paused = [("kind", "Connection"), ("name", ""), ("state", "paused")];
     meter.until("circuits", &paused, |paused| paused == 1.0).await;
     assert!(meter.value("zitadel_pauses_total", &[]) >= 1.0);
     assert_eq!(meter.value("zitadel_requests_total", &[("code", "429")]), 1.0);
-    world.until_ready("web").await;
+    world.project("web").until_ready().await;
     assert_eq!((limited.hits(), meter.value("circuits", &paused)), (1, 0.0));
 
     world.patch_connection(json!({ "rateLimit": { "requestsPerSecond": 2, "burst": 1 } })).await;
-    world.apply_project("slow", json!({})).await;
-    world.until_ready("slow").await;
+    world.project("slow").apply(json!({})).await;
+    world.project("slow").until_ready().await;
     assert!(meter.value("zitadel_rate_limit_wait_seconds_count", &[]) >= 1.0);
     assert!(meter.value("zitadel_rate_limit_wait_seconds_sum", &[]) > 0.1);
 }
@@ -207,21 +209,21 @@ async fn a_429_is_a_pause_and_a_low_rate_is_a_wait() {
 async fn a_change_by_somebody_else_is_drift_found_and_repaired_or_under_observe_only_found() {
     let (world, meter) = metered().await;
     world.patch_connection(json!({ "resyncInterval": "300ms" })).await;
-    world.apply_project("web", json!({})).await;
-    let web = world.until_ready("web").await;
+    world.project("web").apply(json!({})).await;
+    let web = world.project("web").until_ready().await;
     let id = web["status"]["id"].as_str().unwrap();
     assert_eq!((meter.value("drift_found_total", &[]), meter.value("drift_repaired_total", &[])), (0.0, 0.0));
     world.person.edit_project(&world.organization, id, "projectRoleCheck", json!(true)).await;
     meter.until("drift_repaired_total", &[PROJECT], |repaired| repaired == 1.0).await;
     assert_eq!(meter.value("drift_found_total", &[PROJECT]), 1.0);
 
-    world.apply_project("web", json!({ "managementPolicy": "Observe", "deletionPolicy": "Retain" })).await;
-    world.until_ready("web").await;
+    world.project("web").apply(json!({ "managementPolicy": "Observe", "deletionPolicy": "Retain" })).await;
+    world.project("web").until_ready().await;
     world.person.edit_project(&world.organization, id, "projectRoleCheck", json!(true)).await;
     meter.until("drift_found_total", &[PROJECT], |found| found >= 2.0).await;
     assert_eq!(meter.value("drift_repaired_total", &[PROJECT]), 1.0);
     let differs = |p: &Value| condition(p, "Ready")["reason"] == "DriftDetected";
-    world.until("Project", "web", "told of the drift", differs).await;
+    world.project("web").until("told of the drift", differs).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -257,7 +259,7 @@ async fn a_panic_is_counted_and_ends_one_reconcile_only() {
     let options =
         Options { config, transport, metrics: meter.metrics.clone(), ..Options::new(&world.namespace) };
     world.operator = Some(world.run(world.operator_client().await, options));
-    world.apply_project("web", json!({})).await;
+    world.project("web").apply(json!({})).await;
     meter.until("reconcile_panics_total", &[PROJECT], |panics| panics >= 2.0).await;
     assert!(meter.value("reconcile_errors_total", &[PROJECT]) >= 2.0);
     meter.until("resources", &[("kind", "Connection"), ("ready", "True")], |ready| ready == 1.0).await;
@@ -286,8 +288,8 @@ fn documented() -> BTreeSet<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_has_what_the_document_has_and_a_test_moves_each() {
     let (world, meter) = metered().await;
-    world.apply_project("web", json!({})).await;
-    world.until_ready("web").await;
+    world.project("web").apply(json!({})).await;
+    world.project("web").until_ready().await;
     // A reconcile is counted at its end, after its status was written.
     meter.until("reconcile_reasons_total", &[PROJECT], some).await;
     assert_eq!(meter.names(), documented());

@@ -35,7 +35,7 @@ fn only(place: &str, value: Value) -> Value {
 }
 
 async fn until_synced(world: &World, reason: &str) -> Value {
-    world.until_synced_reason("web", reason).await
+    world.project("web").until_synced_reason(reason).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,18 +46,18 @@ async fn certificates_are_trusted_from_each_place_and_changed_without_a_restart(
     let upstream = world.zitadel.url().trim_start_matches("http://").parse().unwrap();
     let front = Front::start(&first, upstream).await.unwrap();
     world.patch_connection(json!({ "url": front.url(), "insecure": false })).await;
-    world.apply_project("web", json!({})).await;
+    world.project("web").apply(json!({})).await;
     assert_message(&until_synced(&world, "Unavailable").await, &["UnknownIssuer"]);
 
     world.patch_connection(only("inline", json!(first.pem()))).await;
-    assert_kstatus(&world.until_ready("web").await, Kstatus::Current);
+    assert_kstatus(&world.project("web").until_ready().await, Kstatus::Current);
     let reference = json!({ "name": "ca", "key": "ca.crt" });
     let (mut shown, mut next) = (first, second);
     for place in ["configMapKeyRef", "secretKeyRef"] {
         store(&world, &shown.pem()).await;
         world.patch_connection(only(place, reference.clone())).await;
         front.present(&next);
-        world.request_reconcile("web").await;
+        world.project("web").request().await;
         assert_message(&until_synced(&world, "Unavailable").await, &["UnknownIssuer"]);
         store(&world, &next.pem()).await;
         until_synced(&world, "Available").await;
@@ -78,14 +78,14 @@ async fn certificates_that_cannot_be_read_keep_nothing_from_being_deleted() {
     let bundle = only("configMapKeyRef", json!({ "name": "ca", "key": "ca.crt" }));
     world.patch_connection(bundle).await;
     world.patch_connection(json!({ "url": front.url(), "insecure": false })).await;
-    world.apply_project("web", json!({})).await;
-    world.until_ready("web").await;
+    world.project("web").apply(json!({})).await;
+    world.project("web").until_ready().await;
     store(&world, "garbled 7f3a91").await;
     world
         .until("Connection", CONNECTION, "was refused", |c| condition(c, "Ready")["reason"] == "InvalidSpec")
         .await;
-    world.delete_project("web").await;
-    world.until_gone("web").await;
+    world.project("web").delete().await;
+    world.project("web").until_gone().await;
     assert_eq!(world.history().await, ["project.added", "project.removed"]);
 }
 
@@ -110,7 +110,7 @@ async fn behind_a_service_every_call_and_the_assertion_name_the_external_domain(
     world.apply("Connection", "inside", connection).await;
     let reference = json!({ "kind": "Connection", "name": "inside" });
     world.apply("Project", "web", json!({ "connectionRef": reference })).await;
-    world.until_ready("web").await;
+    world.project("web").until_ready().await;
     let calls = zitadel.ledger().select(|_| true);
     assert!(calls.iter().any(|call| call.path == "/oauth/v2/token"), "{calls:?}");
     assert!(calls.iter().all(|call| call.host == "login.example.com"), "{calls:?}");
@@ -122,7 +122,7 @@ async fn in_a_cluster_a_connection_of_a_tenant_never_leads_to_the_operator_itsel
     let mut world = World::without_operator().await;
     let mark = world.zitadel.ledger().mark();
     world.start_operator_in_cluster(HOME).await;
-    world.apply_project("web", json!({})).await;
+    world.project("web").apply(json!({})).await;
     let port = world.zitadel.url().rsplit(':').next().unwrap().to_owned();
     for host in ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]", "169.254.169.254"] {
         world.patch_connection(json!({ "url": format!("http://{host}:{port}"), "insecure": true })).await;
@@ -135,15 +135,15 @@ async fn in_a_cluster_a_connection_of_a_tenant_never_leads_to_the_operator_itsel
         assert_kstatus(&refused, Kstatus::Failed);
         assert_message(&refused, &["loopback"]);
     }
-    assert_message(&world.until_ready_reason("web", "InvalidSpec").await, &["loopback"]);
+    assert_message(&world.project("web").until_reason("InvalidSpec").await, &["loopback"]);
     assert_eq!(world.calls_since(mark).len(), 0);
 
     share(&world, json!([grant(&world, &json!([{ "all": true }]), false)])).await;
     let spec = json!({ "organization": { "id": world.organization } });
     world.apply("Project", "shared", through_shared(&world, spec)).await;
-    world.until_ready("shared").await;
-    world.delete_project("shared").await;
-    world.until_gone("shared").await;
+    world.project("shared").until_ready().await;
+    world.project("shared").delete().await;
+    world.project("shared").until_gone().await;
     unshare(&world).await;
 }
 
@@ -158,10 +158,10 @@ async fn no_connection_gets_more_than_the_operator_lets_it_and_it_says_so() {
     world.start_operator_with(config).await;
     let names: Vec<String> = (0..20).map(|n| format!("p{n}")).collect();
     for name in &names {
-        world.apply_project(name, json!({})).await;
+        world.project(name).apply(json!({})).await;
     }
     for name in &names {
-        world.until_ready(name).await;
+        world.project(name).until_ready().await;
     }
     let reported = world.until("Connection", CONNECTION, "was told", |connection| {
         let message = condition(connection, "Ready")["message"].as_str().unwrap_or_default().to_owned();

@@ -12,7 +12,7 @@ use support::zitadel::DomainSettings;
 use crate::kstatus::Kstatus;
 use crate::needs_double;
 use crate::subject::Subject;
-use crate::waits::{assert_kstatus, condition};
+use crate::waits::assert_kstatus;
 use crate::world::World;
 
 const KIND: &str = "OrgDomainPolicy";
@@ -50,10 +50,6 @@ async fn in_force(world: &World) -> [bool; 3] {
     FIELDS.map(|field| policy[field] == true)
 }
 
-async fn is_default(world: &World) -> bool {
-    world.person.domain_policy(&world.organization).await["isDefault"] == true
-}
-
 /// Asserts that the status says of the policy what the next read of ZITADEL says.
 async fn assert_reported(world: &World, resource: &Value) {
     let (status, remote) = (&resource["status"], world.person.domain_policy(&world.organization).await);
@@ -79,45 +75,6 @@ fn of_double(values: [bool; 3]) -> DomainSettings {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_organization_gets_a_policy_of_its_own_and_the_status_says_which() {
-    let world = World::new().await;
-    let born = policy(&world).apply(spec([false, true, false], json!({}))).await;
-    assert_kstatus(&born, Kstatus::InProgress);
-    let ready = policy(&world).until_ready().await;
-    assert_kstatus(&ready, Kstatus::Current);
-    assert_eq!(in_force(&world).await, [false, true, false]);
-    assert_reported(&world, &ready).await;
-    let status = &ready["status"];
-    assert_eq!(
-        (&status["isDefault"], &status["organizationId"]),
-        (&json!(false), &json!(world.organization))
-    );
-    assert_eq!(status["instance"], world.person.instance().await);
-    assert_eq!((&status["origin"], &status["deletionPolicy"]), (&json!("Created"), &json!("Delete")));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_policy_equal_to_the_default_is_still_made() {
-    let world = World::new().await;
-    let default = in_force(&world).await;
-    policy(&world).apply(spec(default, json!({}))).await;
-    assert_reported(&world, &policy(&world).until_ready().await).await;
-    assert!(!is_default(&world).await);
-    assert_eq!(in_force(&world).await, default);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn every_setting_follows_the_spec() {
-    let world = World::new().await;
-    for values in [[false; 3], [true, false, false], [true, true, false], [true; 3], [false, false, true]] {
-        policy(&world).apply(spec(values, json!({}))).await;
-        let ready = policy(&world).until_ready().await;
-        assert_eq!(in_force(&world).await, values);
-        assert_reported(&world, &ready).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn the_default_is_replaced_with_post_and_a_policy_of_its_own_with_put_each_with_all_three_settings() {
     needs_double!("its own way into the data or the ledger");
     let world = World::new().await;
@@ -129,88 +86,6 @@ async fn the_default_is_replaced_with_post_and_a_policy_of_its_own_with_put_each
     let sent: Vec<_> = writes.iter().map(|write| (&write.method, &write.body)).collect();
     let (made, changed) = (settings([false, true, false]), settings([false, false, true]));
     assert_eq!(sent, [(&Method::POST, &made), (&Method::PUT, &changed)]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_policy_as_specified_is_not_written_again() {
-    needs_double!("its own way into the data or the ledger");
-    let world = World::new().await;
-    policy(&world).apply(spec([true, true, true], json!({}))).await;
-    policy(&world).until_ready().await;
-    policy(&world).assert_no_write().await;
-    assert_eq!(world.zitadel.ledger().writes().len(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_edit_of_any_setting_is_reverted_and_named_in_an_event_and_in_status() {
-    let world = watchful_world().await;
-    policy(&world).apply(spec([false; 3], json!({}))).await;
-    policy(&world).until_ready().await;
-    for (place, field) in FIELDS.iter().enumerate() {
-        let mut theirs = [false; 3];
-        theirs[place] = true;
-        world.person.write_domain_policy(Method::PUT, &world.organization, settings(theirs)).await;
-        let reported = |p: &Value| p["status"]["drift"]["fields"] == json!([field]);
-        let healed = policy(&world).until("told of the drift", reported).await;
-        assert_eq!(in_force(&world).await, [false; 3], "{field}");
-        assert_eq!(condition(&healed, "Ready")["reason"], "Available");
-        assert_reported(&world, &healed).await;
-    }
-    let note = world.until_event("policy", "DriftReverted").await;
-    assert!(FIELDS.iter().any(|field| note.ends_with(field)), "{note}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_policy_reset_by_somebody_else_is_made_again() {
-    let world = watchful_world().await;
-    policy(&world).apply(spec([false, true, true], json!({}))).await;
-    let before = policy(&world).until_ready().await["status"]["sequence"].clone();
-    world.person.write_domain_policy(Method::DELETE, &world.organization, Value::Null).await;
-    let again = policy(&world).until("was made again", |p| p["status"]["sequence"] != before).await;
-    assert_eq!(in_force(&world).await, [false, true, true]);
-    assert_kstatus(&again, Kstatus::Current);
-    assert_reported(&world, &again).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn deletion_resets_the_organization_to_the_default() {
-    let world = World::new().await;
-    let default = in_force(&world).await;
-    policy(&world).apply(spec(default.map(|set| !set), json!({}))).await;
-    policy(&world).until_ready().await;
-    policy(&world).delete().await;
-    policy(&world).until_gone().await;
-    assert!(is_default(&world).await);
-    assert_eq!(in_force(&world).await, default);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_retained_policy_stays() {
-    let world = World::new().await;
-    policy(&world).apply(spec([false, true, true], json!({ "deletionPolicy": "Retain" }))).await;
-    let ready = policy(&world).until_ready().await;
-    assert_eq!(ready["status"]["deletionPolicy"], "Retain");
-    policy(&world).delete().await;
-    policy(&world).until_gone().await;
-    assert!(!is_default(&world).await);
-    assert_eq!(in_force(&world).await, [false, true, true]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_policy_that_was_there_is_taken_over_with_an_event_and_reset_on_deletion() {
-    let world = World::new().await;
-    world.person.write_domain_policy(Method::POST, &world.organization, settings([false, false, true])).await;
-    policy(&world).apply(spec([false, true, false], json!({}))).await;
-    let ready = policy(&world).until_ready().await;
-    assert_eq!(
-        (&ready["status"]["origin"], &ready["status"]["deletionPolicy"]),
-        (&json!("Adopted"), &json!("Delete"))
-    );
-    assert!(world.until_event("policy", "Adopted").await.contains(&world.organization));
-    assert_eq!(in_force(&world).await, [false, true, false]);
-    policy(&world).delete().await;
-    policy(&world).until_gone().await;
-    assert!(is_default(&world).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -250,31 +125,4 @@ async fn a_default_as_specified_is_fine_under_observe() {
     assert_eq!(ready["status"]["isDefault"], true);
     assert_reported(&world, &ready).await;
     world.assert_no_writes();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn of_two_policies_for_one_organization_the_second_touches_nothing_and_takes_over_when_the_first_goes()
-{
-    needs_double!("its own way into the data or the ledger");
-    let world = World::new().await;
-    policy(&world).apply(spec([false, true, false], json!({}))).await;
-    policy(&world).until_ready().await;
-    let [second, third] = ["second", "third"].map(|name| world.subject(KIND, name));
-    for later in [second, third] {
-        later.apply(spec([false, false, true], json!({}))).await;
-        let lost = later.until_reason("Conflict").await;
-        assert_kstatus(&lost, Kstatus::Failed);
-        crate::waits::assert_message(
-            &lost,
-            &["OrgDomainPolicy", "policy", &world.organization, "nothing is touched"],
-        );
-    }
-    third.delete().await;
-    third.until_gone().await;
-    assert_eq!(in_force(&world).await, [false, true, false]);
-    assert_eq!(world.zitadel.ledger().writes().len(), 1, "only the first create");
-    policy(&world).delete().await;
-    policy(&world).until_gone().await;
-    assert_reported(&world, &second.until_ready().await).await;
-    assert_eq!(in_force(&world).await, [false, false, true]);
 }

@@ -2,7 +2,6 @@
 //!
 //! No released ZITADEL does; the double can. What happens on the others is in `unsupported`.
 
-mod refusals;
 mod unsupported;
 
 use std::collections::BTreeMap;
@@ -76,21 +75,6 @@ fn assert_reported(world: &World, resource: &Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn flags_are_set_and_the_status_says_which_organization_sequence_and_date() {
-    needs_double!("its own way into the data or the ledger");
-    let world = world_of_tomorrow().await;
-    let born = flags(&world).apply(spec(json!({ "loginDefaultOrg": true }))).await;
-    assert_kstatus(&born, Kstatus::InProgress);
-    let ready = flags(&world).until_ready().await;
-    assert_kstatus(&ready, Kstatus::Current);
-    assert_eq!(set(&world), json!({ "loginDefaultOrg": true }));
-    assert_reported(&world, &ready);
-    let status = &ready["status"];
-    assert_eq!(status["organizationId"], world.organization);
-    assert_eq!((&status["origin"], &status["deletionPolicy"]), (&json!("Created"), &json!("Delete")));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn only_the_flags_in_the_spec_are_sent_and_in_one_request() {
     needs_double!("its own way into the data or the ledger");
     let world = world_of_tomorrow().await;
@@ -104,42 +88,6 @@ async fn only_the_flags_in_the_spec_are_sent_and_in_one_request() {
     let sent: Vec<Value> = calls(&world, Method::PUT).into_iter().map(|call| call.body).collect();
     assert_eq!((sent, set(&world)), (vec![features.clone()], features));
     assert!(calls(&world, Method::DELETE).is_empty());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn every_flag_follows_the_spec() {
-    needs_double!("its own way into the data or the ledger");
-    let world = world_of_tomorrow().await;
-    let features = |on: bool, uri: &str| {
-        json!({
-            "loginDefaultOrg": on, "userSchema": on, "oidcTokenExchange": on, "debugOidcParentError": on,
-            "oidcSingleV1SessionTermination": on, "enableBackChannelLogout": on, "permissionCheckV2": on,
-            "consoleUseV2UserApi": on, "enableRelationalTables": on,
-            "loginV2": { "required": on, "baseUri": uri }, "improvedPerformance": [uri],
-        })
-    };
-    for (on, uri) in
-        [(true, "https://one.example"), (false, "https://two.example"), (true, "https://three.example")]
-    {
-        flags(&world).apply(spec(features(on, uri))).await;
-        assert_reported(&world, &flags(&world).until_ready().await);
-        let mut expected = features(on, uri);
-        if !on {
-            expected["loginV2"].as_object_mut().unwrap().remove("required");
-        }
-        assert_eq!(set(&world), expected);
-    }
-    assert!(calls(&world, Method::DELETE).is_empty());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn flags_as_specified_are_not_written_again() {
-    needs_double!("its own way into the data or the ledger");
-    let world = world_of_tomorrow().await;
-    flags(&world).apply(spec(json!({ "userSchema": false, "loginV2": {} }))).await;
-    flags(&world).until_ready().await;
-    flags(&world).assert_no_write().await;
-    assert_eq!((calls(&world, Method::PUT).len(), calls(&world, Method::DELETE).len()), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -195,43 +143,6 @@ async fn an_edit_of_any_flag_is_reverted_and_named_in_an_event_and_in_status() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn flags_reset_by_somebody_else_are_set_again() {
-    needs_double!("its own way into the data or the ledger");
-    let world = watchful_world().await;
-    flags(&world).apply(spec(json!({ "userSchema": true }))).await;
-    let before = flags(&world).until_ready().await["status"]["sequence"].clone();
-    set_by_others(&world, json!({}));
-    let again = flags(&world).until("were set again", |p| p["status"]["sequence"] != before).await;
-    assert_eq!(set(&world), json!({ "userSchema": true }));
-    assert_kstatus(&again, Kstatus::Current);
-    assert_reported(&world, &again);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn deletion_resets_every_flag() {
-    needs_double!("its own way into the data or the ledger");
-    let world = world_of_tomorrow().await;
-    flags(&world).apply(spec(json!({ "userSchema": true }))).await;
-    flags(&world).until_ready().await;
-    flags(&world).delete().await;
-    flags(&world).until_gone().await;
-    assert_eq!(set(&world), json!({}));
-    assert_eq!(calls(&world, Method::DELETE).len(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn retained_flags_stay() {
-    needs_double!("its own way into the data or the ledger");
-    let world = world_of_tomorrow().await;
-    let retained = json!({ "deletionPolicy": "Retain", "features": { "userSchema": true } });
-    flags(&world).apply(retained).await;
-    flags(&world).until_ready().await;
-    flags(&world).delete().await;
-    flags(&world).until_gone().await;
-    assert_eq!(set(&world), json!({ "userSchema": true }));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn flags_that_were_there_are_taken_over_with_an_event_and_those_of_others_reset() {
     needs_double!("its own way into the data or the ledger");
     let world = world_of_tomorrow().await;
@@ -243,45 +154,6 @@ async fn flags_that_were_there_are_taken_over_with_an_event_and_those_of_others_
     assert_eq!(set(&world), json!({ "userSchema": true }));
     let note = world.until_event("flags", "Updated").await;
     assert!(note.contains("features.userSchema") && note.contains("features.loginDefaultOrg"), "{note}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn under_observe_the_difference_is_told_and_nothing_is_written() {
-    needs_double!("its own way into the data or the ledger");
-    let world = watchful_world().await;
-    set_by_others(&world, json!({ "loginDefaultOrg": true }));
-    let observed = json!({ "managementPolicy": "Observe", "features": { "userSchema": true } });
-    flags(&world).apply(observed).await;
-    let drifted = flags(&world).until_reason("DriftDetected").await;
-    assert_kstatus(&drifted, Kstatus::Failed);
-    let fields = json!(["features.userSchema", "features.loginDefaultOrg"]);
-    assert_eq!(drifted["status"]["drift"]["fields"], fields);
-    assert_reported(&world, &drifted);
-    set_by_others(&world, json!({ "userSchema": true }));
-    let agreed = flags(&world).until_ready().await;
-    assert_eq!((&agreed["status"]["drift"], &agreed["metadata"]["finalizers"]), (&Value::Null, &Value::Null));
-    flags(&world).delete().await;
-    flags(&world).until_gone().await;
-    world.assert_no_writes();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn of_two_resources_for_one_organization_the_second_touches_nothing_and_takes_over_when_the_first_goes()
-{
-    needs_double!("its own way into the data or the ledger");
-    let world = world_of_tomorrow().await;
-    flags(&world).apply(spec(json!({ "userSchema": true }))).await;
-    flags(&world).until_ready().await;
-    let second = world.subject(KIND, "second");
-    second.apply(spec(json!({ "loginDefaultOrg": true }))).await;
-    let lost = second.until_reason("Conflict").await;
-    assert_kstatus(&lost, Kstatus::Failed);
-    assert_message(&lost, &["flags", &world.organization, "nothing is touched"]);
-    assert_eq!(set(&world), json!({ "userSchema": true }));
-    flags(&world).delete().await;
-    flags(&world).until_gone().await;
-    second.until_ready().await;
-    assert_eq!(set(&world), json!({ "loginDefaultOrg": true }));
 }
 
 #[tokio::test(flavor = "multi_thread")]

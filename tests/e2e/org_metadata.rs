@@ -112,29 +112,6 @@ async fn every_way_to_give_a_value_can_be_changed_into_any_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_written_without_a_difference() {
-    needs_double!("its own way into the data or the ledger");
-    let world = World::new().await;
-    for entries in [&[("a", "1")][..], &[("a", "1"), ("b", "2")], &[("a", "2"), ("b", "2")], &[("b", "2")]] {
-        let acme = settled(&world, entries).await;
-        acme.assert_no_write().await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_edit_behind_the_operators_back_is_reverted_and_the_entry_is_named() {
-    let world = watchful_world().await;
-    let acme = settled(&world, &[("tier", "gold"), ("region", "eu")]).await;
-    world.person.set_metadata(&world.organization, "tier", b"silver").await;
-    let fields = json!(["entries[tier]"]);
-    let healed = acme.until("told of the drift", |o| o["status"]["drift"]["fields"] == fields).await;
-    assert_kstatus(&healed, Kstatus::Current);
-    assert_stored(&world, &[("tier", "gold"), ("region", "eu")]).await;
-    let note = world.until_event("acme", "DriftReverted").await;
-    assert!(note.contains("entries[tier]") && !note.contains("region"), "{note}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn an_entry_removed_behind_the_operators_back_is_set_again_and_told_as_drift_whether_newest_or_not() {
     for removed in ["older", "newer"] {
         let world = watchful_world().await;
@@ -202,19 +179,6 @@ async fn deletion_bears_that_some_entries_or_all_are_gone_already() {
         org_metadata(&world, "acme").until_gone().await;
         assert_stored(&world, &[]).await;
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn retain_leaves_the_entries() {
-    let world = watchful_world().await;
-    let acme = org_metadata(&world, "acme");
-    let mut spec = texts(&[("tier", "gold")]);
-    spec["deletionPolicy"] = json!("Retain");
-    acme.apply(spec).await;
-    assert_eq!(acme.until_ready().await["status"]["deletionPolicy"], "Retain");
-    acme.delete().await;
-    acme.until_gone().await;
-    assert_stored(&world, &[("tier", "gold")]).await;
 }
 
 fn observed(entries: &[(&str, &str)]) -> Value {

@@ -9,7 +9,7 @@ use support::zitadel::{Double, InjectedFault, OrganizationFeatures};
 use crate::kstatus::Kstatus;
 use crate::needs_double;
 use crate::organization::{ORGANIZATION, id_of, names};
-use crate::organization_ref::{ALL, NOTHING, by_reference, every_kind, possessions, subjects};
+use crate::organization_ref::{all, by_reference, every_kind, possessions, subjects};
 use crate::waits::{assert_kstatus, assert_message, condition};
 use crate::world::{World, config};
 
@@ -92,7 +92,7 @@ pub async fn settle(world: &World, spec: Value) -> String {
         subject.until_ready().await;
     }
     let id = id_of(&world.subject(ORGANIZATION, "globex").until_ready().await);
-    assert_eq!(possessions(world, &id), ALL);
+    assert_eq!(possessions(world, &id).await, all());
     id
 }
 
@@ -146,7 +146,7 @@ async fn what_a_namespace_created_every_kind_of_it_may_live_in_without_another_g
         world.subject("Project", name).delete().await;
         world.subject("Project", name).until_gone().await;
     }
-    assert_eq!(possessions(&world, &id), NOTHING);
+    assert_eq!(possessions(&world, &id).await, vec![""; 0]);
     unshare_after(&world, ORGANIZATION, "globex").await;
 }
 
@@ -230,7 +230,7 @@ async fn what_a_namespace_claims_to_have_created_elsewhere_opens_nothing() {
         world.subject("Project", name).delete().await;
         world.subject("Project", name).until_gone().await;
     }
-    assert_eq!(possessions(&world, &victim), NOTHING);
+    assert_eq!(possessions(&world, &victim).await, vec![""; 0]);
     world.assert_no_writes();
     unshare(&world).await;
 }
@@ -302,12 +302,12 @@ async fn a_lost_grant_stops_changes_and_blocks_deletions_until_a_person_decides(
         assert_message(&blocked, &["does not grant", "spec.access", "kubectl patch"]);
     }
     assert!(world.writes_since(mark).is_empty());
-    assert_eq!((possessions(&world, &id), names(&world)), (ALL, vec!["globex".to_owned()]));
+    assert_eq!((possessions(&world, &id).await, names(&world)), (all(), vec!["globex".to_owned()]));
     let (metadata, rest) = (everything.remove(1), everything);
     let blocked = metadata.now().await;
     world.run_command_of(condition(&blocked, "Ready")["message"].as_str().unwrap()).await;
     metadata.until_gone().await;
-    assert_eq!(possessions(&world, &id), ALL);
+    assert_eq!(possessions(&world, &id).await, all());
     share(&world, json!([grant(&world, &json!([]), true)])).await;
     for subject in rest {
         subject.until_gone().await;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use support::zitadel::State;
 use zitadel_operator::engine::decision::backoff::Delays;
 use zitadel_operator::engine::decision::config::Config;
 use zitadel_operator::runtime::growth::Growth;
@@ -15,7 +14,7 @@ use crate::organization::{ORGANIZATION, id_of, names};
 use crate::organization_grants::{HOME, grant, share, through_shared, unshare};
 use crate::subject::Subject;
 use crate::waits::{assert_kstatus, assert_message, condition};
-use crate::world::{World, config, through_connection};
+use crate::world::{World, config};
 
 /// Nothing but a wake-up brings forward what waits.
 pub fn without_polls() -> Config {
@@ -33,10 +32,9 @@ pub async fn world_without_polls() -> World {
 }
 
 async fn import<'a>(world: &'a World, name: &'a str, id: &str, spec: Value) -> Subject<'a> {
-    let annotations = json!({ "zitadel-operator.dev/id": id });
-    let spec = through_connection(spec);
-    world.try_apply_annotated(ORGANIZATION, name, annotations, spec).await.unwrap();
-    world.subject(ORGANIZATION, name)
+    let subject = world.subject(ORGANIZATION, name);
+    subject.import(id, spec).await;
+    subject
 }
 
 /// Two resources that want the name `shared`; the first has it.
@@ -50,49 +48,6 @@ async fn rivals(world: &World, first: Value) -> (Subject<'_>, Subject<'_>) {
     assert_message(&refused, &[&format!("Organization {}/first", world.namespace), "in the instance"]);
     assert_eq!(refused["status"]["id"], Value::Null);
     (one, other)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_taken_name_can_be_adopted_where_the_resource_says_so_as_the_message_proposes() {
-    needs_double!("its own way into the data or the ledger");
-    let world = World::new().await;
-    let id = world.zitadel.add_organization("Globex");
-    let globex = world.subject(ORGANIZATION, "globex");
-    globex.apply(json!({})).await;
-    let refused = globex.until_reason("Conflict").await;
-    assert_kstatus(&refused, Kstatus::Failed);
-    let annotation = format!("zitadel-operator.dev/id={id}");
-    assert_message(&refused, &["in use in the instance", "adoptionPolicy ByName", &annotation]);
-    world.assert_no_writes();
-
-    globex.apply(json!({ "adoptionPolicy": "ByName", "state": "Inactive" })).await;
-    let adopted = globex.until_ready().await;
-    assert_eq!(adopted["status"]["id"], id);
-    assert_eq!(
-        (&adopted["status"]["origin"], &adopted["status"]["deletionPolicy"]),
-        (&json!("Adopted"), &json!("Retain"))
-    );
-    assert!(world.until_event("globex", "Adopted").await.contains(&id));
-    let remote = world.zitadel.organization(&id).unwrap();
-    assert_eq!((remote.name.as_str(), remote.state), ("globex", State::Inactive));
-    globex.delete().await;
-    globex.until_gone().await;
-    assert_eq!(names(&world), ["globex"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_import_by_annotation_takes_over_follows_the_spec_and_is_retained() {
-    needs_double!("its own way into the data or the ledger");
-    let world = World::new().await;
-    let id = world.zitadel.add_organization("old name");
-    let globex = import(&world, "globex", &id, json!({})).await;
-    let imported = globex.until_ready().await;
-    assert_eq!(imported["status"]["id"], id);
-    assert_eq!(imported["status"]["origin"], "Adopted");
-    assert_eq!(names(&world), ["globex"]);
-    globex.delete().await;
-    globex.until_gone().await;
-    assert_eq!(names(&world), ["globex"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,16 +79,6 @@ async fn a_taken_name_is_had_within_seconds_once_its_owner_is_renamed() {
     first.apply(json!({ "name": "elsewhere" })).await;
     assert_eq!(second.until_ready().await["status"]["origin"], "Created");
     assert_eq!(names(&world).len(), 2);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_taken_name_is_had_within_seconds_once_its_owner_is_deleted() {
-    needs_double!("its own way into the data or the ledger");
-    let world = world_without_polls().await;
-    let (first, second) = rivals(&world, json!({ "name": "shared", "deletionPolicy": "Delete" })).await;
-    first.delete().await;
-    second.until_ready().await;
-    assert_eq!(names(&world), ["sHARED"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

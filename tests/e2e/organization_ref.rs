@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 use support::zitadel::{Behaviour, OrganizationFeatures, ProjectSettings, State};
-use zitadel_operator::engine::reconcile::mark::KEY;
 
+use crate::conformance::case::Case;
+use crate::conformance::rows::{Parent, Row, filled_in, rows};
 use crate::kstatus::Kstatus;
 use crate::needs_double;
 use crate::organization::{ORGANIZATION, RECREATE, creations, id_of, names};
@@ -12,17 +13,15 @@ use crate::subject::Subject;
 use crate::waits::{assert_kstatus, assert_message, condition};
 use crate::world::World;
 
+/// What lives in an organization, by the rows of the kinds.
+fn inside() -> Vec<Row> {
+    rows().into_iter().filter(|row| row.parent == Parent::Organization).collect()
+}
+
 /// One resource of every kind that lives in an organization, by kind and spec.
-pub fn every_kind() -> [(&'static str, Value); 4] {
-    let policy = json!({
-        "userLoginMustBeDomain": false, "validateOrgDomains": true, "smtpSenderAddressMatchesInstanceDomain": false,
-    });
-    [
-        ("Project", json!({})),
-        ("OrgMetadata", json!({ "entries": [{ "key": "tier", "value": "gold" }] })),
-        ("OrgDomainPolicy", policy),
-        ("OrgFeatures", json!({ "features": { "loginDefaultOrg": true } })),
-    ]
+pub fn every_kind() -> Vec<(&'static str, Value)> {
+    let spec = |row: Row| (row.kind, filled_in(&row.spec(&[]), "", "", row.resource));
+    inside().into_iter().map(spec).collect()
 }
 
 /// The spec of a resource that lives in the `Organization` globex.
@@ -31,15 +30,9 @@ pub fn by_reference(mut spec: Value) -> Value {
     spec
 }
 
-/// A resource of each kind, each named after its kind.
+/// A resource of each kind.
 pub fn subjects(world: &World) -> Vec<Subject<'_>> {
-    let name = |kind| match kind {
-        "Project" => "project",
-        "OrgMetadata" => "metadata",
-        "OrgDomainPolicy" => "policy",
-        _ => "features",
-    };
-    every_kind().into_iter().map(|(kind, _)| world.subject(kind, name(kind))).collect()
+    inside().iter().map(|row| world.subject(row.kind, row.resource)).collect()
 }
 
 async fn settle_in(world: &World) {
@@ -48,21 +41,23 @@ async fn settle_in(world: &World) {
     }
 }
 
-/// How many things there are in the organization, besides the operator's mark.
-pub fn possessions(world: &World, id: &str) -> (usize, usize, bool, usize) {
-    let mut metadata = world.zitadel.metadata(id);
-    metadata.retain(|key, _| key != KEY);
-    let flags = world.zitadel.features(id).map(|features| features.flags.len());
-    (
-        world.zitadel.projects(id).len(),
-        metadata.len(),
-        world.zitadel.domain_policy(id).is_some(),
-        flags.unwrap_or_default(),
-    )
+/// The kinds of what is there in the organization.
+pub async fn possessions(world: &World, id: &str) -> Vec<&'static str> {
+    let mut found = Vec::new();
+    for row in inside() {
+        let count = match row.kind {
+            "Project" => world.zitadel.projects(id).len(),
+            _ => usize::from(!Case::of(world, &row, "any").within(id).object("").await.is_null()),
+        };
+        found.extend(std::iter::repeat_n(row.kind, count));
+    }
+    found
 }
 
-pub const ALL: (usize, usize, bool, usize) = (1, 1, true, 1);
-pub const NOTHING: (usize, usize, bool, usize) = (0, 0, false, 0);
+/// One of every kind.
+pub fn all() -> Vec<&'static str> {
+    inside().iter().map(|row| row.kind).collect()
+}
 
 /// A world in which every kind works and nothing is polled.
 async fn world_of(line: Behaviour) -> World {
@@ -83,7 +78,7 @@ async fn inhabited(line: Behaviour) -> (World, String) {
         subject.until_ready().await;
     }
     let id = id_of(&globex.until_ready().await);
-    assert_eq!(possessions(&world, &id), ALL);
+    assert_eq!(possessions(&world, &id).await, all());
     (world, id)
 }
 
@@ -114,7 +109,7 @@ async fn every_kind_waits_for_its_organization_and_wakes_when_that_is_ready() {
         assert_eq!(ready["status"]["organizationId"], id, "{}", subject.kind);
         assert_kstatus(&ready, Kstatus::Current);
     }
-    assert_eq!(possessions(&world, &id), ALL);
+    assert_eq!(possessions(&world, &id).await, all());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,12 +127,15 @@ async fn what_is_bound_stays_where_it_is_when_the_reference_leads_elsewhere() {
         assert_kstatus(&conflict, Kstatus::Failed);
         assert_eq!(conflict["status"]["organizationId"], id);
     }
-    assert_eq!((possessions(&world, &id), possessions(&world, &other)), (ALL, NOTHING));
+    assert_eq!((possessions(&world, &id).await, possessions(&world, &other).await), (all(), vec![""; 0]));
     for subject in subjects(&world) {
         subject.delete().await;
         subject.until_gone().await;
     }
-    assert_eq!((possessions(&world, &id), possessions(&world, &other)), (NOTHING, NOTHING));
+    assert_eq!(
+        (possessions(&world, &id).await, possessions(&world, &other).await),
+        (vec![""; 0], vec![""; 0])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,7 +152,7 @@ async fn without_the_referenced_resource_what_is_bound_goes_on_and_can_be_delete
         subject.delete().await;
         subject.until_gone().await;
     }
-    assert_eq!(possessions(&world, &id), NOTHING);
+    assert_eq!(possessions(&world, &id).await, vec![""; 0]);
     assert_eq!(names(&world), ["globex"]);
 }
 
@@ -170,7 +168,7 @@ async fn a_deletion_resolves_no_reference() {
         subject.delete().await;
         subject.until_gone().await;
     }
-    assert_eq!(possessions(&world, &id), NOTHING);
+    assert_eq!(possessions(&world, &id).await, vec![""; 0]);
 }
 
 /// Removes globex behind the operator's back, and has it made again; the residents have noticed before.
@@ -185,7 +183,7 @@ async fn remade(world: &World, id: &str) -> String {
         let remedy = format!("or have Organization {}/globex make it again", world.namespace);
         assert_message(&gone, &["does not exist", "went with the organization", &remedy]);
     }
-    assert_eq!(possessions(world, id), NOTHING);
+    assert_eq!(possessions(world, id).await, vec![""; 0]);
     globex.annotate(RECREATE, id).await;
     let again = id_of(&globex.until_ready().await);
     assert_eq!(creations(world), 2);
@@ -200,7 +198,7 @@ async fn in_an_organization_made_again_under_its_id_every_kind_recovers() {
     for subject in subjects(&world) {
         subject.until_ready().await;
     }
-    assert_eq!(possessions(&world, &id), ALL);
+    assert_eq!(possessions(&world, &id).await, all());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,7 +212,7 @@ async fn in_an_organization_made_again_under_another_id_every_kind_says_so() {
         subject.delete().await;
         subject.until_gone().await;
     }
-    assert_eq!(possessions(&world, &other), NOTHING);
+    assert_eq!(possessions(&world, &other).await, vec![""; 0]);
     assert_eq!(world.zitadel.organization(&other).unwrap().state, State::Active);
 }
 
@@ -233,7 +231,7 @@ async fn an_edit_of_the_organization_moves_nothing_in_it() {
     assert!(written.iter().all(|call| call.path.starts_with("/management/v1/orgs/me")), "{written:?}");
     let after: Vec<ProjectSettings> =
         world.zitadel.projects(&id).into_iter().map(|project| project.settings).collect();
-    assert_eq!((before, possessions(&world, &id)), (after, ALL));
+    assert_eq!((before, possessions(&world, &id).await), (after, all()));
     for subject in subjects(&world) {
         assert_eq!(condition(&subject.now().await, "Ready")["reason"], "Available");
     }

@@ -24,13 +24,13 @@ async fn is_unavailable_under(fault: InjectedFault, words: &[&str]) {
     let mut world = World::without_operator().await;
     let fault = world.zitadel.inject(fault);
     world.start_operator().await;
-    world.apply_project("web", json!({})).await;
-    let web = world.until_ready_reason("web", "Unavailable").await;
+    world.project("web").apply(json!({})).await;
+    let web = world.project("web").until_reason("Unavailable").await;
     assert_kstatus(&web, Kstatus::InProgress);
     assert_message(&web, words);
     world.assert_calm().await;
     fault.remove();
-    assert_kstatus(&world.until_ready("web").await, Kstatus::Current);
+    assert_kstatus(&world.project("web").until_ready().await, Kstatus::Current);
     assert_eq!(world.history().await, ["project.added"]);
 }
 
@@ -40,27 +40,27 @@ async fn a_zitadel_that_is_down_at_the_start_is_waited_for() {
     let mut world = World::without_operator().await;
     world.zitadel.stop().await;
     world.start_operator().await;
-    world.apply_project("web", json!({})).await;
-    let web = world.until_ready_reason("web", "Unavailable").await;
+    world.project("web").apply(json!({})).await;
+    let web = world.project("web").until_reason("Unavailable").await;
     assert_kstatus(&web, Kstatus::InProgress);
     assert_message(&web, &["ZITADEL cannot be reached", "refused"]);
     world.zitadel.resume().await.unwrap();
-    assert_kstatus(&world.until_ready("web").await, Kstatus::Current);
+    assert_kstatus(&world.project("web").until_ready().await, Kstatus::Current);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ready_project_outlives_a_short_outage() {
     needs_double!("outages");
     let world = World::new().await;
-    world.apply_project("web", json!({})).await;
-    let before = world.until_ready("web").await;
+    world.project("web").apply(json!({})).await;
+    let before = world.project("web").until_ready().await;
     world.zitadel.stop().await;
-    world.request_reconcile("web").await;
-    let web = world.until_synced_reason("web", "Unavailable").await;
+    world.project("web").request().await;
+    let web = world.project("web").until_synced_reason("Unavailable").await;
     assert_outlived(&web, &["ZITADEL cannot be reached"]);
     assert_eq!(condition(&web, "Ready"), condition(&before, "Ready"));
     world.zitadel.resume().await.unwrap();
-    let after = world.until_synced_reason("web", "Available").await;
+    let after = world.project("web").until_synced_reason("Available").await;
     assert_eq!(condition(&after, "Ready"), condition(&before, "Ready"));
     assert_eq!(world.history().await, ["project.added"]);
 }
@@ -73,42 +73,42 @@ async fn an_outage_that_lasts_shows_in_ready_and_ends_by_itself() {
     world
         .start_operator_with(zitadel_operator::engine::decision::config::Config { outage_grace, ..config() })
         .await;
-    world.apply_project("web", json!({})).await;
-    world.until_ready("web").await;
+    world.project("web").apply(json!({})).await;
+    world.project("web").until_ready().await;
     world.zitadel.stop().await;
-    world.request_reconcile("web").await;
-    assert_outlived(&world.until_synced_reason("web", "Unavailable").await, &["cannot be reached"]);
-    let web = world.until_ready_reason("web", "Unavailable").await;
+    world.project("web").request().await;
+    assert_outlived(&world.project("web").until_synced_reason("Unavailable").await, &["cannot be reached"]);
+    let web = world.project("web").until_reason("Unavailable").await;
     assert_kstatus(&web, Kstatus::InProgress);
     world.zitadel.resume().await.unwrap();
-    assert_kstatus(&world.until_ready("web").await, Kstatus::Current);
+    assert_kstatus(&world.project("web").until_ready().await, Kstatus::Current);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_during_an_outage_is_in_progress_and_follows_after_it() {
     needs_double!("outages");
     let world = World::new().await;
-    world.apply_project("web", json!({ "name": "before" })).await;
-    world.until_ready("web").await;
+    world.project("web").apply(json!({ "name": "before" })).await;
+    world.project("web").until_ready().await;
     world.zitadel.stop().await;
-    world.apply_project("web", json!({ "name": "after" })).await;
-    assert_kstatus(&world.until_ready_reason("web", "Unavailable").await, Kstatus::InProgress);
+    world.project("web").apply(json!({ "name": "after" })).await;
+    assert_kstatus(&world.project("web").until_reason("Unavailable").await, Kstatus::InProgress);
     world.zitadel.resume().await.unwrap();
-    world.until_ready("web").await;
+    world.project("web").until_ready().await;
     assert_eq!(world.project_names().await, ["after"]);
 }
 
 /// Limits one call of a Ready project; answers how long the operator then sent nothing.
 async fn pause_after(world: &World, limit: InjectedFault) -> Duration {
-    world.apply_project("web", json!({})).await;
-    world.until_ready("web").await;
+    world.project("web").apply(json!({})).await;
+    world.project("web").until_ready().await;
     // A call that is in flight already is no breach of the limit.
     let mark = world.until_quiet().await;
     world.zitadel.inject(limit.path("/management/v1/projects/").times(1));
-    world.request_reconcile("web").await;
-    let web = world.until_synced_reason("web", "RateLimited").await;
+    world.project("web").request().await;
+    let web = world.project("web").until_synced_reason("RateLimited").await;
     assert_outlived(&web, &["limits the rate", "LIMITS-molsj"]);
-    world.until_synced_reason("web", "Available").await;
+    world.project("web").until_synced_reason("Available").await;
     let calls = world.zitadel.ledger().since(mark);
     let limited = calls.iter().position(|call| call.status == Some(429)).unwrap();
     calls[limited + 1].at.duration_since(calls[limited].at).unsigned_abs()
@@ -181,14 +181,14 @@ async fn a_redirect_is_not_followed_and_the_token_stays_here() {
 async fn an_outage_is_no_absence_and_recreates_nothing() {
     needs_double!("faults");
     let world = World::new().await;
-    world.apply_project("web", json!({})).await;
-    let id = world.until_ready("web").await["status"]["id"].clone();
+    world.project("web").apply(json!({})).await;
+    let id = world.project("web").until_ready().await["status"]["id"].clone();
     let bare_404 = InjectedFault::answer(404).header("content-type", "application/json");
     let fault = world.zitadel.inject(bare_404.body("{\"code\":5,\"message\":\"Not Found\"}"));
-    world.request_reconcile("web").await;
-    assert_outlived(&world.until_synced_reason("web", "Unavailable").await, &["HTTP 404"]);
+    world.project("web").request().await;
+    assert_outlived(&world.project("web").until_synced_reason("Unavailable").await, &["HTTP 404"]);
     world.assert_calm().await;
     fault.remove();
-    assert_eq!(world.until_synced_reason("web", "Available").await["status"]["id"], id);
+    assert_eq!(world.project("web").until_synced_reason("Available").await["status"]["id"], id);
     assert_eq!(world.history().await, ["project.added"], "it stayed the only one");
 }

@@ -24,15 +24,15 @@ async fn until_conflict(world: &World, name: &str) -> Value {
             && ready["observedGeneration"] == p["metadata"]["generation"]
             && condition(p, "Stalled")["status"] == "True"
     };
-    world.until("Project", name, "was in conflict for good", is_final).await
+    world.project(name).until("was in conflict for good", is_final).await
 }
 
 /// Two resources that want the name `shared`; the first has it.
 async fn rivals() -> World {
     let world = World::new().await;
-    world.apply_project("first", json!({ "name": "shared" })).await;
-    world.until_ready("first").await;
-    world.apply_project("second", json!({ "name": "shared" })).await;
+    world.project("first").apply(json!({ "name": "shared" })).await;
+    world.project("first").until_ready().await;
+    world.project("second").apply(json!({ "name": "shared" })).await;
     until_conflict(&world, "second").await;
     world
 }
@@ -40,80 +40,58 @@ async fn rivals() -> World {
 /// Deletes a resource that owns nothing; nothing in ZITADEL may change by that.
 async fn deletes_nothing(world: &World, name: &str) {
     let before = world.history().await;
-    world.delete_project(name).await;
-    world.until_gone(name).await;
+    world.project(name).delete().await;
+    world.project(name).until_gone().await;
     assert_eq!(world.history().await, before);
 }
 
 /// Nothing slower than a wake-up may explain that the resource became ready: retries of a conflict take minutes.
 async fn is_ready_within_seconds(world: &World, name: &str) -> Value {
     let since = Instant::now();
-    let project = world.until_ready(name).await;
+    let project = world.project(name).until_ready().await;
     assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
     project
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_second_resource_with_a_name_is_a_conflict_that_names_the_first_and_touches_nothing() {
-    let world = rivals().await;
-    let second = world.project("second").await;
-    let first = format!("Project {}/first", world.namespace);
-    assert!(message(&second).contains(&first), "{}", message(&second));
-    assert_kstatus(&second, Kstatus::Failed);
-    assert_eq!(second["status"]["id"], Value::Null);
-    assert_kstatus(&world.project("first").await, Kstatus::Current);
-    deletes_nothing(&world, "second").await;
-    assert_eq!(world.project_names().await, ["shared"]);
-    assert_kstatus(&world.project("first").await, Kstatus::Current);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_taken_name_is_had_within_seconds_once_its_owner_is_renamed() {
     let world = rivals().await;
-    world.apply_project("first", json!({ "name": "elsewhere" })).await;
+    world.project("first").apply(json!({ "name": "elsewhere" })).await;
     let second = is_ready_within_seconds(&world, "second").await;
     assert_eq!(second["status"]["origin"], "Created");
-    world.until_ready("first").await;
+    world.project("first").until_ready().await;
     assert_eq!(world.project_names().await, ["elsewhere", "shared"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_taken_name_is_had_within_seconds_once_its_owner_is_deleted() {
-    let world = rivals().await;
-    world.delete_project("first").await;
-    is_ready_within_seconds(&world, "second").await;
-    assert_eq!(world.project_names().await, ["shared"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_resources_that_swap_names_need_a_third_name_in_between() {
     let world = World::new().await;
-    world.apply_project("a", json!({ "name": "one" })).await;
-    let a = world.until_ready("a").await["status"]["id"].clone();
-    world.apply_project("b", json!({ "name": "two" })).await;
-    let b = world.until_ready("b").await["status"]["id"].clone();
-    world.apply_project("a", json!({ "name": "two" })).await;
-    world.apply_project("b", json!({ "name": "one" })).await;
+    world.project("a").apply(json!({ "name": "one" })).await;
+    let a = world.project("a").until_ready().await["status"]["id"].clone();
+    world.project("b").apply(json!({ "name": "two" })).await;
+    let b = world.project("b").until_ready().await["status"]["id"].clone();
+    world.project("a").apply(json!({ "name": "two" })).await;
+    world.project("b").apply(json!({ "name": "one" })).await;
     for name in ["a", "b"] {
         let stuck = until_conflict(&world, name).await;
         assert!(message(&stuck).contains("third name"), "{}", message(&stuck));
         assert_kstatus(&stuck, Kstatus::Failed);
     }
     assert_eq!(world.project_names().await, ["one", "two"]);
-    world.apply_project("a", json!({ "name": "three" })).await;
+    world.project("a").apply(json!({ "name": "three" })).await;
     is_ready_within_seconds(&world, "b").await;
-    world.apply_project("a", json!({ "name": "two" })).await;
-    assert_eq!(world.until_ready("a").await["status"]["id"], a);
-    assert_eq!(world.until_ready("b").await["status"]["id"], b);
+    world.project("a").apply(json!({ "name": "two" })).await;
+    assert_eq!(world.project("a").until_ready().await["status"]["id"], a);
+    assert_eq!(world.project("b").until_ready().await["status"]["id"], b);
     assert_eq!(world.project_names().await, ["two", "one"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_differs_only_in_case_is_taken() {
     let world = World::new().await;
-    world.apply_project("first", json!({ "name": "Shared" })).await;
-    world.until_ready("first").await;
-    world.apply_project("second", json!({ "name": "sHARED" })).await;
+    world.project("first").apply(json!({ "name": "Shared" })).await;
+    world.project("first").until_ready().await;
+    world.project("second").apply(json!({ "name": "sHARED" })).await;
     let second = until_conflict(&world, "second").await;
     assert!(message(&second).contains("/first"), "{}", message(&second));
     assert_eq!(world.project_names().await, ["Shared"]);
@@ -122,18 +100,18 @@ async fn a_name_that_differs_only_in_case_is_taken() {
 #[tokio::test(flavor = "multi_thread")]
 async fn importing_what_another_resource_owns_changes_nothing() {
     let world = World::new().await;
-    world.apply_project("owner", json!({})).await;
-    let owner = world.until_ready("owner").await;
+    world.project("owner").apply(json!({})).await;
+    let owner = world.project("owner").until_ready().await;
     let id = owner["status"]["id"].as_str().unwrap();
     let before = world.history().await;
-    world.import_project("thief", id, json!({ "projectRoleCheck": true, "deletionPolicy": "Delete" })).await;
+    world.project("thief").import(id, json!({ "projectRoleCheck": true, "deletionPolicy": "Delete" })).await;
     let thief = until_conflict(&world, "thief").await;
     assert!(message(&thief).contains("/owner"), "{}", message(&thief));
     assert_eq!(thief["status"]["id"], Value::Null);
     assert_kstatus(&thief, Kstatus::Failed);
     assert_eq!(world.history().await, before);
     deletes_nothing(&world, "thief").await;
-    assert_eq!(world.project("owner").await["status"], owner["status"]);
+    assert_eq!(world.project("owner").now().await["status"], owner["status"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,8 +120,8 @@ async fn importing_from_another_organization_or_what_is_not_there_changes_nothin
     let beta = world.another_organization("beta").await;
     let foreign = world.person.create_project(&beta, "foreign").await;
     for (name, id) in [("foreign", foreign.as_str()), ("unknown", "123456789012345678")] {
-        world.import_project(name, id, json!({ "deletionPolicy": "Delete" })).await;
-        let refused = world.until_ready_reason(name, "NotFound").await;
+        world.project(name).import(id, json!({ "deletionPolicy": "Delete" })).await;
+        let refused = world.project(name).until_reason("NotFound").await;
         let reported = message(&refused);
         assert!(reported.contains(id) && reported.contains("zitadel-operator.dev/id"), "{reported}");
         assert_kstatus(&refused, Kstatus::Failed);
@@ -158,62 +136,21 @@ async fn the_id_annotation_of_a_bound_resource_moves_nothing() {
     let world = World::new().await;
     let beta = world.another_organization("beta").await;
     let foreign = world.person.create_project(&beta, "foreign").await;
-    world.apply_project("web", json!({})).await;
-    world.apply_project("other", json!({})).await;
-    let web = world.until_ready("web").await;
-    let other = world.until_ready("other").await["status"]["id"].as_str().unwrap().to_owned();
+    world.project("web").apply(json!({})).await;
+    world.project("other").apply(json!({})).await;
+    let web = world.project("web").until_ready().await;
+    let other = world.project("other").until_ready().await["status"]["id"].as_str().unwrap().to_owned();
     for id in [foreign.as_str(), other.as_str()] {
-        world.annotate("web", "zitadel-operator.dev/id", id).await;
+        world.project("web").annotate("zitadel-operator.dev/id", id).await;
         let own = |p: &Value| p["metadata"]["annotations"]["zitadel-operator.dev/id"] == web["status"]["id"];
-        world.until("Project", "web", "had its own id again", own).await;
+        world.project("web").until("had its own id again", own).await;
     }
-    assert_eq!(world.project("web").await["status"]["id"], web["status"]["id"]);
-    world.annotate("web", "zitadel-operator.dev/id", foreign.as_str()).await;
-    world.delete_project("web").await;
-    world.until_gone("web").await;
+    assert_eq!(world.project("web").now().await["status"]["id"], web["status"]["id"]);
+    world.project("web").annotate("zitadel-operator.dev/id", foreign.as_str()).await;
+    world.project("web").delete().await;
+    world.project("web").until_gone().await;
     assert_eq!(world.project_names().await, ["other"]);
     assert_eq!(world.person.history(&beta).await, ["project.added"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_import_by_annotation_takes_over_follows_the_spec_and_is_retained() {
-    let world = World::new().await;
-    let id = world.person.create_project(&world.organization, "old name").await;
-    world.import_project("web", &id, json!({ "projectRoleAssertion": true })).await;
-    let web = world.until_ready("web").await;
-    assert_eq!(web["status"]["id"], id);
-    assert_eq!(web["status"]["origin"], "Adopted");
-    assert_eq!(web["status"]["deletionPolicy"], "Retain");
-    assert!(world.until_event("web", "Adopted").await.contains(&id));
-    let remote = world.remote(&web).await;
-    assert_eq!((&remote["name"], &remote["projectRoleAssertion"]), (&json!("web"), &json!(true)));
-    deletes_nothing(&world, "web").await;
-    assert_eq!(world.project_names().await, ["web"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_taken_name_can_be_adopted_where_the_resource_says_so_as_the_message_proposes() {
-    let world = World::new().await;
-    let id = world.person.create_project(&world.organization, "web").await;
-    world.until_listed(&["web"]).await;
-    world.apply_project("web", json!({})).await;
-    let refused = until_conflict(&world, "web").await;
-    let reported = message(&refused);
-    assert!(
-        reported.contains("adoptionPolicy ByName")
-            && reported.contains(&format!("zitadel-operator.dev/id={id}")),
-        "{reported}"
-    );
-    assert_eq!(world.history().await, ["project.added"], "the person's");
-
-    world.apply_project("web", json!({ "adoptionPolicy": "ByName", "hasProjectCheck": true })).await;
-    let adopted = world.until_ready("web").await;
-    assert_eq!(adopted["status"]["id"], id);
-    assert_eq!(adopted["status"]["origin"], "Adopted");
-    assert_eq!(world.remote(&adopted).await["hasProjectCheck"], true);
-    world.until_event("web", "Adopted").await;
-    deletes_nothing(&world, "web").await;
-    assert_eq!(world.project_names().await, ["web"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -223,11 +160,11 @@ async fn a_refused_create_never_makes_ours_what_a_person_made_meanwhile() {
     let fault =
         InjectedFault::hold().on(Method::POST).path("/management/v1/projects").when(world.is_operators());
     let held = world.zitadel.inject(fault.times(1));
-    world.apply_project("web", json!({})).await;
+    world.project("web").apply(json!({})).await;
     held.reached(1).await;
     world.person.create_project(&world.organization, "web").await;
     // The resource changes under the operator, so that it cannot note at once that the create was refused.
-    world.annotate("web", "example.com/touched", "true").await;
+    world.project("web").annotate("example.com/touched", "true").await;
     held.release();
     let refused = until_conflict(&world, "web").await;
     assert_eq!(refused["status"]["id"], Value::Null);
@@ -240,7 +177,7 @@ async fn adoption_by_name_takes_nothing_that_another_resource_owns() {
     let world = rivals().await;
     let by_name = json!({ "name": "shared", "adoptionPolicy": "ByName", "projectRoleCheck": true });
     let before = world.history().await;
-    world.apply_project("second", by_name).await;
+    world.project("second").apply(by_name).await;
     let second = until_conflict(&world, "second").await;
     assert!(message(&second).contains("/first"), "{}", message(&second));
     deletes_nothing(&world, "second").await;
@@ -252,10 +189,10 @@ async fn organization_and_connection_can_be_corrected_until_the_resource_is_boun
     let world = World::new().await;
     let name = world.person.organization_name(&world.organization).await;
     let (mistaken, shouted) = (format!("{name}e"), name.to_uppercase());
-    world.apply_project("web", json!({ "organization": { "name": mistaken } })).await;
-    world.until_ready_reason("web", "NotFound").await;
-    world.apply_project("web", json!({ "organization": { "name": shouted } })).await;
-    world.until_ready("web").await;
+    world.project("web").apply(json!({ "organization": { "name": mistaken } })).await;
+    world.project("web").until_reason("NotFound").await;
+    world.project("web").apply(json!({ "organization": { "name": shouted } })).await;
+    world.project("web").until_ready().await;
     for organization in [json!({ "name": "beta" }), json!({ "id": world.organization }), Value::Null] {
         let mut spec = json!({ "connectionRef": { "kind": "Connection", "name": CONNECTION } });
         if !organization.is_null() {

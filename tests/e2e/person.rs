@@ -147,6 +147,11 @@ impl Person {
         id
     }
 
+    /// Removes this organization too in the end.
+    pub fn keep_in_mind(&self, organization: &str) {
+        self.organizations.lock().unwrap().insert(organization.into());
+    }
+
     pub async fn organization_name(&self, id: &str) -> String {
         let mine = self.done(Method::GET, "/management/v1/orgs/me", id, Value::Null).await;
         mine["org"]["name"].as_str().expect("a name").into()
@@ -209,14 +214,6 @@ impl Person {
         self.update_project(organization, id, settings).await;
     }
 
-    pub async fn deactivate_project(&self, organization: &str, id: &str) {
-        self.done(Method::POST, &format!("{PROJECTS}/{id}/_deactivate"), organization, json!({})).await;
-    }
-
-    pub async fn delete_project(&self, organization: &str, id: &str) {
-        self.done(Method::DELETE, &format!("{PROJECTS}/{id}"), organization, json!({})).await;
-    }
-
     /// Names of the organization's projects, as the list shows them: a moment late on a real server.
     pub async fn listed_projects(&self, organization: &str) -> Vec<String> {
         let found = self.done(Method::POST, &format!("{PROJECTS}/_search"), organization, json!({})).await;
@@ -260,25 +257,5 @@ impl Person {
     pub async fn domain_policy(&self, organization: &str) -> Value {
         let path = "/management/v1/policies/domain";
         self.done(Method::GET, path, organization, Value::Null).await["policy"].clone()
-    }
-
-    /// Gives an organization its own policy with `POST`, changes it with `PUT`, resets it with `DELETE`.
-    pub async fn write_domain_policy(&self, method: Method, organization: &str, settings: Value) {
-        let path = format!("/admin/v1/orgs/{organization}/policies/domain");
-        self.done(method, &path, organization, settings).await;
-    }
-}
-
-/// What the resources of organizations are compared with.
-impl Person {
-    /// The organization as ZITADEL has it; null if it has none: v4 goes on answering for a removed one, without a state.
-    pub async fn organization(&self, id: &str) -> Value {
-        let (status, answer) = self.call(Method::GET, "/management/v1/orgs/me", id, Value::Null).await;
-        assert!([200, 403, 404].contains(&status), "{status} {answer}");
-        if answer["org"]["state"].is_null() { Value::Null } else { answer["org"].clone() }
-    }
-
-    pub async fn rename_organization(&self, id: &str, name: &str) {
-        self.done(Method::PUT, "/management/v1/orgs/me", id, json!({ "name": name })).await;
     }
 }

@@ -70,8 +70,8 @@ impl Rotation {
     async fn settled(login: Login, watches: bool) -> Self {
         let mut rotation = Self::of(login).await;
         rotation.start(watches).await;
-        rotation.world.apply_project("web", json!({})).await;
-        rotation.world.until_ready("web").await;
+        rotation.world.project("web").apply(json!({})).await;
+        rotation.world.project("web").until_ready().await;
         rotation.world.until_quiet().await;
         rotation
     }
@@ -121,9 +121,9 @@ impl Rotation {
     /// Has the project reconciled; what it came to, and what it cost.
     async fn reconcile(&self) -> (Value, Cost) {
         let mark = self.world.zitadel.ledger().mark();
-        let asked = self.world.request_reconcile("web").await;
+        let asked = self.world.project("web").request().await;
         let handled = |p: &Value| p["status"]["lastHandledReconcileAt"] == asked.as_str();
-        let web = self.world.until("Project", "web", "was reconciled", handled).await;
+        let web = self.world.project("web").until("was reconciled", handled).await;
         (web, self.cost(mark))
     }
 
@@ -258,8 +258,8 @@ async fn an_access_token_is_renewed_before_it_ends_and_no_call_is_refused() {
     let mut rotation = Rotation::of(Login::Key).await;
     rotation.world.zitadel.configure(|behaviour| behaviour.token_lifetime = Duration::from_secs(8));
     rotation.start(true).await;
-    rotation.world.apply_project("web", json!({})).await;
-    rotation.world.until_ready("web").await;
+    rotation.world.project("web").apply(json!({})).await;
+    rotation.world.project("web").until_ready().await;
     let mark = rotation.world.until_quiet().await;
     until_answered("renewed twice", async || {
         let (web, _) = rotation.reconcile().await;
@@ -282,7 +282,7 @@ async fn a_wrong_credential_says_so_and_the_right_one_works_at_once() {
         let mut rotation = Rotation::of(login).await;
         rotation.revoke();
         rotation.start(true).await;
-        rotation.world.apply_project("web", json!({})).await;
+        rotation.world.project("web").apply(json!({})).await;
         let connection = rotation.until_noticed(reason).await;
         assert_message(&connection, &[words]);
         rotation.until_it_may_ask_again().await;
@@ -290,7 +290,7 @@ async fn a_wrong_credential_says_so_and_the_right_one_works_at_once() {
         let new = rotation.issue();
         rotation.store(new).await;
         rotation.until_noticed("Available").await;
-        rotation.world.until_ready("web").await;
+        rotation.world.project("web").until_ready().await;
         let cost = rotation.cost(mark);
         assert_eq!((cost.mints, cost.refused), (login.mints(), 0), "{login:?}");
     }
@@ -302,14 +302,14 @@ async fn a_file_that_is_no_key_says_so_without_quoting_it_and_the_right_one_work
     let mut rotation = Rotation::of(Login::Key).await;
     rotation.store(json!({ "key.json": "c4n4ry" })).await;
     rotation.start(true).await;
-    rotation.world.apply_project("web", json!({})).await;
+    rotation.world.project("web").apply(json!({})).await;
     let connection = rotation.until_noticed("CredentialsUnavailable").await;
     assert_message(&connection, &["the key file is not a ZITADEL key"]);
     assert!(!connection["status"].to_string().contains("c4n4ry"));
     let key = rotation.issue();
     rotation.store(key).await;
     rotation.until_noticed("Available").await;
-    rotation.world.until_ready("web").await;
+    rotation.world.project("web").until_ready().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

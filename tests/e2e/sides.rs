@@ -1,18 +1,12 @@
 //! What several tests ask of the two sides: imports, what ZITADEL has, the ledger, and commands that messages give.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use support::zitadel::{Fingerprint, Ledger, Mark, Request};
 
 use crate::waits::{until_answered, until_still};
-use crate::world::{PATIENCE, World, real_zitadel, through_connection};
+use crate::world::{PATIENCE, World, real_zitadel};
 
 impl World {
-    /// Applies a `Project` that asks for the import of the object with this id.
-    pub async fn import_project(&self, name: &str, id: &str, spec: Value) -> Value {
-        let annotations = json!({ "zitadel-operator.dev/id": id });
-        self.try_apply_annotated("Project", name, annotations, through_connection(spec)).await.unwrap()
-    }
-
     /// What is in ZITADEL for this resource, by the id in its status; null if nothing is.
     pub async fn remote(&self, project: &Value) -> Value {
         self.person.project(&self.organization, project["status"]["id"].as_str().expect("an id")).await

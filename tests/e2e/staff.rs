@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::person::{Person, text};
 use crate::waits::until_answered;
-use crate::world::World;
+use crate::world::{World, real_zitadel};
 
 /// A personal access token.
 pub struct Token {
@@ -71,11 +71,44 @@ impl User {
         self.until_permitted(role == "ORG_OWNER", false).await;
     }
 
-    /// Gives the member another role.
+    /// Gives it another role in the organization, or its first.
     pub async fn change_role(&self, role: &str) {
         let path = format!("/management/v1/orgs/me/members/{}", self.id);
-        self.done(Method::PUT, &path, json!({ "roles": [role] })).await;
-        self.until_permitted(role == "ORG_OWNER", false).await;
+        let roles = json!({ "roles": [role] });
+        match self.person.call(Method::PUT, &path, &self.organization, roles).await {
+            (200, _) => self.until_permitted(role == "ORG_OWNER", false).await,
+            (404, _) => self.grant(role).await,
+            (status, answer) => panic!("{path}: {status} {answer}"),
+        }
+    }
+
+    /// Gives it this role, in the instance where it begins with `IAM_`, in place of any other there.
+    pub async fn set_role(&self, world: &World, role: &str) {
+        if !role.starts_with("IAM_") {
+            return self.change_role(role).await;
+        }
+        if real_zitadel().is_none() {
+            return world.zitadel.set_instance_roles(&self.id, &[role]);
+        }
+        let (path, roles) = (format!("/admin/v1/members/{}", self.id), json!([role]));
+        let (status, _) = self.person.call(Method::PUT, &path, "", json!({ "roles": roles })).await;
+        if status != 200 {
+            let member = json!({ "userId": self.id, "roles": roles });
+            self.person.done(Method::POST, "/admin/v1/members", "", member).await;
+        }
+        self.until_has("iam.write", role == "IAM_OWNER").await;
+    }
+
+    /// Takes this role away.
+    pub async fn lose_role(&self, world: &World, role: &str) {
+        if !role.starts_with("IAM_") {
+            return self.dismiss().await;
+        }
+        if real_zitadel().is_none() {
+            return world.zitadel.set_instance_roles(&self.id, &[]);
+        }
+        self.person.done(Method::DELETE, &format!("/admin/v1/members/{}", self.id), "", Value::Null).await;
+        self.until_has("iam.write", false).await;
     }
 
     /// Takes the membership away.
@@ -94,6 +127,18 @@ impl User {
             let all = answer["result"].as_array().cloned().unwrap_or_default();
             let writes = all.contains(&json!("project.write"));
             (status == 200 && writes == to_write && all.is_empty() == to_nothing, (status, answer))
+        })
+        .await;
+    }
+
+    /// Waits until the server goes by a role in the instance.
+    async fn until_has(&self, permission: &str, expected: bool) {
+        let path = "/auth/v1/permissions/zitadel/me/_search";
+        let user = self.person.with_token(&self.token.secret);
+        until_answered("permitted", async || {
+            let (_, answer) = user.call(Method::POST, path, &self.organization, json!({})).await;
+            let all = answer["result"].as_array().cloned().unwrap_or_default();
+            (all.contains(&json!(permission)) == expected, answer)
         })
         .await;
     }

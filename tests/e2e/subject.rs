@@ -1,4 +1,4 @@
-//! Resources of any kind: the same steps that `World` has for projects.
+//! Resources of any kind: what people do to them, and what is waited for.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -22,6 +22,11 @@ impl World {
         Subject { world: self, kind, name }
     }
 
+    /// The `Project` of this name.
+    pub fn project<'a>(&'a self, name: &'a str) -> Subject<'a> {
+        self.subject("Project", name)
+    }
+
     /// Puts a value into a Secret that the operator may read, or a ConfigMap.
     pub async fn store_value(&self, kind: &str, name: &str, key: &str, value: &[u8]) {
         let field = if kind == "Secret" { "data" } else { "binaryData" };
@@ -43,6 +48,12 @@ impl Subject<'_> {
     /// Applies it through the world's connection, as a person does.
     pub async fn apply(&self, spec: Value) -> Value {
         self.world.apply(self.kind, self.name, through_connection(spec)).await
+    }
+
+    /// The same with the request to import the object with this id.
+    pub async fn import(&self, id: &str, spec: Value) -> Value {
+        let (annotations, spec) = (json!({ "zitadel-operator.dev/id": id }), through_connection(spec));
+        self.world.try_apply_annotated(self.kind, self.name, annotations, spec).await.unwrap()
     }
 
     /// Merges a patch, as `kubectl patch` does.
@@ -82,6 +93,12 @@ impl Subject<'_> {
         .await
     }
 
+    /// Waits until it has this reason in `Synced`.
+    pub async fn until_synced_reason(&self, reason: &str) -> Value {
+        let what = format!("had Synced reason {reason}");
+        self.until(&what, |object| condition(object, "Synced")["reason"] == reason).await
+    }
+
     /// Waits until it is as specified.
     pub async fn until_ready(&self) -> Value {
         self.until_reason("Available").await
@@ -92,11 +109,17 @@ impl Subject<'_> {
         self.until("went", Value::is_null).await;
     }
 
-    /// Asks for a reconcile and waits until it was handled.
-    pub async fn reconciled(&self) -> Value {
+    /// Asks for a reconcile as a person does; answers the value of the annotation.
+    pub async fn request(&self) -> String {
         let now = self.world.zitadel.now().to_string();
         self.annotate("zitadel-operator.dev/reconcile-requested-at", now.as_str()).await;
-        self.until("was looked at again", |object| object["status"]["lastHandledReconcileAt"] == now).await
+        now
+    }
+
+    /// Asks for a reconcile and waits until it was handled.
+    pub async fn reconciled(&self) -> Value {
+        let asked = self.request().await;
+        self.until("was looked at again", |object| object["status"]["lastHandledReconcileAt"] == asked).await
     }
 
     /// Asserts that another reconcile writes nothing to ZITADEL and nothing but the echo of the request here.

@@ -64,9 +64,9 @@ async fn store_before_the_rules(world: &World, specs: &[(&str, Value)]) {
     let _turn = TURN.lock().await;
     set_rules(world, &loosened(), true).await;
     for (name, spec) in specs {
-        match world.project(name).await {
-            Value::Null => drop(world.apply_project(name, spec.clone()).await),
-            _ => drop(world.patch_project(name, json!({ "spec": spec })).await),
+        match world.project(name).now().await {
+            Value::Null => drop(world.project(name).apply(spec.clone()).await),
+            _ => drop(world.project(name).patch(json!({ "spec": spec })).await),
         }
     }
     let tight = definitions().into_iter().find(|crd| crd.spec.names.kind == "Project").unwrap();
@@ -75,7 +75,7 @@ async fn store_before_the_rules(world: &World, specs: &[(&str, Value)]) {
 
 /// Waits until nothing is left of the state before: `Stalled` goes a write after `Ready` came.
 async fn until_current(world: &World, name: &str) -> Value {
-    world.until("Project", name, "was current", |project| kstatus(project) == Kstatus::Current).await
+    world.project(name).until("was current", |project| kstatus(project) == Kstatus::Current).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,7 +98,7 @@ async fn names_stored_before_the_rules_are_never_sent() {
     store_before_the_rules(&world, &specs).await;
     world.start_operator().await;
     for (name, words) in [("long", "201 characters"), ("bell", "control character")] {
-        let project = world.until_ready_reason(name, "InvalidSpec").await;
+        let project = world.project(name).until_reason("InvalidSpec").await;
         assert_kstatus(&project, Kstatus::Failed);
         assert_message(&project, &[words, "spec.name"]);
     }
@@ -108,8 +108,8 @@ async fn names_stored_before_the_rules_are_never_sent() {
         assert_eq!(ledger.count(&http::Method::POST, "/management/v1/projects"), 0);
     }
     for name in ["long", "bell"] {
-        world.apply_project(name, json!({ "name": name })).await;
-        assert_kstatus(&world.until_ready(name).await, Kstatus::Current);
+        world.project(name).apply(json!({ "name": name })).await;
+        assert_kstatus(&world.project(name).until_ready().await, Kstatus::Current);
     }
 }
 
@@ -118,15 +118,15 @@ async fn a_resource_that_does_not_parse_says_so_and_disturbs_nobody() {
     let mut world = loose_world().await;
     store_before_the_rules(&world, &[("odd", json!({ "state": 7 }))]).await;
     world.start_operator().await;
-    let odd = world.until_ready_reason("odd", "InvalidSpec").await;
+    let odd = world.project("odd").until_reason("InvalidSpec").await;
     assert_kstatus(&odd, Kstatus::Failed);
     assert_message(&odd, &["does not parse", "an edit or a patch", "integer `7`"]);
-    world.apply_project("web", json!({})).await;
-    world.until_ready("web").await;
+    world.project("web").apply(json!({})).await;
+    world.project("web").until_ready().await;
     world.assert_calm().await;
     assert_eq!(world.project_names().await, ["web"]);
     // Server-side apply refuses to touch it; `kubectl edit` and `patch` do this.
-    world.patch_project("odd", json!({ "spec": { "state": "Active" } })).await;
+    world.project("odd").patch(json!({ "spec": { "state": "Active" } })).await;
     until_current(&world, "odd").await;
     assert_eq!(world.project_names().await, ["web", "odd"]);
 }
@@ -135,13 +135,13 @@ async fn a_resource_that_does_not_parse_says_so_and_disturbs_nobody() {
 async fn a_ready_project_that_no_longer_parses_keeps_its_object() {
     let mut world = loose_world().await;
     world.start_operator().await;
-    world.apply_project("web", json!({})).await;
-    let id = world.until_ready("web").await["status"]["id"].clone();
+    world.project("web").apply(json!({})).await;
+    let id = world.project("web").until_ready().await["status"]["id"].clone();
     store_before_the_rules(&world, &[("web", json!({ "state": 7 }))]).await;
-    let web = world.until_ready_reason("web", "InvalidSpec").await;
+    let web = world.project("web").until_reason("InvalidSpec").await;
     assert_kstatus(&web, Kstatus::Failed);
     assert_eq!(web["status"]["id"], id);
-    world.patch_project("web", json!({ "spec": { "state": "Active" } })).await;
+    world.project("web").patch(json!({ "spec": { "state": "Active" } })).await;
     let web = until_current(&world, "web").await;
     assert_eq!(web["status"]["id"], id);
     assert_eq!(world.history().await, ["project.added"]);
@@ -151,12 +151,12 @@ async fn a_ready_project_that_no_longer_parses_keeps_its_object() {
 async fn a_retained_resource_that_does_not_parse_can_be_deleted() {
     let mut world = loose_world().await;
     world.start_operator().await;
-    world.apply_project("web", json!({ "deletionPolicy": "Retain" })).await;
-    world.until_ready("web").await;
+    world.project("web").apply(json!({ "deletionPolicy": "Retain" })).await;
+    world.project("web").until_ready().await;
     store_before_the_rules(&world, &[("web", json!({ "state": 7 }))]).await;
-    world.until_ready_reason("web", "InvalidSpec").await;
-    world.delete_project("web").await;
-    world.until_gone("web").await;
+    world.project("web").until_reason("InvalidSpec").await;
+    world.project("web").delete().await;
+    world.project("web").until_gone().await;
     assert_eq!(world.project_names().await, ["web"]);
 }
 
@@ -164,18 +164,18 @@ async fn a_retained_resource_that_does_not_parse_can_be_deleted() {
 async fn the_deletion_of_what_does_not_parse_is_blocked_until_the_printed_patch_was_run() {
     let mut world = loose_world().await;
     world.start_operator().await;
-    world.apply_project("web", json!({})).await;
-    world.until_ready("web").await;
+    world.project("web").apply(json!({})).await;
+    world.project("web").until_ready().await;
     store_before_the_rules(&world, &[("web", json!({ "state": 7 }))]).await;
-    world.until_ready_reason("web", "InvalidSpec").await;
-    world.delete_project("web").await;
-    let web = world.until_ready_reason("web", "DeletionBlocked").await;
+    world.project("web").until_reason("InvalidSpec").await;
+    world.project("web").delete().await;
+    let web = world.project("web").until_reason("DeletionBlocked").await;
     assert_kstatus(&web, Kstatus::Terminating);
     assert_eq!(condition(&web, "Stalled")["status"], "True");
     assert_message(&web, &["does not parse", "kubectl patch", "Retain"]);
     world.assert_calm().await;
     world.run_command_of(condition(&web, "Ready")["message"].as_str().unwrap()).await;
-    world.until_gone("web").await;
+    world.project("web").until_gone().await;
     assert_eq!(world.project_names().await, ["web"], "given up, not removed");
 }
 
@@ -189,11 +189,11 @@ async fn a_connection_that_does_not_exist_wakes_its_users_when_it_is_created() {
     world
         .apply("Project", "web", json!({ "connectionRef": { "kind": "Connection", "name": "later" } }))
         .await;
-    let web = world.until_ready_reason("web", "ReferenceNotFound").await;
+    let web = world.project("web").until_reason("ReferenceNotFound").await;
     assert_kstatus(&web, Kstatus::InProgress);
     let named = format!("Connection {}/later does not exist", world.namespace);
     assert_message(&web, &[&named, "create it", "spec.connectionRef"]);
     let connection = serde_json::to_value(world.api("Connection").get(CONNECTION).await.unwrap()).unwrap();
     world.apply("Connection", "later", connection["spec"].clone()).await;
-    assert_kstatus(&world.until_ready("web").await, Kstatus::Current);
+    assert_kstatus(&world.project("web").until_ready().await, Kstatus::Current);
 }

@@ -50,26 +50,6 @@ impl World {
         }
     }
 
-    /// Waits until the `Project` has this reason in `Ready`, at its current generation.
-    pub async fn until_ready_reason(&self, name: &str, reason: &str) -> Value {
-        let what = format!("had Ready reason {reason}");
-        self.until("Project", name, &what, |p| {
-            let ready = condition(p, "Ready");
-            ready["reason"] == reason && ready["observedGeneration"] == p["metadata"]["generation"]
-        })
-        .await
-    }
-
-    /// Waits until the `Project` is as specified.
-    pub async fn until_ready(&self, name: &str) -> Value {
-        self.until_ready_reason(name, "Available").await
-    }
-
-    /// Waits until the `Project` is gone from Kubernetes.
-    pub async fn until_gone(&self, name: &str) {
-        self.until("Project", name, "went", Value::is_null).await;
-    }
-
     /// Waits until ZITADEL lists exactly these projects in the organization; a list may be a moment late.
     pub async fn until_listed(&self, expected: &[&str]) {
         until_answered(&format!("listed as {expected:?}"), async || {
@@ -99,30 +79,17 @@ impl World {
         event.unwrap().unwrap()
     }
 
-    /// Waits until the `Project` has this reason in `Synced`.
-    pub async fn until_synced_reason(&self, name: &str, reason: &str) -> Value {
-        let what = format!("had Synced reason {reason}");
-        self.until("Project", name, &what, |p| condition(p, "Synced")["reason"] == reason).await
-    }
-
-    /// Asks for a reconcile as a person does; answers the value of the annotation.
-    pub async fn request_reconcile(&self, name: &str) -> String {
-        let now = self.zitadel.now().to_string();
-        self.annotate(name, "zitadel-operator.dev/reconcile-requested-at", now.as_str()).await;
-        now
-    }
-
-    /// Asserts that calls to ZITADEL are few over three seconds: with the delays of [`config`] a state costs
-    /// at most some sixty, a hot loop hundreds. Where nobody counts, time passes in which wrong writes would show.
+    /// Asserts that calls to ZITADEL are few over a second: with the delays of [`config`] a state costs at most some
+    /// twenty, a hot loop hundreds. Where nobody counts, time passes in which wrong writes would show.
     pub async fn assert_calm(&self) {
-        let mark = self.zitadel.ledger().mark();
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        if self.ledger().is_some() {
-            let calls = self.calls_since(mark);
-            let paths: Vec<String> =
-                calls.iter().map(|call| format!("{} {}", call.method, call.path)).collect();
-            assert!(calls.len() <= 80, "{} calls in 3 s: {paths:?}", calls.len());
+        if self.ledger().is_none() {
+            return tokio::time::sleep(Duration::from_secs(3)).await;
         }
+        let mark = self.zitadel.ledger().mark();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let calls = self.calls_since(mark);
+        let paths: Vec<String> = calls.iter().map(|call| format!("{} {}", call.method, call.path)).collect();
+        assert!(calls.len() <= 40, "{} calls in a second: {paths:?}", calls.len());
     }
 
     /// Asserts that nobody has written anything to projects of the organization so far.

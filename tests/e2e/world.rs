@@ -262,38 +262,10 @@ impl World {
         Ok(serde_json::to_value(applied).unwrap())
     }
 
-    /// Applies a `Project` through this world's connection.
-    pub async fn apply_project(&self, name: &str, spec: Value) -> Value {
-        self.apply("Project", name, through_connection(spec)).await
-    }
-
-    /// Merges a patch into a `Project`, as `kubectl patch`, `annotate` and `edit` do.
-    pub async fn patch_project(&self, name: &str, patch: Value) -> Value {
-        let patched =
-            self.api("Project").patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
-        serde_json::to_value(patched).unwrap()
-    }
-
-    /// Sets an annotation, or removes it with null.
-    pub async fn annotate(&self, name: &str, annotation: &str, value: impl Into<Value>) {
-        self.patch_project(name, json!({ "metadata": { "annotations": { annotation: value.into() } } }))
-            .await;
-    }
-
     /// Merges a patch into the spec of the connection.
     pub async fn patch_connection(&self, spec: Value) {
         let patch = Patch::Merge(json!({ "spec": spec }));
         self.api("Connection").patch(CONNECTION, &PatchParams::default(), &patch).await.unwrap();
-    }
-
-    /// The `Project` as it is now; null if it is gone.
-    pub async fn project(&self, name: &str) -> Value {
-        serde_json::to_value(self.api("Project").get_opt(name).await.unwrap()).unwrap()
-    }
-
-    /// Asks for the deletion of a `Project` and returns at once.
-    pub async fn delete_project(&self, name: &str) {
-        self.api("Project").delete(name, &Default::default()).await.unwrap();
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use support::zitadel::{DomainSettings, Project, State};
 use zitadel_operator::api::annotation;
 
+use crate::through_api;
 use crate::world::World;
 
 /// The spec of a resource; shown as it would be written here.
@@ -50,6 +51,12 @@ pub enum Deed {
     RotateToken,
     /// The Secret of the connection is lost, for that long.
     LoseToken(Duration),
+    /// In ZITADEL: makes what a resource of this kind and name would, with other fields.
+    Create(&'static str, String),
+    /// In ZITADEL: changes this field of a resource's object.
+    Change(&'static str, String, &'static str),
+    /// In ZITADEL: removes a resource's object.
+    Remove(&'static str, String),
     /// In ZITADEL: turns a project's role assertion, whatever it is.
     EditProject(String),
     /// In ZITADEL: deactivates a project.
@@ -103,16 +110,19 @@ impl Deed {
             }
             Self::Wait(span) => tokio::time::sleep(*span).await,
             in_zitadel => {
-                in_zitadel.edit(world);
+                in_zitadel.edit(world).await;
                 world.oracle.edited();
                 world.oracle.inspect();
             }
         }
     }
 
-    fn edit(&self, world: &World) {
+    async fn edit(&self, world: &World) {
         let zitadel = &world.zitadel;
         match self {
+            Self::Create(kind, name) => through_api::create(world, kind, name).await,
+            Self::Change(kind, name, field) => through_api::change(world, kind, name, field).await,
+            Self::Remove(kind, name) => through_api::remove(world, kind, name).await,
             Self::EditProject(name) => each(world, name, |project| {
                 zitadel.edit_project(&project.id, |settings| {
                     settings.project_role_assertion = !settings.project_role_assertion;

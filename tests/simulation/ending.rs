@@ -6,14 +6,17 @@ use serde_json::{Map, Value, json};
 use support::zitadel::{Double, State};
 use zitadel_operator::api::annotation;
 use zitadel_operator::engine::reconcile::mark::KEY;
+use zitadel_operator::kinds::registry;
 
 use crate::world::World;
 
 /// The condition that somebody else writes.
 pub const SOMEBODYS: &str = "Audited";
 
-/// The kinds of resources whose fields say everything: one that a spec leaves out is what it is by default.
-pub const KINDS: [&str; 5] = ["Organization", "Project", "OrgMetadata", "OrgDomainPolicy", "OrgFeatures"];
+/// The kinds of resources.
+pub fn kinds() -> Vec<&'static str> {
+    registry().iter().map(|entry| entry.kind).collect()
+}
 
 /// An organization's projects by name.
 pub fn projects(zitadel: &Double, organization: &str) -> Map<String, Value> {
@@ -64,7 +67,7 @@ pub fn in_zitadel(zitadel: &Double) -> Value {
 /// Everything in both servers.
 pub async fn ending(world: &World) -> Value {
     let mut resources = Map::new();
-    for kind in KINDS.into_iter().chain(["OrgLoginPolicy"]) {
+    for kind in kinds() {
         let list = world.api(kind).list(&Default::default()).await.expect("a list");
         for object in list {
             let name = format!("{kind}/{}", object.metadata.name.clone().unwrap_or_default());

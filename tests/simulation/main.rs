@@ -33,6 +33,10 @@ mod regressions;
 mod renaming;
 mod replay;
 mod reported;
+// Not every suite uses all of a row.
+#[allow(dead_code)]
+#[path = "../conformance/rows/mod.rs"]
+mod rows;
 mod rules;
 mod scenario;
 mod schedule;
@@ -40,6 +44,7 @@ mod specs;
 mod starvation;
 mod steady;
 mod taken;
+mod through_api;
 mod transitions;
 mod trouble;
 mod unlisted;

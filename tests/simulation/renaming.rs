@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::crash::differences;
-use crate::ending::{KINDS, ending};
+use crate::ending::{ending, kinds};
 use crate::person::{play, settle};
 use crate::specs::spec_schema;
 use crate::steady::unsteady;
@@ -91,8 +91,9 @@ fn rename(kind: &'static str, renaming: &Renaming, fast: bool, expected: &Value)
 #[test]
 fn names_pass_from_one_to_another() {
     let mut faults = Vec::new();
-    let kinds =
-        KINDS.into_iter().filter(|kind| spec_schema(kind).properties.is_some_and(|p| p.contains_key("name")));
+    let kinds = kinds()
+        .into_iter()
+        .filter(|kind| spec_schema(kind).properties.is_some_and(|p| p.contains_key("name")));
     for kind in kinds {
         for renaming in RENAMINGS {
             let expected = named_at_last(kind, renaming);

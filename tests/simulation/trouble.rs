@@ -8,7 +8,7 @@ use serde_json::json;
 use support::zitadel::{Behaviour, Failure, InjectedFault};
 use zitadel_operator::runtime::ambient;
 
-use crate::ending::{KINDS, SOMEBODYS};
+use crate::ending::{SOMEBODYS, kinds};
 use crate::header::{Loss, repaired};
 use crate::line::{Ill, Side};
 use crate::world::World;
@@ -195,7 +195,7 @@ impl Trouble {
 
 async fn meddle(world: &World) {
     let params = PatchParams::apply("somebody-else").force();
-    for kind in KINDS {
+    for kind in kinds() {
         for object in world.api(kind).list(&Default::default()).await.expect("a list") {
             let name = object.metadata.name.unwrap_or_default();
             let condition = json!({
@@ -216,7 +216,7 @@ async fn meddle(world: &World) {
 
 /// An intent to create what is there and nobody's, as if the operator had begun it long ago.
 async fn forge(world: &World) {
-    for kind in KINDS {
+    for kind in kinds() {
         for object in world.api(kind).list(&Default::default()).await.expect("a list") {
             let (name, uid) = (object.metadata.name.unwrap_or_default(), object.metadata.uid);
             let intent = json!({

@@ -68,7 +68,7 @@ async fn hostile_names_become_names_and_nothing_else() {
         world.try_apply("Project", &format!("p{n}"), spec).await.unwrap();
     }
     for n in 0..HOSTILE.len() {
-        world.until_ready(&format!("p{n}")).await;
+        world.project(&format!("p{n}")).until_ready().await;
     }
     let expected: Vec<String> = HOSTILE.iter().enumerate().map(|(n, name)| format!("{name}{n}")).collect();
     let mut found = world.project_names().await;
@@ -108,7 +108,7 @@ async fn hostile_ids_reach_one_segment_of_a_path_and_change_nothing() {
         let ids = [(*hostile).to_owned(), format!("{mine}/{hostile}")];
         for (m, id) in ids.iter().enumerate() {
             names.push(format!("import{n}-{m}"));
-            world.import_project(&names[names.len() - 1], id, json!({ "name": "hijacked" })).await;
+            world.project(&names[names.len() - 1]).import(id, json!({ "name": "hijacked" })).await;
         }
         let spec = through_connection(json!({ "organization": { "id": hostile } }));
         if world.try_apply("Project", &format!("org{n}"), spec).await.is_ok() {
@@ -119,7 +119,7 @@ async fn hostile_ids_reach_one_segment_of_a_path_and_change_nothing() {
     assert!(asked.len() > 10, "{asked:?}");
     for name in &names {
         let reported = |object: &Value| condition(object, "Ready")["status"] == "False";
-        world.until("Project", name, "was told", reported).await;
+        world.project(name).until("was told", reported).await;
     }
     assert_eq!(world.writes_since(mark).len(), 0);
     assert_eq!(world.project_names().await, ["theirs"]);
@@ -173,8 +173,8 @@ async fn an_answer_without_end_costs_no_memory() {
     let endless = support::zitadel::InjectedFault::oversized(64 << 20).on(Method::GET);
     let fault = world.zitadel.inject(endless);
     let operator = Process::start(&world, &[]).await;
-    world.apply_project("web", json!({})).await;
-    world.until_ready_reason("web", "Unavailable").await;
+    world.project("web").apply(json!({})).await;
+    world.project("web").until_reason("Unavailable").await;
     until_answered("asked a few times", async || (world.zitadel.ledger().requests().len() >= 3, ())).await;
     assert!(operator.peak_memory() < 128, "{} MiB", operator.peak_memory());
     fault.remove();

@@ -108,8 +108,8 @@ async fn a_second_process_says_who_leads_does_nothing_and_takes_over() {
     let world = World::without_operator().await;
     let elect = ["--leader-election", "true"];
     let first = Process::start(&world, &elect).await;
-    world.apply_project("web", json!({})).await;
-    world.until_ready("web").await;
+    world.project("web").apply(json!({})).await;
+    world.project("web").until_ready().await;
     let leads = |log: Vec<Value>| log.into_iter().find(|line| line["message"] == "leading");
     let leader = leads(first.log()).expect("a leader")["identity"].clone();
     let second = Process::start(&world, &elect).await;
@@ -121,8 +121,8 @@ async fn a_second_process_says_who_leads_does_nothing_and_takes_over() {
     .await;
     let mark = world.until_quiet().await;
     first.terminate().await;
-    world.apply_project("web", json!({ "name": "renamed" })).await;
-    world.until_ready("web").await;
+    world.project("web").apply(json!({ "name": "renamed" })).await;
+    world.project("web").until_ready().await;
     assert!(leads(second.log()).is_some(), "{:#?}", second.log());
     assert_eq!(world.writes_since(mark).len(), 1);
 }
@@ -135,28 +135,28 @@ async fn two_operators_at_once_make_nothing_twice_and_come_to_rest() {
     let _second = world.operator(world.operator_client().await, Metrics::default());
     let names: Vec<String> = (0..5).map(|n| format!("p{n}")).collect();
     for name in &names {
-        world.apply_project(name, json!({})).await;
+        world.project(name).apply(json!({})).await;
     }
     for name in &names {
-        world.until_ready(name).await;
+        world.project(name).until_ready().await;
     }
     assert_eq!(world.project_names().await.len(), names.len());
     for name in &names {
-        world.apply_project(name, json!({ "projectRoleCheck": true })).await;
+        world.project(name).apply(json!({ "projectRoleCheck": true })).await;
     }
     for name in &names {
-        world.until_ready(name).await;
+        world.project(name).until_ready().await;
     }
     world.until_quiet().await;
     let (mark, audit) = (world.zitadel.ledger().mark(), world.control_plane.audit_mark().unwrap());
     // What the two would write against each other would show.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!((world.writes_since(mark).len(), written(&world, audit)), (0, vec![]));
     for name in &names {
-        world.delete_project(name).await;
+        world.project(name).delete().await;
     }
     for name in &names {
-        world.until_gone(name).await;
+        world.project(name).until_gone().await;
     }
     assert_eq!(world.project_names().await, [""; 0]);
 }

@@ -7,7 +7,7 @@ use support::zitadel::OrganizationFeatures;
 
 use crate::needs_double;
 use crate::organization::ORGANIZATION;
-use crate::organization_ref::{ALL, by_reference, every_kind, possessions, subjects};
+use crate::organization_ref::{all, by_reference, every_kind, possessions, subjects};
 use crate::waits::{assert_kstatus, condition};
 use crate::world::{CONNECTION, World};
 use zitadel_operator::kinds::definitions;
@@ -57,7 +57,7 @@ async fn applied_in_the_wrong_order_everything_is_made_once_and_nothing_spins_me
         subject.until_ready().await;
     }
     let globex = world.subject(ORGANIZATION, "globex").until_ready().await;
-    assert_eq!(possessions(&world, globex["status"]["id"].as_str().unwrap()), ALL);
+    assert_eq!(possessions(&world, globex["status"]["id"].as_str().unwrap()).await, all());
     assert_eq!(crate::organization::names(&world), ["globex"]);
 }
 
@@ -67,13 +67,13 @@ async fn a_parent_that_never_comes_holds_up_only_its_children() {
     let world = World::new().await;
     for n in 0..20 {
         let orphan = by_reference(json!({}));
-        world.apply_project(&format!("orphan{n}"), orphan).await;
+        world.project(&format!("orphan{n}")).apply(orphan).await;
     }
-    let orphan = world.until_ready_reason("orphan19", "ReferenceNotFound").await;
+    let orphan = world.project("orphan19").until_reason("ReferenceNotFound").await;
     assert_kstatus(&orphan, crate::kstatus::Kstatus::InProgress);
-    world.apply_project("web", json!({})).await;
+    world.project("web").apply(json!({})).await;
     let applied = tokio::time::Instant::now();
-    world.until_ready("web").await;
+    world.project("web").until_ready().await;
     assert!(applied.elapsed() < std::time::Duration::from_secs(5), "{:?}", applied.elapsed());
     world.assert_calm().await;
     assert_eq!(world.project_names().await, ["web"]);

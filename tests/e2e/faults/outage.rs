@@ -62,9 +62,9 @@ async fn assert_recovered(
     since: Instant,
     expected: &[(&str, usize)],
 ) {
-    world.apply_project("after", json!({})).await;
+    world.project("after").apply(json!({})).await;
     for name in ["edited", "deleted", "same", "after"] {
-        world.until_ready(name).await;
+        world.project(name).until_ready().await;
     }
     world.until_listed(&["after", "deleted", "edited", "same"]).await;
     assert!(since.elapsed() < PATIENCE, "{:?}", since.elapsed());
@@ -74,8 +74,8 @@ async fn assert_recovered(
     }
     let expected: BTreeMap<String, usize> = expected.iter().map(|(m, n)| ((*m).to_owned(), *n)).collect();
     assert_eq!(writes, expected);
-    world.delete_project("after").await;
-    world.until_gone("after").await;
+    world.project("after").delete().await;
+    world.project("after").until_gone().await;
 }
 
 async fn a_restarted_api_server_and_a_stopped_etcd_cost_no_write_without_a_difference() {
@@ -84,8 +84,8 @@ async fn a_restarted_api_server_and_a_stopped_etcd_cost_no_write_without_a_diffe
     world.forbidden.expect("* * *");
     world.start_operator().await;
     for name in ["edited", "deleted", "same"] {
-        world.apply_project(name, json!({})).await;
-        world.until_ready(name).await;
+        world.project(name).apply(json!({})).await;
+        world.project(name).until_ready().await;
     }
     let control_plane = world.control_plane;
     let mark = world.zitadel.ledger().mark();
@@ -102,11 +102,11 @@ async fn a_restarted_api_server_and_a_stopped_etcd_cost_no_write_without_a_diffe
     let [_, deleted] = meddle(&world).await;
     control_plane.start_etcd().await.unwrap();
     assert_recovered(&world, mark, Instant::now(), &[("POST", 2), ("PUT", 1)]).await;
-    assert_ne!(world.project("deleted").await["status"]["id"], deleted);
+    assert_ne!(world.project("deleted").now().await["status"]["id"], deleted);
     // A definition goes only when no finalizer is left.
     for name in ["edited", "deleted", "same"] {
-        world.delete_project(name).await;
-        world.until_gone(name).await;
+        world.project(name).delete().await;
+        world.project(name).until_gone().await;
     }
     world.stop_operator().await;
 }
@@ -116,8 +116,8 @@ async fn a_definition_that_goes_and_comes_back_needs_no_restart_and_is_told_mean
     let (tap, meter) = (Tap::on("/projects"), Meter::new());
     world.start_operator_tapped(tap.client(&world).await, meter.metrics.clone());
     let kept = json!({ "deletionPolicy": "Retain" });
-    world.apply_project("kept", kept.clone()).await;
-    world.until_ready("kept").await;
+    world.project("kept").apply(kept.clone()).await;
+    world.project("kept").until_ready().await;
 
     let definitions = Api::<CustomResourceDefinition>::all(world.client.clone());
     let name = "projects.zitadel-operator.dev";
@@ -133,8 +133,8 @@ async fn a_definition_that_goes_and_comes_back_needs_no_restart_and_is_told_mean
 
     let mark = world.zitadel.ledger().mark();
     world::install_crds(world.client.clone()).await;
-    world.apply_project("new", json!({})).await;
-    world.until_ready("new").await;
+    world.project("new").apply(json!({})).await;
+    world.project("new").until_ready().await;
     assert_eq!(world.writes_since(mark).len(), 1);
     assert_eq!(world.project_names().await, ["kept", "new"]);
     world.stop_operator().await;

@@ -30,13 +30,13 @@ async fn rights_that_come_late_go_and_come_back_need_no_restart_and_their_lack_i
     let _operator = world.operator(account.client().await, meter.metrics.clone());
     meter.until("watch_failures_total", &[("kind", "Project")], |failures| failures > 0.0).await;
     account.give().await;
-    world.apply_project("web", json!({})).await;
-    let web = world.until_ready("web").await;
+    world.project("web").apply(json!({})).await;
+    let web = world.project("web").until_ready().await;
 
     account.take().await;
     let (audit, mark) = (world.control_plane.audit_mark().unwrap(), world.zitadel.ledger().mark());
-    world.apply_project("web", json!({ "name": "renamed" })).await;
-    world.apply_project("new", json!({})).await;
+    world.project("web").apply(json!({ "name": "renamed" })).await;
+    world.project("new").apply(json!({})).await;
     // The server notes a refusal before the operator counts it.
     let counted = async || {
         let reported = meter.value("kubernetes_failures_total", &[("controller", "Project")]);
@@ -52,8 +52,8 @@ async fn rights_that_come_late_go_and_come_back_need_no_restart_and_their_lack_i
     assert_eq!(made("POST"), 0, "nothing is created without the finalizer");
 
     account.give().await;
-    let renamed = world.until_ready("web").await;
-    world.until_ready("new").await;
+    let renamed = world.project("web").until_ready().await;
+    world.project("new").until_ready().await;
     assert_eq!(renamed["status"]["id"], web["status"]["id"]);
     assert_eq!((made("PUT"), made("POST")), (1, 1));
     assert_eq!(world.project_names().await, ["renamed", "new"]);
@@ -62,8 +62,8 @@ async fn rights_that_come_late_go_and_come_back_need_no_restart_and_their_lack_i
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_is_removed_is_told_and_its_return_is_noticed_without_a_restart() {
     let world = World::new().await;
-    world.apply_project("web", json!({})).await;
-    world.until_ready("web").await;
+    world.project("web").apply(json!({})).await;
+    world.project("web").until_ready().await;
     let secrets: Api<Secret> = Api::namespaced(world.client.clone(), &world.namespace);
     secrets.delete(CONNECTION, &DeleteParams::default()).await.unwrap();
     let lacks = |object: &Value| condition(object, "Synced")["reason"] == "CredentialsUnavailable";
@@ -76,7 +76,8 @@ async fn a_secret_that_is_removed_is_told_and_its_return_is_noticed_without_a_re
     secrets.patch(CONNECTION, &PatchParams::default(), &label).await.unwrap();
     let usable = |object: &Value| condition(object, "Ready")["reason"] == "Available";
     world.until("Connection", CONNECTION, "was usable again", usable).await;
-    world.apply_project("web", json!({ "name": "renamed" })).await;
-    let web = tokio::time::timeout(Duration::from_secs(20), world.until_ready("web")).await.unwrap();
+    world.project("web").apply(json!({ "name": "renamed" })).await;
+    let web =
+        tokio::time::timeout(Duration::from_secs(20), world.project("web").until_ready()).await.unwrap();
     assert_eq!(world.remote(&web).await["name"], "renamed");
 }

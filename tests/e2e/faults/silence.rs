@@ -25,13 +25,13 @@ async fn a_watch_whose_packets_are_dropped_is_noticed_within_30_seconds_and_the_
     let proxy = Proxy::to(&world.control_plane.url()).await;
     let elect = ["--leader-election", "true"];
     let mut operator = Process::start_through(&proxy.url(), &world, &elect).await;
-    world.apply_project("web", json!({})).await;
-    world.until_ready("web").await;
+    world.project("web").apply(json!({})).await;
+    world.project("web").until_ready().await;
 
     proxy.drop_packets();
     let dropped = Instant::now();
-    world.apply_project("web", json!({ "name": "renamed" })).await;
-    let web = world.until_ready("web").await;
+    world.project("web").apply(json!({ "name": "renamed" })).await;
+    let web = world.project("web").until_ready().await;
     eprintln!("a dead watch of resources: the change arrived after {:?}", dropped.elapsed());
     assert!(dropped.elapsed() < Duration::from_secs(30), "{:?}", dropped.elapsed());
     assert_eq!(world.remote(&web).await["name"], "renamed");

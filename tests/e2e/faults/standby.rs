@@ -63,15 +63,15 @@ async fn two(world: &World) -> (Process, Process) {
     let second = process(world, "second");
     second.until_logged("another process leads, this one stands by").await;
     second.until_ready().await;
-    world.apply_project("web", json!({})).await;
-    world.until_ready("web").await;
+    world.project("web").apply(json!({})).await;
+    world.project("web").until_ready().await;
     world.until_quiet().await;
     (first, second)
 }
 
 /// Renames the project, and waits until ZITADEL has the new name.
 async fn rename(world: &World, name: &str) {
-    let web = world.apply_project("web", json!({ "name": name })).await;
+    let web = world.project("web").apply(json!({ "name": name })).await;
     let id = web["status"]["id"].as_str().expect("an id");
     world.until_remote(id, &format!("was called {name}"), |project| project["name"] == name).await;
 }
@@ -87,14 +87,14 @@ async fn who_stands_by_is_ready_and_neither_writes_nor_calls_until_it_leads() {
     let client = world.canaries.watching(world::client(world.control_plane).await);
     let (mark, audit) = (world.zitadel.ledger().mark(), world.control_plane.audit_mark().unwrap());
     let running = tokio::spawn(operator::run(client, options, stop.clone()));
-    world.apply_project("web", json!({})).await;
+    world.project("web").apply(json!({})).await;
     let expected = operator::components().len();
     until_answered("ready", async || {
         let (waiting, known) = (readiness.waiting_for(), readiness.known());
         (known == expected && waiting.is_empty(), waiting)
     })
     .await;
-    world.apply_project("other", json!({})).await;
+    world.project("other").apply(json!({})).await;
     // What it would do would show.
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(world.calls_since(mark).len(), 0);
@@ -106,7 +106,7 @@ async fn who_stands_by_is_ready_and_neither_writes_nor_calls_until_it_leads() {
 
     leadership.begin(Instant::now() + LEASE);
     for name in ["web", "other"] {
-        world.until_ready(name).await;
+        world.project(name).until_ready().await;
     }
     stop.cancel();
     running.await.unwrap().unwrap();
@@ -115,7 +115,7 @@ async fn who_stands_by_is_ready_and_neither_writes_nor_calls_until_it_leads() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_stands_by_ends_at_once_when_it_is_told_to() {
     let world = World::without_operator().await;
-    world.apply_project("web", json!({})).await;
+    world.project("web").apply(json!({})).await;
     let options = Options { leadership: Leadership::pending(), ..Options::new(&world.namespace) };
     let (readiness, stop) = (options.readiness.clone(), CancellationToken::new());
     let running =
@@ -139,7 +139,7 @@ async fn after_a_kill_of_the_leader_the_other_writes_within_the_lease_time() {
     eprintln!("kill -9: the other wrote after {took:?}");
     // Once to see the last renewal, once from the end of the Lease to the write.
     assert!(took < LEASE + 2 * SLACK, "{took:?}, {:#?}", second.log());
-    world.until_ready("web").await;
+    world.project("web").until_ready().await;
     until_answered("in the audit log", async || {
         let written = written_by(&world, "second", audit);
         (written.contains(&"patch projects/web".to_owned()), written)
@@ -170,10 +170,10 @@ async fn a_leader_that_was_stopped_beyond_its_lease_writes_nothing_and_ends_with
     needs_double!("faults");
     let world = World::without_operator().await;
     let (mut first, _second) = two(&world).await;
-    let id = world.project("web").await["status"]["id"].as_str().expect("an id").to_owned();
+    let id = world.project("web").now().await["status"]["id"].as_str().expect("an id").to_owned();
     let read = InjectedFault::hold().on(Method::GET).path(format!("/management/v1/projects/{id}")).times(1);
     let held = world.zitadel.inject(read);
-    world.apply_project("web", json!({ "name": "of the first" })).await;
+    world.project("web").apply(json!({ "name": "of the first" })).await;
     held.reached(1).await;
     first.signal("STOP");
     let stopped = Instant::now();
@@ -184,10 +184,10 @@ async fn a_leader_that_was_stopped_beyond_its_lease_writes_nothing_and_ends_with
     let (mark, audit) = (world.zitadel.ledger().mark(), world.control_plane.audit_mark().unwrap());
     first.signal("CONT");
     assert_eq!(first.until_ended().await, Some(1));
-    world.until_ready("web").await;
+    world.project("web").until_ready().await;
     assert_eq!(world.writes_since(mark).len(), 0);
     assert_eq!(written_by(&world, "first", audit), [""; 0]);
-    assert_eq!(world.remote(&world.project("web").await).await["name"], "of the second");
+    assert_eq!(world.remote(&world.project("web").now().await).await["name"], "of the second");
     let said = |log: &[Value]| log.iter().any(|line| line.to_string().contains("leadership was lost"));
     assert!(said(&first.log()), "{:#?}", first.log());
 }

@@ -36,10 +36,10 @@ async fn conflicts_on_finalizer_annotations_and_status_make_no_second_project_an
     needs_double!("the ledger");
     let world = World::new().await;
     under_fire(&world, async {
-        world.apply_project("web", json!({})).await;
-        world.until_ready("web").await;
-        world.apply_project("web", json!({ "name": "renamed" })).await;
-        world.until_ready("web").await;
+        world.project("web").apply(json!({})).await;
+        world.project("web").until_ready().await;
+        world.project("web").apply(json!({ "name": "renamed" })).await;
+        world.project("web").until_ready().await;
     })
     .await;
     assert_eq!(world.project_names().await, ["renamed"]);
@@ -49,8 +49,8 @@ async fn conflicts_on_finalizer_annotations_and_status_make_no_second_project_an
     let made = world.zitadel.ledger().select(|request| made(request) && request.committed > 0);
     assert_eq!(made.len(), 1);
     under_fire(&world, async {
-        world.delete_project("web").await;
-        world.until_gone("web").await;
+        world.project("web").delete().await;
+        world.project("web").until_gone().await;
     })
     .await;
     assert_eq!(world.project_names().await, [""; 0]);
@@ -59,8 +59,8 @@ async fn conflicts_on_finalizer_annotations_and_status_make_no_second_project_an
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_manager_in_our_status_is_corrected_and_keeps_its_own_condition() {
     let world = World::new().await;
-    world.apply_project("web", json!({})).await;
-    let before = world.until_ready("web").await;
+    world.project("web").apply(json!({})).await;
+    let before = world.project("web").until_ready().await;
     let entry = |kind: &str| {
         json!({
             "type": kind, "status": "False", "reason": "Meddled", "message": "by hand",
@@ -88,11 +88,11 @@ async fn a_foreign_manager_in_our_status_is_corrected_and_keeps_its_own_conditio
 async fn a_status_that_somebody_emptied_makes_no_second_project() {
     needs_double!("the ledger");
     let world = World::new().await;
-    world.apply_project("web", json!({})).await;
-    let before = world.until_ready("web").await;
+    world.project("web").apply(json!({})).await;
+    let before = world.project("web").until_ready().await;
     // It comes after the status, and tells what to have back.
     let has_id = |project: &Value| project["metadata"]["annotations"]["zitadel-operator.dev/id"].is_string();
-    world.until("Project", "web", "had its id beside the status", has_id).await;
+    world.project("web").until("had its id beside the status", has_id).await;
     let fields = ["id", "organizationId", "instance", "origin", "sequence", "observedGeneration"];
     patch_status(&world, fields.iter().map(|field| ((*field).to_owned(), Value::Null)).collect()).await;
     let after = world.subject("Project", "web").reconciled().await;

@@ -29,7 +29,7 @@ async fn force_delete(world: &World, name: &str) {
     world.until_quiet().await;
     let unprotected = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
     world.api("Project").patch(name, &PatchParams::default(), &unprotected).await.unwrap();
-    world.delete_project(name).await;
+    world.project(name).delete().await;
 }
 
 /// The writes to Kubernetes about this resource since the mark.
@@ -46,22 +46,22 @@ async fn after_a_410_a_list_within_two_seconds_shows_what_was_missed_and_only_th
     needs_double!("the ledger");
     let (world, tap) = tapped().await;
     for name in ["changed", "same", "vanished"] {
-        world.apply_project(name, json!({})).await;
-        world.until_ready(name).await;
+        world.project(name).apply(json!({})).await;
+        world.project(name).until_ready().await;
     }
     tap.hold();
     let mark = world.until_quiet().await;
-    world.apply_project("changed", json!({ "projectRoleCheck": true })).await;
-    world.apply_project("new", json!({})).await;
+    world.project("changed").apply(json!({ "projectRoleCheck": true })).await;
+    world.project("new").apply(json!({})).await;
     force_delete(&world, "vanished").await;
-    world.apply_project("heir", json!({ "name": "vanished" })).await;
+    world.project("heir").apply(json!({ "name": "vanished" })).await;
     let audit = world.control_plane.audit_mark().unwrap();
 
     let expired = tap.expire();
     for name in ["changed", "new"] {
-        world.until_ready(name).await;
+        world.project(name).until_ready().await;
     }
-    world.until_ready_reason("heir", "Conflict").await;
+    world.project("heir").until_reason("Conflict").await;
     let relisted = tap.asked().into_iter().find(|asked| !asked.watch && asked.at >= expired);
     let late = relisted.expect("another list").at - expired;
     assert!(late < Duration::from_secs(2), "{late:?}");
@@ -78,13 +78,13 @@ async fn lists_in_the_middle_of_many_creates_cost_no_second_project_and_no_write
     let (world, tap) = tapped().await;
     let names: Vec<String> = (0..12).map(|n| format!("p{n:02}")).collect();
     for (n, name) in names.iter().enumerate() {
-        world.apply_project(name, json!({})).await;
+        world.project(name).apply(json!({})).await;
         if n % 4 == 1 {
             tap.expire();
         }
     }
     for name in &names {
-        world.until_ready(name).await;
+        world.project(name).until_ready().await;
     }
     world.until_quiet().await;
     let expected: Vec<_> = names.iter().map(String::as_str).collect();
@@ -104,18 +104,18 @@ async fn lists_in_the_middle_of_many_creates_cost_no_second_project_and_no_write
 async fn one_made_again_while_nothing_was_seen_gets_nothing_of_its_predecessor() {
     needs_double!("the ledger");
     let (world, tap) = tapped().await;
-    world.apply_project("web", json!({})).await;
-    let first = world.until_ready("web").await;
+    world.project("web").apply(json!({})).await;
+    let first = world.project("web").until_ready().await;
     tap.hold();
     force_delete(&world, "web").await;
-    let second = world.apply_project("web", json!({ "name": "another" })).await;
+    let second = world.project("web").apply(json!({ "name": "another" })).await;
     assert_ne!(first["metadata"]["uid"], second["metadata"]["uid"]);
     tap.expire();
-    let second = world.until_ready("web").await;
+    let second = world.project("web").until_ready().await;
     assert_ne!(first["status"]["id"], second["status"]["id"]);
     assert_eq!(world.project_names().await, ["web", "another"]);
-    world.delete_project("web").await;
-    world.until_gone("web").await;
+    world.project("web").delete().await;
+    world.project("web").until_gone().await;
     assert_eq!(world.project_names().await, ["web"]);
 }
 
@@ -123,12 +123,12 @@ async fn one_made_again_while_nothing_was_seen_gets_nothing_of_its_predecessor()
 async fn begins_with_an_old_view(reachable: bool) {
     let (mut world, tap) = tapped().await;
     tap.hold();
-    world.apply_project("web", json!({})).await;
+    world.project("web").apply(json!({})).await;
     restart(&mut world, &tap).await;
     tap.expire();
-    world.until_ready("web").await;
+    world.project("web").until_ready().await;
     world.until_quiet().await;
-    let ready = world.project("web").await;
+    let ready = world.project("web").now().await;
     let mark = world.zitadel.ledger().mark();
 
     tap.freeze();
@@ -143,7 +143,7 @@ async fn begins_with_an_old_view(reachable: bool) {
     }
     // Nothing of what follows is to be seen: it has this long to go wrong.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let seen = world.project("web").await;
+    let seen = world.project("web").now().await;
     for field in ["id", "organizationId", "instance", "origin"] {
         assert_eq!(seen["status"][field], ready["status"][field], "{field}");
     }
@@ -151,9 +151,9 @@ async fn begins_with_an_old_view(reachable: bool) {
         world.zitadel.resume().await.unwrap();
     }
     tap.expire();
-    let request = world.request_reconcile("web").await;
+    let request = world.project("web").request().await;
     let handled = |web: &Value| web["status"]["lastHandledReconcileAt"] == request;
-    let web = world.until("Project", "web", "was looked at again", handled).await;
+    let web = world.project("web").until("was looked at again", handled).await;
     assert_eq!(condition(&web, "Ready")["reason"], "Available");
     assert_eq!(world.writes_since(mark).len(), 0);
     assert_eq!(world.project_names().await, ["web"]);

@@ -11,7 +11,7 @@ use crate::organization::{ORGANIZATION, names};
 use crate::organization_grants::{
     HOME, grant, share, share_from, shared, through_shared, unshare, unshare_from,
 };
-use crate::organization_ref::{ALL, every_kind, possessions, subjects};
+use crate::organization_ref::{all, every_kind, possessions, subjects};
 use crate::waits::{assert_message, condition};
 use crate::world::World;
 
@@ -53,7 +53,7 @@ async fn a_namespace_has_its_grant_for_as_long_as_it_has_the_label() {
     for subject in subjects(&world) {
         subject.until_ready().await;
     }
-    assert_eq!(possessions(&world, &id), ALL);
+    assert_eq!(possessions(&world, &id).await, all());
 
     let mark = world.until_quiet().await;
     label(&world, "team", Value::Null).await;
@@ -62,7 +62,7 @@ async fn a_namespace_has_its_grant_for_as_long_as_it_has_the_label() {
         subject.delete().await;
         subject.until_reason("DeletionBlocked").await;
     }
-    assert_eq!((world.calls_since(mark).len(), possessions(&world, &id)), (0, ALL));
+    assert_eq!((world.calls_since(mark).len(), possessions(&world, &id).await), (0, all()));
     label(&world, "team", json!(team)).await;
     for subject in subjects(&world) {
         subject.until_gone().await;

@@ -40,8 +40,8 @@ async fn is_told_once(line: Behaviour) {
     assert_kstatus(&unsupported, Kstatus::Failed);
     assert_message(&unsupported, &WORDS);
     assert_eq!(unsupported["metadata"]["finalizers"], Value::Null);
-    // Nothing is to be asked: ten resyncs long.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // Nothing is to be asked: three resyncs long.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let asked = calls(&world, Method::GET).len();
     assert!(matches!(asked, 2 | 4), "{asked} calls: v2, v2beta, and again when the connection became ready");
     world.assert_no_writes();
