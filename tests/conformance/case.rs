@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 use support::zitadel::{Behaviour, Mark, OrganizationFeatures, Request};
 
-use super::rows::{Call, Identity, Parent, Row, filled, filled_in, merged};
+use super::rows::{Call, Identity, Parent, Places, Row, filled, filled_in, merged};
 use crate::subject::Subject;
 use crate::waits::date;
 use crate::world::World;
@@ -16,10 +16,13 @@ pub async fn world_for(row: &Row) -> World {
 
 /// The same of a server line, where the double serves it.
 pub async fn world_of(row: &Row, line: Behaviour) -> World {
-    let world = World::without_operator().await;
+    let mut world = World::without_operator().await;
     let organization_features =
         if row.is_released { line.organization_features } else { OrganizationFeatures::Implemented };
     world.zitadel.configure(|behaviour| *behaviour = Behaviour { organization_features, ..line });
+    if row.parent == Parent::Project {
+        world.project = world.person.create_project(&world.organization, "parent").await;
+    }
     world
 }
 
@@ -61,7 +64,15 @@ impl<'a> Case<'a> {
     }
 
     fn filled_in(&self, value: &Value) -> Value {
-        filled_in(value, &self.organization, "", &self.name)
+        self.filled_with(value, "")
+    }
+
+    fn filled_with(&self, value: &Value, id: &str) -> Value {
+        filled_in(value, &self.places(id))
+    }
+
+    fn places<'p>(&'p self, id: &'p str) -> Places<'p> {
+        Places { organization: &self.organization, project: &self.world.project, id, name: &self.name }
     }
 
     /// A spec in which these fields have their second value.
@@ -99,10 +110,10 @@ impl<'a> Case<'a> {
     }
 
     async fn call(&self, call: &Call, id: &str) -> (u16, Value) {
-        let filled = |text: &str| filled(text, &self.organization, id, &self.name);
+        let filled = |text: &str| filled(text, &self.places(id));
         let (method, path) = call.line.split_once(' ').expect("method and path");
         let method: Method = method.parse().expect("a method");
-        let body = filled_in(&call.body, &self.organization, id, &self.name);
+        let body = self.filled_with(&call.body, id);
         self.world.person.call(method, &filled(path), &filled(self.row.api.within), body).await
     }
 

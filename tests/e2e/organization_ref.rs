@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use support::zitadel::{Behaviour, OrganizationFeatures, ProjectSettings, State};
 
 use crate::conformance::case::Case;
-use crate::conformance::rows::{Parent, Row, filled_in, rows};
+use crate::conformance::rows::{Parent, Places, Row, filled_in, rows};
 use crate::kstatus::Kstatus;
 use crate::needs_double;
 use crate::organization::{ORGANIZATION, RECREATE, creations, id_of, names};
@@ -20,7 +20,8 @@ fn inside() -> Vec<Row> {
 
 /// One resource of every kind that lives in an organization, by kind and spec.
 pub fn every_kind() -> Vec<(&'static str, Value)> {
-    let spec = |row: Row| (row.kind, filled_in(&row.spec(&[]), "", "", row.resource));
+    let places = |row: &Row| Places { name: row.resource, ..Places::default() };
+    let spec = |row: Row| (row.kind, filled_in(&row.spec(&[]), &places(&row)));
     inside().into_iter().map(spec).collect()
 }
 

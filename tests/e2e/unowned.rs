@@ -1,7 +1,7 @@
 //! What a resource does not own, or may not read, stays where it is.
 
 use kube::api::{Api, ObjectMeta, Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 use zitadel_operator::api::Project;
 use zitadel_operator::engine::decision::error::ReconcileError;
 use zitadel_operator::engine::kubernetes::resource::{Handle, known_as};

@@ -18,6 +18,12 @@ pub fn kinds() -> Vec<&'static str> {
     registry().iter().map(|entry| entry.kind).collect()
 }
 
+/// A project's roles by key, each with display name and group.
+fn roles(zitadel: &Double, project: &str) -> BTreeMap<String, [String; 2]> {
+    let shown = zitadel.roles(project).into_iter();
+    shown.map(|(key, role)| (key, [role.display_name, role.group])).collect()
+}
+
 /// An organization's projects by name.
 pub fn projects(zitadel: &Double, organization: &str) -> Map<String, Value> {
     let shown = zitadel.projects(organization).into_iter().map(|project| {
@@ -28,6 +34,7 @@ pub fn projects(zitadel: &Double, organization: &str) -> Map<String, Value> {
             "projectRoleCheck": settings.project_role_check,
             "hasProjectCheck": settings.has_project_check,
             "privateLabelingSetting": settings.private_labeling_setting,
+            "roles": roles(zitadel, &project.id),
         });
         (settings.name.clone(), value)
     });

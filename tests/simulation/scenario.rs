@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::deed::Deed::{self, *};
-use crate::rows::{Identity, Row, filled_in, merged, rows};
+use crate::rows::{Identity, Parent, Places, Row, filled_in, merged, rows};
 use crate::world::SHARED;
 
 /// What happened before, and what is disturbed.
@@ -23,8 +23,9 @@ fn scenario(kind: &'static str, name: &'static str, before: Vec<Deed>, act: Vec<
 
 /// Every scenario of every kind.
 pub fn scenarios() -> Vec<Scenario> {
-    let of_every_kind = rows().into_iter().flat_map(|row| of_row(&row)).collect();
-    [of_every_kind, projects(), organizations(), metadata(), login_policies()].concat()
+    let of_kinds = rows().into_iter().filter(|row| row.parent != Parent::Project);
+    let of_kinds = of_kinds.flat_map(|row| of_row(&row)).collect();
+    [of_kinds, projects(), roles(), organizations(), metadata(), login_policies()].concat()
 }
 
 /// What can happen to a resource of any kind.
@@ -32,7 +33,9 @@ fn of_row(row: &Row) -> Vec<Scenario> {
     // The oracle tells whose a project is by its name.
     let (kind, name) = (row.kind, row.resource);
     let deleting = json!({ "deletionPolicy": "Delete" });
-    let spec = |second: &[&str], more: Value| filled_in(&merged(row.spec(second), &more), "", "", name);
+    let spec = |second: &[&str], more: Value| {
+        filled_in(&merged(row.spec(second), &more), &Places { name, ..Places::default() })
+    };
     let all = row.names();
     let apply = |second: &[&str], more: Value| Apply(kind, name.into(), spec(second, more).into());
     let first = || apply(&[], deleting.clone());
@@ -75,6 +78,32 @@ fn projects() -> Vec<Scenario> {
         s("import and change", there(), vec![import(json!({ "name": "web~3", "projectRoleCheck": true }))]),
         s("observe", there(), vec![import(json!({ "name": "web", "managementPolicy": "Observe" }))]),
         s("new token", vec![plain()], vec![RotateToken, named("web~2")]),
+    ]
+}
+
+fn roles() -> Vec<Scenario> {
+    const KIND: &str = "ProjectRole";
+    let project = || Apply("Project", "web".into(), json!({}).into());
+    let spec = |group: &str| json!({ "project": { "ref": { "name": "web" } }, "group": group });
+    let apply = |group: &str| Apply(KIND, "editor".into(), spec(group).into());
+    let delete = || Delete(KIND, "editor".into());
+    let there = || vec![project(), apply("News")];
+    let s = |name, before, act| scenario(KIND, name, before, act);
+    vec![
+        s("create", vec![project()], vec![apply("News")]),
+        s("create before its project", vec![apply("News")], vec![project()]),
+        s("update", there(), vec![apply("Sports")]),
+        s("delete", there(), vec![delete()]),
+        s("create and delete at once", vec![project()], vec![apply("News"), pause(300), delete()]),
+        s("replace", there(), vec![Replace(KIND, "editor".into(), spec("Sports").into())]),
+        s("drift", there(), vec![EditRole(Some("Hacked")), inspect(KIND, "editor")]),
+        s("removed outside", there(), vec![EditRole(None), inspect(KIND, "editor")]),
+        s("take over", vec![project(), wait(), EditRole(Some("By hand"))], vec![apply("News")]),
+        s(
+            "follow the project that is made again",
+            [there(), vec![wait()]].concat(),
+            vec![Remove("Project", "web".into()), inspect("Project", "web"), wait(), inspect(KIND, "editor")],
+        ),
     ]
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Request;
 use serde_json::Value;
 
-use crate::rows::{Call, Row, filled, filled_in, rows};
+use crate::rows::{Call, Places, Row, filled, filled_in, rows};
 use crate::world::World;
 
 /// Makes the object that a resource of this kind and name would have, with all other fields second.
@@ -36,10 +36,11 @@ async fn id(world: &World, kind: &str, name: &str) -> String {
 
 async fn call(world: &World, row: &Row, call: &Call, id: &str, name: &str) {
     let (method, path) = call.line.split_once(' ').expect("method and path");
-    let filled = |text| filled(text, &world.acme, id, name);
+    let places = Places { organization: &world.acme, id, name, ..Places::default() };
+    let filled = |text| filled(text, &places);
     let body = match &call.body {
         Value::Null => Bytes::new(),
-        body => filled_in(body, &world.acme, id, name).to_string().into(),
+        body => filled_in(body, &places).to_string().into(),
     };
     let request = Request::builder()
         .method(method)

@@ -3,9 +3,11 @@
 mod field;
 pub mod org_domain_policy;
 pub mod org_features;
+pub mod org_login_policy;
 pub mod org_metadata;
 pub mod organization;
 pub mod project;
+pub mod project_role;
 
 use serde_json::{Value, json};
 
@@ -16,8 +18,10 @@ pub fn rows() -> Vec<Row> {
     vec![
         organization::row(),
         project::row(),
+        project_role::row(),
         org_metadata::row(),
         org_domain_policy::row(),
+        org_login_policy::row(),
         org_features::row(),
     ]
 }
@@ -27,6 +31,8 @@ pub fn rows() -> Vec<Row> {
 pub enum Parent {
     Instance,
     Organization,
+    /// One that a person made.
+    Project,
 }
 
 /// What tells one object of a kind from another.
@@ -36,7 +42,7 @@ pub enum Identity {
     Assigned,
     /// There is always one below each parent.
     Setting,
-    /// Keys of one setting, which several resources share.
+    /// Keys below a parent, which specs say.
     Keys,
 }
 
@@ -68,8 +74,9 @@ pub fn sending(line: &'static str, body: Value) -> Call {
     Call { line, body }
 }
 
-/// What a person does to an object through ZITADEL's API. In all texts `$organization`, `$id` and `$name` stand for the
-/// organization, the object's id and its name; the body `"$fields"` for all fields, and `"$field"` for those to change.
+/// What a person does to an object through ZITADEL's API. In all texts `$organization`, `$project`, `$id` and `$name` stand
+/// for the organization, the project, the object's id and its name; the body `"$fields"` for all fields, in a list with more
+/// beside them, and `"$field"` for those to change.
 #[derive(Clone, Debug)]
 pub struct Api {
     /// The organization in whose name all of it is done.
@@ -92,6 +99,8 @@ pub struct Row {
     pub resource: &'static str,
     pub parent: Parent,
     pub identity: Identity,
+    /// What every spec says.
+    pub base: Value,
     /// Every field of the object.
     pub fields: Vec<Field>,
     /// Fields of the spec that are no fields of the object.
@@ -115,17 +124,14 @@ impl Row {
 
     /// A spec in which these fields have their second value, and all others their first.
     pub fn spec(&self, second: &[&str]) -> Value {
-        self.gathered(|field| &field.spec[field.choice(second)])
+        let part = |field: &'_ Field| field.spec[field.choice(second)].clone();
+        self.fields.iter().fold(self.base.clone(), |all, field| merged(all, &part(field)))
     }
 
     /// What a create sends for the same.
     pub fn sent(&self, second: &[&str]) -> Value {
         let own = self.fields.iter().filter(|field| field.calls.is_none());
         own.fold(json!({}), |all, field| merged(all, &field.sent[field.choice(second)]))
-    }
-
-    fn gathered<'a>(&'a self, part: impl Fn(&'a Field) -> &'a Value) -> Value {
-        self.fields.iter().fold(json!({}), |all, field| merged(all, part(field)))
     }
 
     /// The requests that bring one field to its second value, or back to its first, where the others have their first.
@@ -148,6 +154,7 @@ impl Row {
         let body = match call.body.as_str() {
             Some("$fields") => self.sent(second),
             Some("$field") => one.clone(),
+            None if call.body[0] == "$fields" => merged(self.sent(second), &call.body[1]),
             _ => call.body.clone(),
         };
         Call { line: call.line, body }
@@ -201,12 +208,23 @@ pub fn merged(one: Value, other: &Value) -> Value {
     }
 }
 
-/// With what stands for the organization, the id and the name put in their places.
-pub fn filled(text: &str, organization: &str, id: &str, name: &str) -> String {
-    text.replace("$organization", organization).replace("$id", id).replace("$name", name)
+/// What stands in the places of a text.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Places<'a> {
+    pub organization: &'a str,
+    pub project: &'a str,
+    pub id: &'a str,
+    pub name: &'a str,
+}
+
+/// With everything in its place.
+pub fn filled(text: &str, places: &Places<'_>) -> String {
+    let Places { organization, project, id, name } = places;
+    let text = text.replace("$organization", organization).replace("$project", project);
+    text.replace("$id", id).replace("$name", name)
 }
 
 /// The same in every text of a value.
-pub fn filled_in(value: &Value, organization: &str, id: &str, name: &str) -> Value {
-    serde_json::from_str(&filled(&value.to_string(), organization, id, name)).expect("JSON")
+pub fn filled_in(value: &Value, places: &Places<'_>) -> Value {
+    serde_json::from_str(&filled(&value.to_string(), places)).expect("JSON")
 }

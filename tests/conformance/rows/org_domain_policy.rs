@@ -10,6 +10,7 @@ pub fn row() -> Row {
         resource: "logins",
         parent: Parent::Organization,
         identity: Identity::Setting,
+        base: json!({}),
         fields: vec![
             flag("userLoginMustBeDomain"),
             flag("validateOrgDomains"),

@@ -31,6 +31,7 @@ pub fn row() -> Row {
         resource: "flags",
         parent: Parent::Organization,
         identity: Identity::Setting,
+        base: json!({}),
         fields: vec![
             switch("features.loginDefaultOrg"),
             switch("features.userSchema"),

@@ -12,6 +12,7 @@ pub fn row() -> Row {
         resource: "labels",
         parent: Parent::Organization,
         identity: Identity::Keys,
+        base: json!({}),
         fields: vec![
             entry("entries[tier]", "tier", ["gold", "silver"]),
             entry("entries[region]", "region", ["eu", "us"]),

@@ -12,6 +12,7 @@ pub fn row() -> Row {
         resource: "shop",
         parent: Parent::Instance,
         identity: Identity::Assigned,
+        base: json!({}),
         fields: vec![
             field("name", [json!("$name"), json!("$name~2")]),
             field("state", [json!("Active"), json!("Inactive")])

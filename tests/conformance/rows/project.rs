@@ -17,6 +17,7 @@ pub fn row() -> Row {
         resource: "web",
         parent: Parent::Organization,
         identity: Identity::Assigned,
+        base: json!({}),
         fields: vec![
             field("name", [json!("$name"), json!("$name~2")]),
             flag("projectRoleAssertion"),
