@@ -45,7 +45,7 @@ macro_rules! behaviours {
 }
 
 behaviours! {
-    EVERY [organization project project_role org_metadata org_domain_policy org_login_policy org_features]:
+    EVERY [organization project project_role org_metadata org_domain_policy org_features org_login_policy]:
     life::create life::update life::no_op
     outside::drift outside::removed_outside
     deletion::delete deletion::delete_what_is_gone deletion::retain
@@ -55,7 +55,7 @@ behaviours! {
 }
 
 behaviours! {
-    IN_AN_ORGANIZATION [project org_metadata org_domain_policy org_login_policy org_features]:
+    IN_AN_ORGANIZATION [project org_metadata org_domain_policy org_features org_login_policy]:
     parents::missing_parent parents::removed_parent parents::parent_that_goes
 }
 
@@ -65,7 +65,7 @@ behaviours! {
 }
 
 behaviours! {
-    OTHERS [project_role org_metadata org_domain_policy org_login_policy org_features]:
+    OTHERS [project_role org_metadata org_domain_policy org_features org_login_policy]:
     adopt::take_over
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use support::zitadel::{Fingerprint, Mark, OrganizationFeatures};
 use zitadel_operator::engine::decision::config::Config;
 
-use self::attempts::{Attempt, Loot, Way, attempts, key_of, least};
+use self::attempts::{Attempt, Loot, Way, attempts, key_of, least, project_beside};
 use self::schema::{Names, Reference};
 use crate::needs_double;
 use crate::organization::ORGANIZATION;
@@ -64,6 +64,7 @@ impl Scene {
             organization,
             organization_name: "umbrella",
             project,
+            project_name: "hive",
         };
         let access = json!([grant(&victim, &json!([{ "all": true }]), true)]);
         share_from(&victim, &home_organization.namespace, access).await;
@@ -120,6 +121,9 @@ impl Scene {
             "Connection" => self.connection(reference),
             kind => least(kind, attempt.way, CONNECTION, &self.loot),
         };
+        if reference.is_of_project() {
+            spec["project"] = project_beside(reference, attempt.way, &self.loot);
+        }
         reference.put(&mut spec, attempt.value.clone());
         spec
     }

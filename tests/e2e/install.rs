@@ -249,11 +249,22 @@ fn assert_every_kind_works(cluster: &Cluster, zitadel: &Double, namespace: &str)
         ("OrgMetadata", json!({ "entries": entries })),
         ("OrgDomainPolicy", policy),
         ("OrgFeatures", features),
+        ("OrgLoginPolicy", json!({ "forceMfa": true })),
     ] {
         spec["organization"] = json!({ "ref": { "name": "globex" } });
         cluster.apply(&ours(kind, namespace, "all", &through_own(spec)));
     }
-    for resource in ["zorg/globex", "zproj/all", "zorgmeta/all", "zorgdom/all", "zorgfeat/all"] {
+    let role = json!({ "project": { "ref": { "name": "all" } } });
+    cluster.apply(&ours("ProjectRole", namespace, "all", &through_own(role)));
+    for resource in [
+        "zorg/globex",
+        "zproj/all",
+        "zrole/all",
+        "zorgmeta/all",
+        "zorgdom/all",
+        "zorglogin/all",
+        "zorgfeat/all",
+    ] {
         cluster.wait_for_reason(namespace, resource, "Available");
     }
     let organizations = zitadel.organizations();
@@ -261,7 +272,7 @@ fn assert_every_kind_works(cluster: &Cluster, zitadel: &Double, namespace: &str)
     let there = zitadel.metadata(globex);
     assert_eq!(there["billing"].value, zitadel.admin_token().into_bytes());
     assert_eq!(there["region"].value, b"eu-central");
-    let kinds = "zconn,zorg,zproj,zorgmeta,zorgdom,zorgfeat";
+    let kinds = "zconn,zorg,zproj,zrole,zorgmeta,zorgdom,zorglogin,zorgfeat";
     cluster.kubectl(&["delete", kinds, "-n", namespace, "--all", "--timeout=60s"]);
     let left = zitadel.organizations().into_iter().filter(|organization| &organization.id == globex);
     assert!(left.into_iter().all(|organization| organization.state == State::Removed));

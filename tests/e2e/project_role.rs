@@ -10,7 +10,7 @@ use crate::needs_double;
 use crate::waits::{assert_message, condition};
 use crate::world::World;
 
-const KIND: &str = "ProjectRole";
+pub const ROLE: &str = "ProjectRole";
 
 /// A world with a project "web"; its id.
 async fn with_project(world: &World) -> String {
@@ -51,7 +51,7 @@ async fn call(world: &World, method: Method, project: &str, rest: &str, body: Va
 async fn a_role_is_added_changed_and_removed() {
     let world = World::new().await;
     let project = with_project(&world).await;
-    let editor = world.subject(KIND, "editor");
+    let editor = world.subject(ROLE, "editor");
     editor.apply(of_web(json!({}))).await;
     let ready = editor.until_ready().await;
     assert_eq!(there(&world, &project, "editor").await, role("editor", ""));
@@ -77,7 +77,7 @@ async fn a_role_is_added_changed_and_removed() {
 async fn whatever_a_person_does_to_a_role_is_undone() {
     let world = World::new().await;
     let project = with_project(&world).await;
-    let editor = world.subject(KIND, "editor");
+    let editor = world.subject(ROLE, "editor");
     editor.apply(of_web(json!({ "displayName": "Editors" }))).await;
     editor.until_ready().await;
     call(&world, Method::PUT, &project, "/editor", json!({ "displayName": "Hacked", "group": "x" })).await;
@@ -92,7 +92,7 @@ async fn whatever_a_person_does_to_a_role_is_undone() {
 #[tokio::test]
 async fn a_role_waits_for_its_project_and_goes_with_it() {
     let world = World::new().await;
-    let editor = world.subject(KIND, "editor");
+    let editor = world.subject(ROLE, "editor");
     editor.apply(of_web(json!({}))).await;
     let waiting = editor.until_reason("ReferenceNotFound").await;
     assert_message(&waiting, &["Project", "web", "create it, or correct spec.project.ref"]);
@@ -112,7 +112,7 @@ async fn a_role_waits_for_its_project_and_goes_with_it() {
 async fn a_role_follows_its_project_when_that_is_made_again() {
     let world = World::new().await;
     let old = with_project(&world).await;
-    let editor = world.subject(KIND, "editor");
+    let editor = world.subject(ROLE, "editor");
     editor.apply(of_web(json!({}))).await;
     editor.until_ready().await;
     world
@@ -136,17 +136,17 @@ async fn a_project_is_named_by_id_or_by_name_and_must_be_in_the_organization() {
     let world = World::new().await;
     let project = with_project(&world).await;
     for (name, selector) in [("by-id", json!({ "id": project })), ("by-name", json!({ "name": "WEB" }))] {
-        let role = world.subject(KIND, name);
+        let role = world.subject(ROLE, name);
         role.apply(json!({ "project": selector })).await;
         assert_eq!(role.until_ready().await["status"]["projectId"], project.as_str());
     }
     let elsewhere = world.person.create_organization(&format!("{}-other", world.namespace)).await;
-    let stray = world.subject(KIND, "stray");
+    let stray = world.subject(ROLE, "stray");
     let organization = json!({ "id": elsewhere });
     stray.apply(json!({ "project": { "id": project, "organization": organization } })).await;
     let refused = stray.until_reason("NotFound").await;
     assert_message(&refused, &["there is no project", &elsewhere, "correct spec.project"]);
-    let missing = world.subject(KIND, "missing");
+    let missing = world.subject(ROLE, "missing");
     missing.apply(json!({ "project": { "name": "nowhere" } })).await;
     assert_message(&missing.until_reason("ReferenceNotFound").await, &["no project named \"nowhere\""]);
     for gone in [stray, missing] {
@@ -161,14 +161,14 @@ async fn a_role_that_is_there_is_taken_over_by_its_key_and_one_in_another_case_i
     let project = with_project(&world).await;
     let body = json!({ "roleKey": "admin", "displayName": "By hand", "group": "x" });
     call(&world, Method::POST, &project, "", body).await;
-    let other = world.subject(KIND, "other");
+    let other = world.subject(ROLE, "other");
     other.apply(of_web(json!({ "key": "Admin" }))).await;
     assert_message(&other.until_reason("Conflict").await, &["\"Admin\" is taken by \"admin\""]);
-    let admin = world.subject(KIND, "admin");
+    let admin = world.subject(ROLE, "admin");
     admin.apply(of_web(json!({ "displayName": "Admins" }))).await;
     assert_eq!(admin.until_ready().await["status"]["origin"], "Adopted");
     assert_eq!(there(&world, &project, "admin").await, role("Admins", ""));
-    let second = world.subject(KIND, "second");
+    let second = world.subject(ROLE, "second");
     second.apply(of_web(json!({ "key": "admin", "displayName": "Mine" }))).await;
     assert_message(&second.until_reason("Conflict").await, &["is owned by ProjectRole", "admin"]);
     for loser in [other, second] {
@@ -184,7 +184,7 @@ async fn late(line: Behaviour) {
     world.zitadel.configure(|behaviour| *behaviour = line.lagging(Duration::from_secs(3)));
     world.start_operator().await;
     let project = with_project(&world).await;
-    let editor = world.subject(KIND, "editor");
+    let editor = world.subject(ROLE, "editor");
     let mark = world.zitadel.ledger().mark();
     editor.apply(of_web(json!({}))).await;
     editor.until_ready().await;

@@ -21,8 +21,8 @@ pub fn rows() -> Vec<Row> {
         project_role::row(),
         org_metadata::row(),
         org_domain_policy::row(),
-        org_login_policy::row(),
         org_features::row(),
+        org_login_policy::row(),
     ]
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::schema::{Names, Reference};
 use crate::organization::ORGANIZATION;
 use crate::organization_ref::every_kind;
+use crate::project_role::ROLE;
 
 /// What belongs to another namespace, by the names a thief would need.
 pub struct Loot {
@@ -21,6 +22,7 @@ pub struct Loot {
     pub organization: String,
     pub organization_name: &'static str,
     pub project: String,
+    pub project_name: &'static str,
 }
 
 /// Through which connection it goes.
@@ -82,6 +84,16 @@ pub fn attempts(reference: &Reference, loot: &Loot) -> Vec<Attempt> {
             }
             attempts
         }
+        Names::ProjectId => vec![
+            attempt(Own, json!(loot.project), NOTHING),
+            attempt(Ungranted, json!(loot.project), DENIED),
+            attempt(Elsewhere, json!(loot.project), NOTHING),
+        ],
+        Names::ProjectName => vec![
+            attempt(Own, json!(loot.project_name), NOT_HERE),
+            attempt(Ungranted, json!(loot.project_name), DENIED),
+            attempt(Elsewhere, json!(loot.project_name), NOT_HERE),
+        ],
         Names::Import => imports(reference, loot),
     }
 }
@@ -112,7 +124,8 @@ pub fn key_of(reference: &Reference, name: &str) -> Value {
 
 /// The least that the kind needs, through this way.
 pub fn least(kind: &str, way: Way, connection: &str, loot: &Loot) -> Value {
-    let specs = every_kind().into_iter().chain([(ORGANIZATION, json!({}))]);
+    let role = json!({ "project": { "id": "1" } });
+    let specs = every_kind().into_iter().chain([(ORGANIZATION, json!({})), (ROLE, role)]);
     let found = specs.into_iter().find(|(known, _)| *known == kind);
     let (_, mut spec) = found.unwrap_or_else(|| panic!("say in every_kind what {kind} needs at least"));
     spec["connectionRef"] = match way {
@@ -120,8 +133,23 @@ pub fn least(kind: &str, way: Way, connection: &str, loot: &Loot) -> Value {
         Way::Ungranted => json!({ "kind": "ClusterConnection", "name": loot.ungranted }),
         Way::Elsewhere => json!({ "kind": "ClusterConnection", "name": loot.elsewhere }),
     };
-    if way == Way::Elsewhere && kind != ORGANIZATION {
-        spec["organization"] = json!({ "id": loot.granted_organization });
+    let granted = json!({ "id": loot.granted_organization });
+    match kind {
+        _ if way != Way::Elsewhere => {}
+        ORGANIZATION => {}
+        ROLE => spec["project"]["organization"] = granted,
+        _ => spec["organization"] = granted,
     }
     spec
+}
+
+/// What a spec says of its project besides the reference to it that is tried.
+pub fn project_beside(reference: &Reference, way: Way, loot: &Loot) -> Value {
+    let granted = json!({ "organization": { "id": loot.granted_organization } });
+    match reference.names {
+        Names::ProjectId | Names::ProjectName if way == Way::Elsewhere => granted,
+        Names::ProjectId | Names::ProjectName => json!({}),
+        _ if reference.path.ends_with("project.ref") => json!({}),
+        _ => json!({ "id": "1" }),
+    }
 }

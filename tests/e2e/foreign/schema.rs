@@ -6,9 +6,11 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use serde_json::{Map, Value, json};
 use zitadel_operator::kinds::definitions;
 
+use crate::conformance::rows::merged;
+
 /// Text that refers to nothing, wherever it stands. Whoever adds a field says here that it is such a text, or gives
 /// it the shape of a reference. Numbers, booleans and enumerations can refer to nothing.
-const PLAIN: [&str; 11] = [
+const PLAIN: [&str; 20] = [
     // What is made is called so; whose name it may be is in organization_grants and ownership.
     "Organization.spec.name",
     "Project.spec.name",
@@ -19,6 +21,15 @@ const PLAIN: [&str; 11] = [
     "Connection.spec.previousInstances[]",
     "Connection.spec.resyncInterval",
     // What ZITADEL is told.
+    "ProjectRole.spec.key",
+    "ProjectRole.spec.displayName",
+    "ProjectRole.spec.group",
+    "OrgLoginPolicy.spec.defaultRedirectUri",
+    "OrgLoginPolicy.spec.passwordCheckLifetime",
+    "OrgLoginPolicy.spec.externalLoginCheckLifetime",
+    "OrgLoginPolicy.spec.mfaInitSkipLifetime",
+    "OrgLoginPolicy.spec.secondFactorCheckLifetime",
+    "OrgLoginPolicy.spec.multiFactorCheckLifetime",
     "OrgFeatures.spec.features.*",
     "OrgFeatures.spec.features.loginV2.baseUri",
     "OrgMetadata.spec.entries[].key",
@@ -33,10 +44,12 @@ pub enum Names {
     Secret,
     ConfigMap,
     Connection,
-    /// An `Organization` of the namespace.
+    /// An `Organization` or a `Project` of the namespace.
     Neighbour,
     OrganizationId,
     OrganizationName,
+    ProjectId,
+    ProjectName,
     /// An object in ZITADEL, by the annotation of an import.
     Import,
 }
@@ -69,6 +82,11 @@ impl Reference {
         }
     }
 
+    /// Is it a part of what selects a project?
+    pub fn is_of_project(&self) -> bool {
+        self.root() == "project"
+    }
+
     /// Puts a value where the reference is; what the spec has in the same field goes.
     pub fn put(&self, spec: &mut Value, value: Value) {
         let nested = self.steps.iter().rev().fold(value, |inner, step| match step {
@@ -79,8 +97,12 @@ impl Reference {
                 json!([item])
             }
         });
-        if let Some(root) = nested.as_object().filter(|_| !self.steps.is_empty()) {
-            spec.as_object_mut().expect("a spec is an object").extend(root.clone());
+        if self.steps.is_empty() {
+            return;
+        }
+        match self.is_of_project() {
+            true => *spec = merged(spec.take(), &nested),
+            false => spec.as_object_mut().expect("a spec is an object").extend(fields(nested)),
         }
     }
 }
@@ -121,12 +143,12 @@ impl Found {
         if let Some((names, keys)) = shape(path, schema) {
             return self.note(kind, path, names, steps, keys);
         }
-        let selects = selects_organization(schema);
+        let selected = selected_by(schema);
         for (name, field) in schema.properties.iter().flatten() {
             let (path, steps) = (format!("{path}.{name}"), step(steps, Step::Field(name.clone())));
-            match (selects, name.as_str()) {
-                (true, "id") => self.note(kind, &path, Names::OrganizationId, &steps, Vec::new()),
-                (true, "name") => self.note(kind, &path, Names::OrganizationName, &steps, Vec::new()),
+            match (selected, name.as_str()) {
+                (Some([id, _]), "id") => self.note(kind, &path, id, &steps, Vec::new()),
+                (Some([_, named]), "name") => self.note(kind, &path, named, &steps, Vec::new()),
                 _ => self.walk(kind, &path, &steps, field),
             }
         }
@@ -149,6 +171,10 @@ impl Found {
     }
 }
 
+fn fields(value: Value) -> Map<String, Value> {
+    value.as_object().cloned().expect("an object")
+}
+
 fn step(steps: &[Step], next: Step) -> Vec<Step> {
     [steps, &[next]].concat()
 }
@@ -168,11 +194,17 @@ fn shape(path: &str, schema: &JSONSchemaProps) -> Option<(Names, Vec<String>)> {
     Some((names, keys.into_iter().map(Into::into).collect()))
 }
 
-/// Has it an id and a name, and nothing that could be a setting?
-fn selects_organization(schema: &JSONSchemaProps) -> bool {
-    let has = |name| schema.properties.iter().flatten().any(|(field, _)| field == name);
-    let known = |(field, _): (&String, _)| ["id", "name", "ref"].contains(&field.as_str());
-    has("id") && has("name") && schema.properties.iter().flatten().all(known)
+/// What an id and a name say where there is nothing beside them that could be a setting: of an organization, or of a
+/// project in one.
+fn selected_by(schema: &JSONSchemaProps) -> Option<[Names; 2]> {
+    let fields: Vec<&str> = schema.properties.iter().flatten().map(|(name, _)| name.as_str()).collect();
+    let selects = ["id", "name"].iter().all(|name| fields.contains(name));
+    let beside: Vec<&str> = fields.into_iter().filter(|name| !["id", "name", "ref"].contains(name)).collect();
+    match beside.as_slice() {
+        [] if selects => Some([Names::OrganizationId, Names::OrganizationName]),
+        ["organization"] if selects => Some([Names::ProjectId, Names::ProjectName]),
+        _ => None,
+    }
 }
 
 fn is_text(schema: &JSONSchemaProps) -> bool {
@@ -197,6 +229,8 @@ fn every_field_refers_to_something_or_is_said_not_to() {
         Names::Neighbour,
         Names::OrganizationId,
         Names::OrganizationName,
+        Names::ProjectId,
+        Names::ProjectName,
         Names::Import,
     ] {
         assert!(references.iter().any(|reference| reference.names == names), "no {names:?} was found");
