@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::deed::Deed::{self, *};
-use crate::rows::{Identity, Row, filled_in, merged, rows};
+use crate::rows::{Identity, Row, merged, row, rows};
 use crate::world::SHARED;
 
 /// What happened before, and what is disturbed.
@@ -32,7 +32,9 @@ fn of_row(row: &Row) -> Vec<Scenario> {
     // The oracle tells whose a project is by its name.
     let (kind, name) = (row.kind, row.resource);
     let deleting = json!({ "deletionPolicy": "Delete" });
-    let spec = |second: &[&str], more: Value| filled_in(&merged(row.spec(second), &more), "", "", name);
+    let (first_of_all, selector) = belonging(row);
+    let placed = row.placed("", "", name);
+    let spec = |second: &[&str], more: Value| merged(merged(placed.spec(second), &more), &selector);
     let all = row.names();
     let apply = |second: &[&str], more: Value| Apply(kind, name.into(), spec(second, more).into());
     let first = || apply(&[], deleting.clone());
@@ -41,7 +43,7 @@ fn of_row(row: &Row) -> Vec<Scenario> {
         all.iter().map(|field| Change(kind, name.into(), field)).chain([inspect(kind, name)]).collect();
     let remove = vec![Remove(kind, name.into()), inspect(kind, name)];
     let there = || vec![Create(kind, name.into())];
-    let s = |name, before, act| scenario(kind, name, before, act);
+    let s = |name, before, act| scenario(kind, name, [first_of_all.clone(), before].concat(), act);
     let mut scenarios = vec![
         s("create", vec![], vec![apply(&all, deleting.clone())]),
         s("change everything", vec![first()], vec![apply(&all, deleting.clone())]),
@@ -62,6 +64,16 @@ fn of_row(row: &Row) -> Vec<Scenario> {
         Identity::Setting | Identity::Keys => scenarios.push(s("take over", there(), vec![first()])),
     }
     scenarios
+}
+
+/// What there has to be first for a kind that belongs to another one, and how a spec says so.
+fn belonging(of: &Row) -> (Vec<Deed>, Value) {
+    let Some(parent) = of.parent.filter(|kind| *kind != "Organization") else { return (vec![], json!({})) };
+    let parent = row(parent);
+    let made =
+        Apply(parent.kind, parent.resource.into(), parent.placed("", "", parent.resource).spec(&[]).into());
+    let reference = json!({ parent.kind.to_lowercase(): { "ref": { "name": parent.resource } } });
+    (vec![made, wait()], reference)
 }
 
 fn projects() -> Vec<Scenario> {

@@ -22,11 +22,9 @@ pub fn rows() -> Vec<Row> {
     ]
 }
 
-/// What an object belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parent {
-    Instance,
-    Organization,
+/// The row of a kind.
+pub fn row(kind: &str) -> Row {
+    rows().into_iter().find(|row| row.kind == kind).unwrap_or_else(|| panic!("{kind} has no row"))
 }
 
 /// What tells one object of a kind from another.
@@ -36,7 +34,7 @@ pub enum Identity {
     Assigned,
     /// There is always one below each parent.
     Setting,
-    /// Keys of one setting, which several resources share.
+    /// Keys that the spec chooses.
     Keys,
 }
 
@@ -54,26 +52,36 @@ pub enum Shape {
 /// One request: method and path, and the body.
 #[derive(Clone, Debug)]
 pub struct Call {
-    pub line: &'static str,
+    pub line: String,
     pub body: Value,
 }
 
 /// A request without a body.
-pub fn call(line: &'static str) -> Call {
-    Call { line, body: Value::Null }
+pub fn call(line: &str) -> Call {
+    sending(line, Value::Null)
 }
 
 /// A request with this body.
-pub fn sending(line: &'static str, body: Value) -> Call {
-    Call { line, body }
+pub fn sending(line: &str, body: Value) -> Call {
+    Call { line: line.to_owned(), body }
 }
 
-/// What a person does to an object through ZITADEL's API. In all texts `$organization`, `$id` and `$name` stand for the
-/// organization, the object's id and its name; the body `"$fields"` for all fields, and `"$field"` for those to change.
+impl Call {
+    /// Method, path and body of it for the object with this id.
+    pub fn about(&self, id: &str) -> (&str, String, Value) {
+        let (method, path) = self.line.split_once(' ').expect("method and path");
+        let body = serde_json::from_str(&self.body.to_string().replace("$id", id)).expect("JSON");
+        (method, path.replace("$id", id), body)
+    }
+}
+
+/// What a person does to an object through ZITADEL's API. In all texts of a row `$organization`, `$parent`, `$name` and
+/// `$id` stand for the ids of the organization and the parent, and for name and id of the object; in a body `"$fields"`
+/// for all fields, alone or beside others, and `"$field"` for the one to change.
 #[derive(Clone, Debug)]
 pub struct Api {
     /// The organization in whose name all of it is done.
-    pub within: &'static str,
+    pub within: String,
     pub read: Call,
     pub shape: Shape,
     pub create: Call,
@@ -90,8 +98,11 @@ pub struct Row {
     pub kind: &'static str,
     /// What a resource of the kind is called where there is one.
     pub resource: &'static str,
-    pub parent: Parent,
+    /// The kind of what it belongs to; none where that is the instance.
+    pub parent: Option<&'static str>,
     pub identity: Identity,
+    /// What every spec has of its own.
+    pub fixed: Value,
     /// Every field of the object.
     pub fields: Vec<Field>,
     /// Fields of the spec that are no fields of the object.
@@ -115,17 +126,45 @@ impl Row {
 
     /// A spec in which these fields have their second value, and all others their first.
     pub fn spec(&self, second: &[&str]) -> Value {
-        self.gathered(|field| &field.spec[field.choice(second)])
+        let part = |all: Value, field: &Field| merged(all, &field.spec[field.choice(second)]);
+        self.fields.iter().fold(self.fixed.clone(), part)
     }
 
     /// What a create sends for the same.
-    pub fn sent(&self, second: &[&str]) -> Value {
+    fn sent(&self, second: &[&str]) -> Value {
         let own = self.fields.iter().filter(|field| field.calls.is_none());
         own.fold(json!({}), |all, field| merged(all, &field.sent[field.choice(second)]))
     }
 
-    fn gathered<'a>(&'a self, part: impl Fn(&'a Field) -> &'a Value) -> Value {
-        self.fields.iter().fold(json!({}), |all, field| merged(all, part(field)))
+    /// With everything but the id of the object put in its place.
+    pub fn placed(&self, organization: &str, parent: &str, name: &str) -> Self {
+        let text = |text: &str| {
+            text.replace("$organization", organization).replace("$parent", parent).replace("$name", name)
+        };
+        let value = |value: &Value| serde_json::from_str(&text(&value.to_string())).expect("JSON");
+        let call = |call: &Call| Call { line: text(&call.line), body: value(&call.body) };
+        let field = |field: &Field| Field {
+            spec: field.spec.each_ref().map(value),
+            sent: field.sent.each_ref().map(value),
+            at: text(&field.at),
+            shown: field.shown.each_ref().map(value),
+            calls: field.calls.as_ref().map(|calls| calls.each_ref().map(call)),
+            ..field.clone()
+        };
+        let api = Api {
+            within: text(&self.api.within),
+            read: call(&self.api.read),
+            create: call(&self.api.create),
+            change: call(&self.api.change),
+            remove: call(&self.api.remove),
+            ..self.api.clone()
+        };
+        Self {
+            fixed: value(&self.fixed),
+            fields: self.fields.iter().map(field).collect(),
+            api,
+            ..self.clone()
+        }
     }
 
     /// The requests that bring one field to its second value, or back to its first, where the others have their first.
@@ -145,12 +184,17 @@ impl Row {
     }
 
     fn with_fields(&self, call: &Call, second: &[&str], one: &Value) -> Call {
-        let body = match call.body.as_str() {
-            Some("$fields") => self.sent(second),
-            Some("$field") => one.clone(),
-            _ => call.body.clone(),
+        let body = match &call.body {
+            Value::String(all) if all == "$fields" => self.sent(second),
+            Value::String(changed) if changed == "$field" => one.clone(),
+            Value::Object(fields) if fields.contains_key("$fields") => {
+                let mut beside = fields.clone();
+                beside.remove("$fields");
+                merged(Value::Object(beside), &self.sent(second))
+            }
+            other => other.clone(),
         };
-        Call { line: call.line, body }
+        Call { line: call.line.clone(), body }
     }
 
     /// The object in an answer to a read; null if it is not there.
@@ -199,14 +243,4 @@ pub fn merged(one: Value, other: &Value) -> Value {
         }
         (_, other) => other.clone(),
     }
-}
-
-/// With what stands for the organization, the id and the name put in their places.
-pub fn filled(text: &str, organization: &str, id: &str, name: &str) -> String {
-    text.replace("$organization", organization).replace("$id", id).replace("$name", name)
-}
-
-/// The same in every text of a value.
-pub fn filled_in(value: &Value, organization: &str, id: &str, name: &str) -> Value {
-    serde_json::from_str(&filled(&value.to_string(), organization, id, name)).expect("JSON")
 }
