@@ -67,7 +67,7 @@ pub enum Error {
         message: String,
     },
     /// The project is not in the organization, or not any more.
-    #[error("there is no project {project} in organization {organization}")]
+    #[error("project {project} does not exist in organization {organization}")]
     ProjectNotFound {
         /// The project.
         project: String,

@@ -33,7 +33,7 @@ fn settings(row: &Row) -> Vec<&'static str> {
 /// Differences are told, and nothing is written on either side.
 pub async fn observe(row: &Row) {
     let world = running(row).await;
-    let case = Case::of(&world, row, "first");
+    let case = Case::of(&world, row, "first").await;
     let observing = json!({ "managementPolicy": "Observe" });
     if row.identity != Identity::Setting {
         case.apply(&[], observing.clone()).await;
@@ -68,7 +68,7 @@ pub async fn observe(row: &Row) {
 /// What is there is taken over by naming it, and goes with the resource.
 pub async fn take_over(row: &Row) {
     let world = running(row).await;
-    let case = Case::of(&world, row, "first");
+    let case = Case::of(&world, row, "first").await;
     let id = case.create(&row.names()).await;
     let adopted = case.ready(&[]).await;
     assert_eq!(adopted["status"]["origin"], "Adopted");
@@ -94,7 +94,7 @@ async fn assert_adopted(case: &Case<'_>, id: &str, second: &[&str]) {
 /// The annotation imports an object under whatever name.
 pub async fn import(row: &Row) {
     let world = running(row).await;
-    let case = Case::of(&world, row, "first");
+    let case = Case::of(&world, row, "first").await;
     let id = case.create(&["name"]).await;
     case.subject.import(&id, case.spec(&settings(row))).await;
     assert_adopted(&case, &id, &settings(row)).await;
@@ -103,7 +103,7 @@ pub async fn import(row: &Row) {
 /// A name that is taken can be adopted where the resource says so, as the message proposes.
 pub async fn adopt_by_name(row: &Row) {
     let world = running(row).await;
-    let case = Case::of(&world, row, "first");
+    let case = Case::of(&world, row, "first").await;
     let id = case.create(&[]).await;
     let before = case.object(&id).await;
     case.apply(&settings(row), json!({})).await;
@@ -117,7 +117,7 @@ pub async fn adopt_by_name(row: &Row) {
 /// Of two resources for one object the second touches nothing, and has it within seconds once the first is gone.
 pub async fn rival(row: &Row) {
     let world = running(row).await;
-    let first = Case::of(&world, row, "first");
+    let first = Case::of(&world, row, "first").await;
     let id = id_of(&first.ready(&[]).await);
     let before = first.object(&id).await;
     let [second, third] = ["second", "third"].map(|name| first.for_another(name));

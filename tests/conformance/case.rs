@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 use support::zitadel::{Behaviour, Mark, OrganizationFeatures, Request};
 
-use super::rows::{Call, Identity, Parent, Places, Row, filled, filled_in, merged};
+use super::rows::{Call, Identity, Row, merged, row};
 use crate::subject::Subject;
 use crate::waits::date;
 use crate::world::World;
@@ -16,13 +16,10 @@ pub async fn world_for(row: &Row) -> World {
 
 /// The same of a server line, where the double serves it.
 pub async fn world_of(row: &Row, line: Behaviour) -> World {
-    let mut world = World::without_operator().await;
+    let world = World::without_operator().await;
     let organization_features =
         if row.is_released { line.organization_features } else { OrganizationFeatures::Implemented };
     world.zitadel.configure(|behaviour| *behaviour = Behaviour { organization_features, ..line });
-    if row.parent == Parent::Project {
-        world.project = world.person.create_project(&world.organization, "parent").await;
-    }
     world
 }
 
@@ -34,50 +31,51 @@ pub async fn running(row: &Row) -> World {
 }
 
 pub struct Case<'a> {
-    pub row: &'a Row,
+    /// With everything in its place.
+    pub row: Row,
     pub world: &'a World,
     pub subject: Subject<'a>,
-    /// The organization that it is in; that of the connection, unless a test chooses another.
-    pub organization: String,
-    /// What stands for `$name`.
-    name: String,
+    /// The id of what it belongs to; empty for the instance.
+    pub parent: String,
 }
 
 impl<'a> Case<'a> {
-    /// The object of the resource with this name.
-    pub fn of(world: &'a World, row: &'a Row, resource: &'a str) -> Self {
-        let organization = world.organization.clone();
-        // Names of organizations are unique in the instance.
-        let name = format!("{resource} {}", world.namespace);
-        Self { row, world, subject: world.subject(row.kind, resource), organization, name }
+    /// The object of the resource with this name; it belongs to the world's organization, or to a new object there.
+    pub async fn of(world: &'a World, row: &Row, resource: &'a str) -> Self {
+        let parent = match row.parent {
+            None => String::new(),
+            Some("Organization") => world.organization.clone(),
+            Some(kind) => make(world, kind, resource).await,
+        };
+        Self::within(world, row, resource, &parent)
     }
 
-    /// In another organization.
-    pub fn within(self, organization: &str) -> Self {
-        Self { organization: organization.to_owned(), ..self }
+    /// The same of this parent.
+    pub fn within(world: &'a World, row: &Row, resource: &'a str, parent: &str) -> Self {
+        let organization = if row.parent == Some("Organization") { parent } else { &world.organization };
+        // Names of organizations are unique in the instance.
+        let row = row.placed(organization, parent, &format!("{resource}-{}", world.namespace));
+        let subject = world.subject(row.kind, resource);
+        Self { row, world, subject, parent: parent.to_owned() }
     }
 
     /// The same object for another resource.
     pub fn for_another(&self, resource: &'a str) -> Self {
         let subject = self.world.subject(self.row.kind, resource);
-        Self { subject, organization: self.organization.clone(), name: self.name.clone(), ..*self }
+        Self { row: self.row.clone(), world: self.world, subject, parent: self.parent.clone() }
     }
 
-    fn filled_in(&self, value: &Value) -> Value {
-        self.filled_with(value, "")
-    }
-
-    fn filled_with(&self, value: &Value, id: &str) -> Value {
-        filled_in(value, &self.places(id))
-    }
-
-    fn places<'p>(&'p self, id: &'p str) -> Places<'p> {
-        Places { organization: &self.organization, project: &self.world.project, id, name: &self.name }
+    /// How a spec says to what it belongs, where nothing else does.
+    fn selector(&self) -> Value {
+        match self.row.parent {
+            None | Some("Organization") => json!({}),
+            Some(kind) => json!({ kind.to_lowercase(): { "id": self.parent } }),
+        }
     }
 
     /// A spec in which these fields have their second value.
     pub fn spec(&self, second: &[&str]) -> Value {
-        self.filled_in(&self.row.spec(second))
+        merged(self.row.spec(second), &self.selector())
     }
 
     /// Applies it with these fields second, and more.
@@ -104,17 +102,15 @@ impl<'a> Case<'a> {
 
     /// What a person makes, and has made, is removed in the end.
     fn keep_in_mind(&self, id: &str) {
-        if self.row.parent == Parent::Instance {
+        if self.row.kind == "Organization" {
             self.world.person.keep_in_mind(id);
         }
     }
 
     async fn call(&self, call: &Call, id: &str) -> (u16, Value) {
-        let filled = |text: &str| filled(text, &self.places(id));
-        let (method, path) = call.line.split_once(' ').expect("method and path");
+        let (method, path, body) = call.about(id);
         let method: Method = method.parse().expect("a method");
-        let body = self.filled_with(&call.body, id);
-        self.world.person.call(method, &filled(path), &filled(self.row.api.within), body).await
+        self.world.person.call(method, &path, &self.row.api.within.replace("$id", id), body).await
     }
 
     async fn done(&self, call: &Call, id: &str) -> Value {
@@ -171,8 +167,7 @@ impl<'a> Case<'a> {
     pub fn assert_fields(&self, object: &Value, second: &[&str]) {
         assert!(!object.is_null(), "it is not there");
         for field in &self.row.fields {
-            let expected = self.filled_in(&field.expected(second));
-            assert_eq!(field.value(object), expected, "{} in {object}", field.name);
+            assert_eq!(field.value(object), field.expected(second), "{} in {object}", field.name);
         }
     }
 
@@ -193,6 +188,19 @@ impl<'a> Case<'a> {
         self.subject.delete().await;
         self.subject.until_gone().await;
     }
+}
+
+/// Makes what an object can belong to; its id.
+pub async fn make(world: &World, kind: &str, name: &str) -> String {
+    match kind {
+        "Organization" => world.another_organization(name).await,
+        kind => Case::within(world, &row(kind), name, &world.organization).create(&[]).await,
+    }
+}
+
+/// Removes what an object can belong to.
+pub async fn unmake(world: &World, kind: &str, id: &str) {
+    Case::within(world, &row(kind), "any", &world.organization).remove(id).await;
 }
 
 /// The id in the status of a resource; empty where there is none.

@@ -11,7 +11,7 @@ const PAUSED: &str = "zitadel-operator.dev/paused";
 /// The object goes before its resource does.
 pub async fn delete(row: &Row) {
     let world = running(row).await;
-    let case = Case::of(&world, row, "first");
+    let case = Case::of(&world, row, "first").await;
     let ready = case.ready(&row.names()).await;
     assert_eq!(ready["status"]["deletionPolicy"], "Delete");
     case.delete().await;
@@ -21,7 +21,7 @@ pub async fn delete(row: &Row) {
 /// What somebody removed before is released, and nothing is sent.
 pub async fn delete_what_is_gone(row: &Row) {
     let world = running(row).await;
-    let case = Case::of(&world, row, "first");
+    let case = Case::of(&world, row, "first").await;
     let id = id_of(&case.ready(&[]).await);
     case.subject.annotate(PAUSED, "true").await;
     case.subject.until("was paused", |o| condition(o, "Synced")["reason"] == "Paused").await;
@@ -37,7 +37,7 @@ pub async fn delete_what_is_gone(row: &Row) {
 /// The object stays where the resource says so, or where that is usual for the kind.
 pub async fn retain(row: &Row) {
     let world = running(row).await;
-    let case = Case::of(&world, row, "first");
+    let case = Case::of(&world, row, "first").await;
     let retained = if row.is_retained { json!({}) } else { json!({ "deletionPolicy": "Retain" }) };
     case.apply(&row.names(), retained).await;
     let ready = case.until_ready().await;

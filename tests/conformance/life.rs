@@ -10,15 +10,18 @@ use crate::waits::assert_kstatus;
 /// What is applied comes to be, and the status says what and where.
 pub async fn create(row: &Row) {
     let world = running(row).await;
-    let case = Case::of(&world, row, "first");
+    let case = Case::of(&world, row, "first").await;
     assert_kstatus(&case.apply(&[], json!({})).await, Kstatus::InProgress);
     let ready = case.until_ready().await;
     assert_kstatus(&ready, Kstatus::Current);
     case.assert_follows(&ready, &[]).await;
     let status = &ready["status"];
     assert_eq!(status["instance"], world.person.instance().await);
-    let organization = if row.api.within == "$id" { id_of(&ready) } else { world.organization.clone() };
+    let organization = if row.parent.is_none() { id_of(&ready) } else { world.organization.clone() };
     assert_eq!(status["organizationId"], organization);
+    if let Some(parent) = row.parent {
+        assert_eq!(status[format!("{}Id", parent.to_lowercase())], case.parent);
+    }
     let policy = if row.is_retained { "Retain" } else { "Delete" };
     assert_eq!((&status["origin"], &status["deletionPolicy"]), (&json!("Created"), &json!(policy)));
 }
@@ -26,7 +29,7 @@ pub async fn create(row: &Row) {
 /// Each field follows the spec, alone and with all others, and it stays the same object.
 pub async fn update(row: &Row) {
     let world = running(row).await;
-    let case = Case::of(&world, row, "first");
+    let case = Case::of(&world, row, "first").await;
     let mark = world.zitadel.ledger().mark();
     let id = id_of(&case.ready(&[]).await);
     let each = row.fields.iter().map(|field| vec![field.name]);
@@ -46,13 +49,13 @@ pub async fn update(row: &Row) {
 pub async fn no_op(row: &Row) {
     let mut world = running(row).await;
     for second in [vec![], row.names()] {
-        let case = Case::of(&world, row, "first");
+        let case = Case::of(&world, row, "first").await;
         case.ready(&second).await;
         case.subject.assert_no_write().await;
     }
     world.stop_operator().await;
     world.start_operator().await;
-    let case = Case::of(&world, row, "first");
+    let case = Case::of(&world, row, "first").await;
     case.subject.assert_no_write().await;
     case.assert_follows(&case.subject.now().await, &row.names()).await;
     assert_eq!(case.subject.now().await["status"]["drift"], Value::Null);

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 
 use zitadel_operator::kinds::{definitions, registry};
 
-use rows::{Identity, Parent, Row, rows};
+use rows::{Identity, Row, rows};
 
 /// One test of a behaviour for each of these kinds.
 macro_rules! behaviour {
@@ -55,7 +55,7 @@ behaviours! {
 }
 
 behaviours! {
-    IN_AN_ORGANIZATION [project org_metadata org_domain_policy org_features org_login_policy]:
+    IN_A_PARENT [project project_role org_metadata org_domain_policy org_features org_login_policy]:
     parents::missing_parent parents::removed_parent parents::parent_that_goes
 }
 
@@ -83,14 +83,14 @@ fn every_kind_has_a_row_and_every_row_its_tests() {
     let kinds: Vec<&str> = registry().iter().map(|entry| entry.kind).collect();
     assert_eq!(rows().iter().map(|row| row.kind).collect::<Vec<_>>(), kinds);
     assert_eq!(EVERY, modules(|_| true));
-    assert_eq!(IN_AN_ORGANIZATION, modules(|row| row.parent == Parent::Organization));
+    assert_eq!(IN_A_PARENT, modules(|row| row.parent.is_some()));
     assert_eq!(WITH_AN_ASSIGNED_ID, modules(|row| row.identity == Identity::Assigned));
     assert_eq!(OTHERS, modules(|row| row.identity != Identity::Assigned));
 }
 
 /// What every kind has besides.
-const SHARED: [&str; 5] =
-    ["adoptionPolicy", "connectionRef", "deletionPolicy", "managementPolicy", "organization"];
+const SHARED: [&str; 6] =
+    ["adoptionPolicy", "connectionRef", "deletionPolicy", "managementPolicy", "organization", "project"];
 
 #[test]
 fn every_field_of_a_spec_is_edited() {

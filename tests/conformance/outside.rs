@@ -12,7 +12,7 @@ const ID: &str = "zitadel-operator.dev/id";
 /// An edit of any field is reverted, and named in an event and in the status.
 pub async fn drift(row: &Row) {
     let world = running(row).await;
-    let case = Case::of(&world, row, "first");
+    let case = Case::of(&world, row, "first").await;
     let id = id_of(&case.ready(&[]).await);
     for field in row.names() {
         case.change(&id, field, true).await;
@@ -29,7 +29,7 @@ pub async fn drift(row: &Row) {
 /// What somebody removed is made again once; a kind that is not says so.
 pub async fn removed_outside(row: &Row) {
     let world = running(row).await;
-    let case = Case::of(&world, row, "first");
+    let case = Case::of(&world, row, "first").await;
     let before = case.ready(&[]).await;
     let mark = world.zitadel.ledger().mark();
     case.remove(&id_of(&before)).await;

@@ -31,7 +31,7 @@ async fn assert_left_alone(case: &Case<'_>, mark: Mark, expected: Kstatus) {
 
 pub async fn pause(row: &Row) {
     let world = running(row).await;
-    let case = Case::of(&world, row, "first");
+    let case = Case::of(&world, row, "first").await;
     let id = id_of(&case.ready(&[]).await);
     let (ours, theirs) = (row.names()[0], *row.names().last().expect("a field"));
 

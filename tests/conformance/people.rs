@@ -32,7 +32,7 @@ async fn world_as(row: &Row, role: Option<&str>) -> (World, User) {
 /// Is denied what the spec says, learns who may, and does it once it may.
 async fn is_told_who_may(row: &Row, role: Option<&str>, words: &[&str]) {
     let (world, user) = world_as(row, role).await;
-    let case = Case::of(&world, row, "first");
+    let case = Case::of(&world, row, "first").await;
     case.apply(&[], case.deleting()).await;
     let denied = case.subject.until_reason("PermissionDenied").await;
     assert_kstatus(&denied, Kstatus::Failed);
@@ -62,7 +62,7 @@ pub async fn owner(row: &Row) {
         return is_told_who_may(row, Some("ORG_OWNER"), &[]).await;
     }
     let (world, _) = world_as(row, Some("ORG_OWNER")).await;
-    let case = Case::of(&world, row, "first");
+    let case = Case::of(&world, row, "first").await;
     case.ready(&row.names()).await;
     let changed = case.ready(&[]).await;
     case.assert_follows(&changed, &[]).await;
@@ -75,7 +75,7 @@ pub async fn lost_right(row: &Row) {
     let [_, change, remove] = row.permissions;
     let (world, user) = world_as(row, Some("ORG_OWNER")).await;
     user.set_role(&world, owner_of(row)).await;
-    let case = Case::of(&world, row, "first");
+    let case = Case::of(&world, row, "first").await;
     let id = id_of(&case.ready(&[]).await);
     let before = case.object(&id).await;
     user.set_role(&world, &format!("{}_VIEWER", owner_of(row))).await;
@@ -97,7 +97,7 @@ pub async fn lost_right(row: &Row) {
 pub async fn lost_membership(row: &Row) {
     let (world, user) = world_as(row, None).await;
     user.set_role(&world, owner_of(row)).await;
-    let case = Case::of(&world, row, "first");
+    let case = Case::of(&world, row, "first").await;
     let ready = case.ready(&[]).await;
     let before = case.object(&id_of(&ready)).await;
     user.lose_role(&world, owner_of(row)).await;

@@ -133,10 +133,10 @@ async fn whatever_goes_first_everything_goes() {
     let things = all().len() + 3;
     let order = |first: usize| {
         let rest = (1..things).map(|n| (first + n) % things);
-        let rest: Vec<_> = if first % 2 == 0 { rest.collect() } else { rest.rev().collect() };
+        let rest: Vec<_> = if first.is_multiple_of(2) { rest.collect() } else { rest.rev().collect() };
         [vec![first], rest].concat()
     };
-    let orders = (0..things).map(|first| deleted_in(order(first), first / 2 % 2 == 0));
+    let orders = (0..things).map(|first| deleted_in(order(first), (first / 2).is_multiple_of(2)));
     stream::iter(orders).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
 }
 

@@ -27,7 +27,6 @@ async fn other_namespace(world: &World) -> World {
         canaries: Watch::shared().begin(),
         token: world.token.clone(),
         organization: world.organization.clone(),
-        project: world.project.clone(),
         zitadel: world.zitadel.clone(),
         operator: None,
         rights: Rights::Namespaces,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use support::zitadel::{Behaviour, OrganizationFeatures, ProjectSettings, State};
 
 use crate::conformance::case::Case;
-use crate::conformance::rows::{Parent, Places, Row, filled_in, rows};
+use crate::conformance::rows::{Row, rows};
 use crate::kstatus::Kstatus;
 use crate::needs_double;
 use crate::organization::{ORGANIZATION, RECREATE, creations, id_of, names};
@@ -15,13 +15,12 @@ use crate::world::World;
 
 /// What lives in an organization, by the rows of the kinds.
 fn inside() -> Vec<Row> {
-    rows().into_iter().filter(|row| row.parent == Parent::Organization).collect()
+    rows().into_iter().filter(|row| row.parent == Some("Organization")).collect()
 }
 
 /// One resource of every kind that lives in an organization, by kind and spec.
 pub fn every_kind() -> Vec<(&'static str, Value)> {
-    let places = |row: &Row| Places { name: row.resource, ..Places::default() };
-    let spec = |row: Row| (row.kind, filled_in(&row.spec(&[]), &places(&row)));
+    let spec = |row: Row| (row.kind, row.placed("", "", row.resource).spec(&[]));
     inside().into_iter().map(spec).collect()
 }
 
@@ -48,7 +47,7 @@ pub async fn possessions(world: &World, id: &str) -> Vec<&'static str> {
     for row in inside() {
         let count = match row.kind {
             "Project" => world.zitadel.projects(id).len(),
-            _ => usize::from(!Case::of(world, &row, "any").within(id).object("").await.is_null()),
+            _ => usize::from(!Case::within(world, &row, "any", id).object("").await.is_null()),
         };
         found.extend(std::iter::repeat_n(row.kind, count));
     }

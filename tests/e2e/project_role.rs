@@ -145,7 +145,7 @@ async fn a_project_is_named_by_id_or_by_name_and_must_be_in_the_organization() {
     let organization = json!({ "id": elsewhere });
     stray.apply(json!({ "project": { "id": project, "organization": organization } })).await;
     let refused = stray.until_reason("NotFound").await;
-    assert_message(&refused, &["there is no project", &elsewhere, "correct spec.project"]);
+    assert_message(&refused, &["does not exist in organization", &elsewhere, "correct spec.project"]);
     let missing = world.subject(ROLE, "missing");
     missing.apply(json!({ "project": { "name": "nowhere" } })).await;
     assert_message(&missing.until_reason("ReferenceNotFound").await, &["no project named \"nowhere\""]);

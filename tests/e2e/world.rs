@@ -63,8 +63,6 @@ pub struct World {
     pub token: String,
     /// The organization the connection defaults to: acme of the double, or a fresh one of the real server.
     pub organization: String,
-    /// The project that a person made for what is to be in one.
-    pub project: String,
     pub zitadel: Double,
     pub namespace: String,
     pub operator: Option<Operator>,
@@ -179,7 +177,6 @@ impl World {
             person,
             token,
             organization,
-            project: String::new(),
             zitadel,
             namespace,
             operator: None,

@@ -168,6 +168,11 @@ fn a_project_survives_a_crash_at_every_request() {
 }
 
 #[test]
+fn a_project_role_survives_a_crash_at_every_request() {
+    survives_every_crash("ProjectRole");
+}
+
+#[test]
 fn an_organization_survives_a_crash_at_every_request() {
     survives_every_crash("Organization");
 }

@@ -67,10 +67,6 @@ pub enum Deed {
     SetKey(&'static str, Option<&'static str>),
     /// In ZITADEL: turns a field of the domain policy, or resets it.
     EditPolicy(bool),
-    /// In ZITADEL: turns the second factor U2F of the organization's own login policy, or resets that.
-    EditLogin(bool),
-    /// In ZITADEL: gives the role "editor" of the project "web" this display name, or removes it.
-    EditRole(Option<&'static str>),
     /// In ZITADEL: renames an organization.
     RenameOrganization(String),
     /// In ZITADEL: removes an organization.
@@ -138,8 +134,6 @@ impl Deed {
             Self::RemoveProject(name) => each(world, name, |project| zitadel.delete_project(&project.id)),
             Self::SetKey(key, value) => set_key(world, key, *value),
             Self::EditPolicy(reset) => edit_policy(world, *reset),
-            Self::EditLogin(reset) => edit_login(world, *reset),
-            Self::EditRole(name) => edit_role(world, *name),
             Self::RenameOrganization(name) => {
                 let renamed = format!("{name}~renamed");
                 let is_new = |id: &String| zitadel.organization(id).is_some_and(|o| o.name != renamed);
@@ -201,32 +195,6 @@ fn edit_policy(world: &World, reset: bool) {
             world.zitadel.set_domain_policy(&world.acme, Some(edited));
         }
         (None, _) => {}
-    }
-}
-
-fn edit_role(world: &World, display_name: Option<&str>) {
-    let projects = world.zitadel.projects(&world.acme);
-    let Some(project) = projects.iter().find(|project| project.settings.name == "web") else { return };
-    match display_name {
-        Some(name) => world.zitadel.set_role(&project.id, "editor", name, "x"),
-        None if world.zitadel.roles(&project.id).contains_key("editor") => {
-            world.zitadel.remove_role(&project.id, "editor");
-        }
-        None => {}
-    }
-}
-
-fn edit_login(world: &World, reset: bool) {
-    const FACTOR: &str = "SECOND_FACTOR_TYPE_U2F";
-    let organization = Some(world.acme.as_str());
-    let Some(present) = world.zitadel.policy("login", organization) else { return };
-    match reset {
-        true => world.zitadel.set_policy("login", organization, None),
-        false => {
-            let factors = present["secondFactors"].as_array();
-            let is_there = factors.is_some_and(|factors| factors.contains(&json!(FACTOR)));
-            world.zitadel.set_factor(organization, FACTOR, !is_there);
-        }
     }
 }
 

@@ -13,6 +13,9 @@ use crate::world::World;
 /// The condition that somebody else writes.
 pub const SOMEBODYS: &str = "Audited";
 
+/// Those that need nothing beside them, and of which a field that the spec leaves out is what it is by default.
+pub const KINDS: [&str; 5] = ["Organization", "Project", "OrgMetadata", "OrgDomainPolicy", "OrgFeatures"];
+
 /// The kinds of resources.
 pub fn kinds() -> Vec<&'static str> {
     registry().iter().map(|entry| entry.kind).collect()

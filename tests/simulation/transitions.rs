@@ -9,7 +9,7 @@ use kube::api::PostParams;
 use serde_json::{Value, json};
 
 use crate::crash::differences;
-use crate::ending::{in_zitadel, kinds};
+use crate::ending::{KINDS, in_zitadel};
 use crate::mistakes::{comes_later, invalid, misled, usual};
 use crate::person::{NAME, Person, Seen, known, observes, play, settle};
 use crate::specs::{at, by_hand, fixed, leaves, parts, put_together, refused, rows, singles, spec_schema};
@@ -224,7 +224,7 @@ fn org_features_end_as_their_last_spec_says() {
 fn every_leaf_of_every_schema_is_visited() {
     let mut missing = Vec::new();
     let mut known = BTreeSet::new();
-    for kind in kinds().into_iter().chain(["Connection"]) {
+    for kind in KINDS.into_iter().chain(["Connection"]) {
         let parts = parts(kind);
         let usual = usual(kind);
         let mut specs = singles(&parts).concat();
@@ -248,7 +248,7 @@ fn every_leaf_of_every_schema_is_visited() {
 /// The API server keeps out what the schema forbids, and so nothing comes of it.
 #[test]
 fn what_a_schema_refuses_changes_nothing() {
-    for kind in kinds() {
+    for kind in KINDS {
         let refused = refused(kind);
         let accepted = play(async |world| {
             let mut person = Person::new(world, kind);
@@ -280,7 +280,7 @@ fn what_a_schema_refuses_changes_nothing() {
 /// What is retained stays as it is, and can be taken up again.
 #[test]
 fn what_was_retained_is_taken_up_again() {
-    for kind in kinds() {
+    for kind in KINDS {
         let fresh = Fresh::default();
         let spec = put_together([&usual(kind), &json!({ "deletionPolicy": "Retain" })]);
         let adoption = spec_schema(kind).properties.is_some_and(|p| p.contains_key("adoptionPolicy"));

@@ -86,14 +86,7 @@ impl<'a> Run<'a> {
             .is_some_and(|c| c.reason == Reason::Conflict.as_str());
         let key = ConnectionKey::of(&object.management().connection_ref, &handle.address.namespace);
         let intent = status.pending_create.as_deref().cloned();
-        let ownership = Ownership {
-            id: status.id.clone(),
-            organization: status.organization_id.clone(),
-            project: status.project_id.clone(),
-            instance: status.instance.clone(),
-            origin: status.origin,
-            organization_origin: status.organization_origin.filter(|_| status.organization_id.is_some()),
-        };
+        let ownership = Ownership::recorded(status);
         let grant = engine.connections.grant(&key, &handle.address);
         let (external, external_id) = external(kind, &handle, status);
         let mut run = Self {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::api::Origin;
+use crate::api::{CommonStatus, Origin};
 use crate::connection::session::Session;
 use crate::engine::admission::limiter::Admission;
 use crate::engine::decision::claimant::Claimant;
@@ -18,6 +18,20 @@ pub(crate) struct Ownership {
     pub(crate) instance: Option<String>,
     pub(crate) origin: Option<Origin>,
     pub(crate) organization_origin: Option<Origin>,
+}
+
+impl Ownership {
+    /// What a status proves.
+    pub(crate) fn recorded(status: &CommonStatus) -> Self {
+        Self {
+            id: status.id.clone(),
+            organization: status.organization_id.clone(),
+            project: status.project_id.clone(),
+            instance: status.instance.clone(),
+            origin: status.origin,
+            organization_origin: status.organization_origin.filter(|_| status.organization_id.is_some()),
+        }
+    }
 }
 
 /// Where the object is: session, instance and parent, once they are known.

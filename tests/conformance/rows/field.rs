@@ -50,6 +50,12 @@ impl Field {
         self
     }
 
+    /// In the item of a list with this key.
+    pub fn inside(mut self, key: &str) -> Self {
+        self.at = format!("/{key}{}", self.at);
+        self
+    }
+
     /// Set by requests of its own.
     pub fn set_by(mut self, calls: [Call; 2]) -> Self {
         self.calls = Some(calls);

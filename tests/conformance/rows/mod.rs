@@ -26,13 +26,9 @@ pub fn rows() -> Vec<Row> {
     ]
 }
 
-/// What an object belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parent {
-    Instance,
-    Organization,
-    /// One that a person made.
-    Project,
+/// The row of a kind.
+pub fn row(kind: &str) -> Row {
+    rows().into_iter().find(|row| row.kind == kind).unwrap_or_else(|| panic!("{kind} has no row"))
 }
 
 /// What tells one object of a kind from another.
@@ -42,7 +38,7 @@ pub enum Identity {
     Assigned,
     /// There is always one below each parent.
     Setting,
-    /// Keys below a parent, which specs say.
+    /// Keys that the spec chooses.
     Keys,
 }
 
@@ -60,27 +56,36 @@ pub enum Shape {
 /// One request: method and path, and the body.
 #[derive(Clone, Debug)]
 pub struct Call {
-    pub line: &'static str,
+    pub line: String,
     pub body: Value,
 }
 
 /// A request without a body.
-pub fn call(line: &'static str) -> Call {
-    Call { line, body: Value::Null }
+pub fn call(line: &str) -> Call {
+    sending(line, Value::Null)
 }
 
 /// A request with this body.
-pub fn sending(line: &'static str, body: Value) -> Call {
-    Call { line, body }
+pub fn sending(line: &str, body: Value) -> Call {
+    Call { line: line.to_owned(), body }
 }
 
-/// What a person does to an object through ZITADEL's API. In all texts `$organization`, `$project`, `$id` and `$name` stand
-/// for the organization, the project, the object's id and its name; the body `"$fields"` for all fields, in a list with more
-/// beside them, and `"$field"` for those to change.
+impl Call {
+    /// Method, path and body of it for the object with this id.
+    pub fn about(&self, id: &str) -> (&str, String, Value) {
+        let (method, path) = self.line.split_once(' ').expect("method and path");
+        let body = serde_json::from_str(&self.body.to_string().replace("$id", id)).expect("JSON");
+        (method, path.replace("$id", id), body)
+    }
+}
+
+/// What a person does to an object through ZITADEL's API. In all texts of a row `$organization`, `$parent`, `$name` and
+/// `$id` stand for the ids of the organization and the parent, and for name and id of the object; in a body `"$fields"`
+/// for all fields, alone or beside others, and `"$field"` for the one to change.
 #[derive(Clone, Debug)]
 pub struct Api {
     /// The organization in whose name all of it is done.
-    pub within: &'static str,
+    pub within: String,
     pub read: Call,
     pub shape: Shape,
     pub create: Call,
@@ -97,10 +102,11 @@ pub struct Row {
     pub kind: &'static str,
     /// What a resource of the kind is called where there is one.
     pub resource: &'static str,
-    pub parent: Parent,
+    /// The kind of what it belongs to; none where that is the instance.
+    pub parent: Option<&'static str>,
     pub identity: Identity,
-    /// What every spec says.
-    pub base: Value,
+    /// What every spec has of its own.
+    pub fixed: Value,
     /// Every field of the object.
     pub fields: Vec<Field>,
     /// Fields of the spec that are no fields of the object.
@@ -124,14 +130,45 @@ impl Row {
 
     /// A spec in which these fields have their second value, and all others their first.
     pub fn spec(&self, second: &[&str]) -> Value {
-        let part = |field: &'_ Field| field.spec[field.choice(second)].clone();
-        self.fields.iter().fold(self.base.clone(), |all, field| merged(all, &part(field)))
+        let part = |all: Value, field: &Field| merged(all, &field.spec[field.choice(second)]);
+        self.fields.iter().fold(self.fixed.clone(), part)
     }
 
     /// What a create sends for the same.
-    pub fn sent(&self, second: &[&str]) -> Value {
+    fn sent(&self, second: &[&str]) -> Value {
         let own = self.fields.iter().filter(|field| field.calls.is_none());
         own.fold(json!({}), |all, field| merged(all, &field.sent[field.choice(second)]))
+    }
+
+    /// With everything but the id of the object put in its place.
+    pub fn placed(&self, organization: &str, parent: &str, name: &str) -> Self {
+        let text = |text: &str| {
+            text.replace("$organization", organization).replace("$parent", parent).replace("$name", name)
+        };
+        let value = |value: &Value| serde_json::from_str(&text(&value.to_string())).expect("JSON");
+        let call = |call: &Call| Call { line: text(&call.line), body: value(&call.body) };
+        let field = |field: &Field| Field {
+            spec: field.spec.each_ref().map(value),
+            sent: field.sent.each_ref().map(value),
+            at: text(&field.at),
+            shown: field.shown.each_ref().map(value),
+            calls: field.calls.as_ref().map(|calls| calls.each_ref().map(call)),
+            ..field.clone()
+        };
+        let api = Api {
+            within: text(&self.api.within),
+            read: call(&self.api.read),
+            create: call(&self.api.create),
+            change: call(&self.api.change),
+            remove: call(&self.api.remove),
+            ..self.api.clone()
+        };
+        Self {
+            fixed: value(&self.fixed),
+            fields: self.fields.iter().map(field).collect(),
+            api,
+            ..self.clone()
+        }
     }
 
     /// The requests that bring one field to its second value, or back to its first, where the others have their first.
@@ -151,13 +188,17 @@ impl Row {
     }
 
     fn with_fields(&self, call: &Call, second: &[&str], one: &Value) -> Call {
-        let body = match call.body.as_str() {
-            Some("$fields") => self.sent(second),
-            Some("$field") => one.clone(),
-            None if call.body[0] == "$fields" => merged(self.sent(second), &call.body[1]),
-            _ => call.body.clone(),
+        let body = match &call.body {
+            Value::String(all) if all == "$fields" => self.sent(second),
+            Value::String(changed) if changed == "$field" => one.clone(),
+            Value::Object(fields) if fields.contains_key("$fields") => {
+                let mut beside = fields.clone();
+                beside.remove("$fields");
+                merged(Value::Object(beside), &self.sent(second))
+            }
+            other => other.clone(),
         };
-        Call { line: call.line, body }
+        Call { line: call.line.clone(), body }
     }
 
     /// The object in an answer to a read; null if it is not there.
@@ -206,25 +247,4 @@ pub fn merged(one: Value, other: &Value) -> Value {
         }
         (_, other) => other.clone(),
     }
-}
-
-/// What stands in the places of a text.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Places<'a> {
-    pub organization: &'a str,
-    pub project: &'a str,
-    pub id: &'a str,
-    pub name: &'a str,
-}
-
-/// With everything in its place.
-pub fn filled(text: &str, places: &Places<'_>) -> String {
-    let Places { organization, project, id, name } = places;
-    let text = text.replace("$organization", organization).replace("$project", project);
-    text.replace("$id", id).replace("$name", name)
-}
-
-/// The same in every text of a value.
-pub fn filled_in(value: &Value, places: &Places<'_>) -> Value {
-    serde_json::from_str(&filled(&value.to_string(), places)).expect("JSON")
 }

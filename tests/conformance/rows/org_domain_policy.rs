@@ -2,15 +2,15 @@
 
 use serde_json::json;
 
-use super::{Api, Identity, Parent, Row, Shape, call, flag, sending};
+use super::{Api, Identity, Row, Shape, call, flag, sending};
 
 pub fn row() -> Row {
     Row {
         kind: "OrgDomainPolicy",
         resource: "logins",
-        parent: Parent::Organization,
+        parent: Some("Organization"),
         identity: Identity::Setting,
-        base: json!({}),
+        fixed: json!({}),
         fields: vec![
             flag("userLoginMustBeDomain"),
             flag("validateOrgDomains"),
@@ -18,7 +18,7 @@ pub fn row() -> Row {
         ],
         beside: &["confirmAboveUsers"],
         api: Api {
-            within: "$organization",
+            within: "$organization".into(),
             read: call("GET /management/v1/policies/domain"),
             shape: Shape::Object("/policy"),
             create: sending("POST /admin/v1/orgs/$organization/policies/domain", json!("$fields")),

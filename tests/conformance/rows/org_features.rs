@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Api, Field, Identity, Parent, Row, Shape, call, sending};
+use super::{Api, Field, Identity, Row, Shape, call, sending};
 
 const PATH: &str = "PUT /v2/features/organization/$organization";
 
@@ -29,9 +29,9 @@ pub fn row() -> Row {
     Row {
         kind: "OrgFeatures",
         resource: "flags",
-        parent: Parent::Organization,
+        parent: Some("Organization"),
         identity: Identity::Setting,
-        base: json!({}),
+        fixed: json!({}),
         fields: vec![
             switch("features.loginDefaultOrg"),
             switch("features.userSchema"),
@@ -46,7 +46,7 @@ pub fn row() -> Row {
         ],
         beside: &[],
         api: Api {
-            within: "$organization",
+            within: "$organization".into(),
             read: call("GET /v2/features/organization/$organization"),
             shape: Shape::Flags,
             create: sending(PATH, json!("$fields")),

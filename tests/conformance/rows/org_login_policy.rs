@@ -2,75 +2,81 @@
 
 use serde_json::{Value, json};
 
-use super::{Api, Field, Identity, Parent, Row, Shape, call, field, flag, sending};
+use super::{Api, Field, Identity, Row, Shape, call, field, flag, sending};
+
+const PATH: &str = "/management/v1/policies/login";
 
 fn lifetime(name: &'static str) -> Field {
     field(name, [json!("240h"), json!("12h")]).shown_as([json!("864000s"), json!("43200s")])
 }
 
 /// A set with one element or none.
-fn set(name: &'static str, element: &str, sent: &str, lines: [&'static str; 2]) -> Field {
-    let calls = [call(lines[0]), sending(lines[1], json!({ "type": sent }))];
-    field(name, [json!([]), json!([element])]).shown_as([json!([]), json!([sent])]).set_by(calls)
+fn set(name: &'static str, at: &str, element: &str, sent: &str) -> Field {
+    let remove = call(&format!("DELETE {PATH}/{at}/{sent}"));
+    let add = sending(&format!("POST {PATH}/{at}"), json!({ "type": sent }));
+    field(name, [json!([]), json!([element])]).shown_as([json!([]), json!([sent])]).set_by([remove, add])
+}
+
+fn passwordless() -> Field {
+    let names = ["PASSWORDLESS_TYPE_NOT_ALLOWED", "PASSWORDLESS_TYPE_ALLOWED"];
+    let values = [json!("NotAllowed"), json!("Allowed")];
+    let mut passwordless = field("passwordlessType", values).shown_as(names.map(Into::into));
+    // The first is the zero value.
+    passwordless.shown[0] = Value::Null;
+    passwordless
+}
+
+fn fields() -> Vec<Field> {
+    let flags = [
+        "allowUsernamePassword",
+        "allowRegister",
+        "allowExternalIdp",
+        "forceMfa",
+        "forceMfaLocalOnly",
+        "hidePasswordReset",
+        "ignoreUnknownUsernames",
+        "allowDomainDiscovery",
+        "disableLoginWithEmail",
+        "disableLoginWithPhone",
+    ];
+    let lifetimes = [
+        "passwordCheckLifetime",
+        "externalLoginCheckLifetime",
+        "mfaInitSkipLifetime",
+        "secondFactorCheckLifetime",
+        "multiFactorCheckLifetime",
+    ];
+    let others = [
+        passwordless(),
+        field("defaultRedirectUri", [json!(""), json!("https://example.com/after")]),
+        set("secondFactors", "second_factors", "U2F", "SECOND_FACTOR_TYPE_U2F"),
+        set(
+            "multiFactors",
+            "multi_factors",
+            "U2FWithVerification",
+            "MULTI_FACTOR_TYPE_U2F_WITH_VERIFICATION",
+        ),
+    ];
+    flags.into_iter().map(flag).chain(lifetimes.map(lifetime)).chain(others).collect()
 }
 
 pub fn row() -> Row {
-    let passkeys = ["PASSWORDLESS_TYPE_NOT_ALLOWED", "PASSWORDLESS_TYPE_ALLOWED"];
-    let mut passwordless =
-        field("passwordlessType", [json!("NotAllowed"), json!("Allowed")]).shown_as(passkeys.map(Into::into));
-    passwordless.shown[0] = Value::Null;
     Row {
         kind: "OrgLoginPolicy",
         resource: "login",
-        parent: Parent::Organization,
+        parent: Some("Organization"),
         identity: Identity::Setting,
-        base: json!({}),
-        fields: vec![
-            flag("allowUsernamePassword"),
-            flag("allowRegister"),
-            flag("allowExternalIdp"),
-            flag("forceMfa"),
-            flag("forceMfaLocalOnly"),
-            passwordless,
-            flag("hidePasswordReset"),
-            flag("ignoreUnknownUsernames"),
-            field("defaultRedirectUri", [json!(""), json!("https://example.com/after")]),
-            lifetime("passwordCheckLifetime"),
-            lifetime("externalLoginCheckLifetime"),
-            lifetime("mfaInitSkipLifetime"),
-            lifetime("secondFactorCheckLifetime"),
-            lifetime("multiFactorCheckLifetime"),
-            flag("allowDomainDiscovery"),
-            flag("disableLoginWithEmail"),
-            flag("disableLoginWithPhone"),
-            set(
-                "secondFactors",
-                "U2F",
-                "SECOND_FACTOR_TYPE_U2F",
-                [
-                    "DELETE /management/v1/policies/login/second_factors/SECOND_FACTOR_TYPE_U2F",
-                    "POST /management/v1/policies/login/second_factors",
-                ],
-            ),
-            set(
-                "multiFactors",
-                "U2FWithVerification",
-                "MULTI_FACTOR_TYPE_U2F_WITH_VERIFICATION",
-                [
-                    "DELETE /management/v1/policies/login/multi_factors/MULTI_FACTOR_TYPE_U2F_WITH_VERIFICATION",
-                    "POST /management/v1/policies/login/multi_factors",
-                ],
-            ),
-        ],
+        fixed: json!({}),
+        fields: fields(),
         beside: &[],
         api: Api {
-            within: "$organization",
-            read: call("GET /management/v1/policies/login"),
+            within: "$organization".into(),
+            read: call(&format!("GET {PATH}")),
             shape: Shape::Object("/policy"),
-            create: sending("POST /management/v1/policies/login", json!("$fields")),
+            create: sending(&format!("POST {PATH}"), json!("$fields")),
             id: "",
-            change: sending("PUT /management/v1/policies/login", json!("$fields")),
-            remove: call("DELETE /management/v1/policies/login"),
+            change: sending(&format!("PUT {PATH}"), json!("$fields")),
+            remove: call(&format!("DELETE {PATH}")),
         },
         permissions: ["policy.write", "policy.write", "policy.delete"],
         is_retained: false,

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Api, Identity, Parent, Row, Shape, entry, sending};
+use super::{Api, Identity, Row, Shape, entry, sending};
 
 const BULK: &str = "POST /management/v1/metadata/_bulk";
 
@@ -10,16 +10,16 @@ pub fn row() -> Row {
     Row {
         kind: "OrgMetadata",
         resource: "labels",
-        parent: Parent::Organization,
+        parent: Some("Organization"),
         identity: Identity::Keys,
-        base: json!({}),
+        fixed: json!({}),
         fields: vec![
             entry("entries[tier]", "tier", ["gold", "silver"]),
             entry("entries[region]", "region", ["eu", "us"]),
         ],
         beside: &[],
         api: Api {
-            within: "$organization",
+            within: "$organization".into(),
             read: sending("POST /management/v1/metadata/_search", json!({})),
             shape: Shape::Entries("/result"),
             create: sending(BULK, json!("$fields")),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Api, Identity, Parent, Row, Shape, call, field, sending};
+use super::{Api, Identity, Row, Shape, call, field, sending};
 
 pub fn row() -> Row {
     let states = [json!("ORG_STATE_ACTIVE"), json!("ORG_STATE_INACTIVE")];
@@ -10,9 +10,9 @@ pub fn row() -> Row {
     Row {
         kind: "Organization",
         resource: "shop",
-        parent: Parent::Instance,
+        parent: None,
         identity: Identity::Assigned,
-        base: json!({}),
+        fixed: json!({}),
         fields: vec![
             field("name", [json!("$name"), json!("$name~2")]),
             field("state", [json!("Active"), json!("Inactive")])
@@ -21,7 +21,7 @@ pub fn row() -> Row {
         ],
         beside: &["confirmAboveUsers"],
         api: Api {
-            within: "$id",
+            within: "$id".into(),
             read: call("GET /management/v1/orgs/me"),
             shape: Shape::Object("/org"),
             create: sending("POST /v2/organizations", json!("$fields")),

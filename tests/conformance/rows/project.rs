@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Api, Identity, Parent, Row, Shape, call, field, flag, sending};
+use super::{Api, Identity, Row, Shape, call, field, flag, sending};
 
 pub fn row() -> Row {
     let settings = [
@@ -15,9 +15,9 @@ pub fn row() -> Row {
     Row {
         kind: "Project",
         resource: "web",
-        parent: Parent::Organization,
+        parent: Some("Organization"),
         identity: Identity::Assigned,
-        base: json!({}),
+        fixed: json!({}),
         fields: vec![
             field("name", [json!("$name"), json!("$name~2")]),
             flag("projectRoleAssertion"),
@@ -34,7 +34,7 @@ pub fn row() -> Row {
         ],
         beside: &[],
         api: Api {
-            within: "$organization",
+            within: "$organization".into(),
             read: call("GET /management/v1/projects/$id"),
             shape: Shape::Object("/project"),
             create: sending("POST /management/v1/projects", json!("$fields")),

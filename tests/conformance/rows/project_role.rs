@@ -1,38 +1,31 @@
-//! A `ProjectRole`, of a project that a person made.
+//! A `ProjectRole`.
 
 use serde_json::json;
 
-use super::{Api, Identity, Parent, Row, Shape, call, field, sending};
-
-const ROLE: &str = "auditor";
+use super::{Api, Identity, Row, Shape, call, field, sending};
 
 pub fn row() -> Row {
-    let query = json!({ "keyQuery": { "key": ROLE, "method": "TEXT_QUERY_METHOD_EQUALS" } });
+    let [name, group] = [("displayName", ["Auditors", "Inspectors"]), ("group", ["Staff", "Finance"])]
+        .map(|(name, values)| field(name, values.map(|value| json!(value))));
     Row {
         kind: "ProjectRole",
         resource: "auditor",
-        parent: Parent::Project,
+        parent: Some("Project"),
         identity: Identity::Keys,
-        base: json!({ "key": ROLE, "project": { "id": "$project" } }),
-        fields: vec![
-            field("displayName", [json!("Auditors"), json!("Inspectors")]),
-            field("group", [json!("Staff"), json!("Finance")]),
-        ],
-        beside: &["key", "project"],
+        fixed: json!({ "key": "$name" }),
+        fields: vec![name.inside("$name"), group.inside("$name")],
+        beside: &["key"],
         api: Api {
-            within: "$organization",
-            read: sending(
-                "POST /management/v1/projects/$project/roles/_search",
-                json!({ "queries": [query] }),
-            ),
-            shape: Shape::Object("/result/0"),
+            within: "$organization".into(),
+            read: sending("POST /management/v1/projects/$parent/roles/_search", json!({})),
+            shape: Shape::Entries("/result"),
             create: sending(
-                "POST /management/v1/projects/$project/roles",
-                json!(["$fields", { "roleKey": ROLE }]),
+                "POST /management/v1/projects/$parent/roles",
+                json!({ "roleKey": "$name", "$fields": true }),
             ),
             id: "",
-            change: sending("PUT /management/v1/projects/$project/roles/auditor", json!("$fields")),
-            remove: call("DELETE /management/v1/projects/$project/roles/auditor"),
+            change: sending("PUT /management/v1/projects/$parent/roles/$name", json!("$fields")),
+            remove: call("DELETE /management/v1/projects/$parent/roles/$name"),
         },
         permissions: ["project.role.write", "project.role.write", "project.role.delete"],
         is_retained: false,
