@@ -2,8 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::{Value, json};
+
 use crate::api::lifetime::Lifetime;
 use crate::api::policy::{enumerations, organization_policy, policy_fields};
+
+/// Server-side apply would drop a list of the type `set` that becomes empty, and with it the wish for none.
+fn once_each() -> Value {
+    json!([{ "rule": "self.all(x, self.exists_one(y, x == y))", "message": "name each once" }])
+}
 
 policy_fields! {
     /// The settings of a login policy. What is left out stays as it is in effect.
@@ -44,10 +51,10 @@ policy_fields! {
         /// Users may not log in with their verified phone number.
         disable_login_with_phone: bool,
         /// Which second factors users may set up: exactly these, also none. Left out: those in effect.
-        #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "set"))]
+        #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = once_each()))]
         second_factors: BTreeSet<SecondFactorType>,
         /// What counts as several factors at once: exactly these, also none. Left out: those in effect.
-        #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "set"))]
+        #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic", "x-kubernetes-validations" = once_each()))]
         multi_factors: BTreeSet<MultiFactorType>,
     }
 }

@@ -48,14 +48,15 @@ pub async fn update(row: &Row) {
 /// Another look writes nothing on either side, by the same operator or by another.
 pub async fn no_op(row: &Row) {
     let mut world = running(row).await;
+    let case = Case::of(&world, row, "first").await;
     for second in [vec![], row.names()] {
-        let case = Case::of(&world, row, "first").await;
         case.ready(&second).await;
         case.subject.assert_no_write().await;
     }
+    let parent = case.parent.clone();
     world.stop_operator().await;
     world.start_operator().await;
-    let case = Case::of(&world, row, "first").await;
+    let case = Case::within(&world, row, "first", &parent);
     case.subject.assert_no_write().await;
     case.assert_follows(&case.subject.now().await, &row.names()).await;
     assert_eq!(case.subject.now().await["status"]["drift"], Value::Null);

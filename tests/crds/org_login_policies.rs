@@ -50,7 +50,7 @@ async fn factors_are_sets_of_known_names_and_may_be_empty() {
     cluster.accepts(KIND, [of("multiFactors", &json!(["U2FWithVerification"]))]).await;
     let wrong = [json!(["OTP"]), json!(["SECOND_FACTOR_TYPE_OTP"]), json!([""])];
     cluster.refuses(KIND, wrong.map(|names| of("secondFactors", &names)), "Unsupported value").await;
-    cluster.refuses(KIND, [of("secondFactors", &json!(["Otp", "Otp"]))], "Duplicate value").await;
+    cluster.refuses(KIND, [of("secondFactors", &json!(["Otp", "Otp"]))], "name each once").await;
     cluster.refuses(KIND, [of("multiFactors", &json!(["Otp"]))], "Unsupported value").await;
 }
 
