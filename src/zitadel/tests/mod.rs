@@ -13,6 +13,7 @@ mod limits;
 mod local;
 mod metadata;
 mod network;
+mod objects;
 mod settings;
 mod shared_tokens;
 mod tokens;
