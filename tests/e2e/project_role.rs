@@ -132,6 +132,28 @@ async fn a_role_follows_its_project_when_that_is_made_again() {
 }
 
 #[tokio::test]
+async fn a_role_whose_project_is_still_there_stays_in_it() {
+    let world = World::new().await;
+    let old = with_project(&world).await;
+    let editor = world.subject(ROLE, "editor");
+    editor.apply(of_web(json!({}))).await;
+    editor.until_ready().await;
+    let web = world.subject("Project", "web");
+    web.apply(json!({ "deletionPolicy": "Retain" })).await;
+    web.until_ready().await;
+    web.delete().await;
+    web.until_gone().await;
+    web.apply(json!({ "name": "another" })).await;
+    let new = id(&web.until_ready().await);
+    let stays = editor.until_reason("Conflict").await;
+    assert_message(&stays, &[&new, &old, "create it anew to move it"]);
+    assert_eq!(there(&world, &new, "editor").await, None);
+    editor.delete().await;
+    editor.until_gone().await;
+    assert_eq!(there(&world, &old, "editor").await, None);
+}
+
+#[tokio::test]
 async fn a_project_is_named_by_id_or_by_name_and_must_be_in_the_organization() {
     let world = World::new().await;
     let project = with_project(&world).await;
