@@ -49,7 +49,7 @@ impl Removal {
                 vec![Self::new(organization, format!("/admin/v1/orgs/{organization}/policies/domain"))]
             }
             Some("OrgLoginPolicy") => {
-                vec![Self::new(organization, "/management/v1/policies/login".into())]
+                vec![Self::new(organization, "/management/v1/policies/login")]
             }
             Some("OrgFeatures") => {
                 vec![Self::new(organization, format!("/v2/features/organization/{organization}"))]

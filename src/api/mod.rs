@@ -15,6 +15,7 @@ pub mod org_metadata;
 pub mod organization;
 pub mod policy;
 pub mod project;
+#[allow(clippy::duplicated_attributes)] // printcolumn repeats its keys by design
 pub mod project_role;
 
 pub use common::{

@@ -67,7 +67,8 @@ async fn a_policy_is_the_one_in_force_but_for_what_the_spec_sets() {
     let ready = policy(&world).until_ready().await;
     assert_kstatus(&ready, Kstatus::Current);
     let fields = expected.as_object_mut().unwrap();
-    (fields.remove("isDefault"), fields.remove("allowRegister"));
+    fields.remove("isDefault");
+    fields.remove("allowRegister");
     fields.insert("passwordCheckLifetime".into(), json!("43200s"));
     assert_eq!(in_force(&world).await, expected);
     let status = &ready["status"];

@@ -1,6 +1,5 @@
 //! Every call of the client.
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use futures::FutureExt;
@@ -70,6 +69,6 @@ calls! {
     set_metadata(ID, &[("tier", b"gold"), ("logo", b"x")]),
     remove_metadata(ID, &["tier"]),
     organization_features(ID),
-    set_organization_features(ID, &BTreeMap::new()),
+    set_organization_features(ID, &Map::new()),
     reset_organization_features(ID),
 }

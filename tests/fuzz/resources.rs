@@ -79,7 +79,7 @@ pub fn objects() -> impl Strategy<Value = (usize, Bent)> {
 
 type Parse = fn(&[u8]);
 
-const KINDS: [(&str, Parse); 8] = [
+const KINDS: [(&str, Parse); 9] = [
     ("ClusterConnection", comes_back::<ClusterConnection>),
     ("Connection", comes_back::<Connection>),
     ("Organization", comes_back::<Organization>),

@@ -12,6 +12,8 @@ mod person;
 mod rights;
 #[path = "../e2e/sides.rs"]
 mod sides;
+#[path = "../e2e/subject.rs"]
+mod subject;
 #[path = "../e2e/waits.rs"]
 mod waits;
 #[path = "../e2e/watched.rs"]
@@ -56,7 +58,7 @@ async fn crowded_world() -> World {
     stream::iter(0..CROWD)
         .for_each_concurrent(AT_ONCE, |n| {
             let world = &world;
-            async move { drop(world.apply_project(&format!("p{n}"), json!({})).await) }
+            async move { drop(world.project(&format!("p{n}")).apply(json!({})).await) }
         })
         .await;
     let began = Instant::now();
@@ -98,8 +100,9 @@ async fn p99_of_edits(world: &World, assertion: bool) -> Duration {
     let edit = |n: usize| async move {
         let name = format!("p{}", n * CROWD / SAMPLE);
         let began = Instant::now();
-        world.patch_project(&name, json!({ "spec": { "projectRoleAssertion": assertion } })).await;
-        world.until_ready(&name).await;
+        let project = world.project(&name);
+        project.patch(json!({ "spec": { "projectRoleAssertion": assertion } })).await;
+        project.until_ready().await;
         began.elapsed()
     };
     let mut took: Vec<Duration> = stream::iter(0..SAMPLE).map(edit).buffer_unordered(2).collect().await;
@@ -141,7 +144,7 @@ async fn a_restart_writes_nothing_anywhere(world: &mut World) {
 async fn failing_ones_do_not_delay_the_edits_of_others(world: &World) {
     let alone = calm_p99_of_edits(world).await;
     for n in 0..FAILING {
-        world.import_project(&format!("failing{n}"), NOWHERE, json!({})).await;
+        world.project(&format!("failing{n}")).import(NOWHERE, json!({})).await;
     }
     let expected = |p: &Value| match p["metadata"]["name"].as_str().unwrap().starts_with("failing") {
         true => "NotFound",

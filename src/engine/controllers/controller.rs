@@ -199,7 +199,8 @@ impl<K: Kind> KindController<K> {
     fn notify_members(&self, object: &Guarded<K>, is_there: bool) {
         let address = K::address_of(object);
         let is_referred_to = || self.engine.index.has_any(Selector::Referring(&address));
-        if !K::is_organization() && !(K::KIND == PROJECT && is_referred_to()) {
+        let has_children = K::is_organization() || K::KIND == PROJECT && is_referred_to();
+        if !has_children {
             return;
         }
         let parsed = object.0.as_ref().ok();

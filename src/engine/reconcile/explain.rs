@@ -205,7 +205,7 @@ impl Run<'_> {
         if self.holder.is_some() || (self.external == ExternalRef::Found && self.external_id.is_some()) {
             return Ok(());
         }
-        let (name, own) = (self.desired()?.name.to_owned(), self.ownership.id.clone());
+        let (name, own) = (self.desired()?.name.clone(), self.ownership.id.clone());
         let by_name = if self.searched { Vec::new() } else { self.named(&name).await? };
         let mut ids = by_name.into_iter().map(|remote| remote.id).filter(|id| Some(id) != own.as_ref());
         let (id, what) = match ids.next() {

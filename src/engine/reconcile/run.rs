@@ -191,7 +191,7 @@ impl Run<'_> {
     /// Who waits for its turn is woken for it; before that only the end of the grace has something to tell.
     fn until_told(&self) -> RequeuePolicy {
         let generation = self.object.meta().generation;
-        let shows = shows_in(&self.conditions(), generation, self.engine.config.outage_grace, now());
+        let shows = shows_in(self.conditions(), generation, self.engine.config.outage_grace, now());
         RequeuePolicy::After(shows.map_or(NET, |shows| shows.min(NET)))
     }
 

@@ -102,7 +102,7 @@ impl Reference {
         }
         match self.is_of_project() {
             true => *spec = merged(spec.take(), &nested),
-            false => spec.as_object_mut().expect("a spec is an object").extend(fields(nested)),
+            false => spec.as_object_mut().expect("a spec is an object").extend(fields(&nested)),
         }
     }
 }
@@ -171,7 +171,7 @@ impl Found {
     }
 }
 
-fn fields(value: Value) -> Map<String, Value> {
+fn fields(value: &Value) -> Map<String, Value> {
     value.as_object().cloned().expect("an object")
 }
 
