@@ -23,15 +23,19 @@ impl Cluster {
         self.kubectl(&["get", resource, "-n", "default", "-o", "jsonpath={.metadata.uid}"])
     }
 
-    /// The versions of the chart that the definitions and the Deployment are of.
+    /// The versions of the chart that the Deployment is of, and the definitions that each version has: what a later one adds
+    /// stays after a rollback.
     fn charts(&self) -> Vec<String> {
         let label = r#"jsonpath={.items[*].metadata.labels.helm\.sh/chart}"#;
-        let mut charts: Vec<String> = ["crd", "deployment"]
-            .iter()
-            .flat_map(|kind| {
-                let printed = self.kubectl(&["get", kind, "-n", "ops", "-o", label]);
-                printed.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
-            })
+        let of_definition = |name: &str| {
+            let one = r#"jsonpath={.metadata.labels.helm\.sh/chart}"#;
+            self.kubectl(&["get", "crd", &format!("{name}.zitadel-operator.dev"), "-o", one])
+        };
+        let deployments = self.kubectl(&["get", "deployment", "-n", "ops", "-o", label]);
+        let mut charts: Vec<String> = ["connections", "clusterconnections", "organizations", "projects"]
+            .map(of_definition)
+            .into_iter()
+            .chain(deployments.split_whitespace().map(str::to_owned))
             .collect();
         charts.dedup();
         charts
