@@ -42,7 +42,8 @@ fn of_row(row: &Row) -> Vec<Scenario> {
     let edit =
         all.iter().map(|field| Change(kind, name.into(), field)).chain([inspect(kind, name)]).collect();
     let remove = vec![Remove(kind, name.into()), inspect(kind, name)];
-    let there = || vec![Create(kind, name.into())];
+    // Longer ago than a create can have been begun that is recovered.
+    let there = || vec![Create(kind, name.into()), wait()];
     let s = |name, before, act| scenario(kind, name, [first_of_all.clone(), before].concat(), act);
     let mut scenarios = vec![
         s("create", vec![], vec![apply(&all, deleting.clone())]),
@@ -80,7 +81,7 @@ fn projects() -> Vec<Scenario> {
     let apply = |spec: Value| Apply("Project", "web".into(), spec.into());
     let (plain, named) = (|| apply(json!({})), |name: &str| apply(json!({ "name": name })));
     let import = |spec: Value| Import("Project", "kept".into(), "web", spec.into());
-    let there = || vec![Create("Project", "web".into())];
+    let there = || vec![Create("Project", "web".into()), wait()];
     let s = |name, before, act| scenario("Project", name, before, act);
     vec![
         s("create and change at once", vec![], vec![plain(), pause(300), named("web~2")]),
