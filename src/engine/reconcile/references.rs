@@ -198,14 +198,12 @@ impl Run<'_> {
         if id == *owned {
             return Ok(recorded);
         }
-        if self.kind.parent == Parent::Project
-            && self.is_managed()
-            && project_is_gone(session, &recorded).await?
-        {
+        let is_of_project = address.kind == PROJECT;
+        if is_of_project && self.is_managed() && project_is_gone(session, &recorded).await? {
             self.leave_parent();
             return self.resolve_parents(session, instance).await;
         }
-        let noun = if self.kind.parent == Parent::Project { "project" } else { "organization" };
+        let noun = if is_of_project { "project" } else { "organization" };
         Err(ReconcileError::Stalled {
             reason: Reason::Conflict,
             message: format!(
