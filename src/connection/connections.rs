@@ -128,13 +128,13 @@ impl Connections {
         }
     }
 
-    /// The turn that was given to this resource of the connection, if any.
+    /// The grant that was given to this resource of the connection, if any.
     pub fn grant(&self, key: &ConnectionKey, who: &Address) -> Option<Admission> {
         let session = self.sessions().get(key).cloned();
         self.admissions.grant(who, session.map(|session| session.instance_limiter()).as_ref())
     }
 
-    /// The gates of all budgets.
+    /// The limiters of all budgets.
     pub fn admissions(&self) -> &Arc<Admissions> {
         &self.admissions
     }

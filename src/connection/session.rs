@@ -91,9 +91,9 @@ pub struct SessionParts {
     pub terms: Terms,
     /// Its extra certificates.
     pub certificates: Option<Vec<u8>>,
-    /// The gates of all budgets.
+    /// The limiters of all budgets.
     pub admissions: Arc<Admissions>,
-    /// Its gate.
+    /// Its limiter.
     pub instance_limiter: Arc<InstanceLimiter>,
 }
 

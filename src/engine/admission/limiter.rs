@@ -1,4 +1,4 @@
-//! Admits reconciles to the budget of their connection. Whoever is refused holds no worker: it is woken for its turn.
+//! Admits reconciles to the budget of their connection. Whoever is refused holds no worker: it is woken for its grant.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
@@ -19,10 +19,10 @@ use crate::zitadel::{self, Budget, Limiter, Opening, Rate};
 /// tenants leave room for the rest.
 const TENANT_PERMITS: usize = 4;
 const ALL_TENANT_PERMITS: usize = 12;
-/// So long a turn is kept for who was woken for it.
+/// So long a grant is kept for who was woken for it.
 const KEPT: Duration = Duration::from_secs(5);
 
-/// The gates of all budgets.
+/// The limiters of all budgets.
 pub struct Admissions {
     most: u16,
     metrics: zitadel::Metrics,
@@ -31,12 +31,12 @@ pub struct Admissions {
     instances: Mutex<BTreeMap<String, Weak<InstanceRate>>>,
 }
 
-/// What all gates have in common.
+/// What all limiters have in common.
 struct Shared {
     requeues: Arc<RequeueChannel>,
     changed: Arc<Notify>,
     tenant_permits: Mutex<TenantPermits>,
-    /// Where each resource waits, or was given its turn.
+    /// Where each resource waits, or was given its grant.
     places: Mutex<BTreeMap<Address, Weak<InstanceLimiter>>>,
 }
 
@@ -44,13 +44,13 @@ struct Shared {
 #[derive(Default)]
 struct TenantPermits {
     taken: BTreeMap<String, usize>,
-    /// In which order the namespaces that have a gate last took one.
+    /// In which order the namespaces that have a limiter last took one.
     last: BTreeMap<String, u64>,
     count: u64,
 }
 
 impl Admissions {
-    /// No gate yet; each will admit at most so many at a time, counted here.
+    /// No limiter yet; each will admit at most so many at a time, counted here.
     pub fn new(requeues: Arc<RequeueChannel>, most: u16, metrics: zitadel::Metrics) -> Self {
         let (changed, tenant_permits, places) = (Arc::default(), Mutex::default(), Mutex::default());
         let shared = Arc::new(Shared { requeues, changed, tenant_permits, places });
@@ -62,7 +62,7 @@ impl Admissions {
         self.shared.requeues.clone()
     }
 
-    /// The gate of a connection of its own.
+    /// The limiter of a connection of its own.
     pub fn instance_limiter(&self, key: &ConnectionKey, rate: Rate) -> Arc<InstanceLimiter> {
         let budget = Budget::new(rate, self.most, self.metrics.clone()).telling(self.shared.changed.clone());
         let instance_limiter = Arc::new(InstanceLimiter {
@@ -76,7 +76,7 @@ impl Admissions {
         instance_limiter
     }
 
-    /// From now on the gate keeps the rate of this instance, as all cluster connections that reach it do.
+    /// From now on the limiter keeps the rate of this instance, as all cluster connections that reach it do.
     pub fn share_rate(
         &self,
         instance: &str,
@@ -99,7 +99,7 @@ impl Admissions {
         instance_limiter.keep(key, rate, shared);
     }
 
-    /// Wakes whose turn it is, for ever.
+    /// Wakes whose grant it is, for ever.
     pub async fn serve(&self) {
         loop {
             let next = self.admit_waiting();
@@ -116,11 +116,11 @@ impl Admissions {
         }
     }
 
-    /// Gives out what is free, turn by turn; answers when time alone may free more.
+    /// Gives out what is free, grant by grant; answers when time alone may free more.
     fn admit_waiting(&self) -> Option<Instant> {
         let instance_limiters = self.living();
         loop {
-            // All of them before anybody is asked: a tenant's other gate may wait for the seat.
+            // All of them before anybody is asked: a tenant's other limiter may wait for the permit.
             instance_limiters.iter().for_each(|instance_limiter| instance_limiter.end_grants());
             let mut in_turn: Vec<&Arc<InstanceLimiter>> = instance_limiters.iter().collect();
             in_turn.sort_by_cached_key(|instance_limiter| self.shared.precedence(instance_limiter));
@@ -133,7 +133,7 @@ impl Admissions {
         }
     }
 
-    /// The turn at this gate that was given to it, if it was woken for one. Elsewhere it waits no more.
+    /// The grant at this limiter that was given to it, if it was woken for one. Elsewhere it waits no more.
     pub fn grant(&self, who: &Address, here: Option<&Arc<InstanceLimiter>>) -> Option<Admission> {
         let place = self.shared.places.lock().get(who).cloned()?;
         match (place.upgrade(), here) {
@@ -178,7 +178,7 @@ impl Admissions {
 }
 
 impl Shared {
-    /// Who has fewest seats comes first, and of these who has waited longest for one.
+    /// Who has fewest permits comes first, and of these who has waited longest for one.
     fn precedence(&self, instance_limiter: &InstanceLimiter) -> (usize, u64) {
         let Some(tenant) = instance_limiter.tenant.as_deref() else {
             return (0, instance_limiter.wait_queue.lock().last);
@@ -235,11 +235,11 @@ struct WaitQueue {
     under_way: usize,
     probing: bool,
     given: BTreeMap<Address, Grant>,
-    /// When, of all gates of cluster connections, this one gave a turn last.
+    /// When, of all limiters of cluster connections, this one gave a grant last.
     last: u64,
 }
 
-/// A turn that was given and not taken yet.
+/// A grant that was given and not taken yet.
 struct Grant {
     probes: bool,
     until: Instant,
@@ -281,7 +281,7 @@ impl InstanceLimiter {
     /// Admits one reconcile; never waits.
     ///
     /// # Errors
-    /// [`ReconcileError::NotAdmitted`], or what the instance last answered where it is not there. It is woken for its turn.
+    /// [`ReconcileError::NotAdmitted`], or what the instance last answered where it is not there. It is woken for its grant.
     pub fn admit(self: &Arc<Self>, who: &Address, urgency: Urgency) -> Result<Admission, ReconcileError> {
         let mut wait_queue = self.wait_queue.lock();
         if wait_queue.queue.is_empty()
@@ -311,7 +311,7 @@ impl InstanceLimiter {
         }
     }
 
-    /// Gives the next one its turn, if there is room.
+    /// Gives the next one its grant, if there is room.
     fn admit_next(&self) -> bool {
         let mut wait_queue = self.wait_queue.lock();
         if wait_queue.queue.is_empty() {
@@ -383,7 +383,7 @@ impl Drop for Admission {
 }
 
 impl Drop for InstanceLimiter {
-    /// Who waited waits elsewhere from now on, or for nothing; turns that were given are over.
+    /// Who waited waits elsewhere from now on, or for nothing; grants that were given are over.
     fn drop(&mut self) {
         let mut wait_queue = self.wait_queue.lock();
         for _ in std::mem::take(&mut wait_queue.given) {

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::api::address::Address;
 
-/// Of so many turns one goes to resyncs, so that edits never starve them.
+/// Of so many grants one goes to resyncs, so that edits never starve them.
 const TURNS: u32 = 4;
 
 /// So many who left may be listed beside as many as wait.
 const SPARE: usize = 32;
 
-/// Why a reconcile wants its turn.
+/// Why a reconcile wants its grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
     /// A person changed something and waits for it.
@@ -21,7 +21,7 @@ pub enum Urgency {
 
 /// The reconciles that wait for one budget.
 ///
-/// Guarantees: each waits once; namespaces take turns, and within one it is first come, first served.
+/// Guarantees: each waits once; namespaces take grants, and within one it is first come, first served.
 #[derive(Debug, Default)]
 pub struct Queue {
     waiting: BTreeMap<Address, Urgency>,

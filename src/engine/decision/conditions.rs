@@ -1,4 +1,4 @@
-//! What a verdict means for the status. Pure.
+//! What a condition update means for the status. Pure.
 
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ pub struct ConditionInput<'a> {
 }
 
 impl<'a> ConditionInput<'a> {
-    /// What this verdict makes of the resource with this metadata, now.
+    /// What this condition update makes of the resource with this metadata, now.
     pub fn of(update: &'a ConditionUpdate, meta: &ObjectMeta, outage_grace: Duration) -> Self {
         Self {
             update,

@@ -1,4 +1,4 @@
-//! What stops a reconcile, and the one table from it to reason, severity and pace.
+//! What stops a reconcile, and the one table from it to reason, severity and requeue policy.
 
 use std::time::Duration;
 
@@ -176,7 +176,7 @@ impl ConditionUpdate {
         }
     }
 
-    /// The verdict of a fault; `None` where there is nothing to tell: a stale view, no admission, the Kubernetes API itself.
+    /// The condition update of an error; `None` where there is nothing to tell: a stale view, no admission, the Kubernetes API itself.
     pub fn of(error: &ReconcileError) -> Option<Self> {
         let (reason, severity, requeue) = match error {
             ReconcileError::Zitadel(error) => of_zitadel(error),

@@ -84,7 +84,7 @@ pub struct Facts {
     pub pending: Pending,
     /// What the resource points at.
     pub external: ExternalRef,
-    /// The bond to the target is recorded in the status.
+    /// Ownership of the target is recorded in the status.
     pub recorded: bool,
     /// Another resource holds the claim on the target.
     pub taken: bool,
@@ -121,7 +121,7 @@ pub enum Step {
     Recover,
     /// Take ownership of the object that was looked at.
     Adopt,
-    /// Record the bond in the status before anything else is written.
+    /// Record ownership in the status before anything else is written.
     Record,
     /// Bring the object to the spec.
     Update,

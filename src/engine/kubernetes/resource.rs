@@ -196,7 +196,7 @@ impl Handle {
 
     /// Applies the status, the whole of what we own of it, made from what it was `before`.
     ///
-    /// What another field manager wrote too would outlive the apply, a condition of ours as well as a bond that was lost:
+    /// What another field manager wrote too would outlive the apply, a condition of ours as well as ownership that was lost:
     /// it is taken out.
     ///
     /// # Errors

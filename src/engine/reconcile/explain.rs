@@ -15,7 +15,7 @@ use crate::engine::reconcile::target::Rival;
 use crate::zitadel::Error;
 
 impl Run<'_> {
-    /// The fault of a failed call, after what may lie behind it was looked at: another instance, a missing permission.
+    /// The error of a failed call, after what may lie behind it was looked at: another instance, a missing permission.
     pub(crate) async fn explain(&mut self, error: Error) -> ReconcileError {
         let suspicious = matches!(
             error,
@@ -109,7 +109,7 @@ impl Run<'_> {
         }
     }
 
-    /// The fault of a hold; a wait on somebody else's name or object is registered, so that its end wakes this resource.
+    /// The error of a hold; a wait on somebody else's name or object is registered, so that its end wakes this resource.
     pub(crate) fn held(&self, block: BlockReason) -> ReconcileError {
         if block == BlockReason::NameInUse && self.searched && self.rival.is_none() {
             // Freed in between, or not in the list yet: worth another try soon.
@@ -192,7 +192,7 @@ impl Run<'_> {
         )
     }
 
-    /// The fault of a wanted name that is in use, once it was looked up by what.
+    /// The error of a wanted name that is in use, once it was looked up by what.
     pub(crate) async fn name_in_use(&mut self) -> ReconcileError {
         match self.find_rival().await {
             Ok(()) => self.held(BlockReason::NameInUse),

@@ -103,7 +103,7 @@ impl Run<'_> {
         }
     }
 
-    /// Who takes an organization over has it alone: by a mark there its maker would have it back. Before the bond, so that
+    /// Who takes an organization over has it alone: by a mark there its maker would have it back. Before ownership, so that
     /// a crash in between does not leave it.
     pub(crate) async fn unmark_for_itself(&self) -> Result<(), ReconcileError> {
         if !self.kind.is_organization() || self.session()?.access.is_none() {

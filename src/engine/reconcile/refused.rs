@@ -9,7 +9,7 @@ use crate::engine::shared::Engine;
 const REASON: &str = "WriteRefused";
 
 impl Engine {
-    /// The pace after a fault that has no verdict: nothing was learned about the resource itself.
+    /// The requeue policy after an error that has no condition update: nothing was learned about the resource itself.
     ///
     /// A refusal that only a person ends, as by an admission policy or for want of a right, is told as an event once.
     pub async fn pace_of(&self, handle: &Handle, error: &ReconcileError) -> RequeuePolicy {

@@ -1,4 +1,4 @@
-//! One reconcile from start to requeue: drives the plan, then writes the status, publishes events and chooses the pace.
+//! One reconcile from start to requeue: drives the plan, then writes the status, publishes events and chooses the requeue policy.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::zitadel::{Details, Error};
 /// The longest plan is protect, look, adopt, record, update; more steps mean that the plan does not end.
 const MAX_STEPS: usize = 16;
 
-/// How a reconcile ended without a fault.
+/// How a reconcile ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Settled {
     /// ZITADEL matches the spec.
@@ -90,12 +90,12 @@ impl Run<'_> {
         })
     }
 
-    /// Records the bond before anything else is written; the conditions follow at the end.
+    /// Records ownership before anything else is written; the conditions follow at the end.
     pub(crate) async fn record(&mut self) -> Result<(), ReconcileError> {
         self.write(&self.owned_status()).await
     }
 
-    /// The status as it was, with the bond of now. Whoever lost the claim records no bond: it would win the next restart.
+    /// The status as it was, with the ownership of now. Whoever lost the claim records no ownership: it would win the next restart.
     fn owned_status(&self) -> Status<OwnStatus> {
         let Ownership { id, organization, project, instance, origin, organization_origin } =
             match (&self.holder, self.kind.identity) {
@@ -200,7 +200,7 @@ impl Run<'_> {
         wanted.unwrap_or(self.engine.config.resync).max(self.engine.config.min_resync)
     }
 
-    /// Status, then annotations, then events. An unrecorded bond is written whatever else happened.
+    /// Status, then annotations, then events. Unrecorded ownership is written whatever else happened.
     async fn settle(&mut self, update: Option<&ConditionUpdate>) -> Result<(), ReconcileError> {
         if !self.engine.leadership.is_leader() {
             return Err(ReconcileError::Stale);
@@ -306,7 +306,7 @@ impl Run<'_> {
         }
     }
 
-    /// After the status proves the bond: the id beside it.
+    /// After the status proves ownership: the id beside it.
     async fn sync_annotations(&mut self) -> Result<(), ReconcileError> {
         if !self.is_managed() || !self.recorded || self.is_deleting() || self.holder.is_some() {
             return Ok(());

@@ -63,7 +63,7 @@ pub(crate) struct Run<'a> {
     pub(crate) hidden: bool,
     /// The mark of the organization that is asked for proves that this resource made it.
     pub(crate) recognized: bool,
-    /// The mark is still to be written, at this pace.
+    /// The mark is still to be written, by this requeue policy.
     pub(crate) unmarked: Option<RequeuePolicy>,
     /// What has the wanted name, or what ZITADEL makes of it.
     pub(crate) rival: Option<Rival>,
@@ -280,7 +280,7 @@ impl<'a> Run<'a> {
         !self.is_begun_elsewhere() && recorded.all(|known| session.is_instance(known, instance))
     }
 
-    /// An instance under a new identity keeps its bonds.
+    /// An instance under a new identity keeps what is owned in it.
     fn follow_instance(&mut self) {
         let Some(Target { instance, .. }) = &self.target else { return };
         if self.ownership.instance.as_ref().is_some_and(|recorded| recorded != instance) {

@@ -8,7 +8,7 @@ use crate::api::ConnectionKind;
 
 const RATE: Rate = Rate { requests_per_second: 1000, burst: 1000 };
 
-/// The gates, and what is woken.
+/// The limiters, and what is woken.
 fn admissions(most: u16) -> (Arc<Admissions>, UnboundedReceiver<Address>) {
     let requeues = Arc::new(RequeueChannel::default());
     let woken = requeues.listen("Project", None);
@@ -147,7 +147,7 @@ async fn seats_of_a_gate_that_goes_are_free_again() {
     assert_eq!((0..5).filter_map(|n| admit(&anew, &project("a", n))).collect::<Vec<_>>().len(), 4);
 }
 
-/// A tenant whose last seat is kept at one of its gates for who was woken, while another waits at the other.
+/// A tenant whose last permit is kept at one of its limiters for who was woken, while another waits at the other.
 async fn kept_and_wanted()
 -> (Arc<Admissions>, UnboundedReceiver<Address>, [Arc<InstanceLimiter>; 2], Vec<Admission>) {
     let (admissions, mut woken) = admissions(8);
@@ -258,7 +258,7 @@ async fn nothing_is_remembered_of_who_does_not_come_and_of_tenants_without_a_gat
     assert!(admissions.shared.tenant_permits.lock().last.is_empty());
 }
 
-/// A gate whose server does not answer, where a probe is due, and whoever is woken.
+/// A limiter whose server does not answer, where a probe is due, and whoever is woken.
 async fn broken() -> (Arc<Admissions>, Arc<InstanceLimiter>, UnboundedReceiver<Address>) {
     let (admissions, woken) = admissions(8);
     let instance_limiter = admissions.instance_limiter(&key(""), RATE);
