@@ -317,9 +317,15 @@ fn the_same_attempts_reach_the_victim_where_everything_is_granted() {
 #[test]
 fn a_plain_grant_gives_the_kinds_that_an_org_owner_may_have_and_kinds_the_others() {
     for entry in registry().into_iter().filter(|entry| entry.right != Right::OrganizationItself) {
+        let web =
+            ("Project", json!({ "connectionRef": shared("shared"), "organization": { "name": "acme" } }));
+        let role = json!({ "connectionRef": shared("shared"), "project": { "ref": { "name": "web" } } });
         let least = least_specs().into_iter().find(|(kind, _)| *kind == entry.kind);
-        let (kind, mut spec) = least.unwrap_or_else(|| panic!("say what {} needs at least", entry.kind));
-        (spec["connectionRef"], spec["organization"]) = (shared("shared"), json!({ "name": "acme" }));
+        let (kind, spec) = match least {
+            Some((kind, spec)) => (kind, merged(&spec, &web.1)),
+            None if entry.kind == "ProjectRole" => (entry.kind, role),
+            None => panic!("say what {} needs at least", entry.kind),
+        };
         for (kinds, expected) in [
             (json!([]), if entry.right == Right::Organization { "Available" } else { "AccessDenied" }),
             (json!([kind]), "Available"),
@@ -333,6 +339,9 @@ fn a_plain_grant_gives_the_kinds_that_an_org_owner_may_have_and_kinds_the_others
                 estate.share("shared", &instance, json!([grant])).await;
                 estate.cluster.add_namespace(TEAM);
                 estate.start();
+                if kind == "ProjectRole" {
+                    estate.apply(web.0, TEAM, "web", web.1.clone()).await;
+                }
                 estate.apply(kind, TEAM, "own", spec.clone()).await;
                 tokio::time::sleep(Duration::from_secs(60)).await;
                 let object = estate.api(kind, TEAM).get("own").await.expect("it is there");
