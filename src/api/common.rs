@@ -310,6 +310,18 @@ macro_rules! in_organization {
 }
 pub(super) use in_organization;
 
+/// Spec types whose `common` part is how they are managed: their objects are the instance's.
+macro_rules! in_instance {
+    ($($spec:ty),+) => {
+        $(impl $crate::api::common::SharedSpec for $spec {
+            fn management(&self) -> &$crate::api::common::ManagementSpec {
+                &self.common
+            }
+        })+
+    };
+}
+pub(super) use in_instance;
+
 /// Spec types with a `common` part: their objects are in a project.
 macro_rules! in_project {
     ($($spec:ty),+) => {

@@ -40,6 +40,18 @@ const IMMUTABLE_CONNECTION: (&str, &str) = (
     "connectionRef is immutable once the resource is bound to an organization; delete it (with deletionPolicy Retain to keep the organization in ZITADEL) and create another",
 );
 
+/// So does what is the instance's own.
+const IMMUTABLE_INSTANCE: (&str, &str) = (
+    "!has(oldSelf.status) || !has(oldSelf.status.instance) || self.spec.connectionRef == oldSelf.spec.connectionRef",
+    "connectionRef is immutable once the resource is bound to an instance; delete it and create another",
+);
+
+/// There is no default to go back to.
+const RESET_ON_DELETE: (&str, &str) = (
+    "has(self.spec.resetOnDelete) == (has(self.spec.deletionPolicy) && self.spec.deletionPolicy == 'Delete')",
+    "deletionPolicy Delete and resetOnDelete go together: it says what the policy is to be then; set both, or neither",
+);
+
 /// What was begun through a connection is settled through it.
 const IMMUTABLE_WHILE_CREATED: (&str, &str) = (
     "!has(oldSelf.status) || !has(oldSelf.status.pendingCreate) || self.spec.connectionRef == oldSelf.spec.connectionRef",
@@ -61,7 +73,12 @@ pub fn connection(crd: CustomResourceDefinition) -> CustomResourceDefinition {
 
 /// The definition of a kind whose objects are the instance's own; `assigned`: the server gives them their id.
 pub fn of_instance(crd: CustomResourceDefinition, assigned: bool) -> CustomResourceDefinition {
-    workload(crd, &[&[IMMUTABLE_CONNECTION], rules_of(assigned)].concat())
+    if assigned {
+        return workload(crd, &[&[IMMUTABLE_CONNECTION], rules_of(assigned)].concat());
+    }
+    let crd =
+        ["organizationId", "organizationOrigin", "isDefault"].into_iter().fold(crd, without_status_field);
+    selectable_by(workload(crd, &[IMMUTABLE_INSTANCE, RESET_ON_DELETE]), &[".status.instance"])
 }
 
 /// The definition of a kind whose objects are in an organization.

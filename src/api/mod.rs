@@ -6,6 +6,7 @@ pub mod conditions;
 #[allow(clippy::duplicated_attributes)] // printcolumn repeats its keys by design
 pub mod connection;
 pub mod crd;
+pub mod instance_login_policy;
 pub mod interval;
 pub mod lifetime;
 pub mod org_domain_policy;
@@ -24,6 +25,7 @@ pub use common::{
 };
 pub use conditions::{ConditionType, Reason};
 pub use connection::{ClusterConnection, Connection};
+pub use instance_login_policy::InstanceLoginPolicy;
 pub use org_domain_policy::OrgDomainPolicy;
 pub use org_features::OrgFeatures;
 pub use org_login_policy::OrgLoginPolicy;

@@ -13,6 +13,10 @@ pub trait PolicySpec {
 
     /// The policy that is wanted.
     fn fields(&self) -> &Self::Fields;
+    /// What the instance's policy is to be once the resource is deleted; `None`: it stays as it is.
+    fn reset_on_delete(&self) -> Option<&Self::Fields> {
+        None
+    }
 }
 
 /// A policy as a spec would say it, and what no spec can say. A store keeps one for every resource: as a text it takes a
@@ -79,12 +83,12 @@ macro_rules! enumerations {
 }
 pub(super) use enumerations;
 
-/// The resource of an organization's policy: its fields, what every kind shares, and what else the spec says.
-macro_rules! organization_policy {
+/// The resource of a policy: its fields, what every kind shares, and what else the spec says.
+macro_rules! policy {
     (
         $(#[$about:meta])*
-        $kind:literal, $short:literal, $spec:ident { $fields:ty $(, $(#[$meta:meta])* $more:ident: $type:ty)* }, $status:ident,
-        $doc:literal
+        $kind:literal, $short:literal, $doc:literal, [$($kube:tt)*], $common:ty,
+        $spec:ident { $fields:ty $(, $(#[$meta:meta])* $more:ident: $type:ty)* }, $status:ident, $($reset:item)?
     ) => {
         $(#[$about])*
         #[derive(kube::CustomResource, Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -96,21 +100,19 @@ macro_rules! organization_policy {
             shortname = $short,
             status = $status,
             derive = "PartialEq",
-            doc = $doc,
-            printcolumn(name = "Organization", type_ = "string", json_path = ".status.organizationId")
+            doc = $doc
+            $($kube)*
         )]
         #[serde(rename_all = "camelCase")]
         pub struct $spec {
             /// What every kind shares.
             #[serde(flatten)]
-            pub common: $crate::api::common::CommonSpec,
+            pub common: $common,
             /// The policy.
             #[serde(flatten)]
             pub settings: $fields,
             $($(#[$meta])* pub $more: $type,)*
         }
-
-        $crate::api::common::in_organization!($spec);
 
         impl $crate::api::policy::PolicySpec for $spec {
             type Fields = $fields;
@@ -118,10 +120,47 @@ macro_rules! organization_policy {
             fn fields(&self) -> &$fields {
                 &self.settings
             }
+
+            $($reset)?
         }
 
         #[doc = concat!("What the operator last saw and did of an `", $kind, "`.")]
         pub type $status = $crate::api::common::Status<$crate::api::policy::PolicyStatus<$fields>>;
     };
 }
+pub(super) use policy;
+
+/// The resource of an organization's policy.
+macro_rules! organization_policy {
+    ($(#[$about:meta])* $kind:literal, $short:literal, $spec:ident { $($fields:tt)* }, $status:ident, $doc:literal) => {
+        $crate::api::policy::policy! {
+            $(#[$about])*
+            $kind, $short, $doc,
+            [, printcolumn(name = "Organization", type_ = "string", json_path = ".status.organizationId")],
+            $crate::api::common::CommonSpec, $spec { $($fields)* }, $status,
+        }
+        $crate::api::common::in_organization!($spec);
+    };
+}
 pub(super) use organization_policy;
+
+/// The resource of the instance's policy, with the fields of that of an organization.
+macro_rules! instance_policy {
+    ($(#[$about:meta])* $kind:literal, $short:literal, $spec:ident { $fields:ty }, $status:ident, $doc:literal) => {
+        $crate::api::policy::policy! {
+            $(#[$about])*
+            $kind, $short, $doc, [], $crate::api::common::ManagementSpec,
+            $spec { $fields,
+                /// With `deletionPolicy: Delete`: what the policy is to be once this resource is deleted. What is left out stays as it is then.
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                reset_on_delete: Option<$fields>
+            },
+            $status,
+            fn reset_on_delete(&self) -> Option<&$fields> {
+                self.reset_on_delete.as_ref()
+            }
+        }
+        $crate::api::common::in_instance!($spec);
+    };
+}
+pub(super) use instance_policy;

@@ -1,6 +1,7 @@
 //! The kinds, and the one list of them.
 
 mod guard;
+mod instance_login_policy;
 mod org_domain_policy;
 mod org_features;
 mod org_login_policy;
@@ -18,8 +19,8 @@ use kube::CustomResourceExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{
-    ClusterConnection, Connection, OrgDomainPolicy, OrgFeatures, OrgLoginPolicy, OrgMetadata, Organization,
-    Project, ProjectRole, crd,
+    ClusterConnection, Connection, InstanceLoginPolicy, OrgDomainPolicy, OrgFeatures, OrgLoginPolicy,
+    OrgMetadata, Organization, Project, ProjectRole, crd,
 };
 use crate::engine::controllers::controller::follow;
 use crate::engine::decision::access::Right;
@@ -55,6 +56,7 @@ pub fn registry() -> Vec<Entry> {
         entry::<OrgDomainPolicy>(),
         entry::<OrgFeatures>(),
         entry::<OrgLoginPolicy>(),
+        entry::<InstanceLoginPolicy>(),
     ]
 }
 

@@ -8,11 +8,11 @@ use crate::engine::drivers::remote::{Desired, Remote};
 use crate::engine::drivers::wire::Fields;
 use crate::engine::kubernetes::events::EventSpec;
 use crate::kinds::guard::{self, Rewrite};
-use crate::kinds::policy::organization_policy;
+use crate::kinds::policy::policy;
 use crate::zitadel::{Client, Error, PolicyPaths, permission};
 
 const RENAMES: &str = "userLoginMustBeDomain";
-const DEFAULT: &str = "/admin/v1/policies/domain";
+const DEFAULT: PolicyPaths = PolicyPaths::of_instance("/admin/v1/policies/domain", &[]);
 
 impl PolicyKind for OrgDomainPolicy {
     const PATHS: PolicyPaths = PolicyPaths {
@@ -20,8 +20,7 @@ impl PolicyKind for OrgDomainPolicy {
         own: "/admin/v1/orgs/{organization}/policies/domain",
         write: permission::IAM_POLICY_WRITE,
         delete: permission::IAM_POLICY_DELETE,
-        exists: "ORG-1M8ds",
-        sets: &[],
+        ..PolicyPaths::of_owners("", "ORG-1M8ds", &[])
     };
 
     /// Only a user's new name can be taken (`V3-DKcYh`).
@@ -48,7 +47,7 @@ const PERMISSIONS: &[Permission] = &[
 ];
 
 impl Kind for OrgDomainPolicy {
-    organization_policy!(OrgDomainPolicy, PERMISSIONS);
+    policy!(OrgDomainPolicy, PERMISSIONS);
 
     /// Flipping what is in effect renames every user of the organization.
     async fn preflight(
@@ -59,7 +58,7 @@ impl Kind for OrgDomainPolicy {
     ) -> Result<Option<EventSpec>, ReconcileError> {
         let wanted = match desired {
             Some(desired) => is_login_domain(&desired.fields),
-            None => is_login_domain(&cx.client.instance_policy(DEFAULT).await?.fields),
+            None => is_login_domain(&cx.client.policy(&DEFAULT, "").await?.fields),
         };
         if wanted == is_login_domain(&remote.fields) {
             return Ok(None);

@@ -74,7 +74,7 @@ impl Driver<Self> for OrgFeatures {
         read(cx, cx.organization).await
     }
 
-    async fn remove(cx: Context<'_>, _: &Remote) -> Result<(), Error> {
+    async fn remove(_: &Self, cx: Context<'_>, _: &Remote) -> Result<(), Error> {
         match cx.client.reset_organization_features(cx.organization).await {
             Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),

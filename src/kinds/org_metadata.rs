@@ -116,7 +116,7 @@ impl Driver<Self> for OrgMetadata {
         Ok(remote_of(present))
     }
 
-    async fn remove(cx: Context<'_>, remote: &Remote) -> Result<(), Error> {
+    async fn remove(_: &Self, cx: Context<'_>, remote: &Remote) -> Result<(), Error> {
         let keys: Vec<&str> = remote.entries.keys().map(String::as_str).collect();
         match cx.client.remove_metadata(cx.organization, &keys).await {
             // Somebody removed one of them meanwhile, and so none went: the next look shows the rest.

@@ -167,13 +167,18 @@ impl Client {
     }
 
     /// The operator's permissions in an organization, of those in [`permission`]
-    /// (`POST /auth/v1/permissions/zitadel/me/_search`): after a 403, what is missing.
+    /// (`POST /auth/v1/permissions/zitadel/me/_search`): after a 403, what is missing. `None`: in its own organization, where
+    /// it has those of the instance too.
     ///
     /// # Errors
     /// [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`).
-    pub async fn permissions(&self, organization: &str) -> Result<BTreeSet<&'static str>, Error> {
+    pub async fn permissions(&self, organization: Option<&str>) -> Result<BTreeSet<&'static str>, Error> {
         let path = "/auth/v1/permissions/zitadel/me/_search";
-        let call = Call::search(path, AUTHENTICATED, &json!({}))?.in_organization(organization)?;
+        let call = Call::search(path, AUTHENTICATED, &json!({}))?;
+        let call = match organization {
+            Some(organization) => call.in_organization(organization)?,
+            None => call,
+        };
         let Permissions { result } = self.call(&call).await?.value;
         Ok(result.into_iter().filter_map(|Needed(name)| name).collect())
     }

@@ -1,4 +1,4 @@
-//! Policies of an organization: its own, the instance's default, the one in force.
+//! Policies: an organization's own, the instance's, which is everybody's default, and the one in force.
 
 use http::Method;
 use serde::Deserialize;
@@ -8,18 +8,22 @@ use crate::zitadel::call::Call;
 use crate::zitadel::client::Client;
 use crate::zitadel::details::Details;
 use crate::zitadel::error::Error;
-use crate::zitadel::permission::{IAM_POLICY_READ, POLICY_DELETE, POLICY_READ, POLICY_WRITE};
+use crate::zitadel::permission::{
+    IAM_POLICY_READ, IAM_POLICY_WRITE, POLICY_DELETE, POLICY_READ, POLICY_WRITE,
+};
 
 /// Where a policy is read and written, and what that needs.
 #[derive(Clone, Copy, Debug)]
 pub struct PolicyPaths {
-    /// The policy in force in the organization that the header names, and the permission that its read needs.
+    /// Whether it is the instance's, which is always there; else that of the organization that the header names.
+    pub is_of_instance: bool,
+    /// The policy in force, and the permission that its read needs.
     pub in_force: (&'static str, &'static str),
-    /// The organization's own; `{organization}` where the path names it.
+    /// The own one of an organization; `{organization}` where the path names it.
     pub own: &'static str,
     /// The permission that adding and updating need.
     pub write: &'static str,
-    /// The permission that a reset needs.
+    /// The permission that a reset needs; the instance's is never reset.
     pub delete: &'static str,
     /// The error id of adding where there is one (409).
     pub exists: &'static str,
@@ -44,7 +48,25 @@ impl PolicyPaths {
     /// Of a policy that the owners of an organization write.
     pub const fn of_owners(path: &'static str, exists: &'static str, sets: &'static [PolicySet]) -> Self {
         let (read, write, delete) = (POLICY_READ, POLICY_WRITE, POLICY_DELETE);
-        Self { in_force: (path, read), own: path, write, delete, exists, sets }
+        Self { is_of_instance: false, in_force: (path, read), own: path, write, delete, exists, sets }
+    }
+
+    /// Of the instance's policy.
+    pub const fn of_instance(path: &'static str, sets: &'static [PolicySet]) -> Self {
+        let (in_force, write) = ((path, IAM_POLICY_READ), IAM_POLICY_WRITE);
+        Self { is_of_instance: true, in_force, own: path, write, delete: write, exists: "", sets }
+    }
+
+    /// A call about the policy of this organization, or of the instance. The header makes the server refuse an
+    /// organization that never was.
+    fn about(&self, call: Call, organization: &str) -> Result<Call, Error> {
+        if self.is_of_instance { Ok(call) } else { call.in_organization(organization) }
+    }
+
+    /// A write of it.
+    fn write_call(&self, call: Call, organization: &str) -> Result<Call, Error> {
+        let aggregate = if self.is_of_instance { "instance" } else { organization };
+        Ok(self.about(call, organization)?.serial(aggregate))
     }
 }
 
@@ -67,31 +89,23 @@ struct Answer {
 }
 
 impl Client {
-    /// The policy in force in an organization, read after every write before.
+    /// The policy in force in an organization, or the instance's, read after every write before.
     ///
     /// v4 answers for a removed organization too, with the default: look at the organization as well.
     ///
     /// # Errors
-    /// [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`).
+    /// [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`). [`Error::PermissionDenied`]: most users may not read the instance's.
     pub async fn policy(&self, paths: &PolicyPaths, organization: &str) -> Result<Policy, Error> {
         let (path, permission) = paths.in_force;
-        let call = Call::get(path, permission)?.in_organization(organization)?;
+        let call = paths.about(Call::get(path, permission)?, organization)?;
         let policy = self.call::<Answer>(&call).await?.value.policy;
         // Only a policy of its own is owned by the organization.
-        let is_default = policy.is_default || policy.details.resource_owner != organization;
+        let is_inherited = policy.is_default || policy.details.resource_owner != organization;
+        let is_default = is_inherited && !paths.is_of_instance;
         if is_default {
             self.prove_header(organization).await?;
         }
         Ok(Policy { is_default, ..policy })
-    }
-
-    /// A policy of the instance, which is that of every organization without its own.
-    ///
-    /// # Errors
-    /// [`Error::PermissionDenied`] for most users.
-    pub async fn instance_policy(&self, path: &'static str) -> Result<Policy, Error> {
-        let permission = IAM_POLICY_READ;
-        Ok(self.call::<Answer>(&Call::get(path, permission)?).await?.value.policy)
     }
 
     /// Gives an organization its own policy, also one equal to the default (`POST`). What is left out becomes zero.
@@ -105,10 +119,10 @@ impl Client {
         organization: &str,
         fields: &Map<String, Value>,
     ) -> Result<Details, Error> {
-        self.write(&write_call(paths, Method::POST, paths.write, organization)?.body(fields)?).await
+        self.write(&own_call(paths, Method::POST, paths.write, organization)?.body(fields)?).await
     }
 
-    /// Replaces all fields of an organization's own policy (`PUT`). What is left out becomes zero.
+    /// Replaces all fields of an organization's own policy, or of the instance's (`PUT`). What is left out becomes zero.
     ///
     /// # Errors
     /// [`Error::Unchanged`], [`Error::NotFound`] when it has none, [`Error::AlreadyExists`] as for adding.
@@ -118,7 +132,7 @@ impl Client {
         organization: &str,
         fields: &Map<String, Value>,
     ) -> Result<Details, Error> {
-        self.write(&write_call(paths, Method::PUT, paths.write, organization)?.body(fields)?).await
+        self.write(&own_call(paths, Method::PUT, paths.write, organization)?.body(fields)?).await
     }
 
     /// Removes an organization's own policy (`DELETE`).
@@ -126,10 +140,10 @@ impl Client {
     /// # Errors
     /// [`Error::NotFound`] when it has none, [`Error::AlreadyExists`] as for adding.
     pub async fn reset_policy(&self, paths: &PolicyPaths, organization: &str) -> Result<Details, Error> {
-        self.write(&write_call(paths, Method::DELETE, paths.delete, organization)?).await
+        self.write(&own_call(paths, Method::DELETE, paths.delete, organization)?).await
     }
 
-    /// Adds an element to a set of an organization's own policy (`POST`).
+    /// Adds an element to a set of an organization's own policy, or of the instance's (`POST`).
     ///
     /// # Errors
     /// [`Error::AlreadyExists`] ([`PolicySet::exists`]), also of one that was added while there was no own policy, and that
@@ -142,10 +156,10 @@ impl Client {
     ) -> Result<Details, Error> {
         let path = set.element.rsplit_once('/').map_or(set.element, |(path, _)| path);
         let call = Call::new(Method::POST, path, &[], paths.write)?.body(&json!({ "type": element }))?;
-        self.write(&call.in_organization(organization)?.serial(organization)).await
+        self.write(&paths.write_call(call, organization)?).await
     }
 
-    /// Removes an element from a set of an organization's own policy (`DELETE`).
+    /// Removes an element from a set of an organization's own policy, or of the instance's (`DELETE`).
     ///
     /// # Errors
     /// [`Error::NotFound`] when it is not there.
@@ -156,12 +170,12 @@ impl Client {
         element: &str,
     ) -> Result<Details, Error> {
         let call = Call::new(Method::DELETE, set.element, &[element], paths.write)?;
-        self.write(&call.in_organization(organization)?.serial(organization)).await
+        self.write(&paths.write_call(call, organization)?).await
     }
 }
 
-/// A write of an organization's policy; the header makes the server refuse an organization that never was.
-fn write_call(
+/// A write at the path of the own policy.
+fn own_call(
     paths: &PolicyPaths,
     method: Method,
     permission: &'static str,
@@ -169,6 +183,6 @@ fn write_call(
 ) -> Result<Call, Error> {
     let by_path = paths.own.contains("{organization}");
     let parts: &[&str] = if by_path { &[organization] } else { &[] };
-    let call = Call::new(method, paths.own, parts, permission)?.in_organization(organization)?;
-    Ok(if by_path { call.by_path() } else { call }.serial(organization))
+    let call = Call::new(method, paths.own, parts, permission)?;
+    paths.write_call(if by_path { call.by_path() } else { call }, organization)
 }

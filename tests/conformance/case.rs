@@ -91,7 +91,16 @@ impl<'a> Case<'a> {
 
     /// What a spec needs so that a deletion removes what was created.
     pub fn deleting(&self) -> Value {
-        if self.row.is_retained { json!({ "deletionPolicy": "Delete" }) } else { json!({}) }
+        if self.row.is_retained { self.row.deleting() } else { json!({}) }
+    }
+
+    /// Asserts that ZITADEL has nothing of it any more, or what it was to go back to.
+    pub async fn assert_gone(&self, id: &str) {
+        let object = self.object(id).await;
+        match self.row.identity {
+            Identity::Always => self.assert_fields(&object, &self.row.names()),
+            _ => assert_eq!(object, Value::Null),
+        }
     }
 
     pub async fn until_ready(&self) -> Value {
@@ -128,6 +137,11 @@ impl<'a> Case<'a> {
 
     /// Makes it as a person does; the id.
     pub async fn create(&self, second: &[&str]) -> String {
+        let parts = self.row.fields.iter().filter(|field| field.calls.is_some());
+        for part in parts.filter(|_| self.row.identity == Identity::Always) {
+            // It may be so already.
+            self.call(&self.row.change(part.name, second.contains(&part.name)), "").await;
+        }
         let made = self.done(&self.row.create(second), "").await;
         let id = made.pointer(self.row.api.id).and_then(Value::as_str).unwrap_or_default().to_owned();
         self.keep_in_mind(&id);

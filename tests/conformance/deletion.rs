@@ -15,7 +15,7 @@ pub async fn delete(row: &Row) {
     let ready = case.ready(&row.names()).await;
     assert_eq!(ready["status"]["deletionPolicy"], "Delete");
     case.delete().await;
-    assert_eq!(case.object(&id_of(&ready)).await, Value::Null);
+    case.assert_gone(&id_of(&ready)).await;
 }
 
 /// What somebody removed before is released, and nothing is sent.
@@ -30,7 +30,7 @@ pub async fn delete_what_is_gone(row: &Row) {
     case.subject.delete().await;
     case.subject.annotate(PAUSED, Value::Null).await;
     case.subject.until_gone().await;
-    assert_eq!(case.object(&id).await, Value::Null);
+    case.assert_gone(&id).await;
     assert_eq!(case.writes_since(mark).len(), 0);
 }
 

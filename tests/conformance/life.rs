@@ -17,13 +17,18 @@ pub async fn create(row: &Row) {
     case.assert_follows(&ready, &[]).await;
     let status = &ready["status"];
     assert_eq!(status["instance"], world.person.instance().await);
-    let organization = if row.parent.is_none() { id_of(&ready) } else { world.organization.clone() };
+    let organization = match (row.identity, row.parent) {
+        (Identity::Always, None) => Value::Null,
+        (_, None) => id_of(&ready).into(),
+        (_, Some(_)) => world.organization.as_str().into(),
+    };
     assert_eq!(status["organizationId"], organization);
     if let Some(parent) = row.parent {
         assert_eq!(status[format!("{}Id", parent.to_lowercase())], case.parent);
     }
     let policy = if row.is_retained { "Retain" } else { "Delete" };
-    assert_eq!((&status["origin"], &status["deletionPolicy"]), (&json!("Created"), &json!(policy)));
+    let origin = if row.identity == Identity::Always { "Adopted" } else { "Created" };
+    assert_eq!((&status["origin"], &status["deletionPolicy"]), (&json!(origin), &json!(policy)));
 }
 
 /// Each field follows the spec, alone and with all others, and it stays the same object.

@@ -29,6 +29,9 @@ macro_rules! behaviour {
                     if !row.is_released {
                         $crate::needs_double!("what no released server has");
                     }
+                    if row.identity == super::Identity::Always {
+                        $crate::needs_own_server!();
+                    }
                     super::$module::$behaviour(&row).await;
                 }
             )+
@@ -45,13 +48,19 @@ macro_rules! behaviours {
 }
 
 behaviours! {
-    EVERY [organization project project_role org_metadata org_domain_policy org_features org_login_policy]:
+    EVERY [organization project project_role org_metadata org_domain_policy org_features org_login_policy instance_login_policy]:
     life::create life::update life::no_op
-    outside::drift outside::removed_outside
-    deletion::delete deletion::delete_what_is_gone deletion::retain
+    outside::drift
+    deletion::delete deletion::retain
     adopt::observe adopt::rival
     people::viewer people::nobody people::owner people::lost_right people::lost_membership
     pausing::pause
+}
+
+behaviours! {
+    REMOVABLE [organization project project_role org_metadata org_domain_policy org_features org_login_policy]:
+    outside::removed_outside
+    deletion::delete_what_is_gone
 }
 
 behaviours! {
@@ -65,7 +74,7 @@ behaviours! {
 }
 
 behaviours! {
-    OTHERS [project_role org_metadata org_domain_policy org_features org_login_policy]:
+    OTHERS [project_role org_metadata org_domain_policy org_features org_login_policy instance_login_policy]:
     adopt::take_over
 }
 
@@ -85,6 +94,7 @@ fn every_kind_has_a_row_and_every_row_its_tests() {
     // A list of many is broken into lines.
     let in_a_line = |kinds: &str| kinds.split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(in_a_line(EVERY), modules(|_| true));
+    assert_eq!(in_a_line(REMOVABLE), modules(|row| row.identity != Identity::Always));
     assert_eq!(in_a_line(IN_A_PARENT), modules(|row| row.parent.is_some()));
     assert_eq!(in_a_line(WITH_AN_ASSIGNED_ID), modules(|row| row.identity == Identity::Assigned));
     assert_eq!(in_a_line(OTHERS), modules(|row| row.identity != Identity::Assigned));

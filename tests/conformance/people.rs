@@ -1,6 +1,5 @@
 //! As whom the connection logs in, and what the condition says then.
 
-use serde_json::Value;
 use zitadel_operator::engine::decision::access::Right;
 use zitadel_operator::kinds::registry;
 
@@ -67,7 +66,7 @@ pub async fn owner(row: &Row) {
     let changed = case.ready(&[]).await;
     case.assert_follows(&changed, &[]).await;
     case.delete().await;
-    assert_eq!(case.object(&id_of(&changed)).await, Value::Null);
+    case.assert_gone(&id_of(&changed)).await;
 }
 
 /// Who may no longer changes nothing, and a deletion waits until the right is back.
@@ -90,7 +89,7 @@ pub async fn lost_right(row: &Row) {
     assert_eq!(case.object(&id).await, before);
     user.set_role(&world, owner_of(row)).await;
     case.subject.until_gone().await;
-    assert_eq!(case.object(&id).await, Value::Null);
+    case.assert_gone(&id).await;
 }
 
 /// Where nothing is shown any more, nothing is concluded from its absence.
@@ -113,5 +112,5 @@ pub async fn lost_membership(row: &Row) {
     assert_eq!(case.object(&id_of(&ready)).await, before);
     user.set_role(&world, owner_of(row)).await;
     case.subject.until_gone().await;
-    assert_eq!(case.object(&id_of(&ready)).await, Value::Null);
+    case.assert_gone(&id_of(&ready)).await;
 }

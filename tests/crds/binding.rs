@@ -15,12 +15,13 @@ async fn stored(cluster: &Cluster, kind: &str) -> String {
 }
 
 /// Writes the status, as the operator does once it has resolved the organization.
-async fn bind(cluster: &Cluster, kind: &str, name: &str, status: Value) {
+pub async fn bind(cluster: &Cluster, kind: &str, name: &str, status: Value) {
     let status = Patch::Merge(json!({ "status": status }));
     cluster.api(kind).patch_status(name, &PatchParams::default(), &status).await.unwrap();
 }
 
-async fn is_immutable(cluster: &Cluster, kind: &str, name: &str, change: &Value) {
+/// Asserts that the API server refuses this change of what is bound.
+pub async fn is_immutable(cluster: &Cluster, kind: &str, name: &str, change: &Value) {
     let applied = cluster.apply(kind, name, &with(kind, change), true).await;
     let refused = applied.expect_err(&format!("{kind} {change}")).to_string();
     assert!(refused.contains("immutable once the resource is bound"), "{kind} {change}: {refused}");

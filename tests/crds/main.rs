@@ -6,6 +6,7 @@ mod binding;
 mod cluster;
 mod connections;
 mod files;
+mod instance_login_policies;
 mod kinds;
 mod org_domain_policies;
 mod org_features;

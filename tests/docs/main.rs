@@ -11,11 +11,11 @@ mod procedures;
 mod reasons;
 mod reference;
 mod scene;
+mod tables;
 
 use std::path::{Path, PathBuf};
 
-use zitadel_operator::engine::decision::access::Right;
-use zitadel_operator::kinds::{definitions, registry};
+use zitadel_operator::kinds::definitions;
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -130,50 +130,6 @@ fn every_example_is_listed_beside_them() {
     let list = read("examples/README.md");
     for (name, _) in examples() {
         assert!(list.contains(&format!("]({name})")), "{name}");
-    }
-}
-
-#[test]
-fn the_permissions_are_those_that_the_kinds_state() {
-    let rows = table(&read("docs/permissions.md"), "# Permissions").into_iter().map(|row| {
-        assert!(row.len() == 4 && !row[3].is_empty(), "{row:?} says why");
-        row[..3].join(" | ")
-    });
-    let stated = registry().into_iter().flat_map(|entry| {
-        let row = move |p: &zitadel_operator::engine::drivers::kind::Permission| {
-            format!("{} | {} | {}", entry.kind, p.name, p.roles)
-        };
-        entry.permissions.iter().map(row)
-    });
-    assert_eq!(sorted(rows), sorted(stated));
-}
-
-/// What a kind of its shape may cost in `src/`, in lines.
-const MOST_LINES: [(&str, usize); 4] =
-    [("OrgDomainPolicy", 110), ("OrgLoginPolicy", 90), ("ProjectRole", 150), ("Project", 170)];
-
-/// Without tests; a page that is a quarter off misleads.
-#[test]
-fn the_stated_size_of_every_kind_is_about_right() {
-    let lines = |path: &str| read(path).split("\n#[cfg(test)]\n").next().unwrap().lines().count();
-    let rows = table(&read("docs/architecture.md"), "Lines, without tests");
-    assert_eq!(rows.len(), registry().len());
-    for row in rows {
-        let file = row[0].char_indices().map(|(at, letter)| match letter.is_uppercase() && at > 0 {
-            true => format!("_{}", letter.to_lowercase()),
-            false => letter.to_lowercase().to_string(),
-        });
-        let file: String = file.collect();
-        let counted = [lines(&format!("src/api/{file}.rs")), lines(&format!("src/kinds/{file}.rs"))];
-        let stated: Vec<usize> = row[1..].iter().map(|cell| cell.parse().unwrap()).collect();
-        assert_eq!(stated[0] + stated[1], stated[2], "{row:?}");
-        for (stated, counted) in stated.iter().zip(counted) {
-            assert!(stated.abs_diff(counted) * 4 <= counted, "{row:?}: counted {counted}");
-        }
-        let all = counted.iter().sum::<usize>();
-        println!("{}: {all} lines by hand in src/", row[0]);
-        let most = MOST_LINES.iter().find(|(kind, _)| row[0] == *kind);
-        assert!(most.is_none_or(|(_, most)| all <= *most), "{}: {all} lines", row[0]);
     }
 }
 
@@ -303,39 +259,6 @@ fn the_rights_in_kubernetes_are_those_of_the_manifest() {
         rules.into_iter().map(move |rule| right(&name, &rule)).collect::<Vec<_>>()
     });
     assert_eq!(sorted(rows), sorted(given));
-}
-
-/// One row a kind, and one an action for organizations themselves.
-#[test]
-fn what_a_grant_gives_is_what_the_kinds_need() {
-    let rows = table(&read("docs/security.md"), "### What a grant gives").into_iter();
-    let needs = registry().into_iter().flat_map(|entry| {
-        let row = |action: &str, needs: &str| format!("{} | {action} | {needs}", entry.kind);
-        match entry.right {
-            Right::Organization => vec![row("everything", "nothing")],
-            Right::Kind => vec![row("everything", "kinds with this kind")],
-            Right::Instance => vec![row("everything", "kinds with this kind, and instance")],
-            Right::OrganizationItself => vec![
-                row("look at it, change it", "nothing"),
-                row("create one", "createOrganizations"),
-                row("take over one that the namespace did not create, remove it", "deleteOrganizations"),
-            ],
-        }
-    });
-    assert_eq!(sorted(rows.map(|row| row.join(" | "))), sorted(needs));
-}
-
-#[test]
-fn the_role_that_suffices_for_a_kind_carries_each_of_its_permissions() {
-    let rows = table(&read("docs/security.md"), "## Credentials").into_iter().map(|row| row.join(" | "));
-    let stated = registry().into_iter().map(|entry| {
-        let carriers =
-            |roles: &str| roles.replace(" or ", ", ").split(", ").map(str::to_owned).collect::<Vec<_>>();
-        let mut enough = carriers(entry.permissions[0].roles);
-        enough.retain(|role| entry.permissions.iter().all(|p| carriers(p.roles).contains(role)));
-        format!("{} | {}", entry.kind, enough.join(" or "))
-    });
-    assert_eq!(sorted(rows), sorted(stated));
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod gitops;
 mod impostor;
 mod install;
 mod instance;
+mod instance_login_policy;
 mod kept_back;
 mod kstatus;
 mod lifecycle;

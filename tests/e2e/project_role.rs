@@ -47,7 +47,7 @@ async fn call(world: &World, method: Method, project: &str, rest: &str, body: Va
     world.person.done(method, &path, &world.organization, body).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_role_is_added_changed_and_removed() {
     let world = World::new().await;
     let project = with_project(&world).await;
@@ -73,7 +73,7 @@ async fn a_role_is_added_changed_and_removed() {
     assert_eq!(there(&world, &project, "editor").await, None);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn whatever_a_person_does_to_a_role_is_undone() {
     let world = World::new().await;
     let project = with_project(&world).await;
@@ -89,7 +89,7 @@ async fn whatever_a_person_does_to_a_role_is_undone() {
     assert_eq!(there(&world, &project, "editor").await, role("Editors", ""));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_role_waits_for_its_project_and_goes_with_it() {
     let world = World::new().await;
     let editor = world.subject(ROLE, "editor");
@@ -108,7 +108,7 @@ async fn a_role_waits_for_its_project_and_goes_with_it() {
     editor.until_gone().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_role_follows_its_project_when_that_is_made_again() {
     let world = World::new().await;
     let old = with_project(&world).await;
@@ -131,7 +131,7 @@ async fn a_role_follows_its_project_when_that_is_made_again() {
     assert_eq!(there(&world, &new, "editor").await, role("editor", ""));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_role_whose_project_is_still_there_stays_in_it() {
     let world = World::new().await;
     let old = with_project(&world).await;
@@ -153,7 +153,7 @@ async fn a_role_whose_project_is_still_there_stays_in_it() {
     assert_eq!(there(&world, &old, "editor").await, None);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_project_is_named_by_id_or_by_name_and_must_be_in_the_organization() {
     let world = World::new().await;
     let project = with_project(&world).await;
@@ -177,7 +177,7 @@ async fn a_project_is_named_by_id_or_by_name_and_must_be_in_the_organization() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_role_that_is_there_is_taken_over_by_its_key_and_one_in_another_case_is_a_conflict() {
     let world = World::new().await;
     let project = with_project(&world).await;
@@ -221,13 +221,13 @@ async fn late(line: Behaviour) {
     assert!(world.zitadel.roles(&project).is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_late_list_hides_no_role_from_its_removal() {
     needs_double!("a list that is late");
     late(Behaviour::v4()).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_late_list_hides_no_role_from_its_removal_until_v3() {
     needs_double!("a list that is late");
     late(Behaviour::v3()).await;

@@ -53,6 +53,18 @@ macro_rules! needs_double {
     };
 }
 
+/// Skips a test of what everybody on a real server shares, unless no other test runs beside it.
+#[macro_export]
+macro_rules! needs_own_server {
+    () => {
+        if $crate::world::real_zitadel().is_some() && std::env::var_os("ZITADEL_TEST_ALONE").is_none() {
+            let test = std::thread::current().name().unwrap_or_default().to_owned();
+            eprintln!("skipped: {test} changes what everybody shares: ZITADEL_TEST_ALONE and --test-threads 1 run it");
+            return;
+        }
+    };
+}
+
 /// One test's part of the cluster.
 pub struct World {
     pub control_plane: &'static ControlPlane,

@@ -29,6 +29,7 @@ macro_rules! calls {
     };
 }
 
+const DEFAULT: PolicyPaths = PolicyPaths::of_instance("/admin/v1/policies/domain", &[]);
 const DOMAIN: PolicyPaths = <OrgDomainPolicy as PolicyKind>::PATHS;
 const LOGIN: PolicyPaths = <OrgLoginPolicy as PolicyKind>::PATHS;
 
@@ -40,7 +41,8 @@ calls! {
     version(),
     me(),
     memberships(),
-    permissions(ID),
+    permissions(Some(ID)),
+    permissions(None),
     organization(ID),
     living_organization(ID),
     organizations_named("acme"),
@@ -57,7 +59,7 @@ calls! {
     set_object_state(&PROJECT, ID, ID, RemoteState::Inactive),
     set_object_state(&PROJECT, ID, ID, RemoteState::Active),
     policy(&DOMAIN, ID),
-    instance_policy("/admin/v1/policies/domain"),
+    policy(&DEFAULT, ""),
     add_policy(&DOMAIN, ID, &Map::new()),
     update_policy(&DOMAIN, ID, &Map::new()),
     reset_policy(&DOMAIN, ID),

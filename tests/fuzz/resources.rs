@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use zitadel_operator::api::{
-    ClusterConnection, Connection, OrgDomainPolicy, OrgFeatures, OrgLoginPolicy, OrgMetadata, Organization,
-    Project, ProjectRole,
+    ClusterConnection, Connection, InstanceLoginPolicy, OrgDomainPolicy, OrgFeatures, OrgLoginPolicy,
+    OrgMetadata, Organization, Project, ProjectRole,
 };
 
 use crate::foreign::{Bent, CANARY, bent, json as any_json, sent};
@@ -79,7 +79,7 @@ pub fn objects() -> impl Strategy<Value = (usize, Bent)> {
 
 type Parse = fn(&[u8]);
 
-const KINDS: [(&str, Parse); 9] = [
+const KINDS: [(&str, Parse); 10] = [
     ("ClusterConnection", comes_back::<ClusterConnection>),
     ("Connection", comes_back::<Connection>),
     ("Organization", comes_back::<Organization>),
@@ -89,6 +89,7 @@ const KINDS: [(&str, Parse); 9] = [
     ("OrgDomainPolicy", comes_back::<OrgDomainPolicy>),
     ("OrgFeatures", comes_back::<OrgFeatures>),
     ("OrgLoginPolicy", comes_back::<OrgLoginPolicy>),
+    ("InstanceLoginPolicy", comes_back::<InstanceLoginPolicy>),
 ];
 
 /// What parses is written as it was read.

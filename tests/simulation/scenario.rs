@@ -31,7 +31,7 @@ pub fn scenarios() -> Vec<Scenario> {
 fn of_row(row: &Row) -> Vec<Scenario> {
     // The oracle tells whose a project is by its name.
     let (kind, name) = (row.kind, row.resource);
-    let deleting = json!({ "deletionPolicy": "Delete" });
+    let deleting = row.deleting();
     let (first_of_all, selector) = belonging(row);
     let placed = row.placed("", "", name);
     let spec = |second: &[&str], more: Value| merged(merged(placed.spec(second), &more), &selector);
@@ -51,8 +51,10 @@ fn of_row(row: &Row) -> Vec<Scenario> {
         s("delete", vec![first()], vec![delete()]),
         s("replace", vec![first()], vec![Replace(kind, name.into(), spec(&all, deleting.clone()).into())]),
         s("drift", vec![first()], edit),
-        s("removed outside", vec![first()], remove.clone()),
     ];
+    if row.identity != Identity::Always {
+        scenarios.push(s("removed outside", vec![first()], remove.clone()));
+    }
     match row.identity {
         Identity::Assigned => scenarios.extend([
             s("create and delete at once", vec![], vec![first(), pause(300), delete()]),
@@ -62,7 +64,9 @@ fn of_row(row: &Row) -> Vec<Scenario> {
             s("adopt by name", there(), vec![apply(&[], json!({ "adoptionPolicy": "ByName" }))]),
             s("made again", [vec![first(), wait()], remove].concat(), vec![Recreate(kind, name.into())]),
         ]),
-        Identity::Setting | Identity::Keys => scenarios.push(s("take over", there(), vec![first()])),
+        Identity::Setting | Identity::Always | Identity::Keys => {
+            scenarios.push(s("take over", there(), vec![first()]));
+        }
     }
     scenarios
 }

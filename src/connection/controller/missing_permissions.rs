@@ -72,7 +72,7 @@ impl<'a> Permissions<'a> {
         let mut roles: Vec<&str> = there.flat_map(|m| &m.roles).map(String::as_str).collect();
         roles.sort_unstable();
         if !self.known.contains_key(&roles) {
-            let present = self.session.client.permissions(organization).await?;
+            let present = self.session.client.permissions(Some(organization)).await?;
             self.known.insert(roles.clone(), present);
         }
         Ok(self.known.entry(roles).or_default())

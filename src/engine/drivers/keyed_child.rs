@@ -75,7 +75,7 @@ impl<K: KeyedChildKind> Driver<K> for KeyedChild {
         keys.first().map(|key| Remote { key: key.clone(), ..Remote::default() })
     }
 
-    async fn remove(cx: Context<'_>, remote: &Remote) -> Result<(), Error> {
+    async fn remove(_: &K, cx: Context<'_>, remote: &Remote) -> Result<(), Error> {
         match cx.client.remove_child(&K::PATHS, (cx.organization, cx.parent), &remote.key).await {
             Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),

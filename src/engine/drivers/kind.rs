@@ -285,8 +285,16 @@ pub trait Driver<K: Kind>: 'static {
     fn unlisted(_keys: &BTreeSet<String>) -> Option<Remote> {
         None
     }
+    /// Is this what a deletion leaves behind, so that nothing of the resource's own is there?
+    fn is_reset(_resource: &K, remote: &Remote) -> bool {
+        remote.is_default
+    }
     /// Removes the object; one that is gone already is fine.
-    fn remove(cx: Context<'_>, remote: &Remote) -> impl Future<Output = Result<(), Error>> + Send;
+    fn remove(
+        resource: &K,
+        cx: Context<'_>,
+        remote: &Remote,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
     /// Was it written by anybody since the status was?
     fn moved(status: &Status<K::Own>, remote: &Remote) -> bool {
         status.common.sequence.as_ref() != Some(&remote.details.sequence)

@@ -123,7 +123,7 @@ impl<K: ObjectKind> Driver<K> for Object {
         Ok(remote)
     }
 
-    fn remove(cx: Context<'_>, remote: &Remote) -> impl Future<Output = Result<(), Error>> + Send {
+    fn remove(_: &K, cx: Context<'_>, remote: &Remote) -> impl Future<Output = Result<(), Error>> + Send {
         K::delete(cx, &remote.id)
     }
 }

@@ -1,5 +1,5 @@
 //! Policies: an organization has its own or the instance's default. Nothing is found and no id is assigned; deleting the
-//! resource resets the policy to the default.
+//! resource resets an organization's policy to the default, and the instance's to what the spec says, if it does.
 
 use std::marker::PhantomData;
 
@@ -39,8 +39,8 @@ pub trait PolicyKind:
 
 impl<K: PolicyKind> Driver<K> for Policy {
     async fn resolve_spec(resource: &K, _: &mut Values<'_>) -> Result<Desired, ReconcileError> {
-        let spec = serde_json::to_value(resource.spec().fields()).map_err(kube::Error::SerdeError)?;
-        Ok(Desired { fields: wire::<K>().sent(spec), ..Desired::default() })
+        let fields = sent::<K>(resource.spec().fields()).map_err(kube::Error::SerdeError)?;
+        Ok(Desired { fields, ..Desired::default() })
     }
 
     async fn observe(cx: Context<'_>, organization: &str) -> Result<Option<Remote>, Error> {
@@ -67,7 +67,21 @@ impl<K: PolicyKind> Driver<K> for Policy {
         }
     }
 
-    async fn remove(cx: Context<'_>, _: &Remote) -> Result<(), Error> {
+    fn is_reset(resource: &K, remote: &Remote) -> bool {
+        match resource.spec().reset_on_delete().map(sent::<K>) {
+            _ if resource.meta().deletion_timestamp.is_none() || !K::PATHS.is_of_instance => {
+                remote.is_default
+            }
+            Some(Ok(then)) => wire::<K>().differing(&then, &remote.fields).is_empty(),
+            _ => true,
+        }
+    }
+
+    async fn remove(resource: &K, cx: Context<'_>, remote: &Remote) -> Result<(), Error> {
+        if let Some(then) = resource.spec().reset_on_delete() {
+            let then = sent::<K>(then).map_err(|_| Error::invalid("a value that cannot be sent"))?;
+            return update::<K>(cx, &then, remote.clone()).await.map(drop);
+        }
         match cx.client.reset_policy(&K::PATHS, cx.organization).await {
             Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(K::explain(error)),
@@ -76,12 +90,18 @@ impl<K: PolicyKind> Driver<K> for Policy {
 
     fn own(remote: &Remote) -> PolicyStatus<FieldsOf<K>> {
         let effective = Some(wire::<K>().shown(&remote.fields).into());
-        PolicyStatus { is_default: Some(remote.is_default), effective, of: PhantomData }
+        let is_default = (!K::PATHS.is_of_instance).then_some(remote.is_default);
+        PolicyStatus { is_default, effective, of: PhantomData }
     }
 }
 
 fn wire<K: PolicyKind>() -> &'static Wire {
     Wire::of::<FieldsOf<K>>()
+}
+
+/// As ZITADEL names them.
+fn sent<K: PolicyKind>(fields: &FieldsOf<K>) -> serde_json::Result<Fields> {
+    Ok(wire::<K>().sent(serde_json::to_value(fields)?))
 }
 
 async fn update<K: PolicyKind>(

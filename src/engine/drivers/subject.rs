@@ -185,6 +185,8 @@ pub trait Subject: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Remote, Error>>;
     /// As [`Driver::unlisted`].
     fn unlisted(&self, keys: &BTreeSet<String>) -> Option<Remote>;
+    /// As [`Driver::is_reset`].
+    fn is_reset(&self, remote: &Remote) -> bool;
     /// As [`Driver::remove`].
     fn remove<'a>(&'a self, cx: Context<'a>, remote: &'a Remote) -> BoxFuture<'a, Result<(), Error>>;
     /// Was the object written by anybody since the status was?
@@ -332,8 +334,12 @@ impl<K: Kind> Subject for K {
         K::Driver::unlisted(keys)
     }
 
+    fn is_reset(&self, remote: &Remote) -> bool {
+        K::Driver::is_reset(self, remote)
+    }
+
     fn remove<'a>(&'a self, cx: Context<'a>, remote: &'a Remote) -> BoxFuture<'a, Result<(), Error>> {
-        K::Driver::remove(cx, remote).boxed()
+        K::Driver::remove(self, cx, remote).boxed()
     }
 
     fn moved(&self, remote: &Remote) -> bool {

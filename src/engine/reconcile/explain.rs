@@ -85,7 +85,10 @@ impl Run<'_> {
         let Ok(cx) = self.context() else {
             return error.into();
         };
-        let present = cx.client.permissions(cx.organization).await.ok();
+        let present = match (self.kind.parent, self.kind.identity) {
+            (Parent::Instance, Identity::Keyed) => cx.client.permissions(None).await.ok(),
+            _ => cx.client.permissions(Some(cx.organization)).await.ok(),
+        };
         let verbs = verbs(&*self.object);
         let is_missing = |needed: &&Permission| match &present {
             Some(present) => verbs.contains(&needed.verb) && !present.contains(needed.name),

@@ -84,7 +84,7 @@ impl Run<'_> {
             self.desired.as_ref().map(|desired| self.object.diff(desired, &remote)).unwrap_or_default();
         self.observed = match self.differing.as_slice() {
             _ if !owned => Observed::Foreign,
-            _ if self.is_managed() && remote.is_default => Observed::Absent,
+            _ if self.is_managed() && self.object.is_reset(&remote) => Observed::Absent,
             [] => Observed::InSync,
             _ => Observed::Differs,
         };

@@ -132,7 +132,7 @@ async fn recorded_lists_are_read() -> TestResult {
         assert!(memberships.iter().all(|one| one.iam != one.org_id.is_some() && !one.roles.is_empty()));
     }
     for body in answers(&Method::POST, "/auth/v1/permissions/zitadel/me/_search")? {
-        let permissions = answered(&body)?.permissions("org").await?;
+        let permissions = answered(&body)?.permissions(Some("org")).await?;
         let listed = body["result"].as_array().map_or(&[][..], Vec::as_slice);
         let needed = listed.iter().filter_map(Value::as_str).filter(|name| permission::ALL.contains(name));
         assert_eq!(permissions, needed.collect());

@@ -121,7 +121,7 @@ async fn only_permissions_that_calls_need_are_kept() -> TestResult {
     let listed: Vec<_> =
         ["org.read", "org.read", "project.write"].map(str::to_owned).into_iter().chain(others).collect();
     let fake = Fake::always(Reply::json(200, &json!({"result": listed})));
-    let kept = client(fake, Secret::pat("t"))?.permissions("org").await?;
+    let kept = client(fake, Secret::pat("t"))?.permissions(Some("org")).await?;
     assert_eq!(kept.len(), 2);
     assert!(kept.contains("org.read") && kept.contains("project.write"));
     Ok(())

@@ -295,6 +295,9 @@ pub(crate) fn budget() -> Arc<Budget> {
 pub(crate) const DOMAIN: PolicyPaths =
     <crate::api::OrgDomainPolicy as crate::engine::drivers::policy::PolicyKind>::PATHS;
 
+/// That of every organization without its own.
+pub(crate) const DEFAULT: PolicyPaths = PolicyPaths::of_instance("/admin/v1/policies/domain", &[]);
+
 /// One with sets, which the owners of an organization write.
 pub(crate) const LOGIN: PolicyPaths =
     <crate::api::OrgLoginPolicy as crate::engine::drivers::policy::PolicyKind>::PATHS;

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::zitadel::tests::api::{answered, answers, owner};
 use crate::zitadel::tests::{
-    Client, DOMAIN, Error, Fake, LOGIN, Policy, Reply, Secret, TestResult, client, object, recordings,
+    Client, DEFAULT, DOMAIN, Error, Fake, LOGIN, Policy, Reply, Secret, TestResult, client, object,
+    recordings,
 };
 
 const POLICY: &str = "/admin/v1/orgs/org/policies/domain";
@@ -36,7 +37,7 @@ async fn call_everything(client: &Client) -> Result<(), Error> {
     client.remove_metadata("org", &["one", "a/b"]).await?;
     client.metadata("org", |_| true).await?;
     client.policy(&DOMAIN, "org").await?;
-    client.instance_policy("/admin/v1/policies/domain").await?;
+    client.policy(&DEFAULT, "").await?;
     client.add_policy(&DOMAIN, "org", &settings).await?;
     client.update_policy(&DOMAIN, "org", &settings).await?;
     client.reset_policy(&DOMAIN, "org").await?;
@@ -117,7 +118,7 @@ async fn a_denial_names_the_permission_of_the_call() -> TestResult {
         ("org.write", client.set_metadata("org", &[("k", b"v")]).await.map(drop)),
         ("org.write", client.remove_metadata("org", &["k"]).await),
         ("org.read", client.metadata("org", |_| true).await.map(drop)),
-        ("iam.policy.read", client.instance_policy("/admin/v1/policies/domain").await.map(drop)),
+        ("iam.policy.read", client.policy(&DEFAULT, "").await.map(drop)),
         ("iam.policy.write", client.add_policy(&DOMAIN, "org", &settings).await.map(drop)),
         ("iam.policy.write", client.update_policy(&DOMAIN, "org", &settings).await.map(drop)),
         ("iam.policy.delete", client.reset_policy(&DOMAIN, "org").await.map(drop)),
@@ -188,9 +189,8 @@ async fn recorded_domain_policies_are_read() -> TestResult {
     }
     assert!(met.iter().all(|count| *count > 1), "{met:?}");
     for body in answers(&Method::GET, "/admin/v1/policies/domain")? {
-        let Policy { fields: read, is_default, .. } =
-            answered(&body)?.instance_policy("/admin/v1/policies/domain").await?;
-        assert_eq!((read, is_default), (settings(&body["policy"]), true));
+        let Policy { fields: read, is_default, .. } = answered(&body)?.policy(&DEFAULT, "").await?;
+        assert_eq!((read, is_default), (settings(&body["policy"]), false));
     }
     let foreign = json!({"policy": {"details": {"resourceOwner": "instance"}}});
     assert!(answered(&foreign)?.policy(&DOMAIN, "org").await?.is_default);

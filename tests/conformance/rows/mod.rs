@@ -1,6 +1,7 @@
 //! What the tests know of each kind: one row of data a kind.
 
 mod field;
+pub mod instance_login_policy;
 pub mod org_domain_policy;
 pub mod org_features;
 pub mod org_login_policy;
@@ -23,6 +24,7 @@ pub fn rows() -> Vec<Row> {
         org_domain_policy::row(),
         org_features::row(),
         org_login_policy::row(),
+        instance_login_policy::row(),
     ]
 }
 
@@ -36,8 +38,10 @@ pub fn row(kind: &str) -> Row {
 pub enum Identity {
     /// An id of the server's; its name is unique below the parent.
     Assigned,
-    /// There is always one below each parent.
+    /// There is always one below each parent: its own, or another's in its place.
     Setting,
+    /// There is always one, which nobody removes.
+    Always,
     /// Keys that the spec chooses.
     Keys,
 }
@@ -134,6 +138,16 @@ impl Row {
         self.fields.iter().fold(self.fixed.clone(), part)
     }
 
+    /// What a spec says so that a deletion removes what was created, or gives every field its second value.
+    pub fn deleting(&self) -> Value {
+        match self.identity {
+            Identity::Always => {
+                json!({ "deletionPolicy": "Delete", "resetOnDelete": self.spec(&self.names()) })
+            }
+            _ => json!({ "deletionPolicy": "Delete" }),
+        }
+    }
+
     /// What a create sends for the same.
     fn sent(&self, second: &[&str]) -> Value {
         let own = self.fields.iter().filter(|field| field.calls.is_none());
@@ -215,7 +229,7 @@ impl Row {
         let is_there = match self.api.shape {
             // A removed organization of v4 has no state.
             Shape::Object(_) if self.names().contains(&"state") => !object["state"].is_null(),
-            Shape::Object(_) => object["isDefault"] != true,
+            Shape::Object(_) => object["isDefault"] != true || self.identity == Identity::Always,
             Shape::Flags | Shape::Entries(_) => {
                 self.fields.iter().any(|field| !field.part(&object).is_null())
             }

@@ -5,16 +5,20 @@ use serde_json::{Value, json};
 use super::{Api, Field, Identity, Row, Shape, call, field, flag, sending};
 
 const PATH: &str = "/management/v1/policies/login";
+pub const SECOND_FACTORS: [&str; 2] = ["U2F", "SECOND_FACTOR_TYPE_U2F"];
+pub const MULTI_FACTORS: [&str; 2] = ["U2FWithVerification", "MULTI_FACTOR_TYPE_U2F_WITH_VERIFICATION"];
 
 fn lifetime(name: &'static str) -> Field {
     field(name, [json!("240h"), json!("12h")]).shown_as([json!("864000s"), json!("43200s")])
 }
 
-/// A set with one element or none.
-fn set(name: &'static str, at: &str, element: &str, sent: &str) -> Field {
-    let remove = call(&format!("DELETE {PATH}/{at}/{sent}"));
-    let add = sending(&format!("POST {PATH}/{at}"), json!({ "type": sent }));
-    field(name, [json!([]), json!([element])]).shown_as([json!([]), json!([sent])]).set_by([remove, add])
+/// A set with these elements, and one more or not.
+pub fn set(name: &'static str, path: &str, [element, sent]: [&str; 2], others: &[[&str; 2]]) -> Field {
+    let remove = call(&format!("DELETE {path}/{sent}"));
+    let add = sending(&format!("POST {path}"), json!({ "type": sent }));
+    let names = |at: usize| others.iter().map(|other| other[at]).collect::<Vec<_>>();
+    let with = |at: usize, one: &str| [json!(names(at)), json!([names(at), vec![one]].concat())];
+    field(name, with(0, element)).shown_as(with(1, sent)).set_by([remove, add])
 }
 
 fn passwordless() -> Field {
@@ -26,7 +30,8 @@ fn passwordless() -> Field {
     passwordless
 }
 
-fn fields() -> Vec<Field> {
+/// All that a login policy has besides its factors.
+pub fn fields() -> Vec<Field> {
     let flags = [
         "allowUsernamePassword",
         "allowRegister",
@@ -46,17 +51,8 @@ fn fields() -> Vec<Field> {
         "secondFactorCheckLifetime",
         "multiFactorCheckLifetime",
     ];
-    let others = [
-        passwordless(),
-        field("defaultRedirectUri", [json!(""), json!("https://example.com/after")]),
-        set("secondFactors", "second_factors", "U2F", "SECOND_FACTOR_TYPE_U2F"),
-        set(
-            "multiFactors",
-            "multi_factors",
-            "U2FWithVerification",
-            "MULTI_FACTOR_TYPE_U2F_WITH_VERIFICATION",
-        ),
-    ];
+    let others =
+        [passwordless(), field("defaultRedirectUri", [json!(""), json!("https://example.com/after")])];
     flags.into_iter().map(flag).chain(lifetimes.map(lifetime)).chain(others).collect()
 }
 
@@ -67,7 +63,14 @@ pub fn row() -> Row {
         parent: Some("Organization"),
         identity: Identity::Setting,
         fixed: json!({}),
-        fields: fields(),
+        fields: [
+            fields(),
+            vec![
+                set("secondFactors", &format!("{PATH}/second_factors"), SECOND_FACTORS, &[]),
+                set("multiFactors", &format!("{PATH}/multi_factors"), MULTI_FACTORS, &[]),
+            ],
+        ]
+        .concat(),
         beside: &[],
         api: Api {
             within: "$organization".into(),
