@@ -44,7 +44,7 @@ enum Meaning {
 }
 
 /// Every error id with a meaning of its own.
-const MEANINGS: [(&str, Meaning); 15] = [
+const MEANINGS: &[(&str, Meaning)] = &[
     ("COMMAND-2M0fs", Meaning::Unchanged), // project, until v3
     ("COMMAND-5M0cs", Meaning::Unchanged), // project role, until v3
     ("COMMAND-mki55", Meaning::Unchanged), // project is inactive
@@ -54,6 +54,10 @@ const MEANINGS: [(&str, Meaning); 15] = [
     ("ORG-3M9ds", Meaning::Unchanged),     // domain policy, under the label policy's text
     ("ORG-4VSdf", Meaning::Unchanged),     // organization's name
     ("Org-5M9vdd", Meaning::Unchanged),    // login policy
+    ("ORG-0JFSr", Meaning::Unchanged),     // lockout policy
+    // The same of the instance.
+    ("INSTANCE-5M9vdd", Meaning::Unchanged),
+    ("INSTANCE-0psjF", Meaning::Unchanged),
     ("AUTH-Bs7Ds", Meaning::OrganizationNotFound),
     ("COMMAND-QXPGs", Meaning::OrganizationNotFound),
     ("AUTHZ-cdgFk", Meaning::PermissionDenied), // a 404: no membership at all

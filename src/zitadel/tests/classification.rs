@@ -106,12 +106,18 @@ fn every_recorded_refusal_has_the_expected_class() -> TestResult {
 }
 
 #[test]
-fn every_recorded_refusal_of_a_login_policy_has_the_expected_class() -> TestResult {
+fn every_recorded_refusal_of_a_policy_has_the_expected_class() -> TestResult {
     let mut met = BTreeSet::new();
     for step in [recorded("next-v3")?, recorded("next-v4-2026-03")?].concat() {
         let path = step["path"].as_str().unwrap_or_default();
         let status = u16::try_from(step["status"].as_u64().ok_or("no status")?)?;
-        if status >= 400 && path.starts_with("/management/v1/policies/login") {
+        let kinds = [
+            "management/v1/policies/login",
+            "admin/v1/policies/login",
+            "v1/policies/lockout",
+            "policies/password/lockout",
+        ];
+        if status >= 400 && kinds.iter().any(|kind| path.contains(kind)) {
             let body = &step["response"];
             let error = classify(&response(Reply::json(status, body))?, ASKED);
             met.insert(format!("{} {}", named(body), variant(&error)));
@@ -123,7 +129,14 @@ fn every_recorded_refusal_of_a_login_policy_has_the_expected_class() -> TestResu
         "AUTH-5mWD2 PermissionDenied",
         "AUTH-Bs7Ds OrganizationNotFound",
         "AUTHZ-cdgFk PermissionDenied",
+        "INSTANCE-0psjF Unchanged",
+        "INSTANCE-2B0ps AlreadyExists",
+        "INSTANCE-3M9od NotFound",
         "InvalidArgument Invalid",
+        "ORG-0JFSr Unchanged",
+        "ORG-0olDf AlreadyExists",
+        "ORG-ADfs1 NotFound",
+        "ORG-D4zuz NotFound",
         "Org-2B0ps AlreadyExists",
         "Org-3M9df NotFound",
         "Org-3M9od AlreadyExists",

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::schema::{Names, Reference};
+use crate::conformance::rows::row;
 use crate::organization::ORGANIZATION;
-use crate::organization_ref::every_kind;
 use crate::project_role::ROLE;
 
 /// What belongs to another namespace, by the names a thief would need.
@@ -124,10 +124,13 @@ pub fn key_of(reference: &Reference, name: &str) -> Value {
 
 /// The least that the kind needs, through this way.
 pub fn least(kind: &str, way: Way, connection: &str, loot: &Loot) -> Value {
-    let role = json!({ "project": { "id": "1" } });
-    let specs = every_kind().into_iter().chain([(ORGANIZATION, json!({})), (ROLE, role)]);
-    let found = specs.into_iter().find(|(known, _)| *known == kind);
-    let (_, mut spec) = found.unwrap_or_else(|| panic!("say in every_kind what {kind} needs at least"));
+    let (row, mut spec) = (row(kind), json!({}));
+    if kind != ORGANIZATION {
+        spec = row.placed("", "", row.resource).spec(&[]);
+    }
+    if kind == ROLE {
+        spec["project"] = json!({ "id": "1" });
+    }
     spec["connectionRef"] = match way {
         Way::Own => json!({ "kind": "Connection", "name": connection }),
         Way::Ungranted => json!({ "kind": "ClusterConnection", "name": loot.ungranted }),
@@ -135,8 +138,7 @@ pub fn least(kind: &str, way: Way, connection: &str, loot: &Loot) -> Value {
     };
     let granted = json!({ "id": loot.granted_organization });
     match kind {
-        _ if way != Way::Elsewhere => {}
-        ORGANIZATION => {}
+        _ if way != Way::Elsewhere || row.parent.is_none() => {}
         ROLE => spec["project"]["organization"] = granted,
         _ => spec["organization"] = granted,
     }
