@@ -4,6 +4,7 @@ mod guard;
 mod instance_login_policy;
 mod org_domain_policy;
 mod org_features;
+mod org_lockout_policy;
 mod org_login_policy;
 mod org_metadata;
 mod organization;
@@ -19,8 +20,8 @@ use kube::CustomResourceExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{
-    ClusterConnection, Connection, InstanceLoginPolicy, OrgDomainPolicy, OrgFeatures, OrgLoginPolicy,
-    OrgMetadata, Organization, Project, ProjectRole, crd,
+    ClusterConnection, Connection, InstanceLoginPolicy, OrgDomainPolicy, OrgFeatures, OrgLockoutPolicy,
+    OrgLoginPolicy, OrgMetadata, Organization, Project, ProjectRole, crd,
 };
 use crate::engine::controllers::controller::follow;
 use crate::engine::decision::access::Right;
@@ -57,6 +58,7 @@ pub fn registry() -> Vec<Entry> {
         entry::<OrgFeatures>(),
         entry::<OrgLoginPolicy>(),
         entry::<InstanceLoginPolicy>(),
+        entry::<OrgLockoutPolicy>(),
     ]
 }
 

@@ -48,7 +48,7 @@ macro_rules! behaviours {
 }
 
 behaviours! {
-    EVERY [organization project project_role org_metadata org_domain_policy org_features org_login_policy instance_login_policy]:
+    EVERY [organization project project_role org_metadata org_domain_policy org_features org_login_policy instance_login_policy org_lockout_policy]:
     life::create life::update life::no_op
     outside::drift
     deletion::delete deletion::retain
@@ -58,13 +58,13 @@ behaviours! {
 }
 
 behaviours! {
-    REMOVABLE [organization project project_role org_metadata org_domain_policy org_features org_login_policy]:
+    REMOVABLE [organization project project_role org_metadata org_domain_policy org_features org_login_policy org_lockout_policy]:
     outside::removed_outside
     deletion::delete_what_is_gone
 }
 
 behaviours! {
-    IN_A_PARENT [project project_role org_metadata org_domain_policy org_features org_login_policy]:
+    IN_A_PARENT [project project_role org_metadata org_domain_policy org_features org_login_policy org_lockout_policy]:
     parents::missing_parent parents::removed_parent parents::parent_that_goes
 }
 
@@ -74,7 +74,7 @@ behaviours! {
 }
 
 behaviours! {
-    OTHERS [project_role org_metadata org_domain_policy org_features org_login_policy instance_login_policy]:
+    OTHERS [project_role org_metadata org_domain_policy org_features org_login_policy instance_login_policy org_lockout_policy]:
     adopt::take_over
 }
 

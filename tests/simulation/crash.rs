@@ -193,6 +193,11 @@ fn an_org_login_policy_survives_a_crash_at_every_request() {
 }
 
 #[test]
+fn an_org_lockout_policy_survives_a_crash_at_every_request() {
+    survives_every_crash("OrgLockoutPolicy");
+}
+
+#[test]
 fn an_instance_login_policy_survives_a_crash_at_every_request() {
     survives_every_crash("InstanceLoginPolicy");
 }

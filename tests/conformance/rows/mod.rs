@@ -4,6 +4,7 @@ mod field;
 pub mod instance_login_policy;
 pub mod org_domain_policy;
 pub mod org_features;
+pub mod org_lockout_policy;
 pub mod org_login_policy;
 pub mod org_metadata;
 pub mod organization;
@@ -25,6 +26,7 @@ pub fn rows() -> Vec<Row> {
         org_features::row(),
         org_login_policy::row(),
         instance_login_policy::row(),
+        org_lockout_policy::row(),
     ]
 }
 
