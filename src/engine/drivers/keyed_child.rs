@@ -108,7 +108,7 @@ async fn add<K: KeyedChildKind>(cx: Context<'_>, wanted: &Desired) -> Result<Rem
     let child = child::<K>(cx, &wanted.key);
     let taken = match cx.client.add_child(child, &wanted.fields).await {
         Ok(details) => return Ok(added(wanted, details)),
-        Err(Error::AlreadyExists { id, message }) => Error::AlreadyExists { id, message },
+        Err(taken @ Error::AlreadyExists { .. }) => taken,
         Err(error) => return Err(error),
     };
     let there = cx.client.children(child).await?;
