@@ -166,10 +166,9 @@ fn dropped<'a>(desired: &Wanted, remote: &'a Present) -> Vec<&'a str> {
     remote.keys().filter(|key| !desired.contains_key(*key)).map(String::as_str).collect()
 }
 
-/// A write answers with one date; the next read shows it as the entry's change (contract §0.14).
+/// The next read shows the date of the write as that of the entry's change.
 fn set(remote: &mut Present, key: &str, value: &[u8], details: Details) {
-    let date = details.change_date.or(details.creation_date);
-    let details = Details { creation_date: date, change_date: date, ..details };
+    let details = Details { change_date: details.date(), ..details };
     remote.insert(key.into(), Metadata { key: key.into(), value: value.into(), details });
 }
 

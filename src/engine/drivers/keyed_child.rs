@@ -131,9 +131,8 @@ async fn add<K: KeyedChildKind>(cx: Context<'_>, wanted: &Desired) -> Result<Rem
     }
 }
 
-/// A write answers with one date; the next read shows it as the change (contract §0.14).
+/// The next read shows the date of the write as that of the change.
 fn added(wanted: &Desired, details: Details) -> Remote {
-    let date = details.change_date.or(details.creation_date);
-    let details = Details { change_date: date, ..details };
+    let details = Details { change_date: details.date(), ..details };
     Child { key: wanted.key.clone(), fields: wanted.fields.clone(), details }.into()
 }
