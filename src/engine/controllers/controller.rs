@@ -19,6 +19,7 @@ use crate::api::{ConditionType, annotation};
 use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::config::Config;
 use crate::engine::drivers::kind::Kind;
+use crate::engine::drivers::subject::KindInfo;
 use crate::engine::index::facts::{Facts, malformed_claimant};
 use crate::engine::index::needs;
 use crate::engine::index::selector::Selector;
@@ -197,9 +198,9 @@ impl<K: Kind> KindController<K> {
     /// Wakes the members of an organization, those that refer to a `Project`, and those that wait for either, when it comes
     /// or goes, or becomes ready or not; and who names an organization so, when it is called otherwise than before.
     fn notify_members(&self, object: &Guarded<K>, is_there: bool) {
-        let address = K::address_of(object);
+        let (address, is_organization) = (K::address_of(object), KindInfo::of_kind::<K>().is_organization());
         let is_referred_to = || self.engine.index.has_any(Selector::Referring(&address));
-        let has_children = K::is_organization() || K::KIND == PROJECT && is_referred_to();
+        let has_children = is_organization || K::KIND == PROJECT && is_referred_to();
         if !has_children {
             return;
         }
@@ -222,7 +223,7 @@ impl<K: Kind> KindController<K> {
         drop(organizations);
         if known != Some(readiness_of) {
             let instance = status.and_then(|status| status.instance.as_deref());
-            match K::is_organization() {
+            match is_organization {
                 true => self.engine.wake_members(&claimant(object), id.as_deref(), instance),
                 false => self.engine.requeues.wake(self.engine.resources(Selector::Referring(&address))),
             }
@@ -264,7 +265,8 @@ fn leave(engine: &Engine, key: &ConnectionKey) {
 fn wants_attention<K: Kind>(object: &Guarded<K>) -> u64 {
     let meta = object.meta();
     let status = object.0.as_ref().ok().and_then(|o| o.status()).map(|status| &status.common);
-    let (id, owned) = (status.and_then(|s| s.id.as_deref()), status.is_some_and(K::is_owned));
+    let id = status.and_then(|status| status.id.as_deref());
+    let owned = status.is_some_and(|status| KindInfo::of_kind::<K>().is_owned(status));
     let annotations = meta.annotations.iter().flatten().filter(|(name, value)| match name.as_str() {
         annotation::ID => Some(value.as_str()) != id,
         _ => true,

@@ -17,7 +17,7 @@ use crate::engine::decision::access::Right;
 use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::Identity;
-use crate::engine::drivers::kind::{Clash, Context, Driver, Kind, Parent, Permission, owned};
+use crate::engine::drivers::kind::{Clash, Context, Driver, Kind, Parent, Permission};
 use crate::engine::drivers::remote::{Desired, Remote};
 use crate::engine::drivers::values::Values;
 use crate::engine::kubernetes::bulk::Bulk;
@@ -97,9 +97,16 @@ impl KindInfo {
         (self.crd_name)()
     }
 
-    /// As [`Kind::owned`].
+    /// What this status proves to be the resource's own: the object with this id, or keys under the parent with this id.
+    /// What was given up has no origin any more.
     pub fn owned<'s>(&self, status: &'s CommonStatus) -> Option<&'s String> {
-        owned(self.identity, self.parent, status)
+        let external = match (self.identity, self.parent) {
+            (Identity::Assigned, _) => &status.id,
+            (Identity::Keyed, Parent::Instance) => &status.instance,
+            (Identity::Keyed, Parent::Organization) => &status.organization_id,
+            (Identity::Keyed, Parent::Project) => &status.project_id,
+        };
+        external.as_ref().filter(|_| status.origin.is_some())
     }
 
     /// Does this status prove that the resource owns something?
