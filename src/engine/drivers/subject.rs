@@ -100,13 +100,19 @@ impl KindInfo {
     /// What this status proves to be the resource's own: the object with this id, or keys under the parent with this id.
     /// What was given up has no origin any more.
     pub fn owned<'s>(&self, status: &'s CommonStatus) -> Option<&'s String> {
-        let external = match (self.identity, self.parent) {
-            (Identity::Assigned, _) => &status.id,
-            (Identity::Keyed, Parent::Instance) => &status.instance,
-            (Identity::Keyed, Parent::Organization) => &status.organization_id,
-            (Identity::Keyed, Parent::Project) => &status.project_id,
-        };
-        external.as_ref().filter(|_| status.origin.is_some())
+        let ids = [&status.id, &status.instance, &status.organization_id, &status.project_id];
+        self.proof(ids).as_ref().filter(|_| status.origin.is_some())
+    }
+
+    /// Which of these proves what a resource owns: its object, or the instance, organization or project that its keys are
+    /// under.
+    pub fn proof<T>(&self, [object, instance, organization, project]: [T; 4]) -> T {
+        match (self.identity, self.parent) {
+            (Identity::Assigned, _) => object,
+            (Identity::Keyed, Parent::Instance) => instance,
+            (Identity::Keyed, Parent::Organization) => organization,
+            (Identity::Keyed, Parent::Project) => project,
+        }
     }
 
     /// Does this status prove that the resource owns something?
