@@ -14,6 +14,7 @@ use crate::engine::drivers::kind::{Context, Driver, Kind, Permission, Verb};
 use crate::engine::drivers::remote::{Desired, Remote};
 use crate::engine::drivers::values::Values;
 use crate::engine::watch::sources::SourceKind;
+use crate::kinds::roles::{managers, viewers};
 use crate::zitadel::{Details, Error, Metadata, permission};
 
 /// The most bytes ZITADEL takes for a value.
@@ -33,10 +34,8 @@ impl Kind for OrgMetadata {
     const IDENTITY: Identity = Identity::Keyed;
     const MANY_KEYS: bool = true;
     const BULKY: bool = true;
-    const PERMISSIONS: &'static [Permission] = &[
-        Permission::new(permission::ORG_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
-        Permission::new(permission::ORG_WRITE, Verb::Update, "ORG_OWNER, ORG_SETTINGS_MANAGER or IAM_OWNER"),
-    ];
+    const PERMISSIONS: &'static [Permission] =
+        &[viewers(permission::ORG_READ, Verb::Read), managers(permission::ORG_WRITE, Verb::Update)];
 
     fn strip(&mut self) {
         // Where values come from is asked of the store.
