@@ -11,6 +11,7 @@ mod organization;
 mod policy;
 mod project;
 mod project_role;
+mod roles;
 
 use std::sync::Arc;
 

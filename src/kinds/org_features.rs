@@ -8,9 +8,8 @@ use crate::engine::drivers::kind::{Context, Driver, Kind, Permission, Verb};
 use crate::engine::drivers::remote::{Desired, Remote};
 use crate::engine::drivers::values::Values;
 use crate::engine::drivers::wire::Fields;
+use crate::kinds::roles::{managers, viewers};
 use crate::zitadel::{Error, OrganizationFeatures, permission};
-
-const MANAGERS: &str = "ORG_OWNER, ORG_SETTINGS_MANAGER or IAM_OWNER";
 
 impl Kind for OrgFeatures {
     type Driver = Self;
@@ -20,10 +19,10 @@ impl Kind for OrgFeatures {
     const IDENTITY: Identity = Identity::Keyed;
     const BULKY: bool = true;
     const PERMISSIONS: &'static [Permission] = &[
-        Permission::new(permission::ORG_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
-        Permission::new(permission::ORG_FEATURE_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
-        Permission::new(permission::ORG_FEATURE_WRITE, Verb::Update, MANAGERS),
-        Permission::new(permission::ORG_FEATURE_DELETE, Verb::Update, MANAGERS),
+        viewers(permission::ORG_READ, Verb::Read),
+        viewers(permission::ORG_FEATURE_READ, Verb::Read),
+        managers(permission::ORG_FEATURE_WRITE, Verb::Update),
+        managers(permission::ORG_FEATURE_DELETE, Verb::Update),
     ];
 
     fn strip(&mut self) {

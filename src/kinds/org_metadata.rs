@@ -14,6 +14,7 @@ use crate::engine::drivers::kind::{Context, Driver, Kind, Permission, Verb};
 use crate::engine::drivers::remote::{Desired, Remote};
 use crate::engine::drivers::values::Values;
 use crate::engine::watch::sources::SourceKind;
+use crate::kinds::roles::{managers, viewers};
 use crate::zitadel::{Details, Error, Metadata, permission};
 
 /// The most bytes ZITADEL takes for a value.
@@ -33,10 +34,8 @@ impl Kind for OrgMetadata {
     const IDENTITY: Identity = Identity::Keyed;
     const MANY_KEYS: bool = true;
     const BULKY: bool = true;
-    const PERMISSIONS: &'static [Permission] = &[
-        Permission::new(permission::ORG_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
-        Permission::new(permission::ORG_WRITE, Verb::Update, "ORG_OWNER, ORG_SETTINGS_MANAGER or IAM_OWNER"),
-    ];
+    const PERMISSIONS: &'static [Permission] =
+        &[viewers(permission::ORG_READ, Verb::Read), managers(permission::ORG_WRITE, Verb::Update)];
 
     fn strip(&mut self) {
         // Where values come from is asked of the store.
@@ -166,10 +165,9 @@ fn dropped<'a>(desired: &Wanted, remote: &'a Present) -> Vec<&'a str> {
     remote.keys().filter(|key| !desired.contains_key(*key)).map(String::as_str).collect()
 }
 
-/// A write answers with one date; the next read shows it as the entry's change (contract §0.14).
+/// The next read shows the date of the write as that of the entry's change.
 fn set(remote: &mut Present, key: &str, value: &[u8], details: Details) {
-    let date = details.change_date.or(details.creation_date);
-    let details = Details { creation_date: date, change_date: date, ..details };
+    let details = Details { change_date: details.date(), ..details };
     remote.insert(key.into(), Metadata { key: key.into(), value: value.into(), details });
 }
 

@@ -15,6 +15,7 @@ use crate::engine::drivers::wire::Fields;
 use crate::engine::kubernetes::events::EventSpec;
 use crate::kinds::guard::{self, Rewrite};
 use crate::kinds::org_domain_policy::has_login_domain;
+use crate::kinds::roles::{owners, viewers};
 use crate::zitadel::{self, Created, Details, Error, ObjectPaths, RemoteState, permission};
 
 impl ObjectKind for Organization {
@@ -92,10 +93,10 @@ impl Kind for Organization {
     const IDENTITY: Identity = Identity::Assigned;
     const PARENT: Parent = Parent::Instance;
     const PERMISSIONS: &'static [Permission] = &[
-        Permission::new(permission::ORG_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
-        Permission::new(permission::USER_READ, Verb::Update, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
-        Permission::new(permission::ORG_WRITE, Verb::Update, "ORG_OWNER or IAM_OWNER"),
-        Permission::new(permission::ORG_DELETE, Verb::Delete, "ORG_OWNER or IAM_OWNER"),
+        viewers(permission::ORG_READ, Verb::Read),
+        viewers(permission::USER_READ, Verb::Update),
+        owners(permission::ORG_WRITE, Verb::Update),
+        owners(permission::ORG_DELETE, Verb::Delete),
         Permission::new(permission::ORG_CREATE, Verb::Create, "IAM_OWNER or IAM_ORG_MANAGER"),
     ];
 

@@ -6,9 +6,8 @@ use crate::api::{Nothing, Project};
 use crate::engine::decision::plan::Identity;
 use crate::engine::drivers::kind::{Kind, Permission, Verb};
 use crate::engine::drivers::object::{Object, ObjectKind};
+use crate::kinds::roles::{owners, viewers};
 use crate::zitadel::{self, ObjectPaths, permission};
-
-const MANAGERS: &str = "ORG_OWNER or IAM_OWNER";
 
 impl ObjectKind for Project {
     type Fields = ProjectFields;
@@ -27,11 +26,11 @@ impl Kind for Project {
     const KIND: &'static str = "Project";
     const IDENTITY: Identity = Identity::Assigned;
     const PERMISSIONS: &'static [Permission] = &[
-        Permission::new(permission::ORG_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
-        Permission::new(permission::PROJECT_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
-        Permission::new(permission::PROJECT_CREATE, Verb::Create, MANAGERS),
-        Permission::new(permission::PROJECT_WRITE, Verb::Update, MANAGERS),
-        Permission::new(permission::PROJECT_DELETE, Verb::Delete, MANAGERS),
+        viewers(permission::ORG_READ, Verb::Read),
+        viewers(permission::PROJECT_READ, Verb::Read),
+        owners(permission::PROJECT_CREATE, Verb::Create),
+        owners(permission::PROJECT_WRITE, Verb::Update),
+        owners(permission::PROJECT_DELETE, Verb::Delete),
     ];
 
     fn adoption(&self) -> AdoptionPolicy {

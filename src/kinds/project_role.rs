@@ -9,9 +9,8 @@ use crate::api::common::KeyStatus;
 use crate::engine::decision::plan::Identity;
 use crate::engine::drivers::keyed_child::{KeyedChild, KeyedChildKind};
 use crate::engine::drivers::kind::{Kind, Parent, Permission, Verb};
+use crate::kinds::roles::{owners, viewers};
 use crate::zitadel::{ChildPaths, permission};
-
-const MANAGERS: &str = "ORG_OWNER or IAM_OWNER";
 
 /// A role besides its key.
 #[derive(Serialize, JsonSchema)]
@@ -53,14 +52,10 @@ impl Kind for ProjectRole {
     const IDENTITY: Identity = Identity::Keyed;
     const PARENT: Parent = Parent::Project;
     const PERMISSIONS: &'static [Permission] = &[
-        Permission::new(permission::ORG_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
-        Permission::new(permission::PROJECT_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
-        Permission::new(
-            permission::PROJECT_ROLE_READ,
-            Verb::Read,
-            "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER",
-        ),
-        Permission::new(permission::PROJECT_ROLE_WRITE, Verb::Update, MANAGERS),
-        Permission::new(permission::PROJECT_ROLE_DELETE, Verb::Delete, MANAGERS),
+        viewers(permission::ORG_READ, Verb::Read),
+        viewers(permission::PROJECT_READ, Verb::Read),
+        viewers(permission::PROJECT_ROLE_READ, Verb::Read),
+        owners(permission::PROJECT_ROLE_WRITE, Verb::Update),
+        owners(permission::PROJECT_ROLE_DELETE, Verb::Delete),
     ];
 }

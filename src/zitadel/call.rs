@@ -71,18 +71,15 @@ impl Call {
         Self::new(Method::GET, path, &[], permission)
     }
 
-    /// `POST path` with a JSON body that only reads (`_search`), so it may be repeated.
+    /// `POST` with a JSON body that only reads (`_search`), so it may be repeated.
     pub(crate) fn search(
-        path: &'static str,
+        template: &'static str,
+        parts: &[&str],
         permission: &'static str,
         body: &impl Serialize,
     ) -> Result<Self, Error> {
-        Ok(Self::new(Method::POST, path, &[], permission)?.body(body)?.reading())
-    }
-
-    /// It only reads, so it may be repeated.
-    pub(crate) fn reading(self) -> Self {
-        Self { repeatable: true, ..self }
+        let call = Self::new(Method::POST, template, parts, permission)?.body(body)?;
+        Ok(Self { repeatable: true, ..call })
     }
 
     /// Names the organization of the call (`x-zitadel-orgid`).

@@ -10,7 +10,7 @@ use crate::zitadel::client::Client;
 use crate::zitadel::details::Details;
 use crate::zitadel::error::Error;
 use crate::zitadel::object::{Object, PROJECT};
-use crate::zitadel::page::Item;
+use crate::zitadel::page::{Item, equal};
 
 /// Where the children of a project are listed and written, and what that needs.
 #[derive(Clone, Copy, Debug)]
@@ -53,46 +53,54 @@ impl Item for Child {
     }
 }
 
+/// One keyed child, which may be there or not: what it is, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct ChildRef<'a> {
+    /// Where its like are listed and written.
+    pub paths: &'a ChildPaths,
+    /// The organization of the project.
+    pub organization: &'a str,
+    /// The project.
+    pub project: &'a str,
+    /// Its key under the project.
+    pub key: &'a str,
+}
+
+impl ChildRef<'_> {
+    /// Writes to a project and to what is in it collide, so they are serial.
+    fn write(self, method: Method, path: &'static str, permission: &'static str) -> Result<Call, Error> {
+        let call = Call::new(method, path, &[self.project, self.key], permission)?;
+        Ok(call.in_organization(self.organization)?.serial(self.project))
+    }
+}
+
 impl Client {
-    /// Children with this key in any letter case, of a project of an organization (`POST …/_search`).
+    /// Children with this key in any letter case (`POST …/_search`).
     ///
     /// A stale projection: a miss proves nothing. A project that is elsewhere or gone has none.
     ///
     /// # Errors
     /// As any read.
-    pub async fn children(
-        &self,
-        paths: &ChildPaths,
-        (organization, project): (&str, &str),
-        key: &str,
-    ) -> Result<Vec<Child>, Error> {
+    pub async fn children(&self, child: ChildRef<'_>) -> Result<Vec<Child>, Error> {
+        let ChildRef { paths, organization, project, key } = child;
         let (path, query) = paths.search;
-        let named = json!({ query: { "key": key, "method": "TEXT_QUERY_METHOD_EQUALS_IGNORE_CASE" } });
-        let call = |body: &Value| {
-            let call = Call::new(Method::POST, path, &[project], paths.read)?.body(body)?;
-            call.reading().in_organization(organization)
-        };
-        let found: Vec<Child> = self.search(&[named], call).await?;
-        if found.is_empty() || found.iter().any(|child| child.details.resource_owner != organization) {
-            self.doubt(organization).await?;
-        }
-        Ok(found)
+        let call = |body: &Value| Call::search(path, &[project], paths.read, body);
+        self.search_in(organization, equal(query, "key", key), call, |child: &Child| &child.details).await
     }
 
-    /// Adds a child to a project.
+    /// Adds a child to its project.
     ///
     /// # Errors
     /// [`Error::AlreadyExists`] (`V3-DKcYh`) where the key is taken in any letter case; [`Error::ProjectNotFound`].
     pub async fn add_child(
         &self,
-        paths: &ChildPaths,
-        (organization, project): (&str, &str),
-        key: &str,
+        child: ChildRef<'_>,
         fields: &Map<String, Value>,
     ) -> Result<Details, Error> {
+        let ChildRef { paths, organization, project, key } = child;
         let mut body = fields.clone();
         body.insert(paths.key.into(), json!(key));
-        let call = write_call(Method::POST, paths.add, paths.write, organization, &[project])?.body(&body)?;
+        let call = child.write(Method::POST, paths.add, paths.write)?.body(&body)?;
         match self.write(&call).await {
             Err(Error::Invalid { id: Some(id), .. }) if id == paths.no_parent => {
                 Err(project_not_found(organization, project))
@@ -107,28 +115,18 @@ impl Client {
     /// [`Error::Unchanged`], [`Error::NotFound`] without it, or without the project in this organization.
     pub async fn update_child(
         &self,
-        paths: &ChildPaths,
-        (organization, project): (&str, &str),
-        key: &str,
+        child: ChildRef<'_>,
         fields: &Map<String, Value>,
     ) -> Result<Details, Error> {
-        let parts = [project, key];
-        let call = write_call(Method::PUT, paths.one, paths.write, organization, &parts)?.body(fields)?;
-        self.write(&call).await
+        self.write(&child.write(Method::PUT, child.paths.one, child.paths.write)?.body(fields)?).await
     }
 
     /// Removes a child.
     ///
     /// # Errors
     /// [`Error::NotFound`] without it, but v4 answers as if it had removed it.
-    pub async fn remove_child(
-        &self,
-        paths: &ChildPaths,
-        (organization, project): (&str, &str),
-        key: &str,
-    ) -> Result<Details, Error> {
-        let call = write_call(Method::DELETE, paths.one, paths.delete, organization, &[project, key])?;
-        self.write(&call).await
+    pub async fn remove_child(&self, child: ChildRef<'_>) -> Result<Details, Error> {
+        self.write(&child.write(Method::DELETE, child.paths.one, child.paths.delete)?).await
     }
 
     /// A project that is in this organization, read after every write before.
@@ -142,18 +140,6 @@ impl Client {
             Err(error) => Err(error),
         }
     }
-}
-
-/// Writes to a project and to what is in it collide, so they are serial.
-fn write_call(
-    method: Method,
-    path: &'static str,
-    permission: &'static str,
-    organization: &str,
-    parts: &[&str],
-) -> Result<Call, Error> {
-    let call = Call::new(method, path, parts, permission)?.in_organization(organization)?;
-    Ok(call.serial(parts.first().copied().unwrap_or_default()))
 }
 
 fn project_not_found(organization: &str, project: &str) -> Error {

@@ -163,7 +163,7 @@ impl Client {
     /// As any read.
     pub async fn memberships(&self) -> Result<Vec<Membership>, Error> {
         let path = "/auth/v1/memberships/me/_search";
-        self.search(&[], |body| Call::search(path, AUTHENTICATED, body)).await
+        self.search(&[], |body| Call::search(path, &[], AUTHENTICATED, body)).await
     }
 
     /// The operator's permissions in an organization, of those in [`permission`]
@@ -174,7 +174,7 @@ impl Client {
     /// [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`).
     pub async fn permissions(&self, organization: Option<&str>) -> Result<BTreeSet<&'static str>, Error> {
         let path = "/auth/v1/permissions/zitadel/me/_search";
-        let call = Call::search(path, AUTHENTICATED, &json!({}))?;
+        let call = Call::search(path, &[], AUTHENTICATED, &json!({}))?;
         let call = match organization {
             Some(organization) => call.in_organization(organization)?,
             None => call,

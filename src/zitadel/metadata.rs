@@ -87,7 +87,7 @@ impl Client {
     pub async fn metadata_entry(&self, organization: &str, key: &str) -> Result<Option<Metadata>, Error> {
         let query = json!({"keyQuery": {"key": key, "method": "TEXT_QUERY_METHOD_EQUALS"}});
         let body = json!({"query": {"limit": 1}, "queries": [query]});
-        let call = Call::search("/management/v1/metadata/_search", ORG_READ, &body)?;
+        let call = Call::search("/management/v1/metadata/_search", &[], ORG_READ, &body)?;
         let page = self.call::<Page<Metadata>>(&call.in_organization(organization)?).await?.value;
         let found = page.result.into_iter().find(|entry| entry.key == key);
         let owner = found.as_ref().map(|entry| &entry.details.resource_owner);
@@ -255,7 +255,7 @@ impl Reading {
 
 fn page_call(organization: &str, offset: usize, limit: usize) -> Result<Call, Error> {
     let body = json!({"query": {"offset": offset.to_string(), "limit": limit, "asc": true}});
-    Call::search("/management/v1/metadata/_search", ORG_READ, &body)?.in_organization(organization)
+    Call::search("/management/v1/metadata/_search", &[], ORG_READ, &body)?.in_organization(organization)
 }
 
 fn metadata_call(method: Method, key: &str, organization: &str, body: &Value) -> Result<Call, Error> {

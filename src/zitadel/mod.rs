@@ -44,7 +44,7 @@ pub use crate::zitadel::aggregate::{AggregateGuard, AggregateLocks};
 pub use crate::zitadel::answer::Answer;
 pub use crate::zitadel::auth::{Credential, CredentialError, CredentialSource, JwtProfile};
 pub use crate::zitadel::budget::{Budget, Opening};
-pub use crate::zitadel::child::{Child, ChildPaths};
+pub use crate::zitadel::child::{Child, ChildPaths, ChildRef};
 pub use crate::zitadel::circuit::{Circuit, Way};
 pub use crate::zitadel::client::{Client, ClientConfig};
 pub use crate::zitadel::details::{Created, Details};

@@ -2,14 +2,14 @@
 
 use http::Method;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::zitadel::answer::short;
 use crate::zitadel::call::Call;
 use crate::zitadel::client::Client;
 use crate::zitadel::details::{Created, Details};
 use crate::zitadel::error::Error;
-use crate::zitadel::page::Item;
+use crate::zitadel::page::{Item, equal};
 use crate::zitadel::permission;
 
 /// Where objects of a kind are read and written, and what that needs.
@@ -175,13 +175,9 @@ impl Client {
         organization: &str,
         name: &str,
     ) -> Result<Vec<Listed>, Error> {
-        let named = json!({"nameQuery": {"name": name, "method": "TEXT_QUERY_METHOD_EQUALS_IGNORE_CASE"}});
-        let call = |body: &Value| Call::search(paths.search, paths.read, body)?.in_organization(organization);
-        let found: Vec<Listed> = self.search(&[named], call).await?;
-        if found.is_empty() || found.iter().any(|object| object.details.resource_owner != organization) {
-            self.doubt(organization).await?;
-        }
-        Ok(found)
+        let call = |body: &Value| Call::search(paths.search, &[], paths.read, body);
+        let named = equal("nameQuery", "name", name);
+        self.search_in(organization, named, call, |object: &Listed| &object.details).await
     }
 
     /// Replaces all fields of an object. What is left out becomes zero.

@@ -11,7 +11,7 @@ use crate::zitadel::details::{Created, Details};
 use crate::zitadel::error::Error;
 use crate::zitadel::header::{self, MINE};
 use crate::zitadel::object::{ObjectPaths, RemoteState};
-use crate::zitadel::page::Item;
+use crate::zitadel::page::{Item, equal};
 use crate::zitadel::permission::{AUTHENTICATED, IAM_WRITE, ORG_CREATE, ORG_DELETE, ORG_WRITE};
 
 /// Where organizations are. A rename ([`Client::update_object`]) brings another generated domain. Without the organization
@@ -96,8 +96,8 @@ impl Client {
     /// # Errors
     /// As any read.
     pub async fn organizations_named(&self, name: &str) -> Result<Vec<Organization>, Error> {
-        let named = json!({"nameQuery": {"name": name, "method": "TEXT_QUERY_METHOD_EQUALS_IGNORE_CASE"}});
-        self.search(&[named], |body| Call::search(ORGANIZATION.search, ORGANIZATION.read, body)).await
+        let named = equal("nameQuery", "name", name);
+        self.search(&[named], |body| Call::search(ORGANIZATION.search, &[], ORGANIZATION.read, body)).await
     }
 
     /// Organizations that the user may read with a verified domain that begins so (`POST /v2/organizations/_search`).
@@ -109,7 +109,7 @@ impl Client {
     pub async fn organizations_at(&self, domain: &str) -> Result<Vec<Organization>, Error> {
         let at =
             json!({"domainQuery": {"domain": domain, "method": "TEXT_QUERY_METHOD_STARTS_WITH_IGNORE_CASE"}});
-        self.search(&[at], |body| Call::search(ORGANIZATION.search, ORGANIZATION.read, body)).await
+        self.search(&[at], |body| Call::search(ORGANIZATION.search, &[], ORGANIZATION.read, body)).await
     }
 
     /// Creates an organization under an id of the caller's choice (`POST /v2/organizations`). Never repeated here.

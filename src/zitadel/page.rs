@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use crate::zitadel::answer::parse;
 use crate::zitadel::call::Call;
 use crate::zitadel::client::Client;
+use crate::zitadel::details::Details;
 use crate::zitadel::error::Error;
 
 /// Every version of every list allows this many a page.
@@ -111,6 +112,29 @@ impl Client {
         }
         Err(Error::malformed(200, "its list does not end"))
     }
+
+    /// The items of a search in an organization.
+    ///
+    /// To find nothing, or what is another organization's, may be the doing of a header that was lost on the way.
+    pub(crate) async fn search_in<T: Item>(
+        &self,
+        organization: &str,
+        query: Value,
+        declare: impl Fn(&Value) -> Result<Call, Error>,
+        details: fn(&T) -> &Details,
+    ) -> Result<Vec<T>, Error> {
+        let found: Vec<T> =
+            self.search(&[query], |body| declare(body)?.in_organization(organization)).await?;
+        if found.is_empty() || found.iter().any(|item| details(item).resource_owner != organization) {
+            self.doubt(organization).await?;
+        }
+        Ok(found)
+    }
+}
+
+/// The query for what has this text in a field, in any letter case.
+pub(crate) fn equal(query: &str, field: &str, text: &str) -> Value {
+    json!({ query: { field: text, "method": "TEXT_QUERY_METHOD_EQUALS_IGNORE_CASE" } })
 }
 
 /// A list of at most [`LONGEST_PAGE`] items.

@@ -31,7 +31,7 @@ impl Client {
     pub async fn user_count(&self, organization: &str) -> Result<u64, Error> {
         let path = "/management/v1/users/_search";
         let one = json!({"query": {"limit": 1}});
-        let call = Call::search(path, USER_READ, &one)?.in_organization(organization)?;
+        let call = Call::search(path, &[], USER_READ, &one)?.in_organization(organization)?;
         let Counted { details, result } = self.call(&call).await?.value;
         match result.first() {
             Some(user) => self.compare_owner(organization, &user.details.resource_owner)?,

@@ -1,5 +1,7 @@
 //! Writes, and what of their answers is read.
 
+use jiff::Timestamp;
+
 use crate::zitadel::call::Call;
 use crate::zitadel::client::Client;
 use crate::zitadel::details::{Created, Details, Written};
@@ -22,21 +24,25 @@ impl Client {
 }
 
 impl Details {
-    /// Takes sequence and date of a write; `false`: "it is so already", which brings none and is seen by a read only. Some
-    /// writes call their date that of a creation (the rename of an organization).
+    /// Takes sequence and date of a write; `false`: "it is so already", which brings none and is seen by a read only.
     ///
     /// # Errors
     /// That of the write, but for [`Error::Unchanged`].
     pub fn take(&mut self, outcome: Result<Self, Error>) -> Result<bool, Error> {
         match outcome {
-            Ok(Self { sequence, change_date, creation_date, .. }) => {
-                self.sequence = sequence;
-                self.change_date = change_date.or(creation_date).or(self.change_date);
+            Ok(write) => {
+                self.change_date = write.date().or(self.change_date);
+                self.sequence = write.sequence;
                 Ok(true)
             }
             Err(Error::Unchanged { .. }) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// The one date of a write (contract §0.14). Some call it that of a creation (the rename of an organization).
+    pub fn date(&self) -> Option<Timestamp> {
+        self.change_date.or(self.creation_date)
     }
 }
 

@@ -19,6 +19,7 @@ use crate::api::{ConditionType, annotation};
 use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::config::Config;
 use crate::engine::drivers::kind::Kind;
+use crate::engine::drivers::subject::KindInfo;
 use crate::engine::index::facts::{Facts, malformed_claimant};
 use crate::engine::index::needs;
 use crate::engine::index::selector::Selector;
@@ -38,15 +39,9 @@ pub async fn follow<K: Kind>(engine: Arc<Engine>, readiness: Readiness, stop: Ca
     let scopes = scopes(&engine.config);
     let (readers, writers): (Vec<_>, Vec<_>) = scopes.iter().map(|_| reflected_store::<Guarded<K>>()).unzip();
     let claims_known = scopes.iter().map(|_| SetOnce::new()).collect();
-    let (organizations, elsewhere) = (Mutex::default(), Mutex::default());
-    let kind = Arc::new(KindController {
-        engine,
-        readers,
-        claims_known,
-        elsewhere,
-        organizations,
-        stop: stop.clone(),
-    });
+    let (parents, elsewhere) = (Mutex::default(), Mutex::default());
+    let kind =
+        Arc::new(KindController { engine, readers, claims_known, elsewhere, parents, stop: stop.clone() });
     let ready = readiness.register(K::KIND);
     let counted = kind.readers.clone();
     ready.lacks(move || counted.iter().filter(|reader| !reader.is_warm()).count());
@@ -118,7 +113,8 @@ pub(crate) struct KindController<K: Kind> {
     /// Of each scope: nothing in it is reconciled before.
     pub(crate) claims_known: Vec<SetOnce<()>>,
     pub(crate) elsewhere: Mutex<Elsewhere>,
-    organizations: Mutex<HashMap<Address, (OrganizationReadiness, OrganizationName)>>,
+    /// What those in an organization or a project were last told of it.
+    parents: Mutex<HashMap<Address, (ParentReadiness, OrganizationName)>>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -126,7 +122,7 @@ pub(crate) struct KindController<K: Kind> {
 pub(crate) type Elsewhere = HashMap<String, HashSet<String>>;
 
 /// What those need to know that are in what a resource owns, or wait for it: the id, and whether it is ready.
-type OrganizationReadiness = (Option<String>, bool);
+type ParentReadiness = (Option<String>, bool);
 
 /// What an organization was called last, for those who name it so.
 type OrganizationName = Option<String>;
@@ -197,9 +193,9 @@ impl<K: Kind> KindController<K> {
     /// Wakes the members of an organization, those that refer to a `Project`, and those that wait for either, when it comes
     /// or goes, or becomes ready or not; and who names an organization so, when it is called otherwise than before.
     fn notify_members(&self, object: &Guarded<K>, is_there: bool) {
-        let address = K::address_of(object);
+        let (address, is_organization) = (K::address_of(object), KindInfo::of_kind::<K>().is_organization());
         let is_referred_to = || self.engine.index.has_any(Selector::Referring(&address));
-        let has_children = K::is_organization() || K::KIND == PROJECT && is_referred_to();
+        let has_children = is_organization || K::KIND == PROJECT && is_referred_to();
         if !has_children {
             return;
         }
@@ -210,19 +206,19 @@ impl<K: Kind> KindController<K> {
         let is_ready = ready.is_some_and(|ready| ready.status == "True");
         let settled = is_ready && status.and_then(|s| s.observed_generation) == object.meta().generation;
         let called_now = parsed.filter(|_| settled).and_then(K::object_name);
-        let readiness_of = (id.clone(), is_ready);
-        let mut organizations = self.organizations.lock();
-        let known = organizations.remove(&address).filter(|_| is_there);
-        let (known, called) =
-            known.map_or((None, None), |(readiness_of, called_now)| (Some(readiness_of), called_now));
+        let readiness = (id.clone(), is_ready);
+        let mut parents = self.parents.lock();
+        let known = parents.remove(&address).filter(|_| is_there);
+        let (known, called) = known.unzip();
+        let called = called.flatten();
         let called_now = called_now.or_else(|| called.clone());
         if is_there {
-            organizations.insert(address.clone(), (readiness_of.clone(), called_now.clone()));
+            parents.insert(address.clone(), (readiness.clone(), called_now.clone()));
         }
-        drop(organizations);
-        if known != Some(readiness_of) {
+        drop(parents);
+        if known != Some(readiness) {
             let instance = status.and_then(|status| status.instance.as_deref());
-            match K::is_organization() {
+            match is_organization {
                 true => self.engine.wake_members(&claimant(object), id.as_deref(), instance),
                 false => self.engine.requeues.wake(self.engine.resources(Selector::Referring(&address))),
             }
@@ -264,7 +260,8 @@ fn leave(engine: &Engine, key: &ConnectionKey) {
 fn wants_attention<K: Kind>(object: &Guarded<K>) -> u64 {
     let meta = object.meta();
     let status = object.0.as_ref().ok().and_then(|o| o.status()).map(|status| &status.common);
-    let (id, owned) = (status.and_then(|s| s.id.as_deref()), status.is_some_and(K::is_owned));
+    let id = status.and_then(|status| status.id.as_deref());
+    let owned = status.is_some_and(|status| KindInfo::of_kind::<K>().is_owned(status));
     let annotations = meta.annotations.iter().flatten().filter(|(name, value)| match name.as_str() {
         annotation::ID => Some(value.as_str()) != id,
         _ => true,

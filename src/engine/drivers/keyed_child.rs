@@ -13,7 +13,7 @@ use crate::engine::drivers::kind::{Context, Driver, Kind};
 use crate::engine::drivers::remote::{Desired, Remote};
 use crate::engine::drivers::values::Values;
 use crate::engine::drivers::wire::Wire;
-use crate::zitadel::{Child, ChildPaths, Details, Error};
+use crate::zitadel::{Child, ChildPaths, ChildRef, Details, Error};
 
 /// The driver of keyed children.
 pub struct KeyedChild;
@@ -52,7 +52,8 @@ impl<K: KeyedChildKind> Driver<K> for KeyedChild {
 
     async fn observe(cx: Context<'_>, _: &str) -> Result<Option<Remote>, Error> {
         let Some(key) = cx.keys.first() else { return Ok(None) };
-        let listed = listed::<K>(cx, key).await?.into_iter().find(|child| child.key == *key);
+        let listed = cx.client.children(child::<K>(cx, key)).await?;
+        let listed = listed.into_iter().find(|child| child.key == *key);
         if listed.is_none() {
             // The server lists nothing of a project that is elsewhere or was removed, too (contract-next §2).
             cx.client.project_in(cx.organization, cx.parent).await?;
@@ -76,7 +77,7 @@ impl<K: KeyedChildKind> Driver<K> for KeyedChild {
     }
 
     async fn remove(_: &K, cx: Context<'_>, remote: &Remote) -> Result<(), Error> {
-        match cx.client.remove_child(&K::PATHS, (cx.organization, cx.parent), &remote.key).await {
+        match cx.client.remove_child(child::<K>(cx, &remote.key)).await {
             Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -87,9 +88,9 @@ impl<K: KeyedChildKind> Driver<K> for KeyedChild {
     }
 }
 
-/// Those of this key, in any letter case.
-async fn listed<K: KeyedChildKind>(cx: Context<'_>, key: &str) -> Result<Vec<Child>, Error> {
-    cx.client.children(&K::PATHS, (cx.organization, cx.parent), key).await
+/// That of this key, whether it is there or not.
+fn child<'a, K: KeyedChildKind>(cx: Context<'a>, key: &'a str) -> ChildRef<'a> {
+    ChildRef { paths: &K::PATHS, organization: cx.organization, project: cx.parent, key }
 }
 
 async fn update<K: KeyedChildKind>(
@@ -97,21 +98,20 @@ async fn update<K: KeyedChildKind>(
     wanted: &Desired,
     mut remote: Remote,
 ) -> Result<Remote, Error> {
-    let parents = (cx.organization, cx.parent);
-    let outcome = cx.client.update_child(&K::PATHS, parents, &wanted.key, &wanted.fields).await;
+    let outcome = cx.client.update_child(child::<K>(cx, &wanted.key), &wanted.fields).await;
     // An answer to nothing that changed has no date.
     remote.details.take(outcome)?;
     Ok(Remote { fields: wanted.fields.clone(), ..remote })
 }
 
 async fn add<K: KeyedChildKind>(cx: Context<'_>, wanted: &Desired) -> Result<Remote, Error> {
-    let parents = (cx.organization, cx.parent);
-    let taken = match cx.client.add_child(&K::PATHS, parents, &wanted.key, &wanted.fields).await {
+    let child = child::<K>(cx, &wanted.key);
+    let taken = match cx.client.add_child(child, &wanted.fields).await {
         Ok(details) => return Ok(added(wanted, details)),
-        Err(Error::AlreadyExists { id, message }) => Error::AlreadyExists { id, message },
+        Err(taken @ Error::AlreadyExists { .. }) => taken,
         Err(error) => return Err(error),
     };
-    let there = listed::<K>(cx, &wanted.key).await?;
+    let there = cx.client.children(child).await?;
     if let Some(listed) = there.iter().find(|child| child.key == wanted.key) {
         return Ok(listed.clone().into());
     }
@@ -123,7 +123,7 @@ async fn add<K: KeyedChildKind>(cx: Context<'_>, wanted: &Desired) -> Result<Rem
         return Err(Error::AlreadyExists { id: None, message });
     }
     // It is there, and the list is late: an update tells whether it is under this very key.
-    match cx.client.update_child(&K::PATHS, parents, &wanted.key, &wanted.fields).await {
+    match cx.client.update_child(child, &wanted.fields).await {
         Ok(details) => Ok(added(wanted, details)),
         Err(Error::Unchanged { .. }) => Ok(added(wanted, Details::default())),
         Err(Error::NotFound { .. }) => Err(taken),
@@ -131,9 +131,8 @@ async fn add<K: KeyedChildKind>(cx: Context<'_>, wanted: &Desired) -> Result<Rem
     }
 }
 
-/// A write answers with one date; the next read shows it as the change (contract §0.14).
+/// The next read shows the date of the write as that of the change.
 fn added(wanted: &Desired, details: Details) -> Remote {
-    let date = details.change_date.or(details.creation_date);
-    let details = Details { change_date: date, ..details };
+    let details = Details { change_date: details.date(), ..details };
     Child { key: wanted.key.clone(), fields: wanted.fields.clone(), details }.into()
 }

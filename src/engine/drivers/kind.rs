@@ -11,9 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::api::address::Address;
 use crate::api::common::{AdoptionPolicy, ManagementSpec, SharedSpec, Status};
-use crate::api::{
-    CommonStatus, DeletionPolicy, ManagementPolicy, OrganizationSelector, Origin, ProjectSelector,
-};
+use crate::api::{DeletionPolicy, ManagementPolicy, OrganizationSelector, Origin, ProjectSelector};
 use crate::connection::confirmations::Confirmations;
 use crate::connection::session::Session;
 use crate::engine::decision::access::Right;
@@ -143,10 +141,6 @@ pub trait Kind:
             Parent::Organization | Parent::Project => Right::Organization,
         }
     }
-    /// Are its objects organizations, which others are in?
-    fn is_organization() -> bool {
-        Self::right() == Right::OrganizationItself
-    }
     /// How the resource is managed.
     fn management(&self) -> &ManagementSpec {
         self.spec().management()
@@ -196,16 +190,6 @@ pub trait Kind:
         _desired: Option<&Desired>,
     ) -> impl Future<Output = Result<Option<EventSpec>, ReconcileError>> + Send {
         std::future::ready(Ok(None))
-    }
-
-    /// What this status proves to be the resource's own: the object with this id, or keys under the parent with this id.
-    /// What was given up has no origin any more.
-    fn owned(status: &CommonStatus) -> Option<&String> {
-        owned(Self::IDENTITY, Self::PARENT, status)
-    }
-    /// Does this status prove that the resource owns something?
-    fn is_owned(status: &CommonStatus) -> bool {
-        Self::owned(status).is_some()
     }
 
     /// Where this resource of the kind is, whether it parsed or not.
@@ -308,15 +292,4 @@ pub trait Driver<K: Kind>: 'static {
 /// There is one object of the kind under a parent, and its key is empty.
 fn the_only_key() -> BTreeSet<String> {
     BTreeSet::from([String::new()])
-}
-
-/// As [`Kind::owned`].
-pub(crate) fn owned(identity: Identity, parent: Parent, status: &CommonStatus) -> Option<&String> {
-    let external = match (identity, parent) {
-        (Identity::Assigned, _) => &status.id,
-        (Identity::Keyed, Parent::Instance) => &status.instance,
-        (Identity::Keyed, Parent::Organization) => &status.organization_id,
-        (Identity::Keyed, Parent::Project) => &status.project_id,
-    };
-    external.as_ref().filter(|_| status.origin.is_some())
 }

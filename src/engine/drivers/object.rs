@@ -140,10 +140,10 @@ fn in_known_state(one: &str, object: Remote) -> Result<Remote, Error> {
     }
 }
 
-/// A create answer has one date; the next read shows it as both (contract §0.14).
+/// A create answers with one date; the next read shows it as both.
 fn made(desired: &Desired, Created { id, details }: Created) -> Remote {
     let Desired { name, fields, .. } = desired.clone();
-    let date = details.creation_date.or(details.change_date);
+    let date = details.date();
     let details = Details { creation_date: date, change_date: date, ..details };
     zitadel::Object { id, details, name, state: RemoteState::Active, fields }.into()
 }

@@ -17,7 +17,7 @@ use crate::engine::decision::access::Right;
 use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::error::ReconcileError;
 use crate::engine::decision::plan::Identity;
-use crate::engine::drivers::kind::{Clash, Context, Driver, Kind, Parent, Permission, owned};
+use crate::engine::drivers::kind::{Clash, Context, Driver, Kind, Parent, Permission};
 use crate::engine::drivers::remote::{Desired, Remote};
 use crate::engine::drivers::values::Values;
 use crate::engine::kubernetes::bulk::Bulk;
@@ -97,9 +97,22 @@ impl KindInfo {
         (self.crd_name)()
     }
 
-    /// As [`Kind::owned`].
+    /// What this status proves to be the resource's own: the object with this id, or keys under the parent with this id.
+    /// What was given up has no origin any more.
     pub fn owned<'s>(&self, status: &'s CommonStatus) -> Option<&'s String> {
-        owned(self.identity, self.parent, status)
+        let ids = [&status.id, &status.instance, &status.organization_id, &status.project_id];
+        self.proof(ids).as_ref().filter(|_| status.origin.is_some())
+    }
+
+    /// Which of these proves what a resource owns: its object, or the instance, organization or project that its keys are
+    /// under.
+    pub fn proof<T>(&self, [object, instance, organization, project]: [T; 4]) -> T {
+        match (self.identity, self.parent) {
+            (Identity::Assigned, _) => object,
+            (Identity::Keyed, Parent::Instance) => instance,
+            (Identity::Keyed, Parent::Organization) => organization,
+            (Identity::Keyed, Parent::Project) => project,
+        }
     }
 
     /// Does this status prove that the resource owns something?

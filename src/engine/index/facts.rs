@@ -12,6 +12,7 @@ use crate::api::{CommonStatus, ConnectionKind, ConnectionRef, ManagementPolicy, 
 use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::conditions::ReadyState;
 use crate::engine::drivers::kind::Kind;
+use crate::engine::drivers::subject::KindInfo;
 use crate::engine::index::needs::{self, Use};
 use crate::engine::index::relation::Relation;
 use crate::engine::index::selector::Selector;
@@ -84,7 +85,7 @@ fn relations<K: Kind>(object: &K, namespace: String) -> Vec<Relation> {
     let connection = ConnectionKey::of(&object.management().connection_ref, &namespace);
     let read = object.sources().into_iter();
     let read = read.map(|(kind, name)| Relation::Source(kind, namespace.clone(), name.into()));
-    let called = object.object_name().filter(|_| K::is_organization());
+    let called = object.object_name().filter(|_| KindInfo::of_kind::<K>().is_organization());
     let called = called.iter().map(|name| Selector::Called { namespace: &namespace, name });
     let mut relations: Vec<_> = read.chain(called.flat_map(Relation::of)).collect();
     relations.extend(project_of(object, &namespace));
@@ -112,7 +113,7 @@ fn organization_of<K: Kind>(object: &K, namespace: &str) -> Vec<Relation> {
         _ => Vec::new(),
     };
     let observes = object.management().management_policy == ManagementPolicy::Observe;
-    if K::is_organization() || observes {
+    if KindInfo::of_kind::<K>().is_organization() || observes {
         return named;
     }
     let reference = object.organization().and_then(|selector| selector.r#ref.as_ref());

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{ConditionType, DeletionPolicy, ManagementPolicy, OrganizationSelector, Reason};
 use crate::engine::drivers::kind::{Kind, Parent, Permission, Verb};
-use crate::engine::drivers::subject::Subject;
+use crate::engine::drivers::subject::{KindInfo, Subject};
 
 /// Where something is needed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,12 +74,12 @@ pub fn use_of<K: Kind>(object: &K) -> Option<Use> {
 }
 
 fn permission_scope<K: Kind>(object: &K) -> Option<PermissionScope> {
-    let status = &object.status()?.common;
-    let own = if K::is_organization() { &status.id } else { &status.organization_id };
+    let (kind, status) = (KindInfo::of_kind::<K>(), &object.status()?.common);
+    let own = if kind.is_organization() { &status.id } else { &status.organization_id };
     if let Some(id) = own {
         return Some(PermissionScope::Organization(id.clone()));
     }
-    if !is_denied(object) && !K::is_owned(status) {
+    if !is_denied(object) && !kind.is_owned(status) {
         return None;
     }
     let follows_from_reference = object.project().is_some_and(|project| project.r#ref.is_some());

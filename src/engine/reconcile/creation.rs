@@ -280,12 +280,7 @@ impl Run<'_> {
 /// The list of the resources of a kind whose status names this object. Whoever wants memory makes many, and large ones:
 /// what is kept of each is no more than is asked.
 pub(crate) fn naming(kind: &KindInfo, id: &str) -> ListParams {
-    let field = match (kind.identity, kind.parent) {
-        (Identity::Assigned, _) => "status.id",
-        (Identity::Keyed, Parent::Instance) => "status.instance",
-        (Identity::Keyed, Parent::Organization) => "status.organizationId",
-        (Identity::Keyed, Parent::Project) => "status.projectId",
-    };
+    let field = kind.proof(["status.id", "status.instance", "status.organizationId", "status.projectId"]);
     ListParams::default().fields(&format!("{field}={id}"))
 }
 

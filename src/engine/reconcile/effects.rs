@@ -1,11 +1,13 @@
-//! What changes who owns an object, and what ZITADEL has of it. Each asks the gate first; no other place does either.
+//! What changes who owns an object, and what ZITADEL has of it; no other place does either. Whatever takes or writes asks
+//! the gate first.
 
 use crate::api::Origin;
 use crate::engine::decision::access::Action;
 use crate::engine::decision::error::ReconcileError;
-use crate::engine::decision::plan::{ExternalRef, Name, Pending};
+use crate::engine::decision::plan::{ExternalRef, Identity, Name, Pending};
 use crate::engine::drivers::kind::Parent;
 use crate::engine::drivers::remote::{Desired, Remote};
+use crate::engine::drivers::subject::OwnStatus;
 use crate::engine::kubernetes::events::EventSpec;
 use crate::engine::reconcile::mark::KEY;
 use crate::engine::reconcile::state::Run;
@@ -64,6 +66,29 @@ impl Run<'_> {
         (self.recorded, self.intent, self.pending, self.name) = (false, None, Pending::No, Name::Free);
         self.engine.object_states.recovered(self.handle.uid());
         self.claim_owned();
+    }
+
+    /// Owns nothing any more; the instance stays pinned.
+    pub(crate) fn disown(&mut self) {
+        self.engine.release_claims(self.handle.uid());
+        self.ownership = Ownership { instance: self.ownership.instance.take(), ..Ownership::default() };
+        (self.external, self.external_id, self.recorded) = (ExternalRef::None, None, false);
+        (self.own, self.holder) = (OwnStatus::new(), None);
+    }
+
+    /// What the status is to prove. Whoever lost the claim records no ownership: it would win the next restart.
+    pub(crate) fn proved_ownership(&self) -> Ownership {
+        let ownership = self.ownership.clone();
+        match (&self.holder, self.kind.identity) {
+            // Who only observes gives up what it owned, and says so; its organization stays pinned.
+            (None, _) if !self.is_managed() => {
+                let id = ownership.id.filter(|id| Some(id) == self.external_id.as_ref());
+                Ownership { id, origin: None, ..ownership }
+            }
+            (None, _) => ownership,
+            (Some(_), Identity::Assigned) => Ownership { id: None, origin: None, ..ownership },
+            (Some(_), Identity::Keyed) => Ownership::default(),
+        }
     }
 
     /// Creates the object (`remote` is `None`) or brings it to `desired`; answers what it is then.

@@ -10,6 +10,7 @@ use crate::engine::decision::conditions::{ConditionInput, conditions, ours};
 use crate::engine::decision::error::{ConditionUpdate, ReconcileError, RequeuePolicy, Severity};
 use crate::engine::decision::outcome::{Outcome, OutcomeKind};
 use crate::engine::drivers::kind::Kind;
+use crate::engine::drivers::subject::KindInfo;
 use crate::engine::index::facts::malformed_claimant;
 use crate::engine::kubernetes::resource::{Handle, MetadataChange};
 use crate::engine::shared::Engine;
@@ -92,7 +93,9 @@ fn keeps_nothing<K: Kind>(raw: &DynamicObject) -> bool {
     match raw.data["spec"]["deletionPolicy"].as_str() {
         Some(policy) => policy == "Retain",
         None => {
-            K::default_deletion(status.origin) == DeletionPolicy::Retain || (!K::is_owned(&status) && !begun)
+            let kind = KindInfo::of_kind::<K>();
+            kind.default_deletion(status.origin) == DeletionPolicy::Retain
+                || !kind.is_owned(&status) && !begun
         }
     }
 }

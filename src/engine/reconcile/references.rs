@@ -8,9 +8,8 @@ use crate::connection::session::Session;
 use crate::engine::decision::access::{Action, same_name};
 use crate::engine::decision::claimant::Claimant;
 use crate::engine::decision::error::ReconcileError;
-use crate::engine::decision::plan::ExternalRef;
 use crate::engine::drivers::kind::Parent;
-use crate::engine::drivers::subject::{KindInfo, OwnStatus, Subject};
+use crate::engine::drivers::subject::{KindInfo, Subject};
 use crate::engine::index::claims::Claim;
 use crate::engine::index::selector::{OrganizationIdentity, Selector};
 use crate::engine::reconcile::creation::{naming, owns_in};
@@ -200,7 +199,8 @@ impl Run<'_> {
         }
         let is_of_project = address.kind == PROJECT;
         if is_of_project && self.is_managed() && project_is_gone(session, &recorded).await? {
-            self.leave_parent();
+            // It went with its parent.
+            self.disown();
             return self.resolve_parents(session, instance).await;
         }
         let noun = if is_of_project { "project" } else { "organization" };
@@ -210,15 +210,6 @@ impl Run<'_> {
                 "{address} is the {noun} {id} now, and this resource lives in {owned}: create it anew to move it"
             ),
         })
-    }
-
-    /// Owns nothing any more: it went with its parent.
-    fn leave_parent(&mut self) {
-        let (instance, external) = (self.ownership.instance.clone(), ExternalRef::None);
-        self.engine.release_claims(self.handle.uid());
-        self.ownership = Ownership { instance, ..Ownership::default() };
-        (self.external, self.external_id, self.recorded) = (external, None, false);
-        (self.own, self.holder) = (OwnStatus::new(), None);
     }
 
     pub(crate) async fn status_of(&self, address: &Address) -> Result<Option<CommonStatus>, ReconcileError> {

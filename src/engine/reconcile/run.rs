@@ -95,21 +95,10 @@ impl Run<'_> {
         self.write(&self.owned_status()).await
     }
 
-    /// The status as it was, with the ownership of now. Whoever lost the claim records no ownership: it would win the next restart.
+    /// The status as it was, with the ownership of now.
     fn owned_status(&self) -> Status<OwnStatus> {
         let Ownership { id, organization, project, instance, origin, organization_origin } =
-            match (&self.holder, self.kind.identity) {
-                // Who only observes gives up what it owned, and says so; its organization stays pinned.
-                (None, _) if !self.is_managed() => {
-                    let id = self.ownership.id.clone().filter(|id| Some(id) == self.external_id.as_ref());
-                    Ownership { id, origin: None, ..self.ownership.clone() }
-                }
-                (None, _) => self.ownership.clone(),
-                (Some(_), Identity::Assigned) => {
-                    Ownership { id: None, origin: None, ..self.ownership.clone() }
-                }
-                (Some(_), Identity::Keyed) => Ownership::default(),
-            };
+            self.proved_ownership();
         let (common, own) = (self.before.common.clone(), self.own.clone());
         let owns = self.external == ExternalRef::Owned && self.is_managed();
         Status {

@@ -154,13 +154,7 @@ impl<'a> Run<'a> {
     /// The id of the object, or of the parent of its keys.
     pub(crate) fn owned_id(&self) -> Option<String> {
         let Ownership { id, organization, project, instance, .. } = &self.ownership;
-        let owned = match (self.kind.identity, self.kind.parent) {
-            (Identity::Assigned, _) => id,
-            (Identity::Keyed, Parent::Instance) => instance,
-            (Identity::Keyed, Parent::Organization) => organization,
-            (Identity::Keyed, Parent::Project) => project,
-        };
-        owned.clone()
+        self.kind.proof([id, instance, organization, project]).clone()
     }
 
     /// Does the status prove all that the resource is about to own?
