@@ -4,7 +4,7 @@ use crate::api::InstanceLoginPolicy;
 use crate::kinds::policy::instance_policy;
 
 instance_policy! {
-    InstanceLoginPolicy at "/admin/v1/policies/login";
+    InstanceLoginPolicy at "/policies/login";
     "secondFactors" at "/second_factors/{type}", exists "INSTANCE-2B0ps";
     "multiFactors" at "/multi_factors/{type}", exists "INSTANCE-3M9od";
 }

@@ -36,7 +36,7 @@ pub(super) use policy;
 /// The sets in the policy at a path: of each the field, the path of an element, and the error ids of adding one that is
 /// there, or that the server does not know, with a new policy.
 macro_rules! policy_sets {
-    ($path:literal; $($field:literal at $element:literal, exists $exists:literal $(, unknown $unknown:literal)?;)*) => {
+    ($path:expr; $($field:literal at $element:literal, exists $exists:literal $(, unknown $unknown:literal)?;)*) => {
         &[$($crate::zitadel::PolicySet {
             field: $field,
             element: concat!($path, $element),
@@ -66,13 +66,14 @@ macro_rules! owners_policy {
 }
 pub(super) use owners_policy;
 
-/// A kind whose object is the instance's policy: its path, and its sets. Nobody but a person knows what it was before.
+/// A kind whose object is the instance's policy: its path below that of an API, and its sets. Nobody but a person knows what it was before.
 macro_rules! instance_policy {
     ($kind:ident at $path:literal; $($sets:tt)*) => {
         impl $crate::engine::drivers::policy::PolicyKind for $kind {
-            const PATHS: $crate::zitadel::PolicyPaths = $crate::zitadel::PolicyPaths::of_instance(
-                $path,
-                $crate::kinds::policy::policy_sets!($path; $($sets)*),
+            const PATHS: $crate::zitadel::PolicyPaths = $crate::zitadel::PolicyPaths::of_late_instance(
+                concat!("/admin/v1", $path),
+                concat!("/management/v1", $path),
+                $crate::kinds::policy::policy_sets!(concat!("/admin/v1", $path); $($sets)*),
             );
         }
 

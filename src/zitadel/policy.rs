@@ -2,6 +2,7 @@
 
 use http::Method;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
 use crate::zitadel::call::Call;
@@ -27,6 +28,8 @@ pub struct PolicyPaths {
     pub delete: &'static str,
     /// The error id of adding where there is one (409).
     pub exists: &'static str,
+    /// Where the instance's is read in an organization: a read there brings what is read here up to date.
+    pub refresh: Option<&'static str>,
     /// The sets in it.
     pub sets: &'static [PolicySet],
 }
@@ -48,13 +51,24 @@ impl PolicyPaths {
     /// Of a policy that the owners of an organization write.
     pub const fn of_owners(path: &'static str, exists: &'static str, sets: &'static [PolicySet]) -> Self {
         let (read, write, delete) = (POLICY_READ, POLICY_WRITE, POLICY_DELETE);
-        Self { is_of_instance: false, in_force: (path, read), own: path, write, delete, exists, sets }
+        let in_force = (path, read);
+        Self { is_of_instance: false, in_force, own: path, write, delete, exists, refresh: None, sets }
     }
 
     /// Of the instance's policy.
     pub const fn of_instance(path: &'static str, sets: &'static [PolicySet]) -> Self {
         let (in_force, write) = ((path, IAM_POLICY_READ), IAM_POLICY_WRITE);
-        Self { is_of_instance: true, in_force, own: path, write, delete: write, exists: "", sets }
+        let (own, delete, exists) = (path, write, "");
+        Self { is_of_instance: true, in_force, own, write, delete, exists, refresh: None, sets }
+    }
+
+    /// Of the same, which is shown late (v4 `DefaultLoginPolicy`) until an organization's read at `refresh` asked for it.
+    pub const fn of_late_instance(
+        path: &'static str,
+        refresh: &'static str,
+        sets: &'static [PolicySet],
+    ) -> Self {
+        Self { refresh: Some(refresh), ..Self::of_instance(path, sets) }
     }
 
     /// A call about the policy of this organization, or of the instance. The header makes the server refuse an
@@ -97,6 +111,9 @@ impl Client {
     /// [`Error::OrganizationNotFound`] (`AUTH-Bs7Ds`). [`Error::PermissionDenied`]: most users may not read the instance's.
     pub async fn policy(&self, paths: &PolicyPaths, organization: &str) -> Result<Policy, Error> {
         let (path, permission) = paths.in_force;
+        if let Some(refresh) = paths.refresh {
+            self.catch_up(refresh).await?;
+        }
         let call = paths.about(Call::get(path, permission)?, organization)?;
         let policy = self.call::<Answer>(&call).await?.value.policy;
         // Only a policy of its own is owned by the organization.
@@ -106,6 +123,14 @@ impl Client {
             self.prove_header(organization).await?;
         }
         Ok(Policy { is_default, ..policy })
+    }
+
+    /// Has the server take up the last writes. Who may not read there is told so by the read that follows.
+    async fn catch_up(&self, refresh: &'static str) -> Result<(), Error> {
+        match self.call::<IgnoredAny>(&Call::get(refresh, POLICY_READ)?).await {
+            Ok(_) | Err(Error::PermissionDenied { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Gives an organization its own policy, also one equal to the default (`POST`). What is left out becomes zero.

@@ -1,6 +1,7 @@
 //! The calls about organizations, metadata, policies and features against the double of every server line.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -10,8 +11,8 @@ use serde_json::{Map, json};
 use support::zitadel::{Behaviour, Double, OrganizationFeatures, OwnIds};
 
 use crate::zitadel::tests::{
-    Client, DEFAULT, DOMAIN, Error, LOGIN, Policy, RemoteState, Secret, TestResult, Transport,
-    TransportError, client_at,
+    Client, DEFAULT, DOMAIN, Error, INSTANCE_LOGIN, LOGIN, Policy, PolicyPaths, RemoteState, Secret,
+    TestResult, Transport, TransportError, client_at,
 };
 use crate::zitadel::transport::BODY_LIMIT;
 
@@ -131,6 +132,24 @@ async fn a_key_is_found_among_large_values() -> TestResult {
     client.set_metadata(&org, &[("tier", b"gold")]).await?;
     let read = client.metadata(&org, |key| key == "tier").await?;
     assert_eq!(read.iter().map(|entry| entry.value.as_slice()).collect::<Vec<_>>(), [b"gold"]);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_policy_of_the_instance_is_read_after_every_write_before() -> TestResult {
+    for behaviour in lines() {
+        let (_, client) = connect(behaviour.lagging(Duration::from_secs(5)))?;
+        let before = client.policy(&INSTANCE_LOGIN, "").await?;
+        let mut fields = before.fields.clone();
+        fields.insert("hidePasswordReset".into(), true.into());
+        let written = client.update_policy(&INSTANCE_LOGIN, "", &fields).await?;
+        let late = PolicyPaths { refresh: None, ..INSTANCE_LOGIN };
+        assert_eq!(client.policy(&late, "").await?.fields, before.fields);
+        let read = client.policy(&INSTANCE_LOGIN, "").await?;
+        assert_eq!((&read.fields, &read.details.sequence), (&fields, &written.sequence));
+        assert!(!read.is_default);
+        assert_eq!(id(client.update_policy(&INSTANCE_LOGIN, "", &fields).await), "INSTANCE-5M9vdd");
+    }
     Ok(())
 }
 

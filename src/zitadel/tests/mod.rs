@@ -302,6 +302,10 @@ pub(crate) const DEFAULT: PolicyPaths = PolicyPaths::of_instance("/admin/v1/poli
 pub(crate) const LOGIN: PolicyPaths =
     <crate::api::OrgLoginPolicy as crate::engine::drivers::policy::PolicyKind>::PATHS;
 
+/// One of the instance, which is shown late.
+pub(crate) const INSTANCE_LOGIN: PolicyPaths =
+    <crate::api::InstanceLoginPolicy as crate::engine::drivers::policy::PolicyKind>::PATHS;
+
 pub(crate) fn object(value: Value) -> serde_json::Map<String, Value> {
     serde_json::from_value(value).unwrap_or_default()
 }

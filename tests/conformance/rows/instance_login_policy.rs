@@ -26,7 +26,8 @@ pub fn row() -> Row {
         beside: &["resetOnDelete"],
         api: Api {
             within: "$organization".into(),
-            read: call(&format!("GET {PATH}")),
+            // Read here it is up to date.
+            read: call("GET /management/v1/policies/login"),
             shape: Shape::Object("/policy"),
             create: sending(&format!("PUT {PATH}"), json!("$fields")),
             id: "",

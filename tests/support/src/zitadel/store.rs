@@ -91,6 +91,8 @@ pub(super) struct Instance {
     pub(super) events: Vec<Event>,
     tables: Arc<Tables>,
     past: VecDeque<(Instant, Arc<Tables>)>,
+    /// By name of a policy when its projection last caught up, and what it was then.
+    caught_up: BTreeMap<&'static str, (Instant, Arc<Tables>)>,
     /// The sequence that each aggregate has reached.
     heads: HashMap<(&'static str, String), u64>,
 }
@@ -106,6 +108,7 @@ impl Instance {
             events: Vec::new(),
             tables: Arc::default(),
             past: VecDeque::new(),
+            caught_up: BTreeMap::new(),
             heads: HashMap::new(),
             id,
         }
@@ -155,6 +158,22 @@ impl Store {
             Some(frozen) => frozen.clone(),
             None if self.behaviour.stale_reads => self.listed(),
             None => self.instance.tables.clone(),
+        }
+    }
+
+    /// The projection of the policies of this name takes up every event.
+    pub(super) fn catch_up(&mut self, policy: &'static str) {
+        let now = self.read();
+        self.instance.caught_up.insert(policy, (Instant::now(), now));
+    }
+
+    /// What a read of the policies of this name sees that does not make their projection catch up.
+    pub(super) fn caught_up(&mut self, policy: &'static str) -> Arc<Tables> {
+        let lag = self.behaviour.lag_most;
+        match self.instance.caught_up.get(policy) {
+            // What is projected by itself is older.
+            Some((at, tables)) if *at + lag > Instant::now() => tables.clone(),
+            _ => self.listed(),
         }
     }
 

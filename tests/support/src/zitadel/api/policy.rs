@@ -128,6 +128,7 @@ fn policy_message(row: &Row, policy: &Policy, default: bool) -> Value {
 
 fn get(call: &mut Call<'_>, row: &'static Row) -> Outcome<Reply> {
     let (policy, default) = effective(&call.store.read(), row, Some(&call.organization))?;
+    call.store.catch_up(row.name);
     let mut answer = json!({"policy": policy_message(row, &policy, default)});
     if default {
         answer["isDefault"] = json!(true);
@@ -135,8 +136,9 @@ fn get(call: &mut Call<'_>, row: &'static Row) -> Outcome<Reply> {
     Reply::ok(answer)
 }
 
+/// As the projection has it, which no read of this kind brings up to date.
 fn get_default(call: &mut Call<'_>, row: &'static Row) -> Outcome<Reply> {
-    let (policy, _) = effective(&call.store.read(), row, None)?;
+    let (policy, _) = effective(&call.store.caught_up(row.name), row, None)?;
     Reply::ok(json!({"policy": policy_message(row, &policy, true)}))
 }
 
