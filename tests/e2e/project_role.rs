@@ -104,6 +104,11 @@ async fn a_role_waits_for_its_project_and_goes_with_it() {
     let lost = editor.reconciled().await;
     assert_eq!(condition(&lost, "Ready")["reason"], "NotFound");
     assert_message(&lost, &[&project, "its ProjectRole went with the project"]);
+    // Nothing is tried where nothing can be.
+    let mark = world.zitadel.ledger().mark();
+    editor.reconciled().await;
+    let adds = world.calls_since(mark).into_iter().filter(|call| call.path.ends_with("/roles"));
+    assert_eq!(adds.count(), 0);
     editor.delete().await;
     editor.until_gone().await;
 }
