@@ -127,10 +127,10 @@ pub enum DesiredState {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ManagementSpec {
-    /// The connection to reconcile through. Immutable once the resource is bound to an organization.
+    /// The connection to reconcile through. Immutable once the resource is bound.
     #[serde(default)]
     pub connection_ref: ConnectionRef,
-    /// What deleting this resource does in ZITADEL: `Delete` removes what it owns there, `Retain` leaves it. Unset: `Retain` for every Organization (deleting one deletes its users) and for what was imported by id or adopted by name, `Delete` for everything else.
+    /// What deleting this resource does in ZITADEL: `Delete` removes what it owns there, `Retain` leaves it. Unset: `Retain` for every Organization (deleting one deletes its users), for the policies of an instance, and for what was imported by id or adopted by name, `Delete` for everything else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "DeletionPolicy")]
     pub deletion_policy: Option<DeletionPolicy>,

@@ -48,8 +48,9 @@ const IMMUTABLE_INSTANCE: (&str, &str) = (
 
 /// There is no default to go back to.
 const RESET_ON_DELETE: (&str, &str) = (
-    "has(self.spec.resetOnDelete) == (has(self.spec.deletionPolicy) && self.spec.deletionPolicy == 'Delete')",
-    "deletionPolicy Delete and resetOnDelete go together: it says what the policy is to be then; set both, or neither",
+    "has(self.spec.resetOnDelete) ? has(self.spec.deletionPolicy) \
+     : !has(self.spec.deletionPolicy) || self.spec.deletionPolicy != 'Delete'",
+    "deletionPolicy Delete and resetOnDelete go together: it says what the policy is to be then, and does nothing alone",
 );
 
 /// What was begun through a connection is settled through it.

@@ -9,6 +9,7 @@ use crate::engine::drivers::wire::Fields;
 use crate::engine::kubernetes::events::EventSpec;
 use crate::kinds::guard::{self, Rewrite};
 use crate::kinds::policy::policy;
+use crate::kinds::roles::viewers;
 use crate::zitadel::{Client, Error, PolicyPaths, permission};
 
 const RENAMES: &str = "userLoginMustBeDomain";
@@ -39,8 +40,8 @@ impl PolicyKind for OrgDomainPolicy {
 }
 
 const PERMISSIONS: &[Permission] = &[
-    Permission::new(permission::ORG_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
-    Permission::new(permission::USER_READ, Verb::Update, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
+    viewers(permission::ORG_READ, Verb::Read),
+    viewers(permission::USER_READ, Verb::Update),
     Permission::new(permission::IAM_POLICY_READ, Verb::Delete, "IAM_OWNER or IAM_OWNER_VIEWER"),
     Permission::new(permission::IAM_POLICY_WRITE, Verb::Update, "IAM_OWNER"),
     Permission::new(permission::IAM_POLICY_DELETE, Verb::Delete, "IAM_OWNER"),

@@ -1,20 +1,22 @@
 //! What policies have in common.
 
 use crate::engine::drivers::kind::{Permission, Verb};
+use crate::kinds::roles::{owners, viewers};
 use crate::zitadel::permission::{
     IAM_POLICY_READ, IAM_POLICY_WRITE, ORG_READ, POLICY_DELETE, POLICY_READ, POLICY_WRITE,
 };
 
 /// What a policy needs that the owners of an organization write.
 pub(super) const OWNERS_PERMISSIONS: &[Permission] = &[
-    Permission::new(ORG_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
-    Permission::new(POLICY_READ, Verb::Read, "ORG_OWNER, ORG_OWNER_VIEWER or IAM_OWNER"),
-    Permission::new(POLICY_WRITE, Verb::Update, "ORG_OWNER or IAM_OWNER"),
-    Permission::new(POLICY_DELETE, Verb::Delete, "ORG_OWNER or IAM_OWNER"),
+    viewers(ORG_READ, Verb::Read),
+    viewers(POLICY_READ, Verb::Read),
+    owners(POLICY_WRITE, Verb::Update),
+    owners(POLICY_DELETE, Verb::Delete),
 ];
 
 /// What the instance's policy needs.
 pub(super) const INSTANCE_PERMISSIONS: &[Permission] = &[
+    viewers(POLICY_READ, Verb::Read),
     Permission::new(IAM_POLICY_READ, Verb::Read, "IAM_OWNER or IAM_OWNER_VIEWER"),
     Permission::new(IAM_POLICY_WRITE, Verb::Update, "IAM_OWNER"),
 ];

@@ -125,7 +125,7 @@ impl Client {
         Ok(Policy { is_default, ..policy })
     }
 
-    /// Has the server take up the last writes. Who may not read there is told so by the read that follows.
+    /// Has the server take up the last writes. Who may not read policies in its own organization reads the instance's late.
     async fn catch_up(&self, refresh: &'static str) -> Result<(), Error> {
         match self.call::<IgnoredAny>(&Call::get(refresh, POLICY_READ)?).await {
             Ok(_) | Err(Error::PermissionDenied { .. }) => Ok(()),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::case::{Case, id_of, running};
-use super::rows::Row;
+use super::rows::{Identity, Row};
 use crate::waits::condition;
 
 const PAUSED: &str = "zitadel-operator.dev/paused";
@@ -12,7 +12,9 @@ const PAUSED: &str = "zitadel-operator.dev/paused";
 pub async fn delete(row: &Row) {
     let world = running(row).await;
     let case = Case::of(&world, row, "first").await;
-    let ready = case.ready(&row.names()).await;
+    // What is always there has the second values afterwards.
+    let second = if row.identity == Identity::Always { vec![] } else { row.names() };
+    let ready = case.ready(&second).await;
     assert_eq!(ready["status"]["deletionPolicy"], "Delete");
     case.delete().await;
     case.assert_gone(&id_of(&ready)).await;

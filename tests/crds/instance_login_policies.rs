@@ -15,13 +15,11 @@ async fn a_deletion_that_changes_the_policy_says_what_to_go_back_to() {
         json!({}),
         json!({ "deletionPolicy": "Retain" }),
         json!({ "deletionPolicy": "Delete", "resetOnDelete": then }),
-    ];
-    cluster.accepts(KIND, fine).await;
-    let wrong = [
-        json!({ "deletionPolicy": "Delete" }),
-        json!({ "resetOnDelete": then }),
+        // As the operator advises where a deletion is blocked.
         json!({ "deletionPolicy": "Retain", "resetOnDelete": then }),
     ];
+    cluster.accepts(KIND, fine).await;
+    let wrong = [json!({ "deletionPolicy": "Delete" }), json!({ "resetOnDelete": then })];
     cluster.refuses(KIND, wrong, "deletionPolicy Delete and resetOnDelete go together").await;
 }
 

@@ -15,6 +15,7 @@ mod tables;
 
 use std::path::{Path, PathBuf};
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use zitadel_operator::kinds::definitions;
 
 fn repository() -> &'static Path {
@@ -113,8 +114,23 @@ fn the_readme_has_a_row_for_every_kind_with_its_short_name_its_guide_and_its_ref
     assert_eq!(sorted(rows), sorted(kinds));
 }
 
+fn link(crd: &CustomResourceDefinition) -> Vec<String> {
+    let path = reference::path(crd);
+    vec![format!("[{}]({})", crd.spec.names.kind, path.trim_start_matches("docs/"))]
+}
+
+/// What a definition says of its kind before the first comma or colon.
+fn said_first(crd: &CustomResourceDefinition) -> String {
+    let schema = serde_json::to_value(&crd.spec.versions[0].schema).unwrap();
+    let said = schema["openAPIV3Schema"]["description"].as_str().unwrap().to_owned();
+    let first = said.split([',', ':', '.']).next().unwrap();
+    first[..1].to_lowercase() + &first[1..]
+}
+
 #[test]
 fn the_index_leads_to_every_page() {
+    let pages: Vec<Vec<String>> = definitions().iter().map(link).collect();
+    tables::follow("docs/README.md", "## Reference", &pages, |number| said_first(&definitions()[number]));
     let index = read("docs/README.md");
     for page in documents().iter().filter(|page| page.starts_with("docs")) {
         let link = format!("]({})", page.strip_prefix("docs").unwrap().display());
@@ -148,12 +164,18 @@ fn mutants() -> Vec<(String, String, String)> {
 
 #[test]
 fn every_mutant_is_listed_with_the_test_that_catches_it() {
+    let all: Vec<Vec<String>> = mutants()
+        .iter()
+        .map(|(path, defect, command)| {
+            let name = path.trim_start_matches("tests/mutants/").trim_end_matches(".patch");
+            vec![format!("{defect} ([{name}](../{path}))"), tables::quoted(command)]
+        })
+        .collect();
+    tables::follow("docs/reliability.md", "## Mutants", &all, |_| String::new());
     let rows = table(&read("docs/reliability.md"), "## Mutants").into_iter();
     let listed = rows.map(|row| (row[0].clone(), row[1].clone()));
-    let present = mutants().into_iter().map(|(path, defect, command)| {
-        let name = path.trim_start_matches("tests/mutants/").trim_end_matches(".patch");
-        (format!("{defect} ([{name}](../{path}))").replace('`', ""), command)
-    });
+    let plain = |cell: &String| cell.replace('`', "");
+    let present = all.iter().map(|row| (plain(&row[0]), plain(&row[1])));
     assert_eq!(sorted(listed), sorted(present));
 }
 

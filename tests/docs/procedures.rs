@@ -1,10 +1,11 @@
 //! The scripts of the documents do what the documents say.
 
 use support::zitadel::State;
+use zitadel_operator::kinds::registry;
 
 use crate::links::blocks;
-use crate::read;
 use crate::scene::{Cluster, Scene};
+use crate::{read, sorted};
 
 /// What the resources of the examples own in ZITADEL.
 type Owned = (Vec<String>, Vec<String>, bool);
@@ -50,7 +51,12 @@ pub fn what_is_retained_stays(scene: &Scene, before: &Owned) {
     let text = read("docs/uninstall.md");
     let delete = text.lines().find(|line| line.contains(" -A --all")).unwrap();
     scene.cluster.printed(&format!("{delete} --timeout=60s"));
-    assert_eq!(scene.cluster.printed("kubectl get zorg,zproj,zorgmeta,zorgdom,zorgfeat -A -o name"), "");
+    let kinds = delete.split_whitespace().nth(2).unwrap();
+    let all =
+        registry().into_iter().map(|entry| (entry.definition)().spec.names.short_names.unwrap().remove(0));
+    assert_eq!(sorted(kinds.split(',').map(str::to_owned)), sorted(all));
+    assert_eq!(text.matches(kinds).count(), text.matches("zorg,").count());
+    assert_eq!(scene.cluster.printed(&format!("kubectl get {kinds} -A -o name")), "");
     assert!(before.0.len() > 4 && before.1.len() == 4 && before.2, "{before:?}");
     assert_eq!(owned(scene), *before);
 }

@@ -8,7 +8,7 @@ use crate::{hold, read, sorted, table};
 
 /// With `UPDATE_DOCS`: the rows of the first table after a heading become these, each with the cells that come after them
 /// in the row that begins so, or with `otherwise`. Rows stay in the order in which they are; new ones come last.
-fn follow(path: &str, heading: &str, rows: &[Vec<String>], otherwise: impl Fn(usize) -> String) {
+pub fn follow(path: &str, heading: &str, rows: &[Vec<String>], otherwise: impl Fn(usize) -> String) {
     if std::env::var_os("UPDATE_DOCS").is_none() {
         return;
     }
@@ -38,7 +38,7 @@ fn follow(path: &str, heading: &str, rows: &[Vec<String>], otherwise: impl Fn(us
 }
 
 /// As code.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     format!("`{text}`")
 }
 

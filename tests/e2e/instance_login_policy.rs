@@ -88,14 +88,15 @@ async fn through_a_cluster_connection_only_a_grant_of_kind_and_instance_gives_it
     world.start_operator_from(HOME).await;
     let policy = world.subject(KIND, "policy");
     world.apply(KIND, "policy", through_shared(&world, json!({ FIELD: "720h" }))).await;
-    for access in [grant(&[], true), grant(&["OrgLoginPolicy"], true)] {
-        let denied = policy.until_reason("AccessDenied").await;
-        assert_message(&denied, &[KIND, "instance", "kinds"]);
-        assert_eq!(denied["status"]["origin"], Value::Null);
-        share(&world, access).await;
-        policy.request().await;
-    }
     policy.until_reason("AccessDenied").await;
+    for access in [grant(&[], true), grant(&["OrgLoginPolicy"], true)] {
+        share(&world, access).await;
+        let is_known = |o: &Value| o["status"]["observedGeneration"] == o["metadata"]["generation"];
+        world.until("ClusterConnection", &world.namespace, "was looked at", is_known).await;
+        let denied = policy.reconciled().await;
+        assert_message(&denied, &["does not grant", KIND, "instance", "kinds"]);
+        assert_eq!(denied["status"]["origin"], Value::Null);
+    }
     share(&world, grant(&[KIND], true)).await;
     policy.until("was let in", |o| condition(o, "Ready")["status"] == "True").await;
     policy.delete().await;

@@ -55,11 +55,14 @@ fn elements<'a>(fields: &'a Fields, set: &PolicySet) -> BTreeSet<&'a str> {
 }
 
 /// An element that was added before there was an own policy is there and in no read (contract §8): it shows once it is
-/// added anew.
+/// added anew. The instance always has a policy.
 async fn add(cx: Context<'_>, of: SetOf<'_>, element: &str) -> Result<Details, Error> {
     let outcome = cx.client.add_to_policy(of, cx.organization, element).await;
     if !matches!(&outcome, Err(Error::AlreadyExists { id: Some(id), .. }) if id == of.1.exists) {
         return outcome;
+    }
+    if of.0.is_of_instance {
+        return Err(Error::Unchanged { id: of.1.exists.to_owned() });
     }
     match cx.client.remove_from_policy(of, cx.organization, element).await {
         Ok(_) | Err(Error::NotFound { .. }) => cx.client.add_to_policy(of, cx.organization, element).await,

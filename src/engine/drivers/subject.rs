@@ -82,6 +82,11 @@ impl KindInfo {
         self.right() == Right::OrganizationItself
     }
 
+    /// Is its object always there, so that a deletion changes it at most?
+    pub fn is_always_there(&self) -> bool {
+        self.identity == Identity::Keyed && self.parent == Parent::Instance
+    }
+
     /// As [`Kind::default_deletion`].
     pub fn default_deletion(&self, origin: Option<Origin>) -> DeletionPolicy {
         (self.default_deletion)(origin)

@@ -357,13 +357,16 @@ impl Run<'_> {
         let outcome = self.send_removal(&remote).await;
         self.warn(warning, &outcome);
         match outcome {
+            // What the server does not take stays: there is nothing left to wait for.
+            Ok(()) if self.kind.is_always_there() => self.observed = Observed::Absent,
             Ok(()) => self.observed = Observed::Unknown,
             // Nobody can remove it there: no reason to hold on to the resource.
             Err(ReconcileError::Zitadel(Error::Unsupported { .. })) => return self.confirm_absence().await,
             Err(ReconcileError::Zitadel(error)) => return Err(self.explain(error).await),
             Err(error) => return Err(error),
         }
-        self.events.push(EventSpec::normal("Removed", format!("removed {}", self.describe_object())));
+        let verb = if self.kind.is_always_there() { "reset" } else { "removed" };
+        self.events.push(EventSpec::normal("Removed", format!("{verb} {}", self.describe_object())));
         self.wake_who_wants(&remote.name);
         Ok(())
     }
