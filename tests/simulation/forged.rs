@@ -10,6 +10,7 @@ use zitadel_operator::engine::decision::access::Right;
 use zitadel_operator::kinds::registry;
 
 use crate::estate::{Estate, Instance, estate, shared};
+use crate::rows::row;
 
 const TEAM: &str = "team";
 const VICTIM: &str = "umbrella";
@@ -324,17 +325,25 @@ fn a_plain_grant_gives_the_kinds_that_an_org_owner_may_have_and_kinds_the_others
         let (kind, spec) = match least {
             Some((kind, spec)) => (kind, merged(&spec, &web.1)),
             None if entry.kind == "ProjectRole" => (entry.kind, role),
-            None => panic!("say what {} needs at least", entry.kind),
+            None => {
+                let row = row(entry.kind);
+                let parent =
+                    if row.parent.is_some() { &web.1 } else { &json!({ "connectionRef": shared("shared") }) };
+                (entry.kind, merged(&row.spec(&row.names()), parent))
+            }
         };
-        for (kinds, expected) in [
-            (json!([]), if entry.right == Right::Organization { "Available" } else { "AccessDenied" }),
-            (json!([kind]), "Available"),
+        let given = |right: &[Right]| if right.contains(&entry.right) { "Available" } else { "AccessDenied" };
+        for (kinds, of_instance, expected) in [
+            (json!([]), false, given(&[Right::Organization])),
+            (json!([kind]), false, given(&[Right::Organization, Right::Kind])),
+            (json!([kind]), true, "Available"),
         ] {
             estate(0, async |mut estate: Estate| {
                 let instance = estate.instance("one.example");
                 drop(Victim::of(&instance.double));
-                let grant =
-                    json!({ "namespaceSelector": {}, "organizations": [{ "name": "acme" }], "kinds": kinds });
+                let grant = json!({
+                    "namespaceSelector": {}, "organizations": [{ "name": "acme" }], "kinds": kinds, "instance": of_instance,
+                });
                 estate.cluster_connection("shared", &instance, (1000, 1000)).await;
                 estate.share("shared", &instance, json!([grant])).await;
                 estate.cluster.add_namespace(TEAM);
