@@ -49,8 +49,8 @@ macro_rules! policy_sets {
 }
 pub(super) use policy_sets;
 
-/// A kind whose object is a policy that the owners of an organization write: its path, the error id of adding one where there
-/// is one, and its sets.
+/// A kind whose object is a policy that the owners of an organization write: its path, the error id of adding one where
+/// there is one, and its sets.
 macro_rules! owners_policy {
     ($kind:ident at $path:literal, exists $exists:literal; $($sets:tt)*) => {
         impl $crate::engine::drivers::policy::PolicyKind for $kind {
@@ -68,7 +68,8 @@ macro_rules! owners_policy {
 }
 pub(super) use owners_policy;
 
-/// A kind whose object is the instance's policy: its path below that of an API, and its sets. Nobody but a person knows what it was before.
+/// A kind whose object is the instance's policy: its path below that of an API, and its sets. Nobody but a person knows what
+/// it was before.
 macro_rules! instance_policy {
     ($kind:ident at $path:literal; $($sets:tt)*) => {
         impl $crate::engine::drivers::policy::PolicyKind for $kind {

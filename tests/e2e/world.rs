@@ -41,14 +41,17 @@ pub fn real_zitadel() -> Option<(String, String)> {
     Some((variable("ZITADEL_TEST_URL")?, variable("ZITADEL_TEST_TOKEN")?))
 }
 
+/// Says which test is not run, and why.
+pub fn skipped(why: &str) {
+    eprintln!("skipped: {} {why}", std::thread::current().name().unwrap_or_default());
+}
+
 /// Ends a test that only the double can serve, where a real ZITADEL is to be used, and says what it needs.
 #[macro_export]
 macro_rules! needs_double {
     ($what:literal) => {
         if $crate::world::real_zitadel().is_some() {
-            let test = std::thread::current().name().unwrap_or_default().to_owned();
-            eprintln!("skipped: {test} needs {}, which only the double has", $what);
-            return;
+            return $crate::world::skipped(concat!("needs ", $what, ", which only the double has"));
         }
     };
 }
@@ -58,9 +61,9 @@ macro_rules! needs_double {
 macro_rules! needs_own_server {
     () => {
         if $crate::world::real_zitadel().is_some() && std::env::var_os("ZITADEL_TEST_ALONE").is_none() {
-            let test = std::thread::current().name().unwrap_or_default().to_owned();
-            eprintln!("skipped: {test} changes what everybody shares: ZITADEL_TEST_ALONE and --test-threads 1 run it");
-            return;
+            return $crate::world::skipped(
+                "changes what everybody shares: ZITADEL_TEST_ALONE and --test-threads 1 run it",
+            );
         }
     };
 }

@@ -85,10 +85,8 @@ impl Run<'_> {
         let Ok(cx) = self.context() else {
             return error.into();
         };
-        let present = match (self.kind.parent, self.kind.identity) {
-            (Parent::Instance, Identity::Keyed) => cx.client.permissions(None).await.ok(),
-            _ => cx.client.permissions(Some(cx.organization)).await.ok(),
-        };
+        let organization = Some(cx.organization).filter(|_| !self.kind.is_always_there());
+        let present = cx.client.permissions(organization).await.ok();
         let verbs = verbs(&*self.object);
         let is_missing = |needed: &&Permission| match &present {
             Some(present) => verbs.contains(&needed.verb) && !present.contains(needed.name),

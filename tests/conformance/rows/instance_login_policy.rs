@@ -2,41 +2,25 @@
 
 use serde_json::json;
 
-use super::org_login_policy::{MULTI_FACTORS, SECOND_FACTORS, fields, set};
-use super::{Api, Identity, Row, Shape, call, sending};
+use super::org_login_policy::{self, fields};
+use super::{Api, Identity, Row, call, sending};
 
 const PATH: &str = "/admin/v1/policies/login";
 const OTP: [&str; 2] = ["Otp", "SECOND_FACTOR_TYPE_OTP"];
 
 pub fn row() -> Row {
+    let twin = org_login_policy::row();
+    let write = sending(&format!("PUT {PATH}"), json!("$fields"));
     Row {
         kind: "InstanceLoginPolicy",
-        resource: "login",
         parent: None,
         identity: Identity::Always,
-        fixed: json!({}),
-        fields: [
-            fields(),
-            vec![
-                set("secondFactors", &format!("{PATH}/second_factors"), SECOND_FACTORS, &[OTP]),
-                set("multiFactors", &format!("{PATH}/multi_factors"), MULTI_FACTORS, &[]),
-            ],
-        ]
-        .concat(),
+        fields: fields(PATH, &[OTP]),
         beside: &["resetOnDelete"],
-        api: Api {
-            within: "$organization".into(),
-            // Read here it is up to date.
-            read: call("GET /management/v1/policies/login"),
-            shape: Shape::Object("/policy"),
-            create: sending(&format!("PUT {PATH}"), json!("$fields")),
-            id: "",
-            change: sending(&format!("PUT {PATH}"), json!("$fields")),
-            remove: call(""),
-        },
+        // Read as the twin it is up to date.
+        api: Api { create: write.clone(), change: write, remove: call(""), ..twin.api },
         permissions: ["iam.policy.write"; 3],
         is_retained: true,
-        is_recreated: true,
-        is_released: true,
+        ..twin
     }
 }

@@ -8,6 +8,7 @@ pub mod org_lockout_policy;
 pub mod org_login_policy;
 pub mod org_metadata;
 pub mod organization;
+mod policy;
 pub mod project;
 pub mod project_role;
 

@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Api, Field, Identity, Row, Shape, call, field, sending};
-
-const PATH: &str = "/management/v1/policies/lockout";
+use super::policy::owners_policy;
+use super::{Field, Row, field};
 
 /// The first is the zero value, and a number is shown as a text.
 fn count(name: &'static str) -> Field {
@@ -12,26 +11,6 @@ fn count(name: &'static str) -> Field {
 }
 
 pub fn row() -> Row {
-    Row {
-        kind: "OrgLockoutPolicy",
-        resource: "lockout",
-        parent: Some("Organization"),
-        identity: Identity::Setting,
-        fixed: json!({}),
-        fields: vec![count("maxPasswordAttempts"), count("maxOtpAttempts")],
-        beside: &[],
-        api: Api {
-            within: "$organization".into(),
-            read: call(&format!("GET {PATH}")),
-            shape: Shape::Object("/policy"),
-            create: sending(&format!("POST {PATH}"), json!("$fields")),
-            id: "",
-            change: sending(&format!("PUT {PATH}"), json!("$fields")),
-            remove: call(&format!("DELETE {PATH}")),
-        },
-        permissions: ["policy.write", "policy.write", "policy.delete"],
-        is_retained: false,
-        is_recreated: true,
-        is_released: true,
-    }
+    let fields = vec![count("maxPasswordAttempts"), count("maxOtpAttempts")];
+    owners_policy("OrgLockoutPolicy", "lockout", "/management/v1/policies/lockout", fields)
 }

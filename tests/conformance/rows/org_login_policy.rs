@@ -2,18 +2,19 @@
 
 use serde_json::{Value, json};
 
-use super::{Api, Field, Identity, Row, Shape, call, field, flag, sending};
+use super::policy::owners_policy;
+use super::{Field, Row, call, field, flag, sending};
 
 const PATH: &str = "/management/v1/policies/login";
-pub const SECOND_FACTORS: [&str; 2] = ["U2F", "SECOND_FACTOR_TYPE_U2F"];
-pub const MULTI_FACTORS: [&str; 2] = ["U2FWithVerification", "MULTI_FACTOR_TYPE_U2F_WITH_VERIFICATION"];
+const SECOND_FACTORS: [&str; 2] = ["U2F", "SECOND_FACTOR_TYPE_U2F"];
+const MULTI_FACTORS: [&str; 2] = ["U2FWithVerification", "MULTI_FACTOR_TYPE_U2F_WITH_VERIFICATION"];
 
 fn lifetime(name: &'static str) -> Field {
     field(name, [json!("240h"), json!("12h")]).shown_as([json!("864000s"), json!("43200s")])
 }
 
 /// A set with these elements, and one more or not.
-pub fn set(name: &'static str, path: &str, [element, sent]: [&str; 2], others: &[[&str; 2]]) -> Field {
+fn set(name: &'static str, path: &str, [element, sent]: [&str; 2], others: &[[&str; 2]]) -> Field {
     let remove = call(&format!("DELETE {path}/{sent}"));
     let add = sending(&format!("POST {path}"), json!({ "type": sent }));
     let names = |at: usize| others.iter().map(|other| other[at]).collect::<Vec<_>>();
@@ -30,8 +31,8 @@ fn passwordless() -> Field {
     passwordless
 }
 
-/// All that a login policy has besides its factors.
-pub fn fields() -> Vec<Field> {
+/// All that the login policy at this path has; these second factors whatever its value is.
+pub fn fields(path: &str, always: &[[&str; 2]]) -> Vec<Field> {
     let flags = [
         "allowUsernamePassword",
         "allowRegister",
@@ -51,39 +52,15 @@ pub fn fields() -> Vec<Field> {
         "secondFactorCheckLifetime",
         "multiFactorCheckLifetime",
     ];
-    let others =
-        [passwordless(), field("defaultRedirectUri", [json!(""), json!("https://example.com/after")])];
+    let others = [
+        passwordless(),
+        field("defaultRedirectUri", [json!(""), json!("https://example.com/after")]),
+        set("secondFactors", &format!("{path}/second_factors"), SECOND_FACTORS, always),
+        set("multiFactors", &format!("{path}/multi_factors"), MULTI_FACTORS, &[]),
+    ];
     flags.into_iter().map(flag).chain(lifetimes.map(lifetime)).chain(others).collect()
 }
 
 pub fn row() -> Row {
-    Row {
-        kind: "OrgLoginPolicy",
-        resource: "login",
-        parent: Some("Organization"),
-        identity: Identity::Setting,
-        fixed: json!({}),
-        fields: [
-            fields(),
-            vec![
-                set("secondFactors", &format!("{PATH}/second_factors"), SECOND_FACTORS, &[]),
-                set("multiFactors", &format!("{PATH}/multi_factors"), MULTI_FACTORS, &[]),
-            ],
-        ]
-        .concat(),
-        beside: &[],
-        api: Api {
-            within: "$organization".into(),
-            read: call(&format!("GET {PATH}")),
-            shape: Shape::Object("/policy"),
-            create: sending(&format!("POST {PATH}"), json!("$fields")),
-            id: "",
-            change: sending(&format!("PUT {PATH}"), json!("$fields")),
-            remove: call(&format!("DELETE {PATH}")),
-        },
-        permissions: ["policy.write", "policy.write", "policy.delete"],
-        is_retained: false,
-        is_recreated: true,
-        is_released: true,
-    }
+    owners_policy("OrgLoginPolicy", "login", PATH, fields(PATH, &[]))
 }
